@@ -1,0 +1,496 @@
+//! API keys: their text, what is kept of them, and the states they go through.
+//!
+//! The text is `nvk_` + public id (8) + `_` + secret (32) + checksum (6). The 32 random base62 characters hold
+//! 32 × log2(62) = 190 bits. The prefix lets a secret scanner find a leaked key; the CRC-32 refuses a typo before any
+//! look-up and is no protection against anything else.
+
+use crate::{id::ApiKeyId, time::Timestamp};
+use std::{fmt, time::Duration};
+use zeroize::Zeroize;
+
+/// The most live keys an application holds at once.
+pub const MAX_LIVE_KEYS: usize = 5;
+
+/// How long after its rotation a replaced key may live at the most.
+pub const MAX_GRACE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+const BRAND: &str = "nvk_";
+const PUBLIC_ID_LENGTH: usize = 8;
+const SECRET_LENGTH: usize = 32;
+const CHECKSUM_LENGTH: usize = 6;
+const CHECKSUM_AT: usize = BRAND.len() + PUBLIC_ID_LENGTH + 1 + SECRET_LENGTH;
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The length of an API key's text, in bytes.
+pub const KEY_LENGTH: usize = CHECKSUM_AT + CHECKSUM_LENGTH;
+
+/// An API key in plain text: shown once, then only hashed. Opaque in `Debug`, wiped from memory on drop.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PlainApiKey(String);
+
+impl PlainApiKey {
+    /// Makes a key from `random`, which fills a slice with bytes from a cryptographic random generator.
+    pub fn generate(mut random: impl FnMut(&mut [u8])) -> Self {
+        let mut text = String::with_capacity(KEY_LENGTH);
+        text.push_str(BRAND);
+        push_random(&mut text, PUBLIC_ID_LENGTH, &mut random);
+        text.push('_');
+        push_random(&mut text, SECRET_LENGTH, &mut random);
+        let checksum = checksum(text.as_bytes());
+        text.extend(checksum.map(char::from));
+        Self(text)
+    }
+
+    /// Reads a key, refusing by shape and checksum: no look-up is needed to tell a typo.
+    ///
+    /// # Errors
+    /// What is wrong with the text, as far as it can be told without knowing any key.
+    pub fn parse(text: &str) -> Result<Self, ApiKeyShapeError> {
+        check_shape(text.as_bytes())?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The secret text. Whoever calls this answers for where it goes.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What the console shows of the key for the rest of its life: `nvk_` and the public id.
+    pub fn prefix(&self) -> KeyPrefix {
+        KeyPrefix(self.0[..BRAND.len() + PUBLIC_ID_LENGTH].to_owned())
+    }
+
+    /// The last four characters.
+    pub fn last_four(&self) -> &str {
+        &self.0[KEY_LENGTH - 4..]
+    }
+}
+
+impl fmt::Debug for PlainApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainApiKey(…)")
+    }
+}
+
+impl Drop for PlainApiKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Why a text cannot be an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiKeyShapeError {
+    /// It starts like a key and stops early: often the prefix that the console shows.
+    #[error("this is only the beginning of a key; send all {KEY_LENGTH} characters")]
+    Truncated,
+    /// It does not look like a key at all.
+    #[error("this is not a Nuvera API key; a key starts with {BRAND} and has {KEY_LENGTH} characters")]
+    NotAKey,
+    /// It has the right form, and its checksum does not fit: a character was changed.
+    #[error("the key's checksum does not match; copy the key again, all of it")]
+    Checksum,
+}
+
+/// Judges the bytes of an `x-api-key` header by form and checksum.
+///
+/// # Errors
+/// What is wrong with them, as far as it can be told without knowing any key.
+pub fn check_shape(key: &[u8]) -> Result<(), ApiKeyShapeError> {
+    let branded = key.starts_with(BRAND.as_bytes());
+    if branded && key.len() < KEY_LENGTH {
+        return Err(ApiKeyShapeError::Truncated);
+    }
+    let separator_at = BRAND.len() + PUBLIC_ID_LENGTH;
+    let formed = branded
+        && key.len() == KEY_LENGTH
+        && key[separator_at] == b'_'
+        && key[BRAND.len()..separator_at].iter().chain(&key[separator_at + 1..]).all(u8::is_ascii_alphanumeric);
+    if !formed {
+        return Err(ApiKeyShapeError::NotAKey);
+    }
+    let (body, given) = key.split_at(CHECKSUM_AT);
+    if checksum(body) == given { Ok(()) } else { Err(ApiKeyShapeError::Checksum) }
+}
+
+/// `nvk_` and the public id: what people recognise a key by. No secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeyPrefix(String);
+
+impl KeyPrefix {
+    /// Takes a prefix that [`PlainApiKey::prefix`] made and the store kept.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `HMAC-SHA-256(pepper, key)`: all that is kept of a key's secret. Opaque in `Debug`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ApiKeyHash(pub [u8; 32]);
+
+impl fmt::Debug for ApiKeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKeyHash(…)")
+    }
+}
+
+/// What the store keeps of a new key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What people recognise it by.
+    pub prefix: KeyPrefix,
+    /// Its last four characters.
+    pub last_four: String,
+    /// Its keyed hash.
+    pub hash: ApiKeyHash,
+    /// Which pepper the hash was made with.
+    pub pepper_id: String,
+}
+
+/// A key as the application knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What people recognise it by.
+    pub prefix: KeyPrefix,
+    /// Its last four characters.
+    pub last_four: String,
+    /// Its keyed hash.
+    pub hash: ApiKeyHash,
+    /// Which pepper the hash was made with.
+    pub pepper_id: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// When somebody confirmed that they had stored it. Until then it may never have been seen.
+    pub stored_at: Option<Timestamp>,
+    /// Where it stands.
+    pub state: ApiKeyState,
+}
+
+/// Where a key stands, as it is stored. Expiry is not a state but judged at use: see [`ApiKey::status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiKeyState {
+    /// Works until somebody replaces or revokes it.
+    Active,
+    /// Replaced; works until its deadline.
+    Expiring {
+        /// The first instant at which it no longer works.
+        at: Timestamp,
+        /// When it was replaced; the deadline is at most [`MAX_GRACE`] after this.
+        replaced_at: Timestamp,
+    },
+    /// Stopped for good.
+    Revoked {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// Where a key stands at an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiKeyStatus {
+    /// Works.
+    Active,
+    /// Works until `at`.
+    Expiring {
+        /// The first instant at which it no longer works.
+        at: Timestamp,
+    },
+    /// Its deadline has passed.
+    Expired {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// Stopped for good.
+    Revoked {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+impl ApiKeyStatus {
+    /// Whether requests with the key are accepted.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Active | Self::Expiring { .. })
+    }
+}
+
+impl fmt::Display for ApiKeyStatus {
+    /// In words, for the audit history and for refusals.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Active => f.write_str("active"),
+            Self::Expiring { at } => write!(f, "expires {at}"),
+            Self::Expired { at } => write!(f, "expired {at}"),
+            Self::Revoked { at } => write!(f, "revoked {at}"),
+        }
+    }
+}
+
+/// Why a key's state cannot change as asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiKeyError {
+    /// It is expired or revoked: nothing brings it back.
+    #[error("This key no longer works ({0}), and nothing brings it back. Create a replacement key instead.")]
+    NotLive(ApiKeyStatus),
+    /// It has no deadline that could be moved or lifted.
+    #[error("This key has no deadline: it is active. Create a replacement key to give it one.")]
+    NotExpiring,
+    /// The deadline is not in the future.
+    #[error("Choose a time after now ({now}). To stop the key at once, revoke it.")]
+    DeadlinePassed {
+        /// The instant of the refusal.
+        now: Timestamp,
+    },
+    /// The deadline is more than 30 days after the rotation.
+    #[error("Choose {latest} or earlier: a replaced key works at most 30 days after its rotation.")]
+    DeadlineTooLate {
+        /// The last deadline that is allowed.
+        latest: Timestamp,
+    },
+}
+
+impl ApiKey {
+    /// A new, active key.
+    pub fn new(new: NewApiKey, created_by: &str, now: Timestamp) -> Self {
+        let NewApiKey { id, prefix, last_four, hash, pepper_id } = new;
+        let state = ApiKeyState::Active;
+        Self {
+            id,
+            prefix,
+            last_four,
+            hash,
+            pepper_id,
+            created_at: now,
+            created_by: created_by.to_owned(),
+            stored_at: None,
+            state,
+        }
+    }
+
+    /// Where it stands at `now`; at its deadline it has expired.
+    pub fn status(&self, now: Timestamp) -> ApiKeyStatus {
+        match self.state {
+            ApiKeyState::Active => ApiKeyStatus::Active,
+            ApiKeyState::Expiring { at, .. } if now >= at => ApiKeyStatus::Expired { at },
+            ApiKeyState::Expiring { at, .. } => ApiKeyStatus::Expiring { at },
+            ApiKeyState::Revoked { at } => ApiKeyStatus::Revoked { at },
+        }
+    }
+
+    /// Replaced: gives an active key the deadline `at`. A key that is already expiring keeps its own, earlier or later.
+    pub(crate) fn replaced(self, at: Timestamp, now: Timestamp) -> Self {
+        match self.state {
+            ApiKeyState::Active => Self { state: ApiKeyState::Expiring { at, replaced_at: now }, ..self },
+            ApiKeyState::Expiring { .. } | ApiKeyState::Revoked { .. } => self,
+        }
+    }
+
+    /// Moves the deadline of an expiring key.
+    ///
+    /// # Errors
+    /// The key is not expiring, or `at` is not after `now`, or more than [`MAX_GRACE`] after the rotation.
+    pub fn expire(self, at: Timestamp, now: Timestamp) -> Result<Self, ApiKeyError> {
+        let replaced_at = self.replaced_at(now)?;
+        if at <= now {
+            return Err(ApiKeyError::DeadlinePassed { now });
+        }
+        let latest = replaced_at.plus(MAX_GRACE);
+        if at > latest {
+            return Err(ApiKeyError::DeadlineTooLate { latest });
+        }
+        Ok(Self { state: ApiKeyState::Expiring { at, replaced_at }, ..self })
+    }
+
+    /// Lifts the deadline of an expiring key: the rollback of a rotation.
+    ///
+    /// # Errors
+    /// The key is not expiring.
+    pub fn keep(self, now: Timestamp) -> Result<Self, ApiKeyError> {
+        self.replaced_at(now)?;
+        Ok(Self { state: ApiKeyState::Active, ..self })
+    }
+
+    /// Stops a live key for good.
+    ///
+    /// # Errors
+    /// The key is expired or revoked already.
+    pub fn revoke(self, now: Timestamp) -> Result<Self, ApiKeyError> {
+        let status = self.status(now);
+        if !status.is_live() {
+            return Err(ApiKeyError::NotLive(status));
+        }
+        Ok(Self { state: ApiKeyState::Revoked { at: now }, ..self })
+    }
+
+    fn replaced_at(&self, now: Timestamp) -> Result<Timestamp, ApiKeyError> {
+        match (self.status(now), self.state) {
+            (ApiKeyStatus::Expiring { .. }, ApiKeyState::Expiring { replaced_at, .. }) => Ok(replaced_at),
+            (ApiKeyStatus::Active, _) => Err(ApiKeyError::NotExpiring),
+            (status, _) => Err(ApiKeyError::NotLive(status)),
+        }
+    }
+}
+
+/// Appends `count` characters of the alphabet, each as likely as any other: six random bits are a character or, in two
+/// cases of 64, are drawn again.
+fn push_random(text: &mut String, count: usize, random: &mut impl FnMut(&mut [u8])) {
+    let end = text.len() + count;
+    let mut bytes = [0; SECRET_LENGTH];
+    while text.len() < end {
+        random(&mut bytes);
+        let characters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 0x3F)));
+        text.extend(characters.take(end - text.len()).map(|&c| char::from(c)));
+    }
+    bytes.zeroize();
+}
+
+/// CRC-32 (ISO-HDLC) of `body` in base62, most significant digit first.
+fn checksum(body: &[u8]) -> [u8; CHECKSUM_LENGTH] {
+    let mut rest = crc32fast::hash(body) as usize;
+    let mut digits = [0; CHECKSUM_LENGTH];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET[rest % ALPHABET.len()];
+        rest /= ALPHABET.len();
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_404_310_000);
+
+    fn plain(seed: u8) -> PlainApiKey {
+        let mut next = seed;
+        PlainApiKey::generate(|bytes| {
+            for byte in bytes {
+                next = next.wrapping_mul(37).wrapping_add(11);
+                *byte = next;
+            }
+        })
+    }
+
+    fn key() -> ApiKey {
+        let plain = plain(1);
+        let new = NewApiKey {
+            id: ApiKeyId(uuid::Uuid::nil()),
+            prefix: plain.prefix(),
+            last_four: plain.last_four().to_owned(),
+            hash: ApiKeyHash([0; 32]),
+            pepper_id: "p1".to_owned(),
+        };
+        ApiKey::new(new, "Olivia", NOW)
+    }
+
+    #[test]
+    fn a_key_has_the_form_that_secret_scanners_know() {
+        let key = plain(7);
+        let text = key.reveal();
+        assert_eq!(text.len(), 51);
+        assert!(text.starts_with("nvk_"));
+        assert_eq!(key.prefix().as_str(), &text[..12]);
+        assert_eq!(key.last_four(), &text[47..]);
+        assert_eq!(PlainApiKey::parse(text), Ok(key.clone()));
+        assert_eq!(format!("{key:?}"), "PlainApiKey(…)");
+    }
+
+    #[test]
+    fn all_62_characters_are_drawn_equally_often() {
+        let mut counts = std::collections::BTreeMap::new();
+        let mut state = 1_u64;
+        for _ in 0..2000 {
+            let key = PlainApiKey::generate(|bytes| {
+                for byte in bytes {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    *byte = (state >> 56) as u8;
+                }
+            });
+            for c in key.reveal()[13..45].chars() {
+                *counts.entry(c).or_insert(0_u32) += 1;
+            }
+        }
+        assert_eq!(counts.len(), 62);
+        let (least, most) = (counts.values().min(), counts.values().max());
+        assert!(most <= least.map(|l| l + l / 2).as_ref(), "{counts:?}");
+    }
+
+    #[test]
+    fn a_text_that_is_no_key_is_refused_by_its_kind_of_mistake() {
+        let key = plain(3);
+        let text = key.reveal();
+        assert_eq!(PlainApiKey::parse(&text[..12]), Err(ApiKeyShapeError::Truncated));
+        assert_eq!(PlainApiKey::parse(&text[47..]), Err(ApiKeyShapeError::NotAKey));
+        assert_eq!(PlainApiKey::parse(&text.to_uppercase()), Err(ApiKeyShapeError::NotAKey));
+        assert_eq!(PlainApiKey::parse(&format!("{text} ")), Err(ApiKeyShapeError::NotAKey));
+        assert_eq!(PlainApiKey::parse(""), Err(ApiKeyShapeError::NotAKey));
+    }
+
+    proptest! {
+        #[test]
+        fn changing_any_one_character_is_noticed(seed: u8, at in 13_usize..51, to in 0_usize..62) {
+            let key = plain(seed);
+            let mut bytes = key.reveal().as_bytes().to_vec();
+            prop_assume!(bytes[at] != ALPHABET[to]);
+            bytes[at] = ALPHABET[to];
+            prop_assert_eq!(check_shape(&bytes), Err(ApiKeyShapeError::Checksum));
+        }
+
+        #[test]
+        fn any_bytes_at_all_are_judged_without_a_panic(bytes: Vec<u8>) {
+            prop_assert!(check_shape(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn an_expiring_key_works_until_its_deadline_and_not_at_it() {
+        let at = NOW.plus(Duration::from_secs(3600));
+        let key = key().replaced(at, NOW);
+        let last = Timestamp::from_millis(at.as_millis() - 1);
+        assert_eq!(key.status(last), ApiKeyStatus::Expiring { at });
+        assert_eq!(key.status(at), ApiKeyStatus::Expired { at });
+        assert!(key.clone().keep(last).is_ok());
+        assert_eq!(key.keep(at), Err(ApiKeyError::NotLive(ApiKeyStatus::Expired { at })));
+    }
+
+    #[test]
+    fn a_deadline_moves_only_between_now_and_thirty_days_after_the_rotation() {
+        let key = key().replaced(NOW.plus(Duration::from_secs(60)), NOW);
+        let later = NOW.plus(Duration::from_secs(30));
+        let latest = NOW.plus(MAX_GRACE);
+        assert_eq!(key.clone().expire(later, later), Err(ApiKeyError::DeadlinePassed { now: later }));
+        assert!(key.clone().expire(latest, later).is_ok());
+        assert_eq!(
+            key.clone().expire(Timestamp::from_millis(latest.as_millis() + 1), later),
+            Err(ApiKeyError::DeadlineTooLate { latest })
+        );
+        assert_eq!(key.keep(later).unwrap().expire(latest, later), Err(ApiKeyError::NotExpiring));
+    }
+
+    #[test]
+    fn a_revoked_key_stays_revoked() {
+        let key = key().revoke(NOW).unwrap();
+        let status = ApiKeyStatus::Revoked { at: NOW };
+        assert_eq!(key.clone().revoke(NOW), Err(ApiKeyError::NotLive(status)));
+        assert_eq!(key.clone().keep(NOW), Err(ApiKeyError::NotLive(status)));
+        assert_eq!(key.clone().replaced(NOW.plus(MAX_GRACE), NOW), key);
+    }
+}

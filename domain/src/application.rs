@@ -1,0 +1,560 @@
+//! An API application, and every way in which it may change.
+//!
+//! A change consumes the application and answers a [`Change`]: the application as it is then, together with the audit
+//! events that must be recorded with it. There is no other way to change one, so there is no change without its event.
+
+use crate::{
+    actor::{Actor, ActorKind},
+    api_key::{ApiKey, ApiKeyError, ApiKeyStatus, MAX_GRACE, MAX_LIVE_KEYS, NewApiKey},
+    audit::{AuditAction, AuditEvent},
+    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId},
+    permission::PermissionSet,
+    public_key::PublicKey,
+    signing_key::{MAX_VERIFYING_KEYS, SigningKey, SigningKeyState},
+    text::{ApplicationName, Reason},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+/// A partner's credential set: its keys, what they may do, and whether they work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiApplication {
+    /// Its id.
+    pub id: ApplicationId,
+    /// The organization that owns it.
+    pub organization_id: OrganizationId,
+    /// Its name.
+    pub name: ApplicationName,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// Set while it is disabled.
+    pub disabled: Option<Disabled>,
+    /// What its requests may do.
+    pub permissions: PermissionSet,
+    /// Its API keys, the newest first, those that no longer work included.
+    pub api_keys: Vec<ApiKey>,
+    /// Its signing keys, the newest first, those that are retired included.
+    pub signing_keys: Vec<SigningKey>,
+    /// Counts its changes: a change is made to the version that somebody saw, or refused.
+    pub version: i64,
+}
+
+/// Who disabled an application, when and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disabled {
+    /// Since when.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// On whose side they are.
+    pub by_kind: ActorKind,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Who makes a change, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'a> {
+    /// Who.
+    pub actor: &'a Actor,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An application after a change, and the events that are recorded with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a change counts once it is saved"]
+pub struct Change {
+    /// The application as it is now.
+    pub application: ApiApplication,
+    /// What is recorded; never empty.
+    pub events: Vec<AuditEvent>,
+}
+
+/// What a new application is made of.
+#[derive(Clone, Debug)]
+pub struct NewApplication {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Its name.
+    pub name: ApplicationName,
+    /// What its requests may do.
+    pub permissions: PermissionSet,
+    /// Its first signing key.
+    pub signing_key: NewSigningKey,
+    /// Its first API key.
+    pub api_key: NewApiKey,
+}
+
+/// A public key that is about to be registered.
+#[derive(Clone, Debug)]
+pub struct NewSigningKey {
+    /// Its id.
+    pub id: SigningKeyId,
+    /// The key.
+    pub public_key: PublicKey,
+}
+
+/// What becomes of the live keys when a replacement is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// Active keys work for this long still; a key that is already expiring keeps its own deadline.
+    WithGrace(Duration),
+    /// Every live key stops at once: for a suspected exposure.
+    StopNow,
+}
+
+/// What becomes of the current signing key when it is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningKeyReplacement {
+    /// It verifies for this long still.
+    WithOverlap(Duration),
+    /// It stops at once.
+    StopNow,
+}
+
+/// Why a change is refused; the words are for the person who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // Each variant's message says what it means.
+pub enum ChangeError {
+    #[error("This application is already disabled.")]
+    AlreadyDisabled,
+    #[error("This application is already enabled.")]
+    AlreadyEnabled,
+    #[error("The name is unchanged.")]
+    NameUnchanged,
+    #[error("The permissions are unchanged.")]
+    PermissionsUnchanged,
+    #[error("This application has no such key.")]
+    KeyNotFound,
+    #[error(transparent)]
+    ApiKey(#[from] ApiKeyError),
+    #[error("This key is already confirmed as stored.")]
+    AlreadyStored,
+    #[error(
+        "This application has {MAX_LIVE_KEYS} live keys, the most there can be. Revoke one that is no longer used, then create the replacement."
+    )]
+    TooManyLiveKeys,
+    #[error("Choose a grace window of at most 30 days.")]
+    GraceTooLong,
+    #[error("This public key is already this application's current signing key.")]
+    SigningKeyIsCurrent,
+    #[error("This application used this public key before. Restore it from the signing-key history instead.")]
+    SigningKeyInHistory,
+    #[error(
+        "{MAX_VERIFYING_KEYS} signing keys verify already, the most there can be. Retire one first, or replace the current key at once."
+    )]
+    TooManyVerifyingKeys,
+    #[error("This signing key is already retired.")]
+    SigningKeyRetired,
+    #[error("The current signing key cannot be retired on its own: replace it, or disable the application.")]
+    SigningKeyNeeded,
+}
+
+impl ApiApplication {
+    /// A new, enabled application with its first keys.
+    pub fn create(new: NewApplication, by: By<'_>) -> Change {
+        let NewApplication { id, name, permissions, signing_key, api_key } = new;
+        let application = Self {
+            id,
+            organization_id: by.actor.organization_id,
+            name,
+            created_at: by.at,
+            created_by: by.actor.name.clone(),
+            disabled: None,
+            permissions,
+            api_keys: vec![ApiKey::new(api_key, &by.actor.name, by.at)],
+            signing_keys: vec![SigningKey {
+                id: signing_key.id,
+                public_key: signing_key.public_key,
+                created_at: by.at,
+                created_by: by.actor.name.clone(),
+                state: SigningKeyState::Current,
+            }],
+            version: 1,
+        };
+        let described = format!(
+            "permissions {}; signing key {}",
+            permissions_in_words(permissions),
+            application.current_signing_key().public_key.fingerprint()
+        );
+        let key = &application.api_keys[0];
+        let created = Noted::new(AuditAction::ApplicationCreated, application.name.as_str()).after(described);
+        let events = vec![
+            created.event(&application, by),
+            Noted::new(AuditAction::ApiKeyCreated, key.prefix.as_str()).after("active").event(&application, by),
+        ];
+        Change { application, events }
+    }
+
+    /// Whether requests are accepted at all.
+    pub fn is_enabled(&self) -> bool {
+        self.disabled.is_none()
+    }
+
+    /// The API keys that work at `now`, the application being enabled.
+    pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &ApiKey> {
+        self.api_keys.iter().filter(move |key| key.status(now).is_live())
+    }
+
+    /// The API key named `id`.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`]
+    pub fn api_key(&self, id: ApiKeyId) -> Result<&ApiKey, ChangeError> {
+        self.api_keys.iter().find(|key| key.id == id).ok_or(ChangeError::KeyNotFound)
+    }
+
+    /// The signing key named `id`.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`]
+    pub fn signing_key(&self, id: SigningKeyId) -> Result<&SigningKey, ChangeError> {
+        self.signing_keys.iter().find(|key| key.id == id).ok_or(ChangeError::KeyNotFound)
+    }
+
+    /// The signing key that new deployments sign with.
+    ///
+    /// # Panics
+    /// Never for an application that this module made: there is exactly one.
+    pub fn current_signing_key(&self) -> &SigningKey {
+        let current = self.signing_keys.iter().find(|key| key.state == SigningKeyState::Current);
+        current.expect("an application has a current signing key from its creation on")
+    }
+
+    /// Gives it another name.
+    ///
+    /// # Errors
+    /// [`ChangeError::NameUnchanged`]
+    pub fn rename(mut self, name: ApplicationName, by: By<'_>) -> Result<Change, ChangeError> {
+        if name == self.name {
+            return Err(ChangeError::NameUnchanged);
+        }
+        let before = std::mem::replace(&mut self.name, name);
+        let after = self.name.to_string();
+        Ok(self.changed(
+            by,
+            [Noted::new(AuditAction::ApplicationRenamed, before.as_str()).before(before.as_str()).after(after)],
+        ))
+    }
+
+    /// Gives it other permissions.
+    ///
+    /// # Errors
+    /// [`ChangeError::PermissionsUnchanged`]
+    pub fn change_permissions(mut self, permissions: PermissionSet, by: By<'_>) -> Result<Change, ChangeError> {
+        if permissions == self.permissions {
+            return Err(ChangeError::PermissionsUnchanged);
+        }
+        let before = std::mem::replace(&mut self.permissions, permissions);
+        let noted = Noted::new(AuditAction::PermissionsChanged, self.name.as_str())
+            .before(permissions_in_words(before))
+            .after(permissions_in_words(permissions));
+        Ok(self.changed(by, [noted]))
+    }
+
+    /// Stops it: no request is accepted, however valid its key and signature.
+    ///
+    /// # Errors
+    /// [`ChangeError::AlreadyDisabled`]
+    pub fn disable(mut self, reason: Reason, by: By<'_>) -> Result<Change, ChangeError> {
+        if self.disabled.is_some() {
+            return Err(ChangeError::AlreadyDisabled);
+        }
+        let noted = Noted::new(AuditAction::ApplicationDisabled, self.name.as_str())
+            .before("enabled")
+            .after("disabled")
+            .reason(reason.clone());
+        self.disabled = Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason });
+        Ok(self.changed(by, [noted]))
+    }
+
+    /// Lets it work again. No key that has expired or was revoked comes back.
+    ///
+    /// # Errors
+    /// [`ChangeError::AlreadyEnabled`]
+    pub fn enable(mut self, reason: Reason, by: By<'_>) -> Result<Change, ChangeError> {
+        if self.disabled.take().is_none() {
+            return Err(ChangeError::AlreadyEnabled);
+        }
+        let noted = Noted::new(AuditAction::ApplicationEnabled, self.name.as_str())
+            .before("disabled")
+            .after("enabled")
+            .reason(reason);
+        Ok(self.changed(by, [noted]))
+    }
+
+    /// Adds a key, and puts an end to the others: at once, or after a grace window.
+    ///
+    /// # Errors
+    /// [`ChangeError::GraceTooLong`], [`ChangeError::TooManyLiveKeys`]
+    pub fn replace_api_key(
+        mut self,
+        new: NewApiKey,
+        replacement: Replacement,
+        reason: Option<Reason>,
+        by: By<'_>,
+    ) -> Result<Change, ChangeError> {
+        let mut noted = Vec::new();
+        if let Replacement::WithGrace(grace) = replacement {
+            if grace > MAX_GRACE {
+                return Err(ChangeError::GraceTooLong);
+            }
+            if self.live_keys(by.at).count() >= MAX_LIVE_KEYS {
+                return Err(ChangeError::TooManyLiveKeys);
+            }
+        }
+        for key in &mut self.api_keys {
+            let before = key.status(by.at);
+            let (action, replaced) = match (replacement, before) {
+                (Replacement::WithGrace(grace), ApiKeyStatus::Active) => {
+                    (AuditAction::ApiKeyExpiring, key.clone().replaced(by.at.plus(grace), by.at))
+                }
+                (Replacement::StopNow, status) if status.is_live() => {
+                    (AuditAction::ApiKeyRevoked, key.clone().revoke(by.at)?)
+                }
+                _ => continue,
+            };
+            *key = replaced;
+            noted.push(Noted::of_api_key(action, before, key, by.at).maybe_reason(reason.clone()));
+        }
+        let key = ApiKey::new(new, &by.actor.name, by.at);
+        let created = Noted::new(AuditAction::ApiKeyCreated, key.prefix.as_str()).after("active");
+        noted.insert(0, created.maybe_reason(reason));
+        self.api_keys.insert(0, key);
+        Ok(self.changed(by, noted))
+    }
+
+    /// Records that somebody has stored the key they were shown.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::AlreadyStored`]
+    pub fn confirm_stored(self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
+        self.change_api_key(id, AuditAction::ApiKeyStored, None, by, |key| {
+            if key.stored_at.is_some() {
+                return Err(ChangeError::AlreadyStored);
+            }
+            Ok(ApiKey { stored_at: Some(by.at), ..key })
+        })
+    }
+
+    /// Moves the deadline of an expiring key: cut short, or extended within 30 days of its rotation.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
+    pub fn move_deadline(self, id: ApiKeyId, at: Timestamp, by: By<'_>) -> Result<Change, ChangeError> {
+        self.change_api_key(id, AuditAction::ApiKeyDeadlineMoved, None, by, |key| Ok(key.expire(at, by.at)?))
+    }
+
+    /// Makes an expiring key active again: the rollback of a rotation.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
+    pub fn keep_api_key(self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
+        self.change_api_key(id, AuditAction::ApiKeyKept, None, by, |key| Ok(key.keep(by.at)?))
+    }
+
+    /// Stops a live key for good.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
+    pub fn revoke_api_key(self, id: ApiKeyId, reason: Option<Reason>, by: By<'_>) -> Result<Change, ChangeError> {
+        self.change_api_key(id, AuditAction::ApiKeyRevoked, reason, by, |key| Ok(key.revoke(by.at)?))
+    }
+
+    /// Registers another public key as the current one.
+    ///
+    /// # Errors
+    /// The key is this application's already, the overlap is too long, or too many keys verify.
+    pub fn replace_signing_key(
+        mut self,
+        new: NewSigningKey,
+        replacement: SigningKeyReplacement,
+        reason: Option<Reason>,
+        by: By<'_>,
+    ) -> Result<Change, ChangeError> {
+        match self.signing_keys.iter().find(|key| key.public_key == new.public_key).map(|key| key.state) {
+            Some(SigningKeyState::Current) => return Err(ChangeError::SigningKeyIsCurrent),
+            Some(_) => return Err(ChangeError::SigningKeyInHistory),
+            None => {}
+        }
+        let before = self.current_signing_key().public_key.fingerprint();
+        let old = self.replace_current(replacement, by.at)?;
+        let after = format!("{} current; {old}", new.public_key.fingerprint());
+        let noted = Noted::new(AuditAction::SigningKeyReplaced, &new.public_key.fingerprint())
+            .before(format!("{before} current"))
+            .after(after)
+            .maybe_reason(reason);
+        self.signing_keys.insert(
+            0,
+            SigningKey {
+                id: new.id,
+                public_key: new.public_key,
+                created_at: by.at,
+                created_by: by.actor.name.clone(),
+                state: SigningKeyState::Current,
+            },
+        );
+        Ok(self.changed(by, [noted]))
+    }
+
+    /// Makes an earlier signing key current again, the present one stopping at once or after an overlap: the rollback.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::SigningKeyIsCurrent`], or as [`Self::replace_signing_key`].
+    pub fn restore_signing_key(
+        mut self,
+        id: SigningKeyId,
+        replacement: SigningKeyReplacement,
+        reason: Option<Reason>,
+        by: By<'_>,
+    ) -> Result<Change, ChangeError> {
+        let index = self.signing_key_index(id)?;
+        if self.signing_keys[index].state == SigningKeyState::Current {
+            return Err(ChangeError::SigningKeyIsCurrent);
+        }
+        let restored = self.signing_keys[index].public_key.fingerprint();
+        let before = self.current_signing_key().public_key.fingerprint();
+        // While it is counted out, the restored key takes no second place among those that verify.
+        self.signing_keys[index].state = SigningKeyState::Retired { at: by.at };
+        let old = self.replace_current(replacement, by.at)?;
+        self.signing_keys[index].state = SigningKeyState::Current;
+        let noted = Noted::new(AuditAction::SigningKeyRestored, &restored)
+            .before(format!("{before} current"))
+            .after(format!("{restored} current; {old}"))
+            .maybe_reason(reason);
+        Ok(self.changed(by, [noted]))
+    }
+
+    /// Ends the overlap of a retiring signing key at once.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::SigningKeyRetired`], [`ChangeError::SigningKeyNeeded`]
+    pub fn retire_signing_key(mut self, id: SigningKeyId, by: By<'_>) -> Result<Change, ChangeError> {
+        let index = self.signing_key_index(id)?;
+        let before = self.signing_keys[index].status(by.at);
+        match before {
+            SigningKeyState::Current => return Err(ChangeError::SigningKeyNeeded),
+            SigningKeyState::Retired { .. } => return Err(ChangeError::SigningKeyRetired),
+            SigningKeyState::Retiring { .. } => {}
+        }
+        let after = SigningKeyState::Retired { at: by.at };
+        self.signing_keys[index].state = after;
+        let fingerprint = self.signing_keys[index].public_key.fingerprint();
+        let noted = Noted::new(AuditAction::SigningKeyRetired, &fingerprint)
+            .before(before.to_string())
+            .after(after.to_string());
+        Ok(self.changed(by, [noted]))
+    }
+
+    fn signing_key_index(&self, id: SigningKeyId) -> Result<usize, ChangeError> {
+        self.signing_keys.iter().position(|key| key.id == id).ok_or(ChangeError::KeyNotFound)
+    }
+
+    /// Takes the current signing key's place away from it, and says in words what became of it.
+    fn replace_current(&mut self, replacement: SigningKeyReplacement, now: Timestamp) -> Result<String, ChangeError> {
+        let until = match replacement {
+            SigningKeyReplacement::StopNow => None,
+            SigningKeyReplacement::WithOverlap(overlap) if overlap > MAX_GRACE => {
+                return Err(ChangeError::GraceTooLong);
+            }
+            SigningKeyReplacement::WithOverlap(overlap) => {
+                if self.signing_keys.iter().filter(|key| key.verifies(now)).count() >= MAX_VERIFYING_KEYS {
+                    return Err(ChangeError::TooManyVerifyingKeys);
+                }
+                Some(now.plus(overlap))
+            }
+        };
+        let mut words = Vec::new();
+        for key in self.signing_keys.iter_mut().filter(|key| key.verifies(now)) {
+            *key = key.clone().replaced(until, now);
+            words.push(format!("{} {}", key.public_key.fingerprint(), key.state));
+        }
+        Ok(words.join("; "))
+    }
+
+    fn change_api_key(
+        mut self,
+        id: ApiKeyId,
+        action: AuditAction,
+        reason: Option<Reason>,
+        by: By<'_>,
+        transition: impl FnOnce(ApiKey) -> Result<ApiKey, ChangeError>,
+    ) -> Result<Change, ChangeError> {
+        let index = self.api_keys.iter().position(|key| key.id == id).ok_or(ChangeError::KeyNotFound)?;
+        let before = self.api_keys[index].status(by.at);
+        let changed = transition(self.api_keys[index].clone())?;
+        let noted = Noted::of_api_key(action, before, &changed, by.at).maybe_reason(reason);
+        self.api_keys[index] = changed;
+        Ok(self.changed(by, [noted]))
+    }
+
+    fn changed(mut self, by: By<'_>, noted: impl IntoIterator<Item = Noted>) -> Change {
+        self.version += 1;
+        let events = noted.into_iter().map(|noted| noted.event(&self, by)).collect();
+        Change { application: self, events }
+    }
+}
+
+/// Permissions as people read them in the history.
+fn permissions_in_words(permissions: PermissionSet) -> String {
+    if permissions.is_empty() {
+        return "none".to_owned();
+    }
+    permissions.iter().map(|permission| permission.code()).collect::<Vec<_>>().join(", ")
+}
+
+/// An event before it knows whose it is.
+struct Noted {
+    action: AuditAction,
+    target: String,
+    before: Option<String>,
+    after: Option<String>,
+    reason: Option<Reason>,
+}
+
+impl Noted {
+    fn new(action: AuditAction, target: &str) -> Self {
+        Self { action, target: target.to_owned(), before: None, after: None, reason: None }
+    }
+
+    fn of_api_key(action: AuditAction, before: ApiKeyStatus, key: &ApiKey, now: Timestamp) -> Self {
+        Self::new(action, key.prefix.as_str()).before(before.to_string()).after(key.status(now).to_string())
+    }
+
+    fn before(self, before: impl Into<String>) -> Self {
+        Self { before: Some(before.into()), ..self }
+    }
+
+    fn after(self, after: impl Into<String>) -> Self {
+        Self { after: Some(after.into()), ..self }
+    }
+
+    fn reason(self, reason: Reason) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
+    fn maybe_reason(self, reason: Option<Reason>) -> Self {
+        Self { reason, ..self }
+    }
+
+    fn event(self, application: &ApiApplication, by: By<'_>) -> AuditEvent {
+        let Self { action, target, before, after, reason } = self;
+        AuditEvent {
+            at: by.at,
+            actor: by.actor.into(),
+            organization_id: application.organization_id,
+            application_id: application.id,
+            action,
+            target,
+            before,
+            after,
+            reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! The rules of rotation, under any sequence of what people may do.
+
+use super::*;
+use crate::{access::Role, api_key::ApiKeyHash, api_key::KeyPrefix, id::UserId};
+use proptest::prelude::*;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
+const HOUR: Duration = Duration::from_secs(3600);
+const PEMS: [&str; 5] = [
+    include_str!("../testdata/rsa-2048-a.pem"),
+    include_str!("../testdata/rsa-2048-b.pem"),
+    include_str!("../testdata/rsa-2048-c.pem"),
+    include_str!("../testdata/rsa-2048-d.pem"),
+    include_str!("../testdata/rsa-2048-e.pem"),
+];
+
+fn actor() -> Actor {
+    Actor {
+        user_id: UserId(Uuid::from_u128(1)),
+        name: "Olivia".into(),
+        email: "olivia@partner.example".into(),
+        organization_id: OrganizationId(Uuid::from_u128(2)),
+        organization_name: "Partner".into(),
+        role: Role::PartnerOwner,
+        address: None,
+    }
+}
+
+fn new_api_key(number: u128) -> NewApiKey {
+    NewApiKey {
+        id: ApiKeyId(Uuid::from_u128(number)),
+        prefix: KeyPrefix::from_stored(format!("nvk_{number:08}")),
+        last_four: "wxyz".into(),
+        hash: ApiKeyHash([0; 32]),
+        pepper_id: "p".into(),
+    }
+}
+
+fn new_signing_key(pem: usize) -> NewSigningKey {
+    NewSigningKey {
+        id: SigningKeyId(Uuid::from_u128(100 + pem as u128)),
+        public_key: PublicKey::from_pem(PEMS[pem]).unwrap(),
+    }
+}
+
+fn application() -> ApiApplication {
+    let new = NewApplication {
+        id: ApplicationId(Uuid::from_u128(3)),
+        name: ApplicationName::new("Ledger").unwrap(),
+        permissions: PermissionSet::default(),
+        signing_key: new_signing_key(0),
+        api_key: new_api_key(1),
+    };
+    ApiApplication::create(new, By { actor: &actor(), at: START }).application
+}
+
+fn reason() -> Reason {
+    Reason::new("because").unwrap()
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Wait(u64),
+    Replace(u64),
+    ReplaceNow,
+    MoveDeadline(usize, i64),
+    Keep(usize),
+    Revoke(usize),
+    Disable,
+    Enable,
+    ReplaceSigning(usize, Option<u64>),
+    RestoreSigning(usize, Option<u64>),
+    RetireSigning(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let hours = 0_u64..800;
+    let overlap = prop::option::of(0_u64..800);
+    prop_oneof![
+        (0_u64..200).prop_map(Step::Wait),
+        hours.clone().prop_map(Step::Replace),
+        Just(Step::ReplaceNow),
+        (0_usize..8, -5_i64..800).prop_map(|(key, hours)| Step::MoveDeadline(key, hours)),
+        (0_usize..8).prop_map(Step::Keep),
+        (0_usize..8).prop_map(Step::Revoke),
+        Just(Step::Disable),
+        Just(Step::Enable),
+        (0_usize..5, overlap.clone()).prop_map(|(pem, overlap)| Step::ReplaceSigning(pem, overlap)),
+        (0_usize..5, overlap).prop_map(|(key, overlap)| Step::RestoreSigning(key, overlap)),
+        (0_usize..5).prop_map(Step::RetireSigning),
+    ]
+}
+
+fn overlap(hours: Option<u64>) -> SigningKeyReplacement {
+    hours.map_or(SigningKeyReplacement::StopNow, |hours| SigningKeyReplacement::WithOverlap(HOUR * hours as u32))
+}
+
+fn take(application: ApiApplication, step: Step, by: By<'_>, serial: &mut u128) -> Result<Change, ChangeError> {
+    let api_key = |index: usize| application.api_keys.get(index).map_or(ApiKeyId(Uuid::nil()), |key| key.id);
+    let signing = |index: usize| application.signing_keys.get(index).map_or(SigningKeyId(Uuid::nil()), |key| key.id);
+    let mut fresh = || {
+        *serial += 1;
+        new_api_key(*serial)
+    };
+    match step {
+        Step::Wait(_) => unreachable!("waiting changes nothing"),
+        Step::Replace(hours) => {
+            let grace = Replacement::WithGrace(HOUR * hours as u32);
+            let new = fresh();
+            application.replace_api_key(new, grace, None, by)
+        }
+        Step::ReplaceNow => {
+            let new = fresh();
+            application.replace_api_key(new, Replacement::StopNow, Some(reason()), by)
+        }
+        Step::MoveDeadline(key, hours) => {
+            let (id, at) = (api_key(key), Timestamp::from_millis(by.at.as_millis() + hours * 3_600_000));
+            application.move_deadline(id, at, by)
+        }
+        Step::Keep(key) => {
+            let id = api_key(key);
+            application.keep_api_key(id, by)
+        }
+        Step::Revoke(key) => {
+            let id = api_key(key);
+            application.revoke_api_key(id, None, by)
+        }
+        Step::Disable => application.disable(reason(), by),
+        Step::Enable => application.enable(reason(), by),
+        Step::ReplaceSigning(pem, hours) => {
+            application.replace_signing_key(new_signing_key(pem), overlap(hours), None, by)
+        }
+        Step::RestoreSigning(key, hours) => {
+            let id = signing(key);
+            application.restore_signing_key(id, overlap(hours), None, by)
+        }
+        Step::RetireSigning(key) => {
+            let id = signing(key);
+            application.retire_signing_key(id, by)
+        }
+    }
+}
+
+/// What was told to people about a key: the last instant at which it works, if any was named, and when it was replaced.
+#[derive(Clone, Copy, Default)]
+struct Published {
+    deadline: Option<Timestamp>,
+    replaced_at: Option<Timestamp>,
+    dead: bool,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_sequence_of_changes_breaks_a_rule(steps in prop::collection::vec(step(), 1..40)) {
+        let actor = actor();
+        let mut now = START;
+        let mut serial = 1;
+        let mut application = application();
+        let mut published: HashMap<String, Published> = HashMap::new();
+        for step in steps {
+            if let Step::Wait(hours) = step {
+                now = now.plus(HOUR * hours as u32);
+                continue;
+            }
+            let before = application.clone();
+            let Ok(Change { application: after, events }) =
+                take(application.clone(), step, By { actor: &actor, at: now }, &mut serial) else { continue };
+            application = after;
+
+            // Every change has its event, and every key whose state changed has one that names it.
+            prop_assert!(!events.is_empty());
+            prop_assert_eq!(application.version, before.version + 1);
+            for key in &application.api_keys {
+                let old = before.api_keys.iter().find(|old| old.id == key.id);
+                if old.map(|old| old.state) != Some(key.state) {
+                    prop_assert!(events.iter().any(|event| event.target == key.prefix.as_str()), "{step:?}");
+                }
+            }
+            for event in &events {
+                let told = published.entry(event.target.clone()).or_default();
+                let key = application.api_keys.iter().find(|key| key.prefix.as_str() == event.target);
+                let Some(key) = key else { continue };
+                match (event.action, key.state) {
+                    (AuditAction::ApiKeyExpiring, crate::api_key::ApiKeyState::Expiring { at, .. }) => {
+                        // A second rotation never touches a key that is expiring already.
+                        prop_assert!(told.deadline.is_none());
+                        *told = Published { deadline: Some(at), replaced_at: Some(now), dead: false };
+                    }
+                    (AuditAction::ApiKeyDeadlineMoved, crate::api_key::ApiKeyState::Expiring { at, .. }) => {
+                        prop_assert!(told.deadline.is_some_and(|deadline| now < deadline));
+                        told.deadline = Some(at);
+                    }
+                    (AuditAction::ApiKeyKept, _) => {
+                        prop_assert!(told.deadline.is_some_and(|deadline| now < deadline));
+                        *told = Published::default();
+                    }
+                    (AuditAction::ApiKeyRevoked, _) => told.dead = true,
+                    (AuditAction::ApiKeyCreated, _) => prop_assert!(key.status(now).is_live()),
+                    (action, state) => prop_assert!(false, "{action:?} left {state:?}"),
+                }
+            }
+
+            // No key outlives what people were told, nor 30 days after its rotation, nor its revocation.
+            for key in &application.api_keys {
+                let told = published.get(key.prefix.as_str()).copied().unwrap_or_default();
+                for at in [now, now.plus(HOUR), now.plus(MAX_GRACE), now.plus(MAX_GRACE * 3)] {
+                    let ended = told.dead
+                        || told.deadline.is_some_and(|deadline| at >= deadline)
+                        || told.replaced_at.is_some_and(|replaced| at > replaced.plus(MAX_GRACE));
+                    prop_assert_eq!(key.status(at).is_live(), !ended, "{:?} after {:?}", key, step);
+                }
+            }
+            prop_assert!(application.live_keys(now).count() <= MAX_LIVE_KEYS);
+
+            // Exactly one signing key is current, and few verify.
+            let current = application.signing_keys.iter().filter(|k| k.state == SigningKeyState::Current).count();
+            prop_assert_eq!(current, 1);
+            prop_assert!(application.signing_keys.iter().filter(|k| k.verifies(now)).count() <= MAX_VERIFYING_KEYS);
+            for key in &application.signing_keys {
+                if let SigningKeyState::Retiring { at } = key.state {
+                    prop_assert!(at <= now.plus(MAX_GRACE));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replacement_at_once_leaves_the_new_key_alone() {
+    let (actor, mut application) = (actor(), application());
+    for number in 2..=5 {
+        let by = By { actor: &actor, at: START };
+        application = application
+            .replace_api_key(new_api_key(number), Replacement::WithGrace(HOUR), None, by)
+            .unwrap()
+            .application;
+    }
+    let by = By { actor: &actor, at: START };
+    let refused = application.clone().replace_api_key(new_api_key(6), Replacement::WithGrace(HOUR), None, by);
+    assert_eq!(refused, Err(ChangeError::TooManyLiveKeys));
+    let change = application.replace_api_key(new_api_key(6), Replacement::StopNow, Some(reason()), by).unwrap();
+    let live: Vec<_> = change.application.live_keys(START).map(|key| key.id).collect();
+    assert_eq!(live, [ApiKeyId(Uuid::from_u128(6))]);
+    assert_eq!(change.events.iter().filter(|e| e.action == AuditAction::ApiKeyRevoked).count(), 5);
+}
+
+#[test]
+fn enabling_again_brings_no_key_back() {
+    let (actor, application) = (actor(), application());
+    let by = By { actor: &actor, at: START };
+    let id = application.api_keys[0].id;
+    let disabled = application.disable(reason(), by).unwrap().application;
+    let revoked = disabled.revoke_api_key(id, None, by).unwrap().application;
+    let enabled = revoked.enable(reason(), by).unwrap().application;
+    assert_eq!(enabled.live_keys(START).count(), 0);
+}
+
+#[test]
+fn a_wrong_signing_key_is_rolled_back_in_one_step() {
+    let (actor, application) = (actor(), application());
+    let by = By { actor: &actor, at: START };
+    let right = application.current_signing_key().id;
+    let wrong = application.replace_signing_key(new_signing_key(1), overlap(None), None, by).unwrap().application;
+    assert_ne!(wrong.current_signing_key().id, right);
+    let change = wrong.restore_signing_key(right, overlap(None), Some(reason()), by).unwrap();
+    assert_eq!(change.application.current_signing_key().id, right);
+    let verifying: Vec<_> =
+        change.application.signing_keys.iter().filter(|k| k.verifies(START)).map(|k| k.id).collect();
+    assert_eq!(verifying, [right]);
+    assert_eq!(change.events[0].action, AuditAction::SigningKeyRestored);
+}
+
+#[test]
+fn a_public_key_is_not_registered_twice_in_one_application() {
+    let (actor, application) = (actor(), application());
+    let by = By { actor: &actor, at: START };
+    let again = application.clone().replace_signing_key(new_signing_key(0), overlap(None), None, by);
+    assert_eq!(again, Err(ChangeError::SigningKeyIsCurrent));
+    let replaced = application.replace_signing_key(new_signing_key(1), overlap(None), None, by).unwrap().application;
+    let back = replaced.replace_signing_key(new_signing_key(0), overlap(None), None, by);
+    assert_eq!(back, Err(ChangeError::SigningKeyInHistory));
+}

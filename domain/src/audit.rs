@@ -1,0 +1,131 @@
+//! The audit history: what is recorded of every change.
+
+use crate::{
+    actor::{Actor, ActorKind},
+    id::{ApplicationId, OrganizationId, UserId},
+    text::Reason,
+    time::Timestamp,
+};
+use std::{fmt, net::IpAddr};
+
+macro_rules! actions {
+    ($($variant:ident $code:literal $label:literal,)*) => {
+        /// What was done.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)] // Each action's label says what it is.
+        pub enum AuditAction {
+            $($variant,)*
+        }
+
+        impl AuditAction {
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The code it is stored and filtered under.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+
+            /// What people read.
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    ApplicationCreated "application.created" "Application created",
+    ApplicationRenamed "application.renamed" "Application renamed",
+    ApplicationDisabled "application.disabled" "Application disabled",
+    ApplicationEnabled "application.enabled" "Application enabled",
+    PermissionsChanged "permissions.changed" "Permissions changed",
+    SigningKeyReplaced "signing_key.replaced" "Signing key replaced",
+    SigningKeyRestored "signing_key.restored" "Signing key restored",
+    SigningKeyRetired "signing_key.retired" "Signing key retired",
+    ApiKeyCreated "api_key.created" "API key created",
+    ApiKeyStored "api_key.stored" "API key confirmed as stored",
+    ApiKeyExpiring "api_key.expiring" "API key set to expire",
+    ApiKeyDeadlineMoved "api_key.deadline_moved" "API key deadline moved",
+    ApiKeyKept "api_key.kept" "API key kept",
+    ApiKeyRevoked "api_key.revoked" "API key revoked",
+}
+
+impl AuditAction {
+    /// Reads [`AuditAction::code`].
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|action| action.code() == code)
+    }
+}
+
+impl fmt::Display for AuditAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// Who did it, as they were at that moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditActor {
+    /// Which user.
+    pub user_id: UserId,
+    /// Their name then.
+    pub name: String,
+    /// On whose side.
+    pub kind: ActorKind,
+    /// From which network address.
+    pub address: Option<IpAddr>,
+}
+
+impl From<&Actor> for AuditActor {
+    fn from(actor: &Actor) -> Self {
+        Self { user_id: actor.user_id, name: actor.name.clone(), kind: actor.kind(), address: actor.address }
+    }
+}
+
+/// One change, as it is recorded with it. The store gives it its sequence number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub actor: AuditActor,
+    /// In which organization.
+    pub organization_id: OrganizationId,
+    /// To which application.
+    pub application_id: ApplicationId,
+    /// What.
+    pub action: AuditAction,
+    /// To what in it: a key's prefix, a fingerprint, or the application's name.
+    pub target: String,
+    /// How it was, in words; `None` where there was nothing.
+    pub before: Option<String>,
+    /// How it is now, in words; `None` where nothing is left.
+    pub after: Option<String>,
+    /// Why, where somebody said so.
+    pub reason: Option<Reason>,
+}
+
+/// An event as the history shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Its place in the history: later events have greater numbers.
+    pub sequence: i64,
+    /// The event.
+    pub event: AuditEvent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_is_read_back_from_its_code() {
+        assert!(AuditAction::ALL.iter().all(|&action| AuditAction::from_code(action.code()) == Some(action)));
+        assert_eq!(AuditAction::from_code("application.exploded"), None);
+    }
+}

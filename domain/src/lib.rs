@@ -1,0 +1,19 @@
+//! The rules of Nuvera API applications, pure: who may do what, how a key is made, replaced and revoked, what a signed
+//! request must say, and what a partner is told when it is refused.
+//!
+//! Nothing here awaits, reads a clock, draws a random number or performs I/O: `now` and randomness are arguments. The
+//! crate compiles for the host and for WASM, so that the browser judges a pasted key by the same rules as the server.
+
+pub mod access;
+pub mod actor;
+pub mod api_key;
+pub mod application;
+pub mod audit;
+pub mod id;
+pub mod permission;
+pub mod public_key;
+pub mod request;
+pub mod route;
+pub mod signing_key;
+pub mod text;
+pub mod time;

@@ -1,0 +1,313 @@
+//! Public keys as people paste them: told apart, judged, and re-encoded.
+//!
+//! What is accepted is one SPKI PEM block (RFC 7468, 13; RFC 5280, 4.1) that holds an RSA key of 2048 to 8192 bits with
+//! a sane exponent and no known weakness. Everything else is refused by name, with the command that mends it. A private
+//! key is looked for first, before anything is parsed, so that it is neither stored nor echoed.
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
+use der::{Decode, Encode};
+use pkcs1::RsaPublicKey;
+use sha2::{Digest, Sha256};
+use spki::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
+use std::fmt;
+
+/// The least bits a modulus may have.
+pub const MIN_BITS: usize = 2048;
+
+/// The most bits a modulus may have: a larger one only makes every verification slower.
+pub const MAX_BITS: usize = 8192;
+
+/// The most bytes a pasted key may have; an 8192-bit key needs 1,500.
+pub const MAX_PEM_BYTES: usize = 8 * 1024;
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const RSASSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
+const END: &str = "-----END PUBLIC KEY-----";
+
+/// An RSA public key that passed every check.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    der: Vec<u8>,
+    bits: usize,
+}
+
+/// Why a text is not accepted as a public key; the words are for the person who pasted it, and never quote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // Each variant's message says what it means.
+pub enum PublicKeyError {
+    #[error("Paste the public key in PEM form, from “{BEGIN}” to “{END}”.")]
+    Missing,
+    #[error(
+        "This is a private key. It was not saved and must never leave your side: if it was shown to anybody, replace it. Paste its public half: openssl pkey -in private.pem -pubout"
+    )]
+    PrivateKey,
+    #[error("This is longer than any public key ({MAX_PEM_BYTES} bytes). Paste the PEM block only.")]
+    TooLong,
+    #[error("This is a certificate. Paste the public key in it: openssl x509 -in certificate.pem -pubkey -noout")]
+    Certificate,
+    #[error(
+        "This is a PKCS#1 public key (“BEGIN RSA PUBLIC KEY”). Convert it: openssl rsa -RSAPublicKey_in -in key.pem -pubout"
+    )]
+    Pkcs1,
+    #[error("This is an OpenSSH public key. Convert it: ssh-keygen -e -m PKCS8 -f key.pub")]
+    OpenSsh,
+    #[error("This is a JSON Web Key. Paste the key in PEM form (“{BEGIN}”).")]
+    Jwk,
+    #[error("Paste one public key only: there is more than one PEM block here.")]
+    SeveralBlocks,
+    #[error("Remove what stands before “{BEGIN}” and after “{END}”.")]
+    TextAround,
+    #[error("This is a PEM block of another kind (“{0}”). Paste a public key: “{BEGIN}”.")]
+    OtherBlock(String),
+    #[error("The block's base64 is damaged: copy the key again, all of it.")]
+    Base64,
+    #[error("The block does not hold a well-formed public key (SPKI, DER): export it again.")]
+    Malformed,
+    #[error("This is an elliptic-curve (EC) key. Requests are signed with RS256: use an RSA key.")]
+    EllipticCurve,
+    #[error("This is an Ed25519 key. Requests are signed with RS256: use an RSA key.")]
+    Ed25519,
+    #[error(
+        "This key is restricted to RSASSA-PSS. Requests are signed with RS256: use a plain RSA key (rsaEncryption)."
+    )]
+    RsaPss,
+    #[error("This key's algorithm ({0}) is not RSA. Requests are signed with RS256: use an RSA key.")]
+    OtherAlgorithm(String),
+    #[error("This key has {0} bits. Use at least {MIN_BITS}; 3072 is a good choice.")]
+    TooSmall(usize),
+    #[error("This key has {0} bits. Use at most {MAX_BITS}.")]
+    TooLarge(usize),
+    #[error("This key's public exponent is not safe. Use 65537, which every tool chooses by default.")]
+    Exponent,
+    #[error("This key is weak: {0}. Generate a new pair, and do not use this one anywhere.")]
+    Weak(Weakness),
+}
+
+/// A known weakness of a modulus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// Divisible by a small number.
+    #[error("its modulus has a small factor")]
+    SmallFactor,
+    /// p = q.
+    #[error("its modulus is a perfect square")]
+    PerfectSquare,
+    /// Made by an Infineon chip (CVE-2017-15361): can be factored.
+    #[error("it has the ROCA fingerprint (CVE-2017-15361)")]
+    Roca,
+}
+
+impl PublicKey {
+    /// Reads a pasted PEM, refusing a private key before anything else is looked at.
+    ///
+    /// # Errors
+    /// What the text is instead, and what to do about it.
+    pub fn from_pem(text: &str) -> Result<Self, PublicKeyError> {
+        if looks_private(text) {
+            return Err(PublicKeyError::PrivateKey);
+        }
+        let text = text.trim();
+        if text.len() > MAX_PEM_BYTES {
+            return Err(PublicKeyError::TooLong);
+        }
+        let base64: String = pem_body(text)?.split_whitespace().collect();
+        let der = STANDARD.decode(base64).map_err(|_| PublicKeyError::Base64)?;
+        Self::from_der(&der)
+    }
+
+    /// Reads and judges a DER-encoded SPKI.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_pem`].
+    pub fn from_der(der: &[u8]) -> Result<Self, PublicKeyError> {
+        if starts_like_private_der(der) {
+            return Err(PublicKeyError::PrivateKey);
+        }
+        let spki = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| PublicKeyError::Malformed)?;
+        check_algorithm(&spki.algorithm)?;
+        let key = spki.subject_public_key.as_bytes().ok_or(PublicKeyError::Malformed)?;
+        let numbers = RsaPublicKey::from_der(key).map_err(|_| PublicKeyError::Malformed)?;
+        let modulus = numbers.modulus.as_bytes();
+        let bits = check_size(modulus)?;
+        check_exponent(numbers.public_exponent.as_bytes())?;
+        check_modulus(modulus)?;
+        // Canonical: what was read is written again, so that one key has one text and one fingerprint.
+        let der = spki.to_der().map_err(|_| PublicKeyError::Malformed)?;
+        Ok(Self { der, bits })
+    }
+
+    /// The SPKI, DER-encoded.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The modulus' length in bits.
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// The SPKI as PEM, 64 characters a line (RFC 7468).
+    pub fn pem(&self) -> String {
+        let base64 = STANDARD.encode(&self.der);
+        let mut pem = format!("{BEGIN}\n");
+        for line in base64.as_bytes().chunks(64) {
+            pem.extend(line.iter().map(|&c| char::from(c)));
+            pem.push('\n');
+        }
+        pem + END + "\n"
+    }
+
+    /// `SHA256:` and the unpadded base64 of the SPKI's SHA-256: what people compare.
+    pub fn fingerprint(&self) -> String {
+        format!("SHA256:{}", STANDARD_NO_PAD.encode(Sha256::digest(&self.der)))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.fingerprint())
+    }
+}
+
+fn looks_private(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let is_jwk_with_d = text.contains("\"kty\"") && text.contains("\"d\"");
+    let bare: String = text.split_whitespace().take(64).collect();
+    let bare_head = STANDARD.decode(bare.get(..32).unwrap_or_default()).unwrap_or_default();
+    upper.contains("PRIVATE KEY")
+        || upper.contains("PUTTY-USER-KEY-FILE")
+        || upper.contains("PRIVATE-KEY")
+        || is_jwk_with_d
+        || starts_like_private_der(&bare_head)
+}
+
+/// PKCS#1 and PKCS#8 private keys are a SEQUENCE whose first member is the INTEGER 0 or 1, their version; an EC private
+/// key's is the INTEGER 1. An encrypted PKCS#8 cannot be told from an SPKI by its first bytes, and is refused by its
+/// algorithm.
+fn starts_like_private_der(der: &[u8]) -> bool {
+    let Some((0x30, rest)) = der.split_first() else { return false };
+    let header = match rest.first() {
+        Some(&length) if length < 0x80 => 1,
+        Some(&length) => 1 + usize::from(length & 0x7F),
+        None => return false,
+    };
+    matches!(rest.get(header..header + 3), Some([0x02, 0x01, 0x00 | 0x01]))
+}
+
+fn pem_body(text: &str) -> Result<&str, PublicKeyError> {
+    match text.matches("-----BEGIN ").count() {
+        0 if text.is_empty() => return Err(PublicKeyError::Missing),
+        0 if text.starts_with("ssh-") || text.starts_with("ecdsa-") => return Err(PublicKeyError::OpenSsh),
+        0 if text.starts_with('{') => return Err(PublicKeyError::Jwk),
+        0 => return Err(PublicKeyError::Missing),
+        1 => {}
+        _ => return Err(PublicKeyError::SeveralBlocks),
+    }
+    let label = text.split("-----BEGIN ").nth(1).and_then(|rest| rest.split("-----").next()).unwrap_or_default();
+    match label {
+        "PUBLIC KEY" => {}
+        "RSA PUBLIC KEY" => return Err(PublicKeyError::Pkcs1),
+        "SSH2 PUBLIC KEY" => return Err(PublicKeyError::OpenSsh),
+        label if label.ends_with("CERTIFICATE") => return Err(PublicKeyError::Certificate),
+        label => {
+            return Err(PublicKeyError::OtherBlock(label.chars().filter(char::is_ascii_graphic).take(40).collect()));
+        }
+    }
+    let inner = text.strip_prefix(BEGIN).ok_or(PublicKeyError::TextAround)?;
+    match inner.split_once(END) {
+        Some((body, "")) => Ok(body),
+        Some(_) => Err(PublicKeyError::TextAround),
+        None => Err(PublicKeyError::Base64),
+    }
+}
+
+fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), PublicKeyError> {
+    match algorithm.oid {
+        // RFC 3279, 2.3.1: the parameters are present, and NULL.
+        RSA_ENCRYPTION if algorithm.parameters.is_some_and(|p| p.is_null()) => Ok(()),
+        RSA_ENCRYPTION => Err(PublicKeyError::Malformed),
+        RSASSA_PSS => Err(PublicKeyError::RsaPss),
+        EC_PUBLIC_KEY => Err(PublicKeyError::EllipticCurve),
+        ED25519 => Err(PublicKeyError::Ed25519),
+        other => Err(PublicKeyError::OtherAlgorithm(other.to_string())),
+    }
+}
+
+fn check_size(modulus: &[u8]) -> Result<usize, PublicKeyError> {
+    let unused = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    match modulus.len() * 8 - unused {
+        bits if bits < MIN_BITS => Err(PublicKeyError::TooSmall(bits)),
+        bits if bits > MAX_BITS => Err(PublicKeyError::TooLarge(bits)),
+        bits => Ok(bits),
+    }
+}
+
+/// FIPS 186-5, A.1.1 asks for an odd exponent over 2^16; above 2^32 some verifiers stop.
+fn check_exponent(exponent: &[u8]) -> Result<(), PublicKeyError> {
+    if exponent.len() > 4 {
+        return Err(PublicKeyError::Exponent);
+    }
+    let value = exponent.iter().fold(0_u64, |value, &byte| value << 8 | u64::from(byte));
+    if value > 1 << 16 && value % 2 == 1 { Ok(()) } else { Err(PublicKeyError::Exponent) }
+}
+
+/// Looks for weaknesses that show without factoring. Small numbers are enough for all three: `n mod p` for the primes
+/// under 2,000.
+fn check_modulus(modulus: &[u8]) -> Result<(), PublicKeyError> {
+    let residues: Vec<(u64, u64)> = small_primes(2_000).into_iter().map(|p| (p, remainder(modulus, p))).collect();
+    if residues.iter().any(|&(_, r)| r == 0) {
+        return Err(PublicKeyError::Weak(Weakness::SmallFactor));
+    }
+    // A square is a square modulo every prime. Another number is one modulo about half of them: that it is one modulo
+    // all 302 odd primes here has a chance near 2^-302.
+    if residues.iter().all(|&(p, r)| p == 2 || power(r, (p - 1) / 2, p) == 1) {
+        return Err(PublicKeyError::Weak(Weakness::PerfectSquare));
+    }
+    // Nemec et al., "The Return of Coppersmith's Attack" (CCS 2017): modulo each small prime, such a modulus is a power
+    // of 65537. Their fingerprint uses the primes up to 167.
+    if residues.iter().filter(|&&(p, _)| p > 2 && p <= 167).all(|&(p, r)| is_power_of_65537(r, p)) {
+        return Err(PublicKeyError::Weak(Weakness::Roca));
+    }
+    Ok(())
+}
+
+fn small_primes(below: u64) -> Vec<u64> {
+    let mut primes: Vec<u64> = Vec::new();
+    for candidate in 2..below {
+        if primes.iter().take_while(|&&p| p * p <= candidate).all(|p| candidate % p != 0) {
+            primes.push(candidate);
+        }
+    }
+    primes
+}
+
+fn remainder(number: &[u8], modulus: u64) -> u64 {
+    number.iter().fold(0, |rest, &byte| (rest << 8 | u64::from(byte)) % modulus)
+}
+
+fn power(base: u64, exponent: u64, modulus: u64) -> u64 {
+    (0..exponent).fold(1, |product, _| product * base % modulus)
+}
+
+fn is_power_of_65537(residue: u64, modulus: u64) -> bool {
+    let mut power = 1;
+    loop {
+        if power == residue {
+            return true;
+        }
+        power = power * 65_537 % modulus;
+        if power == 1 {
+            return false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

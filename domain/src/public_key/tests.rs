@@ -1,0 +1,208 @@
+//! Keys as people paste them, good and bad.
+
+use super::*;
+
+const GOOD: &str = include_str!("../testdata/rsa-2048-a.pem");
+
+fn refusal(text: &str) -> PublicKeyError {
+    PublicKey::from_pem(text).expect_err("refused")
+}
+
+fn numbers(pem: &str) -> (Vec<u8>, Vec<u8>) {
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = STANDARD.decode(body).unwrap();
+    let spki = SubjectPublicKeyInfoRef::from_der(&der).unwrap();
+    let key = RsaPublicKey::from_der(spki.subject_public_key.as_bytes().unwrap()).unwrap();
+    (key.modulus.as_bytes().to_vec(), key.public_exponent.as_bytes().to_vec())
+}
+
+/// The SPKI of any modulus and exponent, however bad.
+fn spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    use der::asn1::{BitStringRef, Null, UintRef};
+    let key =
+        RsaPublicKey { modulus: UintRef::new(modulus).unwrap(), public_exponent: UintRef::new(exponent).unwrap() };
+    let key = key.to_der().unwrap();
+    let algorithm = AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(Null.into()) };
+    let subject_public_key = BitStringRef::from_bytes(&key).unwrap();
+    SubjectPublicKeyInfoRef { algorithm, subject_public_key }.to_der().unwrap()
+}
+
+/// `number * factor + add`, big-endian.
+fn multiply(number: &[u8], factor: u64, add: u64) -> Vec<u8> {
+    let mut carry = u128::from(add);
+    let mut product = Vec::new();
+    for &byte in number.iter().rev() {
+        carry += u128::from(byte) * u128::from(factor);
+        product.push(carry as u8);
+        carry >>= 8;
+    }
+    while carry > 0 {
+        product.push(carry as u8);
+        carry >>= 8;
+    }
+    product.reverse();
+    product
+}
+
+/// `a * b`, big-endian.
+fn product(a: &[u8], b: &[u8]) -> Vec<u8> {
+    let mut digits = vec![0_u32; a.len() + b.len()];
+    for (i, &x) in a.iter().rev().enumerate() {
+        let mut carry = 0;
+        for (j, &y) in b.iter().rev().enumerate() {
+            let sum = digits[i + j] + u32::from(x) * u32::from(y) + carry;
+            digits[i + j] = sum & 0xFF;
+            carry = sum >> 8;
+        }
+        digits[i + b.len()] += carry;
+    }
+    digits.into_iter().rev().map(|digit| digit as u8).skip_while(|&digit| digit == 0).collect()
+}
+
+#[test]
+fn a_good_key_is_read_measured_and_written_again() {
+    let key = PublicKey::from_pem(GOOD).unwrap();
+    assert_eq!(key.bits(), 2048);
+    assert_eq!(key.pem(), GOOD);
+    assert!(key.fingerprint().starts_with("SHA256:"));
+    assert_eq!(key.fingerprint().len(), 7 + 43);
+    assert_eq!(PublicKey::from_der(key.der()), Ok(key));
+}
+
+#[test]
+fn white_space_and_line_breaks_of_another_system_do_not_matter() {
+    let key = PublicKey::from_pem(GOOD).unwrap();
+    let crlf = format!("\r\n  {}\r\n\r\n", GOOD.replace('\n', "\r\n"));
+    assert_eq!(PublicKey::from_pem(&crlf), Ok(key.clone()));
+    let body: String = GOOD.lines().filter(|line| !line.starts_with('-')).collect();
+    assert_eq!(PublicKey::from_pem(&format!("{BEGIN}\n{body}\n{END}")), Ok(key));
+}
+
+#[test]
+fn a_private_key_is_refused_in_every_form_and_never_quoted() {
+    let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+    for text in [
+        format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----"),
+        format!("-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----"),
+        format!("-----BEGIN ENCRYPTED PRIVATE KEY-----\n{body}\n-----END ENCRYPTED PRIVATE KEY-----"),
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----"),
+        format!("-----begin private key-----\\n{body}"),
+        format!("{GOOD}\n-----BEGIN EC PRIVATE KEY-----\n{body}"),
+        "PuTTY-User-Key-File-3: ssh-rsa".to_owned(),
+        r#"{"kty":"RSA","n":"AQAB","e":"AQAB","d":"c2VjcmV0"}"#.to_owned(),
+        body.to_owned(),
+        "MIIEowIBAAKCAQEAu1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gun".to_owned(),
+        format!("{BEGIN}\n{body}\n{END}"),
+    ] {
+        let refused = refusal(&text);
+        assert_eq!(refused, PublicKeyError::PrivateKey, "{text}");
+        assert!(!refused.to_string().contains("MIIE"));
+    }
+}
+
+#[test]
+fn each_kind_of_wrong_key_gets_its_own_advice() {
+    let ssh = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ== olivia@laptop";
+    for (text, expected) in [
+        ("", PublicKeyError::Missing),
+        ("hello", PublicKeyError::Missing),
+        (ssh, PublicKeyError::OpenSsh),
+        (r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#, PublicKeyError::Jwk),
+        (include_str!("../testdata/pkcs1-public.pem"), PublicKeyError::Pkcs1),
+        (include_str!("../testdata/certificate.pem"), PublicKeyError::Certificate),
+        (include_str!("../testdata/ec-p256.pem"), PublicKeyError::EllipticCurve),
+        (include_str!("../testdata/ed25519.pem"), PublicKeyError::Ed25519),
+        (include_str!("../testdata/rsa-pss.pem"), PublicKeyError::RsaPss),
+        (include_str!("../testdata/rsa-1024.pem"), PublicKeyError::TooSmall(1024)),
+        (include_str!("../testdata/rsa-2048-e3.pem"), PublicKeyError::Exponent),
+        (
+            "-----BEGIN DSA PARAMETERS-----\nAA==\n-----END DSA PARAMETERS-----",
+            PublicKeyError::OtherBlock("DSAPARAMETERS".into()),
+        ),
+    ] {
+        assert_eq!(refusal(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn damage_to_the_block_is_told_apart() {
+    assert_eq!(refusal(&format!("{GOOD}{GOOD}")), PublicKeyError::SeveralBlocks);
+    assert_eq!(refusal(&format!("Key:\n{GOOD}")), PublicKeyError::TextAround);
+    assert_eq!(refusal(&format!("{GOOD}thanks")), PublicKeyError::TextAround);
+    assert_eq!(refusal(&GOOD[..200]), PublicKeyError::Base64);
+    assert_eq!(refusal(&GOOD.replacen("MIIB", "M*IB", 1)), PublicKeyError::Base64);
+    assert_eq!(refusal(&format!("{BEGIN}\nAAAA\n{END}")), PublicKeyError::Malformed);
+    assert_eq!(refusal(&"A".repeat(MAX_PEM_BYTES + 1)), PublicKeyError::TooLong);
+    let mut trailing = PublicKey::from_pem(GOOD).unwrap().der().to_vec();
+    trailing.push(0);
+    assert_eq!(PublicKey::from_der(&trailing), Err(PublicKeyError::Malformed));
+}
+
+#[test]
+fn ber_that_is_not_der_is_refused() {
+    // The outer length in three bytes where two do.
+    let der = PublicKey::from_pem(GOOD).unwrap().der().to_vec();
+    assert_eq!(der[..2], [0x30, 0x82]);
+    let mut ber = vec![0x30, 0x83, 0x00];
+    ber.extend(&der[2..]);
+    assert_eq!(PublicKey::from_der(&ber), Err(PublicKeyError::Malformed));
+}
+
+#[test]
+fn sizes_and_exponents_are_judged_at_their_bounds() {
+    let (modulus, exponent) = numbers(GOOD);
+    assert!(PublicKey::from_der(&spki(&modulus, &exponent)).is_ok());
+    let mut large = vec![0x01];
+    large.extend([0x55; 1024]);
+    assert_eq!(PublicKey::from_der(&spki(&large, &exponent)), Err(PublicKeyError::TooLarge(8193)));
+    let mut small = modulus.clone();
+    small[0] = 0x7F;
+    assert_eq!(PublicKey::from_der(&spki(&small, &exponent)), Err(PublicKeyError::TooSmall(2047)));
+    for bad in [&[1][..], &[3], &[0x01, 0x00, 0x00], &[0x01, 0x00, 0x00, 0x00, 0x01]] {
+        assert_eq!(PublicKey::from_der(&spki(&modulus, bad)), Err(PublicKeyError::Exponent), "{bad:?}");
+    }
+    assert!(PublicKey::from_der(&spki(&modulus, &[0xFF, 0xFF, 0xFF, 0xFF])).is_ok());
+}
+
+#[test]
+fn a_weak_modulus_is_refused_by_its_weakness() {
+    let (modulus, exponent) = numbers(GOOD);
+    let weakness = |modulus: &[u8]| PublicKey::from_der(&spki(modulus, &exponent));
+    let weak = |weakness| Err(PublicKeyError::Weak(weakness));
+    assert_eq!(weakness(&multiply(&modulus, 1999, 0)), weak(Weakness::SmallFactor));
+    assert_eq!(weakness(&multiply(&modulus, 2, 0)), weak(Weakness::SmallFactor));
+    assert_eq!(weakness(&product(&modulus, &modulus)), weak(Weakness::PerfectSquare));
+    // 1 is a power of 65537 modulo every prime: so is 1 + any multiple of them all. A multiple is sought that has no
+    // small factor, because that would be told first.
+    let all = small_primes(168).into_iter().fold(vec![1], |all, prime| multiply(&all, prime, 0));
+    let roca = (1_u64..).map(|k| {
+        let mut base = all.clone();
+        base.extend([0; 256 - 27]);
+        let base = multiply(&base, k, 0);
+        let last = base.len() - 1;
+        let mut modulus = base;
+        modulus[last] |= 1;
+        modulus
+    });
+    let found = roca.map(|modulus| weakness(&modulus)).find(|w| *w != weak(Weakness::SmallFactor));
+    assert_eq!(found, Some(weak(Weakness::Roca)));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_at_all_is_judged_without_a_panic(text: String) {
+        proptest::prop_assert!(PublicKey::from_pem(&text).is_err());
+    }
+
+    #[test]
+    fn any_damage_to_a_key_is_judged_without_a_panic(at in 0_usize..294, to: u8) {
+        let mut der = PublicKey::from_pem(GOOD).unwrap().der().to_vec();
+        let before = der[at];
+        der[at] = to;
+        // A changed modulus may be as good as another; whatever is read is written as it was read.
+        if let Ok(key) = PublicKey::from_der(&der) {
+            proptest::prop_assert_eq!(key.der(), &der[..]);
+            proptest::prop_assert!(to == before || at > 20);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a signed request must say, and what a partner is told when it does not.
+//!
+//! A request carries an API key and a compact JWS (RFC 7515, 7.1) whose claims (RFC 7519) bind the token to that one
+//! request. Everything here is judged strictly: what could be read in two ways is refused. Nothing here verifies a
+//! signature; whoever does calls, in this order, [`UnverifiedToken::parse`], [`UnverifiedToken::claims`],
+//! [`Claims::check`], [`Claims::check_body`], and only then the RSA verification over
+//! [`UnverifiedToken::signing_input`].
+
+mod claims;
+mod json;
+mod refusal;
+mod token;
+
+pub use claims::{BoundRequest, Claims, lower_hex};
+pub use refusal::{ClaimProblem, Comparison, MalformedRequest, Refusal};
+pub use token::{Part, TokenProblem, UnverifiedToken, bearer_token};
+
+use std::borrow::Cow;
+
+/// The `iss` claim of every request token.
+pub const ISSUER: &str = "nuvera-api";
+
+/// The `aud` claim of every request token.
+pub const AUDIENCE: &str = "nuvera-rest-api";
+
+/// The most seconds from a token's `iat` to its `exp`.
+pub const MAX_LIFETIME_SECONDS: i64 = 60;
+
+/// The most characters (Unicode scalar values) of a `jti`.
+pub const MAX_JTI_CHARACTERS: usize = 128;
+
+/// The most bytes of a token. An 8192-bit signature needs 1,366 of them; the rest is for long URIs.
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// How much of a key or token may be shown: an API key's public prefix, and no more of anything.
+const SHOWN_OF_A_SECRET: usize = 12;
+
+/// `text` as it may appear in a refusal or a log: whatever looks like an API key or a JWT is cut after 12 characters
+/// (a key's public prefix has as many), and control characters are replaced.
+///
+/// Partners do put secrets where they do not belong, in a path or in another claim; they shall not travel on from here.
+pub fn masked(text: &str) -> Cow<'_, str> {
+    if !text.contains("nvk_") && !text.contains("eyJ") && !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let run = rest.find(|c| !is_token_character(c)).unwrap_or(rest.len());
+        if run == 0 {
+            shown.push(if first.is_control() { '\u{FFFD}' } else { first });
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
+        let (word, after) = rest.split_at(run);
+        let secret = word.contains("nvk_") || word.contains("eyJ");
+        if secret && word.len() > SHOWN_OF_A_SECRET {
+            shown.push_str(&word[..SHOWN_OF_A_SECRET]);
+            shown.push('…');
+        } else {
+            shown.push_str(word);
+        }
+        rest = after;
+    }
+    Cow::Owned(shown)
+}
+
+/// The characters of API keys and of compact tokens; all are ASCII.
+fn is_token_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+/// A claim as a refusal may quote it: masked, and cut at 200 characters.
+fn quoted(text: &str) -> String {
+    const MAX_CHARACTERS: usize = 200;
+    let masked = masked(text);
+    match masked.char_indices().nth(MAX_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &masked[..end]),
+        None => masked.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

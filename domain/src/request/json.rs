@@ -1,0 +1,168 @@
+//! JSON (RFC 8259) read strictly: a member that is named twice makes the whole text worthless, at any depth. RFC 8259, 4
+//! leaves open which of the two counts, so one reader could see another claim than the next.
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::{borrow::Cow, fmt};
+
+/// The most members of one object. A token needs nine; the bound keeps the search for a second one cheap.
+const MAX_MEMBERS: usize = 64;
+
+/// The largest whole number that every JSON reader agrees on: 2^53 (RFC 8259, 6).
+const MAX_INTEGER: u64 = 1 << 53;
+
+/// A JSON value, as far as tokens need one.
+#[derive(Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    Text(Cow<'a, str>),
+    /// A whole number from 0 to 2^53, written without a fraction or an exponent.
+    Integer(u64),
+    Object(Object<'a>),
+    /// Null, a boolean, another number or a list, by the name that people know it under.
+    Other(&'static str),
+    /// Somewhere inside, at any depth, is a flaw.
+    Flawed(Flaw),
+}
+
+/// What is wrong with a text that is well-formed JSON.
+#[derive(Debug, PartialEq)]
+pub(super) enum Flaw {
+    /// A member named twice.
+    Repeated(String),
+    /// An object with more than [`MAX_MEMBERS`] members.
+    TooManyMembers,
+}
+
+/// An object's members, each name once.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+
+impl<'a> Object<'a> {
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    /// Takes the member `name` out.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value<'a>> {
+        let index = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(index).1)
+    }
+}
+
+/// Reads one JSON value, and nothing after it. `None` where the bytes are not JSON, not UTF-8, or nested over 128 deep.
+pub(super) fn parse(bytes: &[u8]) -> Option<Value<'_>> {
+    // The reason that serde_json gives is dropped: it may quote the text.
+    serde_json::from_slice(bytes).ok()
+}
+
+impl Value<'_> {
+    /// What people call it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Integer(_) => "a number",
+            Self::Object(_) | Self::Flawed(_) => "an object",
+            Self::Other(kind) => kind,
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(if number <= MAX_INTEGER { Value::Integer(number) } else { Value::Other("a number beyond 2^53") })
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Value::Other("a negative number"))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Value::Other("a number with a fraction or an exponent"))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Value::Other("a boolean"))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Value::Other("null"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut list = Value::Other("a list");
+        while let Some(element) = elements.next_element()? {
+            if let flawed @ Value::Flawed(_) = element {
+                list = flawed;
+            }
+        }
+        Ok(list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut object = Object::default();
+        let mut flaw = None;
+        while let Some(Name(name)) = members.next_key()? {
+            if flaw.is_some() {
+                members.next_value::<IgnoredAny>()?;
+            } else if object.contains(&name) {
+                flaw = Some(Flaw::Repeated(name.into_owned()));
+                members.next_value::<IgnoredAny>()?;
+            } else if object.0.len() == MAX_MEMBERS {
+                flaw = Some(Flaw::TooManyMembers);
+                members.next_value::<IgnoredAny>()?;
+            } else {
+                match members.next_value()? {
+                    Value::Flawed(inner) => flaw = Some(inner),
+                    value => object.0.push((name, value)),
+                }
+            }
+        }
+        Ok(flaw.map_or(Value::Object(object), Value::Flawed))
+    }
+}
+
+/// A member's name, borrowed where it holds no escape. Names are compared as they read, so `"a\u006cg"` is `"alg"`.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member's name")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}

@@ -1,0 +1,152 @@
+//! Compact tokens: three segments of base64url (RFC 7515, 7.1), and a header that may only say `RS256`.
+
+use super::{
+    Claims, MAX_TOKEN_BYTES, Refusal,
+    json::{self, Flaw, Object, Value},
+    quoted,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use std::fmt;
+
+/// A token whose form and header passed; its signature is not verified yet. It holds a secret (the API key, in `sub`),
+/// and therefore has no `Debug`.
+pub struct UnverifiedToken<'a> {
+    signing_input: &'a [u8],
+    claims: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// A segment of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The first.
+    Header,
+    /// The second.
+    Claims,
+    /// The third.
+    Signature,
+}
+
+/// Why a text is not a token that is accepted here; the words are for the partner's engineer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // Each variant's message says what it means.
+pub enum TokenProblem {
+    #[error("it has more than {MAX_TOKEN_BYTES} bytes")]
+    TooLong,
+    #[error("it has {0} segments; a signed token has three, separated by dots")]
+    Segments(usize),
+    #[error("its {0} is not base64url as RFC 7515 wants it: no padding, no white space, no stray bits")]
+    Base64(Part),
+    #[error("its {0} is not well-formed JSON")]
+    Json(Part),
+    #[error("its {0} is not a JSON object")]
+    NotAnObject(Part),
+    #[error("its {0} names “{1}” twice")]
+    RepeatedMember(Part, String),
+    #[error("its {0} has more than 64 members in one object")]
+    TooManyMembers(Part),
+    #[error("its header's `typ` is not “JWT”; send “JWT”, or leave it out")]
+    Type,
+    #[error("its header has `crit`: no extension is supported")]
+    Critical,
+    #[error("its header has `b64`: the claims must be encoded")]
+    Unencoded,
+}
+
+/// The credentials of an `Authorization` header whose scheme is `Bearer`, in any case (RFC 9110, 11.1; RFC 6750, 2.1).
+pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(b"Bearer ".len())?;
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
+}
+
+impl<'a> UnverifiedToken<'a> {
+    /// Takes a compact JWS apart and judges its header. `kid`, `jku`, `x5u`, `jwk` and other members that only point to
+    /// a key are neither used nor followed: the application's registered keys alone verify.
+    ///
+    /// # Errors
+    /// [`Refusal::MalformedToken`], [`Refusal::UnsupportedAlgorithm`]
+    pub fn parse(token: &'a [u8]) -> Result<Self, Refusal> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenProblem::TooLong.into());
+        }
+        let segments = token.iter().filter(|&&byte| byte == b'.').count() + 1;
+        let mut parts = token.split(|&byte| byte == b'.');
+        let (Some(header), Some(claims), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(TokenProblem::Segments(segments).into());
+        };
+        check_header(&decode(Part::Header, header)?)?;
+        let signing_input = &token[..header.len() + 1 + claims.len()];
+        let claims = decode(Part::Claims, claims)?;
+        let signature = decode(Part::Signature, signature)?;
+        Ok(Self { signing_input, claims, signature })
+    }
+
+    /// Reads the claims: which of them are there, and of the right type.
+    ///
+    /// # Errors
+    /// [`Refusal::MalformedToken`], [`Refusal::InvalidClaims`]
+    pub fn claims(&self) -> Result<Claims<'_>, Refusal> {
+        Claims::read(object(Part::Claims, &self.claims)?)
+    }
+
+    /// The bytes that are signed: header, dot and claims, as they were sent (RFC 7515, 5.2).
+    pub fn signing_input(&self) -> &'a [u8] {
+        self.signing_input
+    }
+
+    /// The signature's bytes.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
+/// The engine refuses padding, characters of the other alphabet and bits that encode nothing, so that one sequence of
+/// bytes has one text only.
+fn decode(part: Part, segment: &[u8]) -> Result<Vec<u8>, TokenProblem> {
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenProblem::Base64(part))
+}
+
+fn object(part: Part, bytes: &[u8]) -> Result<Object<'_>, TokenProblem> {
+    match json::parse(bytes) {
+        Some(Value::Object(object)) => Ok(object),
+        Some(Value::Flawed(Flaw::Repeated(name))) => Err(TokenProblem::RepeatedMember(part, quoted(&name))),
+        Some(Value::Flawed(Flaw::TooManyMembers)) => Err(TokenProblem::TooManyMembers(part)),
+        Some(_) => Err(TokenProblem::NotAnObject(part)),
+        None => Err(TokenProblem::Json(part)),
+    }
+}
+
+fn check_header(header: &[u8]) -> Result<(), Refusal> {
+    let mut header = object(Part::Header, header)?;
+    match header.take("alg") {
+        Some(Value::Text(algorithm)) if algorithm == "RS256" => {}
+        Some(Value::Text(other)) => return Err(Refusal::UnsupportedAlgorithm { received: quoted(&other) }),
+        Some(other) => return Err(Refusal::UnsupportedAlgorithm { received: other.kind().to_owned() }),
+        None => return Err(Refusal::UnsupportedAlgorithm { received: "nothing".to_owned() }),
+    }
+    match header.take("typ") {
+        None => {}
+        Some(Value::Text(kind)) if kind.eq_ignore_ascii_case("JWT") => {}
+        Some(_) => return Err(TokenProblem::Type.into()),
+    }
+    if header.contains("crit") {
+        return Err(TokenProblem::Critical.into());
+    }
+    // RFC 7797 demands that `b64` be named in `crit`; a header that leaves that out is not taken at its word either.
+    if header.contains("b64") {
+        return Err(TokenProblem::Unencoded.into());
+    }
+    Ok(())
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "header",
+            Self::Claims => "claims segment",
+            Self::Signature => "signature",
+        })
+    }
+}

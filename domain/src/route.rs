@@ -1,0 +1,225 @@
+//! Which request needs which permission: a table of methods and paths, read from a commented text.
+//!
+//! A path is matched as it was sent, segment by segment, before any decoding. What a service behind the gateway might
+//! read differently (an encoded slash, a dot segment, an empty segment) matches no row, so that the permission that is
+//! checked is that of the endpoint that is reached.
+
+use crate::permission::Permission;
+use std::fmt;
+
+/// The rows that the gateway uses unless it is given others.
+const STANDARD: &str = include_str!("routes.txt");
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The endpoints that can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteTable(Vec<Route>);
+
+/// What a request to an endpoint needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A verified signature is enough.
+    Any,
+    /// The application must have this permission.
+    Needs(Permission),
+}
+
+/// Why a text is no route table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct RouteTableError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub problem: RouteProblem,
+}
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // Each variant's message says what it means.
+pub enum RouteProblem {
+    #[error("write a row as METHOD /path PERMISSION")]
+    Form,
+    #[error("“{0}” is not a method; use one of {all}", all = METHODS.join(", "))]
+    Method(String),
+    #[error("start the path with “/”")]
+    Relative,
+    #[error("the segment “{0}” can never match: write plain text, or one {{parameter}} that fills the segment")]
+    Segment(String),
+    #[error("the parameter {{{0}}} appears twice")]
+    RepeatedParameter(String),
+    #[error("“{0}” is not a permission; use a code from the protocol's table, or “any”")]
+    Permission(String),
+    #[error("a request may match this row and the one in line {0}: make them differ, or remove one")]
+    Overlap(usize),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Route {
+    line: usize,
+    method: String,
+    segments: Vec<Segment>,
+    access: Access,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    Parameter(String),
+}
+
+impl RouteTable {
+    /// Reads a table: one row a line, `METHOD /path/{parameter} PERMISSION`, or `any` as the permission. `#` starts a
+    /// comment; empty lines are skipped.
+    ///
+    /// # Errors
+    /// The first row that is malformed, or that a request to an earlier row could match too.
+    pub fn parse(text: &str) -> Result<Self, RouteTableError> {
+        let mut routes: Vec<Route> = Vec::new();
+        for (index, row) in text.lines().enumerate() {
+            let line = index + 1;
+            let row = row.split('#').next().unwrap_or_default().trim();
+            if row.is_empty() {
+                continue;
+            }
+            let failed = |problem| RouteTableError { line, problem };
+            let route = Route::parse(line, row).map_err(failed)?;
+            match routes.iter().find(|earlier| earlier.overlaps(&route)) {
+                Some(earlier) => return Err(failed(RouteProblem::Overlap(earlier.line))),
+                None => routes.push(route),
+            }
+        }
+        Ok(Self(routes))
+    }
+
+    /// What a request needs, or `None` where there is no such endpoint. `path` is as sent, without its query.
+    pub fn find(&self, method: &str, path: &str) -> Option<Access> {
+        self.0.iter().find(|route| route.method == method && route.matches(path)).map(|route| route.access)
+    }
+}
+
+impl Default for RouteTable {
+    /// The table for the published REST API.
+    ///
+    /// # Panics
+    /// Never: a test reads the same text.
+    fn default() -> Self {
+        Self::parse(STANDARD).expect("the standard table is well-formed")
+    }
+}
+
+impl Route {
+    fn parse(line: usize, row: &str) -> Result<Self, RouteProblem> {
+        let mut fields = row.split_whitespace();
+        let (Some(method), Some(path), Some(access), None) =
+            (fields.next(), fields.next(), fields.next(), fields.next())
+        else {
+            return Err(RouteProblem::Form);
+        };
+        if !METHODS.contains(&method) {
+            return Err(RouteProblem::Method(method.to_owned()));
+        }
+        let segments = path.strip_prefix('/').ok_or(RouteProblem::Relative)?.split('/').map(Segment::parse);
+        let segments = segments.collect::<Result<Vec<_>, _>>()?;
+        for (index, segment) in segments.iter().enumerate() {
+            if let Segment::Parameter(name) = segment
+                && segments[..index].contains(segment)
+            {
+                return Err(RouteProblem::RepeatedParameter(name.clone()));
+            }
+        }
+        let access = match access {
+            "any" => Access::Any,
+            code => Access::Needs(code.parse().map_err(|_| RouteProblem::Permission(code.to_owned()))?),
+        };
+        Ok(Self { line, method: method.to_owned(), segments, access })
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let Some(path) = path.strip_prefix('/') else { return false };
+        let mut sent = path.split('/');
+        self.segments.iter().all(|segment| sent.next().is_some_and(|sent| segment.matches(sent)))
+            && sent.next().is_none()
+    }
+
+    /// Whether one request could match both.
+    fn overlaps(&self, other: &Self) -> bool {
+        let compatible = |(a, b): (&Segment, &Segment)| match (a, b) {
+            (Segment::Literal(a), Segment::Literal(b)) => a == b,
+            (Segment::Literal(text), Segment::Parameter(_)) | (Segment::Parameter(_), Segment::Literal(text)) => {
+                is_unambiguous(text)
+            }
+            (Segment::Parameter(_), Segment::Parameter(_)) => true,
+        };
+        self.method == other.method
+            && self.segments.len() == other.segments.len()
+            && self.segments.iter().zip(&other.segments).all(compatible)
+    }
+}
+
+impl Segment {
+    fn parse(text: &str) -> Result<Self, RouteProblem> {
+        let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) if is_word(name) => Ok(Self::Parameter(name.to_owned())),
+            None if is_unambiguous(text) && text.bytes().all(is_unreserved) => Ok(Self::Literal(text.to_owned())),
+            _ => Err(RouteProblem::Segment(text.to_owned())),
+        }
+    }
+
+    fn matches(&self, sent: &str) -> bool {
+        match self {
+            Self::Literal(text) => sent == text,
+            Self::Parameter(_) => is_unambiguous(sent),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any"),
+            Self::Needs(permission) => permission.fmt(f),
+        }
+    }
+}
+
+/// The characters that no one escapes (RFC 3986, 2.3).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Whether every reader takes `segment` for one and the same path segment. Not so where it is empty, a dot segment
+/// (RFC 3986, 5.2.4), holds a backslash or a path parameter (`;`: some servers cut there), or where decoding it, once or
+/// twice, brings up a slash, a dot, a percent sign or a control character.
+fn is_unambiguous(segment: &str) -> bool {
+    if matches!(segment, "" | "." | "..") {
+        return false;
+    }
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        let plain = match byte {
+            b'%' => match (bytes.next().and_then(hex_digit), bytes.next().and_then(hex_digit)) {
+                (Some(high), Some(low)) => {
+                    let decoded = high << 4 | low;
+                    !decoded.is_ascii_control() && !matches!(decoded, b'/' | b'\\' | b'.' | b'%' | b';')
+                }
+                _ => false,
+            },
+            b'\\' | b';' => false,
+            other => !other.is_ascii_control(),
+        };
+        if !plain {
+            return false;
+        }
+    }
+    true
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+#[cfg(test)]
+mod tests;
