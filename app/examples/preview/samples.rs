@@ -1,0 +1,442 @@
+//! What the preview shows.
+
+use app::page::{
+    ApplicationSummary, ApplicationView, Assets, FieldError, Notice, OrganizationSummary, Page, PageContext,
+    Submission, Usage, Viewer,
+};
+use domain::{
+    access::Role,
+    actor::Actor,
+    api_key::{NewApiKey, PlainApiKey},
+    application::{ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
+    audit::RecordedEvent,
+    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
+    permission::PermissionSet,
+    public_key::PublicKey,
+    text::{ApplicationName, Reason},
+    time::Timestamp,
+};
+use std::{cell::Cell, collections::HashMap, error::Error, time::Duration};
+use uuid::Uuid;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const NOW: i64 = 1_795_404_310_000;
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
+
+const PUBLIC_KEYS: [&str; 4] = [
+    include_str!("public-1.pem"),
+    include_str!("public-2.pem"),
+    include_str!("public-3.pem"),
+    include_str!("public-4.pem"),
+];
+
+/// Every page, named.
+pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let mut pages = before_signing_in();
+    pages.extend(lists()?);
+    pages.extend(creation()?);
+    pages.extend(applications()?);
+    pages.extend(changes()?);
+    Ok(pages)
+}
+
+fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
+    let anonymous = || PageContext { viewer: None, ..context() };
+    let failed = Submission {
+        values: vec![("email".into(), "olivia@ledgerline.example".into())],
+        errors: vec![],
+        form_error: Some("The email or the password is not right. After five attempts, wait a minute.".into()),
+    };
+    let customer =
+        Viewer { name: "Casey Customer".into(), organization_name: "Harbour Retail".into(), role: Role::CustomerUser };
+    vec![
+        ("sign-in", anonymous(), Page::SignIn { next: Some("/settings".into()) }),
+        ("sign-in-notice", PageContext { notice: Some(Notice::SignedOut), ..anonymous() }, Page::SignIn { next: None }),
+        ("sign-in-error", PageContext { submission: failed, ..anonymous() }, Page::SignIn { next: None }),
+        ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
+        ("refused-forbidden", context(), Page::Forbidden),
+        ("refused-cross-site", context(), Page::CrossSite),
+        ("refused-not-found", context(), Page::NotFound),
+        (
+            "refused-unavailable",
+            context(),
+            Page::Unavailable { request_id: "01936f0e-3a2b-7c4d-8e5f-6a7b8c9d0e1f".into() },
+        ),
+    ]
+}
+
+fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let summary = |application: ApiApplication, last: Option<u64>| ApplicationSummary {
+        application,
+        last_used_at: last.map(ago),
+    };
+    let many = vec![
+        summary(simple("Beneficiary sync (staging)")?, None),
+        summary(disabled()?, Some(3 * DAY)),
+        summary(rotating()?.0, Some(2)),
+        summary(every_state()?, Some(40 * DAY)),
+        summary(without_live_key()?, Some(90 * DAY)),
+        summary(named(LONG_NAME)?, Some(26 * HOUR)),
+    ];
+    let admin = Viewer { name: "Ada Admin".into(), organization_name: "Nuvera".into(), role: Role::NuveraAdmin };
+    let hub = |organizations| {
+        (PageContext { viewer: Some(admin.clone()), ..context() }, Page::OrganizationHub { organizations })
+    };
+    let organization = |name: &str, applications, disabled| OrganizationSummary {
+        id: OrganizationId(Uuid::nil()),
+        name: name.into(),
+        applications,
+        disabled,
+    };
+    let (hub_context, hub_page) = hub(vec![
+        organization("Harbourfront Payments Ltd", 3, 0),
+        organization("Ledgerline GmbH", 12, 1),
+        organization("Quillon & <Partners>", 0, 0),
+    ]);
+    let (empty_context, empty_page) = hub(vec![]);
+    Ok(vec![
+        ("list-empty", context(), Page::Applications { items: vec![] }),
+        ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))] }),
+        ("list-many", context(), Page::Applications { items: many }),
+        ("hub", hub_context, hub_page),
+        ("hub-empty", empty_context, empty_page),
+    ])
+}
+
+fn creation() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let wrong = Submission {
+        values: vec![
+            ("name".into(), "".into()),
+            ("public_key".into(), "-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----".into()),
+            ("key_source".into(), "paste".into()),
+            ("permissions".into(), "CUSTOMERS_READ".into()),
+            ("permissions".into(), "PAYMENTS_WRITE".into()),
+        ],
+        errors: vec![
+            FieldError { field: "name", message: "Enter a name for the application.".into() },
+            FieldError {
+                field: "public_key",
+                message:
+                    "This is a certificate. Paste the public key in it: openssl x509 -in certificate.pem -pubkey -noout"
+                        .into(),
+            },
+            FieldError {
+                field: "permissions",
+                message: "PAYMENTS_WRITE needs PAYMENTS_READ as well: select both, or neither.".into(),
+            },
+        ],
+        form_error: None,
+    };
+    let token = || "01936f0e".to_owned();
+    let first = simple("Ledger, production")?;
+    let first_key = first.api_keys[0].id;
+    let (replaced, key) = (rotating()?.0, plain(9));
+    let replaced_key = replaced.api_keys[0].id;
+    Ok(vec![
+        ("create", context(), Page::NewApplication { creation_token: token() }),
+        (
+            "create-errors",
+            PageContext { submission: wrong, ..context() },
+            Page::NewApplication { creation_token: token() },
+        ),
+        ("key-first", context(), Page::OneTimeKey { application: first, api_key_id: first_key, key: plain(1) }),
+        ("key-replacement", context(), Page::OneTimeKey { application: replaced, api_key_id: replaced_key, key }),
+    ])
+}
+
+fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let fresh = simple("Ledger, production")?;
+    let used = simple("Ledger, production")?;
+    let used_view = with_usage(used, &[(0, 128_431, 9)], &[(0, 128_431, 9)]);
+    let (rotation, events) = rotating()?;
+    let mut waiting = rotation.clone();
+    waiting.api_keys[0].stored_at = Some(ago(600));
+    let waiting = with_usage(waiting, &[(1, 98_002, 31)], &[(0, 98_002, 31)]);
+    let verified = with_usage(rotation, &[(0, 128, 2), (1, 98_002, 240)], &[(0, 98_130, 2)]);
+    let states = with_usage(every_state()?, &[(1, 3, 120), (2, 1, 5 * DAY)], &[(0, 7, 60), (1, 1_200_345, 7_200)]);
+    let page = |view: ApplicationView, recent: Vec<RecordedEvent>| Page::Application { view, recent };
+    let notice = PageContext { notice: Some(Notice::KeyStored), ..context() };
+    Ok(vec![
+        ("application-fresh", notice, page(with_usage(fresh, &[], &[]), recorded(&simple_events()?))),
+        ("application-used", context(), page(used_view, recorded(&events))),
+        ("application-waiting", context(), page(waiting, recorded(&events))),
+        ("application-verified", context(), page(verified, recorded(&events))),
+        ("application-states", context(), page(states, recorded(&events))),
+        ("application-disabled", context(), page(with_usage(disabled()?, &[(0, 12, 90_000)], &[]), vec![])),
+        ("application-no-live-key", context(), page(with_usage(without_live_key()?, &[], &[]), vec![])),
+        ("application-long-name", context(), page(with_usage(named(LONG_NAME)?, &[], &[]), vec![])),
+        (
+            "audit",
+            context(),
+            Page::Audit {
+                application_id: ApplicationId(Uuid::nil()),
+                application_name: "Ledger, production".into(),
+                events: recorded(&events),
+                is_continued: true,
+                older: Some(12),
+            },
+        ),
+        (
+            "audit-empty",
+            context(),
+            Page::Audit {
+                application_id: ApplicationId(Uuid::nil()),
+                application_name: "Ledger, production".into(),
+                events: vec![],
+                is_continued: false,
+                older: None,
+            },
+        ),
+    ])
+}
+
+fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let rotation = rotating()?.0;
+    let expiring = rotation.api_keys[1].clone();
+    let one = simple("Ledger, production")?;
+    let last = one.api_keys[0].clone();
+    let states = every_state()?;
+    let error = |field, value: &str, message: &str| PageContext {
+        submission: Submission {
+            values: vec![(field, value)].into_iter().map(|(f, v): (&str, &str)| (f.into(), v.into())).collect(),
+            errors: vec![FieldError { field, message: message.into() }],
+            form_error: None,
+        },
+        ..context()
+    };
+    let stale = PageContext {
+        submission: Submission {
+            values: vec![("reason".into(), "Unexpected traffic".into())],
+            errors: vec![],
+            form_error: Some(
+                "Somebody changed this application after you opened the page. Look at it as it is now, and send the form again."
+                    .into(),
+            ),
+        },
+        ..context()
+    };
+    let usage = used(98_002, 240);
+    let retiring = states.signing_keys[1].clone();
+    let retired = states.signing_keys[2].clone();
+    let full = full()?;
+    let too_late = error(
+        "deadline",
+        "2027-05-01T00:00:00",
+        "Choose 22 Dec 2026, 03:25:10 UTC or earlier: a replaced key works at most 30 days after its rotation.",
+    );
+    Ok(vec![
+        ("rename", context(), Page::Rename { application: one.clone() }),
+        ("permissions", context(), Page::Permissions { application: one.clone() }),
+        ("disable", context(), Page::Disable { application: one.clone() }),
+        ("disable-stale", stale, Page::Disable { application: one.clone() }),
+        ("enable", context(), Page::Enable { application: disabled()? }),
+        ("replace-key", context(), Page::ReplaceApiKey { application: rotation.clone() }),
+        ("replace-key-full", context(), Page::ReplaceApiKey { application: full }),
+        ("replace-key-none", context(), Page::ReplaceApiKey { application: without_live_key()? }),
+        ("replace-exposed", context(), Page::ReplaceExposedApiKey { application: rotation.clone() }),
+        ("deadline", context(), Page::ApiKeyDeadline { application: rotation.clone(), key: expiring.clone() }),
+        ("deadline-error", too_late, Page::ApiKeyDeadline { application: rotation.clone(), key: expiring.clone() }),
+        (
+            "revoke",
+            context(),
+            Page::RevokeApiKey { application: rotation.clone(), key: expiring, usage: Some(usage.clone()) },
+        ),
+        (
+            "revoke-last",
+            error("confirm_name", "ledger", "Type the name exactly as it is: Ledger, production."),
+            Page::RevokeApiKey { application: one.clone(), key: last, usage: None },
+        ),
+        ("replace-signing-key", context(), Page::ReplaceSigningKey { application: one }),
+        ("restore-signing-key", context(), Page::RestoreSigningKey { application: states.clone(), key: retired }),
+        (
+            "retire-signing-key",
+            context(),
+            Page::RetireSigningKey { application: states, key: retiring, usage: Some(usage) },
+        ),
+    ])
+}
+
+const LONG_NAME: &str = "Ledger <b>reconciliation</b> & settlement, production, Donaudampfschifffahrts";
+
+fn context() -> PageContext {
+    PageContext {
+        viewer: Some(Viewer {
+            name: "Olivia Owner".into(),
+            organization_name: "Ledgerline GmbH".into(),
+            role: Role::PartnerOwner,
+        }),
+        assets: Assets { app: "app".into(), style: "main.css".into(), keygen_worker: "keygen_worker.js".into() },
+        now: Timestamp::from_millis(NOW),
+        gateway_url: "https://gateway.nuvera.example".into(),
+        notice: None,
+        submission: Submission::default(),
+    }
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(NOW - i64::try_from(seconds * 1_000).unwrap_or_default())
+}
+
+fn actor() -> Actor {
+    Actor {
+        user_id: UserId(Uuid::nil()),
+        name: "Olivia Owner".into(),
+        email: "olivia@ledgerline.example".into(),
+        organization_id: OrganizationId(Uuid::nil()),
+        organization_name: "Ledgerline GmbH".into(),
+        role: Role::PartnerOwner,
+        address: "203.0.113.7".parse().ok(),
+    }
+}
+
+fn admin() -> Actor {
+    Actor { name: "Ada Admin".into(), role: Role::NuveraAdmin, address: "2001:db8::17".parse().ok(), ..actor() }
+}
+
+thread_local! {
+    static IDS: Cell<u128> = const { Cell::new(0x0193_6f0e_3a2b_7c4d_8e5f_6a7b_8c9d_0000) };
+}
+
+fn id() -> Uuid {
+    IDS.set(IDS.get() + 1);
+    Uuid::from_u128(IDS.get())
+}
+
+fn plain(seed: u8) -> PlainApiKey {
+    let mut next = seed;
+    PlainApiKey::generate(|bytes| {
+        for byte in bytes {
+            next = next.wrapping_mul(37).wrapping_add(11);
+            *byte = next.rotate_left(3) ^ seed.wrapping_mul(29);
+        }
+    })
+}
+
+fn new_key(seed: u8) -> NewApiKey {
+    let plain = plain(seed);
+    NewApiKey {
+        id: ApiKeyId(id()),
+        prefix: plain.prefix(),
+        last_four: plain.last_four().to_owned(),
+        hash: domain::api_key::ApiKeyHash([seed; 32]),
+        pepper_id: "p1".into(),
+    }
+}
+
+fn signing_key(index: usize) -> Result<NewSigningKey> {
+    Ok(NewSigningKey { id: SigningKeyId(id()), public_key: PublicKey::from_pem(PUBLIC_KEYS[index])? })
+}
+
+fn create(name: &str, at: Timestamp) -> Result<Change> {
+    let permissions: PermissionSet = "CUSTOMERS_READ CUSTOMERS_WRITE PAYMENTS_READ SCREENING_READ".parse()?;
+    let new = NewApplication {
+        id: ApplicationId(id()),
+        name: ApplicationName::new(name)?,
+        permissions,
+        signing_key: signing_key(0)?,
+        api_key: new_key(1),
+    };
+    Ok(ApiApplication::create(new, By { actor: &actor(), at }))
+}
+
+fn simple(name: &str) -> Result<ApiApplication> {
+    Ok(create(name, ago(20))?.application)
+}
+
+fn simple_events() -> Result<Vec<domain::audit::AuditEvent>> {
+    Ok(create("Ledger, production", ago(20))?.events)
+}
+
+fn named(name: &str) -> Result<ApiApplication> {
+    let application = create(name, ago(400 * DAY))?.application;
+    let key = application.api_keys[0].id;
+    Ok(application.confirm_stored(key, By { actor: &actor(), at: ago(399 * DAY) })?.application)
+}
+
+fn disabled() -> Result<ApiApplication> {
+    let reason = Reason::new("Payments to unknown beneficiaries since 02:50 UTC; stopped until Ledgerline answers.")?;
+    Ok(named("Payouts")?.disable(reason, By { actor: &admin(), at: ago(1_500) })?.application)
+}
+
+fn rotating() -> Result<(ApiApplication, Vec<domain::audit::AuditEvent>)> {
+    let owner = actor();
+    let mut events = Vec::new();
+    let mut step = |change: Change| {
+        events.extend(change.events);
+        change.application
+    };
+    let application = step(create("Ledger, production", ago(90 * DAY))?);
+    let first = application.api_keys[0].id;
+    let application = step(application.confirm_stored(first, By { actor: &owner, at: ago(90 * DAY - 60) })?);
+    let all: PermissionSet = "CUSTOMERS_READ CUSTOMERS_WRITE PAYMENTS_READ PAYMENTS_WRITE".parse()?;
+    let application = step(application.change_permissions(all, By { actor: &admin(), at: ago(9 * DAY) })?);
+    let application = step(application.disable(Reason::new("Drill")?, By { actor: &admin(), at: ago(5 * HOUR) })?);
+    let application = step(application.enable(Reason::new("Drill over")?, By { actor: &owner, at: ago(4 * HOUR) })?);
+    let grace = Replacement::WithGrace(Duration::from_secs(DAY));
+    let by = By { actor: &owner, at: ago(HOUR) };
+    let application = step(application.replace_api_key(new_key(2), grace, None, by)?);
+    let overlap = SigningKeyReplacement::WithOverlap(Duration::from_secs(DAY));
+    let application =
+        step(application.replace_signing_key(signing_key(1)?, overlap, Some(Reason::new("Staff change")?), by)?);
+    events.reverse();
+    Ok((application, events))
+}
+
+/// Five live keys, and dead ones.
+fn every_state() -> Result<ApiApplication> {
+    let owner = actor();
+    let grace = |days: u64| Replacement::WithGrace(Duration::from_secs(days * DAY));
+    let by = |at| By { actor: &owner, at };
+    let overlap = |days: u64| SigningKeyReplacement::WithOverlap(Duration::from_secs(days * DAY));
+    let mut application = create("Screening, every state", ago(200 * DAY))?.application;
+    application = application.replace_api_key(new_key(3), grace(1), None, by(ago(100 * DAY)))?.application;
+    application = application.replace_api_key(new_key(4), Replacement::StopNow, None, by(ago(60 * DAY)))?.application;
+    application = application
+        .replace_signing_key(signing_key(1)?, SigningKeyReplacement::StopNow, None, by(ago(50 * DAY)))?
+        .application;
+    application = application.replace_signing_key(signing_key(2)?, overlap(1), None, by(ago(HOUR)))?.application;
+    for (seed, days) in [(5, 30), (6, 7), (7, 30), (8, 30)] {
+        let at = ago(u64::from(20 - seed) * HOUR);
+        application = application.replace_api_key(new_key(seed), grace(days), None, by(at))?.application;
+    }
+    Ok(application)
+}
+
+fn full() -> Result<ApiApplication> {
+    every_state()
+}
+
+fn without_live_key() -> Result<ApiApplication> {
+    let application = named("Old importer")?;
+    let key = application.api_keys[0].id;
+    Ok(application.revoke_api_key(key, None, By { actor: &actor(), at: ago(90 * DAY) })?.application)
+}
+
+fn used(count: i64, last: u64) -> Usage {
+    Usage {
+        first_used_at: ago(last + 300),
+        last_used_at: ago(last),
+        address: "10.1.2.3".into(),
+        user_agent: "Mozilla/5.0 (compatible; LedgerlineSettlement/4.18.2; +node-fetch) undici/6.19".into(),
+        count,
+    }
+}
+
+fn with_usage(
+    application: ApiApplication,
+    keys: &[(usize, i64, u64)],
+    signing: &[(usize, i64, u64)],
+) -> ApplicationView {
+    let api_key_usage: HashMap<_, _> =
+        keys.iter().map(|&(i, count, last)| (application.api_keys[i].id, used(count, last))).collect();
+    let signing_key_usage: HashMap<_, _> =
+        signing.iter().map(|&(i, count, last)| (application.signing_keys[i].id, used(count, last))).collect();
+    ApplicationView { application, api_key_usage, signing_key_usage }
+}
+
+fn recorded(events: &[domain::audit::AuditEvent]) -> Vec<RecordedEvent> {
+    let count = i64::try_from(events.len()).unwrap_or_default();
+    (0..).zip(events).map(|(index, event)| RecordedEvent { sequence: count - index, event: event.clone() }).collect()
+}

@@ -1,0 +1,109 @@
+//! The few steps that islands take on a page.
+
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{
+    Blob, BlobPropertyBag, Document, Element, Event, EventTarget, HtmlAnchorElement, HtmlElement, Url, Window,
+};
+
+/// The window.
+pub fn window() -> Option<Window> {
+    web_sys::window()
+}
+
+/// The document.
+pub fn document() -> Option<Document> {
+    window()?.document()
+}
+
+/// Every element that `selector` finds on the page.
+pub fn all(selector: &str) -> Vec<Element> {
+    let found = document().and_then(|document| document.query_selector_all(selector).ok());
+    let found = found.into_iter().flat_map(|list| (0..list.length()).filter_map(move |index| list.item(index)));
+    found.filter_map(|node| node.dyn_into().ok()).collect()
+}
+
+/// The first element that `selector` finds on the page, if it is a `T`.
+pub fn first<T: JsCast>(selector: &str) -> Option<T> {
+    document()?.query_selector(selector).ok()??.dyn_into().ok()
+}
+
+/// Calls `handler` for every `event` from now on. Nothing that an island wakes goes away before the page does, so
+/// neither does the handler.
+pub fn on(target: &EventTarget, event: &str, handler: impl FnMut(Event) + 'static) {
+    let handler = Closure::<dyn FnMut(Event)>::new(handler);
+    // Fails for a handler that is no function only.
+    let _ = target.add_event_listener_with_callback(event, handler.as_ref().unchecked_ref());
+    handler.forget();
+}
+
+/// Calls `action` once, `milliseconds` from now.
+pub fn later(milliseconds: i32, action: impl FnOnce() + 'static) {
+    let action = Closure::once_into_js(action);
+    if let Some(window) = window() {
+        let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(action.unchecked_ref(), milliseconds);
+    }
+}
+
+/// Takes `disabled` away from what the server rendered so because it needs a script.
+pub fn enable(element: &Element) {
+    // Fails for a name that cannot be an attribute's only.
+    let _ = element.remove_attribute("disabled");
+}
+
+/// Shows or hides an element.
+pub fn show(element: &HtmlElement, is_shown: bool) {
+    element.set_hidden(!is_shown);
+}
+
+/// Has a screen reader say `words`.
+pub fn announce(words: &str) {
+    if let Some(announcer) = first::<Element>("#announcer") {
+        announcer.set_text_content(Some(words));
+    }
+}
+
+/// Shows the words in an error's place, or hides it.
+pub fn set_error(place: &HtmlElement, words: Option<&str>) {
+    place.set_text_content(words);
+    show(place, words.is_some());
+}
+
+/// Copies `text` and calls `done`, with whether it was copied.
+pub fn copy(text: &str, done: impl FnOnce(bool) + 'static) {
+    let Some(clipboard) = window().map(|window| window.navigator().clipboard()) else { return done(false) };
+    // Outside a secure context there is no clipboard.
+    if clipboard.is_undefined() {
+        return done(false);
+    }
+    let done = std::rc::Rc::new(std::cell::Cell::new(Some(done)));
+    let settle = |copied: bool| {
+        let done = done.clone();
+        Closure::<dyn FnMut(wasm_bindgen::JsValue)>::new(move |_| {
+            if let Some(done) = done.take() {
+                done(copied);
+            }
+        })
+    };
+    let (yes, no) = (settle(true), settle(false));
+    let _ = clipboard.write_text(text).then2(&yes, &no);
+    yes.forget();
+    no.forget();
+}
+
+/// Has the browser save `text` as a file.
+pub fn download(text: &str, file: &str, kind: &str) -> Option<()> {
+    let parts = js_sys::Array::of1(&text.into());
+    let options = BlobPropertyBag::new();
+    options.set_type(kind);
+    let blob = Blob::new_with_str_sequence_and_options(&parts, &options).ok()?;
+    let address = Url::create_object_url_with_blob(&blob).ok()?;
+    let link: HtmlAnchorElement = document()?.create_element("a").ok()?.dyn_into().ok()?;
+    link.set_href(&address);
+    link.set_download(file);
+    link.click();
+    // The browser has begun to read it by then; what holds the secret goes away with it.
+    later(1_000, move || {
+        let _ = Url::revoke_object_url(&address);
+    });
+    Some(())
+}

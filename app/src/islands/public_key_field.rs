@@ -1,0 +1,46 @@
+//! Judges a pasted public key by the server's own rules, before it is sent. A private key is thrown away at once.
+
+use super::dom;
+use domain::public_key::{PublicKey, PublicKeyError};
+use web_sys::{HtmlElement, HtmlTextAreaElement};
+
+pub fn wake() {
+    let _ = try_wake();
+}
+
+fn try_wake() -> Option<()> {
+    let field: HtmlTextAreaElement = dom::first("[data-signing-key] textarea")?;
+    let check: HtmlElement = dom::first("[data-check]")?;
+    let error: HtmlElement = dom::first("[data-check-error]")?;
+    let target = field.clone();
+    if !field.value().is_empty() && field.get_attribute("aria-invalid").is_none() {
+        judge(&field, &check, &error);
+    }
+    dom::on(&target, "input", move |_| {
+        // What the server said was about another text.
+        if let Some(old) = dom::first::<HtmlElement>("#public_key-error") {
+            old.remove();
+        }
+        judge(&field, &check, &error);
+    });
+    Some(())
+}
+
+fn judge(field: &HtmlTextAreaElement, check: &HtmlElement, error: &HtmlElement) {
+    let (found, wrong) = match PublicKey::from_pem(&field.value()) {
+        Ok(key) => (Some(format!("RSA, {} bits, {}", key.bits(), key.fingerprint())), None),
+        Err(PublicKeyError::Missing) if field.value().trim().is_empty() => (None, None),
+        Err(refusal) => {
+            if refusal == PublicKeyError::PrivateKey {
+                field.set_value("");
+            }
+            (None, Some(refusal.to_string()))
+        }
+    };
+    check.set_text_content(found.as_deref());
+    dom::set_error(error, wrong.as_deref());
+    let _ = match wrong {
+        Some(_) => field.set_attribute("aria-invalid", "true"),
+        None => field.remove_attribute("aria-invalid"),
+    };
+}

@@ -1,0 +1,391 @@
+//! What the server hands over to be rendered: a page's data, and what surrounds every page.
+
+use domain::{
+    access::Role,
+    api_key::{ApiKey, PlainApiKey},
+    application::ApiApplication,
+    audit::RecordedEvent,
+    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId},
+    signing_key::SigningKey,
+    time::Timestamp,
+};
+use std::collections::HashMap;
+
+/// What surrounds every page.
+#[derive(Clone, Debug)]
+pub struct PageContext {
+    /// Who is signed in.
+    pub viewer: Option<Viewer>,
+    /// Where the scripts and the style sheet are.
+    pub assets: Assets,
+    /// The instant for which the page is rendered.
+    pub now: Timestamp,
+    /// The gateway's public origin, for snippets: `http://127.0.0.1:45000`.
+    pub gateway_url: String,
+    /// What the last request did, told once at the top of the page.
+    pub notice: Option<Notice>,
+    /// What was typed into the page's form, and what was wrong with it.
+    pub submission: Submission,
+}
+
+/// A signed-in person, as the page header shows them.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    /// Their name.
+    pub name: String,
+    /// Their organization's name.
+    pub organization_name: String,
+    /// Their role.
+    pub role: Role,
+}
+
+/// The file names that the build gave the browser's files, all below `/assets/`.
+#[derive(Clone, Debug, Default)]
+pub struct Assets {
+    /// The islands' script and WASM: `<app>.js` and `<app>_bg.wasm`.
+    pub app: String,
+    /// The style sheet.
+    pub style: String,
+    /// The script of the Web Worker that generates key pairs.
+    pub keygen_worker: String,
+}
+
+macro_rules! notices {
+    ($($variant:ident $code:literal $text:literal,)*) => {
+        /// What a request did. It travels as a closed code in the URL (`?done=`), never as text.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)] // Each notice's text says what it means.
+        pub enum Notice {
+            $($variant,)*
+        }
+
+        impl Notice {
+            /// Reads the code of `?done=`.
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// The code that [`Notice::from_code`] reads.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+
+            /// What the person reads.
+            pub fn text(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+    };
+}
+
+notices! {
+    SignedOut "signed-out" "You are signed out.",
+    AlreadyCreated "already-created" "This application was created by your first submission. Its API key was shown then, once. If you did not see it, create a replacement key.",
+    KeyStored "key-stored" "The API key is confirmed as stored.",
+    Renamed "renamed" "The application is renamed.",
+    PermissionsChanged "permissions-changed" "The permissions are changed. The gateway applies them from now on.",
+    Disabled "disabled" "The application is disabled. The gateway refuses its requests from now on.",
+    DisabledUnrecorded "disabled-unrecorded" "The gateway refuses this application's requests from now on. The database could not be written: the audit history will record the stop as soon as it can be.",
+    Enabled "enabled" "The application is enabled. Its live keys are accepted from now on.",
+    DeadlineMoved "deadline-moved" "The key's deadline is moved.",
+    KeyKept "key-kept" "The key is active again and has no deadline.",
+    KeyRevoked "key-revoked" "The key is revoked. The gateway refuses it from now on.",
+    SigningKeyReplaced "signing-key-replaced" "The signing key is replaced. Send a signed test request before you remove the old private key.",
+    SigningKeyReplacedTwin "signing-key-replaced-twin" "The signing key is replaced. Another application of your organization uses the same public key: give each its own.",
+    CreatedTwin "created-twin" "Another application of your organization uses the same public key: give each its own.",
+    SigningKeyRestored "signing-key-restored" "The earlier signing key is current again. Send a signed test request.",
+    SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
+}
+
+/// What a person typed into a form and what was wrong with it, so that the form comes back as they left it.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// Field names and values as sent, in order; a name may come more than once. Never holds a password.
+    pub values: Vec<(String, String)>,
+    /// What is wrong with which field.
+    pub errors: Vec<FieldError>,
+    /// What is wrong with the request as a whole.
+    pub form_error: Option<String>,
+}
+
+/// What is wrong with a field, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's name in the form.
+    pub field: &'static str,
+    /// The words, a whole sentence.
+    pub message: String,
+}
+
+impl Submission {
+    /// Whether the form was sent (and is shown again).
+    pub fn was_sent(&self) -> bool {
+        !self.values.is_empty() || self.form_error.is_some()
+    }
+
+    /// The first value of `field`, where the form was sent.
+    pub fn value(&self, field: &str) -> Option<&str> {
+        self.values.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether `field` was sent with `value` (a checked box, a chosen option).
+    pub fn has(&self, field: &str, value: &str) -> bool {
+        self.values.iter().any(|(name, sent)| name == field && sent == value)
+    }
+
+    /// What is wrong with `field`.
+    pub fn error(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    }
+}
+
+/// How a key has been used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The first accepted request.
+    pub first_used_at: Timestamp,
+    /// The last accepted request.
+    pub last_used_at: Timestamp,
+    /// Where it came from.
+    pub address: String,
+    /// What the client called itself.
+    pub user_agent: String,
+    /// How many requests were accepted.
+    pub count: i64,
+}
+
+/// An application in a list.
+#[derive(Clone, Debug)]
+pub struct ApplicationSummary {
+    /// The application.
+    pub application: ApiApplication,
+    /// When any of its keys was last used.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A partner organization in the organization hub.
+#[derive(Clone, Debug)]
+pub struct OrganizationSummary {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// How many API applications it has.
+    pub applications: i64,
+    /// How many of them are disabled.
+    pub disabled: i64,
+}
+
+/// An application together with how its keys are used.
+#[derive(Clone, Debug)]
+pub struct ApplicationView {
+    /// The application.
+    pub application: ApiApplication,
+    /// By API key; a key that was never used is absent.
+    pub api_key_usage: HashMap<ApiKeyId, Usage>,
+    /// By signing key; one that never verified a request is absent.
+    pub signing_key_usage: HashMap<SigningKeyId, Usage>,
+}
+
+/// A page, and the data it shows.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// `/sign-in`
+    SignIn {
+        /// Where to go afterwards: a path of this console.
+        next: Option<String>,
+    },
+    /// 403: somebody of a customer platform.
+    CustomerRefused,
+    /// 403: a role that may not see this.
+    Forbidden,
+    /// 403: the request did not come from one of the console's own pages.
+    CrossSite,
+    /// 404, and another organization's ids.
+    NotFound,
+    /// 500 or 503: what happened is in the log, under this id.
+    Unavailable {
+        /// The request's id.
+        request_id: String,
+    },
+    /// The list of a partner's applications.
+    Applications {
+        /// By name.
+        items: Vec<ApplicationSummary>,
+    },
+    /// Create API application.
+    NewApplication {
+        /// Makes a second submission of the form harmless.
+        creation_token: String,
+    },
+    /// The response that shows a new API key, once.
+    OneTimeKey {
+        /// The application as it is now.
+        application: ApiApplication,
+        /// The new key.
+        api_key_id: ApiKeyId,
+        /// Its text.
+        key: PlainApiKey,
+    },
+    /// One application.
+    Application {
+        /// The application.
+        view: ApplicationView,
+        /// The newest events of its history.
+        recent: Vec<RecordedEvent>,
+    },
+    /// Rename.
+    Rename {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Change permissions.
+    Permissions {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Disable, with a reason.
+    Disable {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Enable, with a reason.
+    Enable {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Create replacement key, with a grace window.
+    ReplaceApiKey {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Replace on suspected exposure: every live key stops at once.
+    ReplaceExposedApiKey {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Cut short, extend, or keep an expiring key.
+    ApiKeyDeadline {
+        /// The application.
+        application: ApiApplication,
+        /// The key.
+        key: ApiKey,
+    },
+    /// Revoke a key.
+    RevokeApiKey {
+        /// The application.
+        application: ApiApplication,
+        /// The key.
+        key: ApiKey,
+        /// How it has been used.
+        usage: Option<Usage>,
+    },
+    /// Replace the signing key.
+    ReplaceSigningKey {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Make an earlier signing key current again.
+    RestoreSigningKey {
+        /// The application.
+        application: ApiApplication,
+        /// The key.
+        key: SigningKey,
+    },
+    /// End a signing key's overlap now.
+    RetireSigningKey {
+        /// The application.
+        application: ApiApplication,
+        /// The key.
+        key: SigningKey,
+        /// How it has been used.
+        usage: Option<Usage>,
+    },
+    /// An application's audit history, newest first.
+    Audit {
+        /// Whose history.
+        application_id: ApplicationId,
+        /// Its name.
+        application_name: String,
+        /// A page of events.
+        events: Vec<RecordedEvent>,
+        /// Whether this is not the newest page.
+        is_continued: bool,
+        /// The sequence number before which older events go on (`?before=`).
+        older: Option<i64>,
+    },
+    /// The organization hub.
+    OrganizationHub {
+        /// The partner organizations, by name.
+        organizations: Vec<OrganizationSummary>,
+    },
+}
+
+impl Page {
+    /// What the page is called: its heading, and the first part of the document's title.
+    pub fn title(&self) -> String {
+        match self {
+            Self::SignIn { .. } => "Sign in",
+            Self::CustomerRefused => "API applications are for partner organizations",
+            Self::Forbidden => "You cannot open this page",
+            Self::CrossSite => "This request was refused",
+            Self::NotFound => "Page not found",
+            Self::Unavailable { .. } => "Something went wrong on our side",
+            Self::Applications { .. } => "API applications",
+            Self::NewApplication { .. } => "Create API application",
+            Self::OneTimeKey { .. } => "Store your API key now",
+            Self::Application { view, .. } => return view.application.name.to_string(),
+            Self::Rename { .. } => "Rename application",
+            Self::Permissions { .. } => "Change permissions",
+            Self::Disable { .. } => "Disable application",
+            Self::Enable { .. } => "Enable application",
+            Self::ReplaceApiKey { .. } => "Create replacement key",
+            Self::ReplaceExposedApiKey { .. } => "Replace exposed key",
+            Self::ApiKeyDeadline { .. } => "Change deadline",
+            Self::RevokeApiKey { .. } => "Revoke API key",
+            Self::ReplaceSigningKey { .. } => "Replace signing key",
+            Self::RestoreSigningKey { .. } => "Restore signing key",
+            Self::RetireSigningKey { .. } => "Retire signing key",
+            Self::Audit { .. } => "Audit history",
+            Self::OrganizationHub { .. } => "Organization hub",
+        }
+        .to_owned()
+    }
+
+    /// Whether the page holds an island. Only then does it load the WASM, and only then need the content security
+    /// policy allow `'wasm-unsafe-eval'` and workers.
+    pub fn runs_wasm(&self) -> bool {
+        match self {
+            Self::SignIn { .. }
+            | Self::CustomerRefused
+            | Self::Forbidden
+            | Self::CrossSite
+            | Self::NotFound
+            | Self::Unavailable { .. }
+            | Self::Rename { .. }
+            | Self::Disable { .. }
+            | Self::Enable { .. }
+            | Self::Audit { .. }
+            | Self::OrganizationHub { .. } => false,
+            Self::Applications { .. }
+            | Self::NewApplication { .. }
+            | Self::OneTimeKey { .. }
+            | Self::Application { .. }
+            | Self::Permissions { .. }
+            | Self::ReplaceApiKey { .. }
+            | Self::ReplaceExposedApiKey { .. }
+            | Self::ApiKeyDeadline { .. }
+            | Self::RevokeApiKey { .. }
+            | Self::ReplaceSigningKey { .. }
+            | Self::RestoreSigningKey { .. }
+            | Self::RetireSigningKey { .. } => true,
+        }
+    }
+}

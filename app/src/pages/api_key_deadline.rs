@@ -1,0 +1,73 @@
+//! The deadline of a replaced key: move it, or keep the key.
+
+use crate::{
+    paths,
+    ui::{
+        Actions, ApiKeyBadge, Callout, Card, Code, Fact, Facts, Form, Input, Submit, TextField, Time, Variant,
+        surroundings,
+    },
+};
+use domain::{
+    api_key::{ApiKey, ApiKeyState, ApiKeyStatus, MAX_GRACE},
+    application::ApiApplication,
+};
+use leptos::prelude::*;
+
+pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) -> impl IntoView + use<> {
+    let now = surroundings().now;
+    let status = key.status(now);
+    let name = format!("{}…{}", key.prefix, key.last_four);
+    let forms = match (status, key.state) {
+        (ApiKeyStatus::Expiring { at }, ApiKeyState::Expiring { replaced_at, .. }) => {
+            let latest = replaced_at.plus(MAX_GRACE);
+            view! {
+                <Card id="move" heading="Move the deadline" lead="Earlier, or later up to 30 days after the replacement.">
+                    <Form action=paths::api_key_action(application.id, key.id, "deadline") version=application.version>
+                        <TextField
+                            name="deadline"
+                            label="The key stops at (UTC)"
+                            hint=format!("After now ({now}), and at {latest} or earlier.")
+                            input=Input::DateTime
+                            value=at.input_value()
+                            max=latest.input_value()
+                        />
+                        <Actions>
+                            <Submit variant=Variant::Primary text="Change deadline" />
+                            {super::cancel(application)}
+                        </Actions>
+                    </Form>
+                </Card>
+                <Card
+                    id="keep"
+                    heading="Keep the key"
+                    lead="If the new key does not work out: this one is active again, without a deadline."
+                >
+                    <Form action=paths::api_key_action(application.id, key.id, "keep") version=application.version>
+                        <Submit text="Keep this key" />
+                    </Form>
+                </Card>
+            }
+            .into_any()
+        }
+        _ => view! {
+            <Callout heading="This key has no deadline that could be moved">
+                <p>{format!("It is {status}.")}</p>
+                {super::cancel(application)}
+            </Callout>
+        }
+        .into_any(),
+    };
+    let stops = match status {
+        ApiKeyStatus::Expiring { at } => Some(view! { <Fact term="Stops at"><Time at relative=true /></Fact> }),
+        _ => None,
+    };
+    view! {
+        {super::heading(title, "")}
+        <Facts>
+            <Fact term="Key"><Code text=name /></Fact>
+            <Fact term="Status"><ApiKeyBadge status /></Fact>
+            {stops}
+        </Facts>
+        {forms}
+    }
+}

@@ -1,0 +1,161 @@
+//! One application: what works, what it is used for, and everything that can be done about it.
+
+mod api_keys;
+mod rotation;
+mod signing_keys;
+
+use super::{audit, test_request};
+use crate::{
+    page::ApplicationView,
+    paths,
+    ui::{
+        ApplicationBadge, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, PermissionTable, SideBadge, Time,
+        Variant, surroundings,
+    },
+};
+use domain::{
+    api_key::ApiKeyStatus,
+    application::{ApiApplication, Disabled},
+    audit::RecordedEvent,
+    time::Timestamp,
+};
+use leptos::prelude::*;
+
+pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEvent]) -> impl IntoView + use<> {
+    let page = surroundings();
+    let application = &view.application;
+    let action = |action| paths::application_action(application.id, action);
+    view! {
+        {head(title, application)}
+        {application.disabled.clone().map(|disabled| banner(disabled, application))}
+        {summary(view, page.now)}
+        {rotation::view(view, page.now)}
+        {api_keys::view(view, page.now)}
+        {signing_keys::view(view, page.now)}
+        <Card
+            id="permissions"
+            heading="Permissions"
+            actions=view! { <ButtonLink href=action("permissions") text="Change permissions" /> }.into_any()
+        >
+            <PermissionTable permissions=application.permissions />
+        </Card>
+        <Card
+            id="test-request"
+            heading="Send a signed test request"
+            lead="For bash with openssl and curl. It changes nothing, needs no permission, and says what was verified."
+        >
+            <p>"Set two variables first; read the key so that it stays out of your shell’s history:"</p>
+            <CodeBlock id="test-variables" label="Variables" text=VARIABLES />
+            <p>"Then send the request. An answer of 200 means that the key and the signature are right."</p>
+            <CodeBlock id="test-snippet" label="Signed test request" text=test_request::snippet(&page.gateway_url) />
+        </Card>
+        <Card
+            id="recent"
+            heading="Recent changes"
+            actions=view! { <ButtonLink href=action("audit") text="Audit history" /> }.into_any()
+        >
+            {audit::table(recent)}
+        </Card>
+        {danger_zone(application)}
+    }
+}
+
+const VARIABLES: &str = "\
+read -rsp 'API key: ' NUVERA_API_KEY && export NUVERA_API_KEY
+export NUVERA_PRIVATE_KEY_FILE=private.pem";
+
+fn head(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+    let action = |action| paths::application_action(application.id, action);
+    let switch = if application.is_enabled() {
+        view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet /> }
+    } else {
+        view! { <ButtonLink href=action("enable") text="Enable" variant=Variant::Primary /> }
+    };
+    view! {
+        <div class="page-head">
+            <div class="page-head__text">
+                <h1>{title}</h1>
+                <p class="page-head__lead">
+                    <ApplicationBadge application />
+                    <span class="quiet">"ID " <Code text=application.id.to_string() /></span>
+                </p>
+            </div>
+            <div class="actions">
+                <ButtonLink href=action("rename") text="Rename" />
+                {switch}
+            </div>
+        </div>
+    }
+}
+
+fn banner(disabled: Disabled, application: &ApiApplication) -> impl IntoView + use<> {
+    view! {
+        <Callout heading="This application is disabled: every request is refused" danger=true>
+            <p>
+                "By " {disabled.by} " " <SideBadge kind=disabled.by_kind /> " on " <Time at=disabled.at />
+            </p>
+            <p class="reason">{format!("“{}”", disabled.reason)}</p>
+            <p>
+                <a href=paths::application_action(application.id, "enable")>"Enable application"</a>
+            </p>
+        </Callout>
+    }
+}
+
+fn summary(view: &ApplicationView, now: Timestamp) -> impl IntoView + use<> {
+    let application = &view.application;
+    let live = application.live_keys(now).count();
+    let deadline = application
+        .live_keys(now)
+        .filter_map(|key| match key.status(now) {
+            ApiKeyStatus::Expiring { at } => Some(at),
+            _ => None,
+        })
+        .min();
+    let last_used = view.api_key_usage.values().map(|usage| usage.last_used_at).max();
+    let moment = |at: Option<Timestamp>, relative: bool, otherwise: &'static str| match at {
+        Some(at) => view! { <Time at relative /> }.into_any(),
+        None => otherwise.into_any(),
+    };
+    view! {
+        <div class="summary">
+            <Facts>
+                <Fact term="Last used">{moment(last_used, true, "Never")}</Fact>
+                <Fact term="Live API keys">{live}</Fact>
+                <Fact term="Next deadline">{moment(deadline, false, "None")}</Fact>
+                <Fact term="Created"><Time at=application.created_at /> {format!(" by {}", application.created_by)}</Fact>
+            </Facts>
+        </div>
+    }
+}
+
+fn danger_zone(application: &ApiApplication) -> impl IntoView + use<> {
+    let (heading, lead, action, text, variant) = if application.is_enabled() {
+        (
+            "Emergency stop",
+            "Disabling refuses every request at once, however valid its key. You can enable the application again.",
+            "disable",
+            "Disable application",
+            Variant::DangerQuiet,
+        )
+    } else {
+        (
+            "This application is disabled",
+            "Enabling it accepts requests with its live keys again.",
+            "enable",
+            "Enable application",
+            Variant::Secondary,
+        )
+    };
+    view! {
+        <section id="danger" class="card card--danger" aria-labelledby="danger-heading">
+            <div class="card__body card__body--split">
+                <div>
+                    <h2 id="danger-heading">{heading}</h2>
+                    <p>{lead}</p>
+                </div>
+                <ButtonLink href=paths::application_action(application.id, action) text variant />
+            </div>
+        </section>
+    }
+}

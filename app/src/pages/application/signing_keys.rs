@@ -1,0 +1,116 @@
+//! The signing keys of an application: the current one, those that overlap, and the history.
+
+use super::api_keys::used;
+use crate::{
+    page::{ApplicationView, Usage},
+    paths,
+    ui::{
+        ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, RowHeader, SigningKeyBadge, Time,
+        Variant,
+    },
+};
+use domain::{
+    application::ApiApplication,
+    signing_key::{SigningKey, SigningKeyState},
+    time::Timestamp,
+};
+use leptos::prelude::*;
+
+const COLUMNS: &[Column] = &[
+    Column { label: "Key", class: "column--key" },
+    Column { label: "Status", class: "column--status" },
+    Column { label: "Last used", class: "column--wide" },
+    Column { label: "Actions", class: "column--actions" },
+];
+
+pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + use<> {
+    let application = &view.application;
+    let current = application.current_signing_key();
+    let row = |key: &&SigningKey| row(application, key, view.signing_key_usage.get(&key.id), now);
+    let of = |wanted: fn(SigningKeyState) -> bool| -> Vec<&SigningKey> {
+        application.signing_keys.iter().filter(|key| wanted(key.status(now))).collect()
+    };
+    let retiring = of(|status| matches!(status, SigningKeyState::Retiring { .. }));
+    let retired = of(|status| matches!(status, SigningKeyState::Retired { .. }));
+    let overlap = (!retiring.is_empty()).then(|| {
+        view! {
+            <h3 class="small-heading">"Still accepted"</h3>
+            <DataTable caption="Signing keys that retire" columns=COLUMNS>
+                {retiring.iter().map(row).collect_view()}
+            </DataTable>
+        }
+    });
+    let history = (!retired.is_empty()).then(|| {
+        view! {
+            <details class="details details--table">
+                <summary>{format!("History ({} retired)", retired.len())}</summary>
+                <DataTable caption="Retired signing keys" columns=COLUMNS>
+                    {retired.iter().map(row).collect_view()}
+                </DataTable>
+            </details>
+        }
+    });
+    let replace = view! {
+        <ButtonLink href=paths::application_action(application.id, "replace-signing-key") text="Replace signing key" />
+    };
+    view! {
+        <Card
+            id="signing-keys"
+            heading="Signing key"
+            lead="The public half of the RSA key that signs each request. The private half never leaves your side."
+            actions=replace.into_any()
+        >
+            <Facts>
+                <Fact term="Fingerprint"><Code text=current.public_key.fingerprint() /></Fact>
+                <Fact term="Size">{format!("RSA, {} bits", current.public_key.bits())}</Fact>
+                <Fact term="Registered"><Time at=current.created_at /> {format!(" by {}", current.created_by)}</Fact>
+                <Fact term="Last used">{used(view.signing_key_usage.get(&current.id))}</Fact>
+            </Facts>
+            <details class="details">
+                <summary>"Public key (PEM)"</summary>
+                <CodeBlock id="current-pem" label="Public key" text=current.public_key.pem() />
+            </details>
+            {overlap}
+            {history}
+        </Card>
+    }
+}
+
+fn row(application: &ApiApplication, key: &SigningKey, usage: Option<&Usage>, now: Timestamp) -> impl IntoView + use<> {
+    let status = key.status(now);
+    let (since, can_retire) = match status {
+        SigningKeyState::Current => (None, false),
+        SigningKeyState::Retiring { at } => (Some(("Stops ", at)), true),
+        SigningKeyState::Retired { at } => (Some(("Since ", at)), false),
+    };
+    let fingerprint = key.public_key.fingerprint();
+    let about = fingerprint.clone();
+    let retire = can_retire.then(|| {
+        let href = paths::signing_key_action(application.id, key.id, "retire");
+        view! { <ButtonLink href text="Retire" about=about.clone() variant=Variant::DangerQuiet /> }
+    });
+    view! {
+        <tr role="row">
+            <RowHeader>
+                <Code text=fingerprint />
+                <p class="quiet">{format!("by {}", key.created_by)}</p>
+                <p class="quiet"><Time at=key.created_at /></p>
+            </RowHeader>
+            <Cell label="Status">
+                <SigningKeyBadge status />
+                {since.map(|(words, at)| view! { <p class="quiet">{words} <Time at /></p> })}
+            </Cell>
+            <Cell label="Last used">{used(usage)}</Cell>
+            <Cell label="Actions">
+                <div class="actions actions--small">
+                    <ButtonLink
+                        href=paths::signing_key_action(application.id, key.id, "restore")
+                        text="Restore"
+                        about=about.clone()
+                    />
+                    {retire}
+                </div>
+            </Cell>
+        </tr>
+    }
+}

@@ -1,0 +1,105 @@
+//! A partner's API applications.
+
+use crate::{
+    page::ApplicationSummary,
+    paths,
+    ui::{
+        ApplicationBadge, Badge, ButtonLink, Cell, Column, DataTable, EmptyState, RowHeader, Shape, Step, Steps, Time,
+        Tone, Variant, surroundings,
+    },
+};
+use domain::{
+    api_key::{ApiKey, ApiKeyStatus},
+    time::Timestamp,
+};
+use leptos::prelude::*;
+
+const COLUMNS: &[Column] = &[
+    Column { label: "Name", class: "column--wide" },
+    Column { label: "State", class: "column--state" },
+    Column { label: "Live keys", class: "column--count" },
+    Column { label: "Next deadline", class: "column--time" },
+    Column { label: "Last used", class: "column--time" },
+];
+
+pub(super) fn view(title: String, items: &[ApplicationSummary]) -> impl IntoView + use<> {
+    if items.is_empty() {
+        return view! {
+            {super::heading(title, "")}
+            <EmptyState heading="No API application yet">
+                <p class="empty-state__lead">
+                    "Your servers call the Nuvera API with an API application: an API key, an RSA key that signs every request, and the permissions you choose."
+                </p>
+                <Steps>
+                    <Step heading="Create it">
+                        <p>"Name it, register a public key and choose what it may do. Five minutes."</p>
+                    </Step>
+                    <Step heading="Store its API key">
+                        <p>"It is shown once. Have your secret manager at hand."</p>
+                    </Step>
+                    <Step heading="Send a signed test request">
+                        <p>"A shell with openssl and curl is enough."</p>
+                    </Step>
+                </Steps>
+                <ButtonLink href=paths::NEW_APPLICATION text="Create API application" variant=Variant::Primary />
+            </EmptyState>
+        }
+        .into_any();
+    }
+    view! {
+        <div class="page-head">
+            <div class="page-head__text">
+                <h1>{title}</h1>
+                <p class="page-head__lead">"The credentials with which your servers call the Nuvera API."</p>
+            </div>
+            <div class="actions">
+                <ButtonLink href=paths::NEW_APPLICATION text="Create API application" variant=Variant::Primary />
+            </div>
+        </div>
+        <div class="card card--table">
+            <DataTable caption="API applications by name" columns=COLUMNS>
+                {items.iter().map(row).collect_view()}
+            </DataTable>
+        </div>
+    }
+    .into_any()
+}
+
+fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
+    let now = surroundings().now;
+    let application = &item.application;
+    let live = application.live_keys(now).count();
+    let live_keys = if live == 0 {
+        view! { <Badge tone=Tone::Stopped shape=Shape::Warning text="None" /> }.into_any()
+    } else {
+        live.to_string().into_any()
+    };
+    let deadline = application.live_keys(now).filter_map(|key| deadline(key, now)).min();
+    view! {
+        <tr role="row">
+            <RowHeader>
+                <a class="table__link" href=paths::application(application.id)>{application.name.to_string()}</a>
+            </RowHeader>
+            <Cell label="State">
+                <ApplicationBadge application />
+            </Cell>
+            <Cell label="Live keys">{live_keys}</Cell>
+            <Cell label="Next deadline">{moment(deadline, false, "None")}</Cell>
+            <Cell label="Last used">{moment(item.last_used_at, true, "Never")}</Cell>
+        </tr>
+    }
+}
+
+fn deadline(key: &ApiKey, now: Timestamp) -> Option<Timestamp> {
+    match key.status(now) {
+        ApiKeyStatus::Expiring { at } => Some(at),
+        ApiKeyStatus::Active | ApiKeyStatus::Expired { .. } | ApiKeyStatus::Revoked { .. } => None,
+    }
+}
+
+fn moment(at: Option<Timestamp>, relative: bool, otherwise: &'static str) -> AnyView {
+    match at {
+        Some(at) => view! { <Time at relative /> }.into_any(),
+        None => view! { <span class="quiet">{otherwise}</span> }.into_any(),
+    }
+}

@@ -1,0 +1,134 @@
+//! The pages. Each is a plain function of its data: the same markup whether or not the browser runs scripts.
+
+mod api_key_deadline;
+mod application;
+mod applications;
+mod audit;
+mod enabled;
+mod new_application;
+mod one_time_key;
+mod organization_hub;
+mod permissions;
+mod refused;
+mod rename;
+mod replace_api_key;
+mod replace_signing_key;
+mod retire_signing_key;
+mod revoke_api_key;
+mod sign_in;
+mod test_request;
+
+use crate::{
+    page::{Page, PageContext},
+    paths,
+    ui::{Crumb, Shell},
+};
+use domain::{application::ApiApplication, id::ApplicationId};
+use leptos::prelude::*;
+use std::sync::Arc;
+
+/// The whole HTML document of `page`.
+pub fn document(context: PageContext, page: Page) -> impl IntoView {
+    provide_context(Arc::new(context));
+    let title = page.title();
+    let crumbs = crumbs(&page);
+    let runs_wasm = page.runs_wasm();
+    let narrow = !matches!(
+        page,
+        Page::Applications { .. } | Page::Application { .. } | Page::Audit { .. } | Page::OrganizationHub { .. }
+    );
+    view! { <Shell title crumbs runs_wasm narrow>{body(&page)}</Shell> }
+}
+
+fn body(page: &Page) -> AnyView {
+    let title = page.title();
+    match page {
+        Page::SignIn { next } => sign_in::view(title, next.as_deref()).into_any(),
+        Page::CustomerRefused => refused::customer(title).into_any(),
+        Page::Forbidden => refused::forbidden(title).into_any(),
+        Page::CrossSite => refused::cross_site(title).into_any(),
+        Page::NotFound => refused::not_found(title).into_any(),
+        Page::Unavailable { request_id } => refused::unavailable(title, request_id).into_any(),
+        Page::Applications { items } => applications::view(title, items).into_any(),
+        Page::NewApplication { creation_token } => new_application::view(title, creation_token).into_any(),
+        Page::OneTimeKey { application, api_key_id, key } => {
+            one_time_key::view(title, application, *api_key_id, key).into_any()
+        }
+        Page::Application { view, recent } => application::view(title, view, recent).into_any(),
+        Page::Rename { application } => rename::view(title, application).into_any(),
+        Page::Permissions { application } => permissions::view(title, application).into_any(),
+        Page::Disable { application } => enabled::disable(title, application).into_any(),
+        Page::Enable { application } => enabled::enable(title, application).into_any(),
+        Page::ReplaceApiKey { application } => replace_api_key::with_grace(title, application).into_any(),
+        Page::ReplaceExposedApiKey { application } => replace_api_key::exposed(title, application).into_any(),
+        Page::ApiKeyDeadline { application, key } => api_key_deadline::view(title, application, key).into_any(),
+        Page::RevokeApiKey { application, key, usage } => {
+            revoke_api_key::view(title, application, key, usage.as_ref()).into_any()
+        }
+        Page::ReplaceSigningKey { application } => replace_signing_key::replace(title, application).into_any(),
+        Page::RestoreSigningKey { application, key } => {
+            replace_signing_key::restore(title, application, key).into_any()
+        }
+        Page::RetireSigningKey { application, key, usage } => {
+            retire_signing_key::view(title, application, key, usage.as_ref()).into_any()
+        }
+        Page::Audit { application_id, events, is_continued, older, .. } => {
+            audit::view(title, *application_id, events, *is_continued, *older).into_any()
+        }
+        Page::OrganizationHub { organizations } => organization_hub::view(title, organizations).into_any(),
+    }
+}
+
+/// The way to a page, itself left out. Settings and Platform are groups that have no page of their own.
+fn crumbs(page: &Page) -> Vec<Crumb> {
+    let group = |label: &str| Crumb { label: label.to_owned(), href: None };
+    let groups = || vec![group("Settings"), group("Platform")];
+    let list = || Crumb { label: "API applications".to_owned(), href: Some(paths::APPLICATIONS.to_owned()) };
+    let below = |id: ApplicationId, name: &str| {
+        let application = Crumb { label: name.to_owned(), href: Some(paths::application(id)) };
+        groups().into_iter().chain([list(), application]).collect()
+    };
+    let below_application = |application: &ApiApplication| below(application.id, application.name.as_str());
+    match page {
+        Page::SignIn { .. }
+        | Page::CustomerRefused
+        | Page::Forbidden
+        | Page::CrossSite
+        | Page::NotFound
+        | Page::Unavailable { .. }
+        | Page::OrganizationHub { .. } => Vec::new(),
+        Page::Applications { .. } => groups(),
+        Page::NewApplication { .. } | Page::Application { .. } => groups().into_iter().chain([list()]).collect(),
+        Page::OneTimeKey { application, .. }
+        | Page::Rename { application }
+        | Page::Permissions { application }
+        | Page::Disable { application }
+        | Page::Enable { application }
+        | Page::ReplaceApiKey { application }
+        | Page::ReplaceExposedApiKey { application }
+        | Page::ApiKeyDeadline { application, .. }
+        | Page::RevokeApiKey { application, .. }
+        | Page::ReplaceSigningKey { application }
+        | Page::RestoreSigningKey { application, .. }
+        | Page::RetireSigningKey { application, .. } => below_application(application),
+        Page::Audit { application_id, application_name, .. } => below(*application_id, application_name),
+    }
+}
+
+/// A page's heading, with a sentence below it where there is something to say.
+fn heading(title: String, lead: &'static str) -> impl IntoView + use<> {
+    let lead = (!lead.is_empty()).then(|| view! { <p class="page-head__lead">{lead}</p> });
+    view! {
+        <div class="page-head">
+            <div class="page-head__text">
+                <h1>{title}</h1>
+                {lead}
+            </div>
+        </div>
+    }
+}
+
+/// The way back to the application, beside a form's button.
+fn cancel(application: &ApiApplication) -> impl IntoView + use<> {
+    view! { <a class="button button--plain" href=paths::application(application.id)>"Cancel"</a> }
+}

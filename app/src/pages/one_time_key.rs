@@ -1,0 +1,105 @@
+//! The one response that shows a new API key.
+
+use crate::{
+    paths,
+    ui::{Code, Form, OneTimeKey, Step, Steps, Submit, Time, Variant, surroundings},
+};
+use domain::{
+    api_key::{ApiKeyStatus, PlainApiKey},
+    application::ApiApplication,
+    id::ApiKeyId,
+};
+use leptos::prelude::*;
+
+pub(super) fn view(
+    title: String,
+    application: &ApiApplication,
+    id: ApiKeyId,
+    key: &PlainApiKey,
+) -> impl IntoView + use<> {
+    let is_replacement = application.api_keys.len() > 1;
+    let next = if is_replacement { after_replacement(application, id).into_any() } else { after_creation().into_any() };
+    view! {
+        {super::heading(
+            title,
+            "This is the only time it is shown. Nuvera keeps a keyed hash of it: nobody can show it to you again.",
+        )}
+        <OneTimeKey key />
+        <section class="card" aria-labelledby="stored-heading">
+            <div class="card__body card__body--split">
+                <div>
+                    <h2 id="stored-heading">"Stored it in your secret manager?"</h2>
+                    <p>"Confirm it, so that your colleagues know that this key is in good hands."</p>
+                </div>
+                <Form action=paths::api_key_action(application.id, id, "stored") version=application.version inline=true>
+                    <Submit variant=Variant::Primary text="I have stored this key" />
+                </Form>
+            </div>
+        </section>
+        <section class="next-steps" aria-labelledby="next-heading">
+            <h2 id="next-heading">"What happens next"</h2>
+            {next}
+        </section>
+    }
+}
+
+fn after_creation() -> impl IntoView + use<> {
+    view! {
+        <Steps>
+            <Step heading="Store the key">
+                <p>"In your secret manager, not in code, a ticket or a chat."</p>
+            </Step>
+            <Step heading="Give your service the key and the private signing key">
+                <p>"It sends the key as " <Code text="x-api-key" /> " and signs each request with the private key."</p>
+            </Step>
+            <Step heading="Send a signed test request">
+                <p>"The application’s page has a snippet that runs in any shell with openssl and curl."</p>
+            </Step>
+        </Steps>
+    }
+}
+
+fn after_replacement(application: &ApiApplication, id: ApiKeyId) -> impl IntoView + use<> {
+    let now = surroundings().now;
+    let old: Vec<_> = application
+        .live_keys(now)
+        .filter(|key| key.id != id)
+        .map(|key| {
+            let until = match key.status(now) {
+                ApiKeyStatus::Expiring { at } => view! { "stops at " <Time at /> }.into_any(),
+                _ => "has no deadline".into_any(),
+            };
+            view! { <li><Code text=format!("{}…{}", key.prefix, key.last_four) /> " " {until}</li> }
+        })
+        .collect();
+    let stopped = old.is_empty();
+    view! {
+        <Steps>
+            <Step heading="Store the key">
+                <p>"In your secret manager, beside the key it replaces."</p>
+            </Step>
+            <Step heading="Deploy it">
+                <p>"Your service goes on signing with the private key that it has now."</p>
+            </Step>
+            <Step heading="Verify">
+                <p>"On the application’s page, the new key’s “last used” must show your service’s requests."</p>
+            </Step>
+            {if stopped {
+                view! {
+                    <Step heading="Nothing is left to revoke">
+                        <p>"Every earlier key has stopped. Requests with them are refused already."</p>
+                    </Step>
+                }
+                    .into_any()
+            } else {
+                view! {
+                    <Step heading="Revoke the old key, once nothing uses it">
+                        <p>"Otherwise it stops by itself:"</p>
+                        <ul>{old}</ul>
+                    </Step>
+                }
+                    .into_any()
+            }}
+        </Steps>
+    }
+}

@@ -1,0 +1,89 @@
+//! Pages that say why there is nothing to see, and where to go instead.
+
+use crate::{
+    paths,
+    ui::{Actions, ButtonLink, Variant, surroundings},
+};
+use domain::access::{Operation, allows};
+use leptos::prelude::*;
+
+pub(super) fn customer(title: String) -> impl IntoView + use<> {
+    view! {
+        {super::heading(title, "")}
+        <div class="prose">
+            <p>
+                "You are signed in as a user of a customer platform. API applications belong to partner organizations, whose systems call the Nuvera API; customer platforms cannot create or use them."
+            </p>
+            <p>
+                "Nothing is wrong with your account. If your company builds an integration with Nuvera, ask your Nuvera contact for a partner account, and sign in with that one."
+            </p>
+        </div>
+    }
+}
+
+pub(super) fn forbidden(title: String) -> impl IntoView + use<> {
+    view! {
+        {super::heading(title, "")}
+        <div class="prose">
+            <p>"Your role does not include it. If you need it, ask an owner of your organization."</p>
+        </div>
+        {home()}
+    }
+}
+
+pub(super) fn cross_site(title: String) -> impl IntoView + use<> {
+    view! {
+        {super::heading(title, "")}
+        <div class="prose">
+            <p>
+                "It did not come from one of this console’s own pages, so nothing was changed. If you did this yourself, open the page in the console again and repeat it there."
+            </p>
+        </div>
+        {home()}
+    }
+}
+
+pub(super) fn not_found(title: String) -> impl IntoView + use<> {
+    view! {
+        {super::heading(title, "")}
+        <div class="prose">
+            <p>
+                "There is no such page, or it is not your organization’s. Check the address, or start from the list."
+            </p>
+        </div>
+        {home()}
+    }
+}
+
+pub(super) fn unavailable(title: String, request_id: &str) -> impl IntoView + use<> {
+    view! {
+        {super::heading(title, "")}
+        <div class="prose">
+            <p>
+                "Your request could not be carried out. A change is made completely or not at all: look at the page you came from before you try again."
+            </p>
+            <p>"The gateway goes on verifying requests meanwhile."</p>
+            <p>"If it stays like this, tell Nuvera support this request id: " <code>{request_id.to_owned()}</code></p>
+        </div>
+        {home()}
+    }
+}
+
+/// The way to where the person has business, if there is such a place.
+fn home() -> impl IntoView + use<> {
+    let (href, text) = match &surroundings().viewer {
+        Some(viewer) if allows(viewer.role, Operation::ViewOwnApplications) => {
+            (paths::APPLICATIONS, "Go to API applications")
+        }
+        Some(viewer) if allows(viewer.role, Operation::ViewOrganizationHub) => {
+            (paths::ORGANIZATION_HUB, "Go to the organization hub")
+        }
+        Some(_) => return None,
+        None => (paths::SIGN_IN, "Sign in"),
+    };
+    Some(view! {
+        <Actions>
+            <ButtonLink href text variant=Variant::Primary />
+        </Actions>
+    })
+}

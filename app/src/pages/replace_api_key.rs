@@ -1,0 +1,152 @@
+//! Create a replacement key: with a grace window, or, where a key may be exposed, without one.
+
+use crate::{
+    paths,
+    ui::{
+        Actions, ApiKeyBadge, ButtonLink, Callout, Code, Consequences, Form, RadioGroup, RadioOption, ReasonField,
+        Submit, Time, Variant, surroundings,
+    },
+};
+use domain::{
+    api_key::{ApiKeyStatus, MAX_LIVE_KEYS},
+    application::ApiApplication,
+    time::Timestamp,
+};
+use leptos::prelude::*;
+use std::time::Duration;
+
+/// What the form sends, in words, and in seconds.
+const GRACE: &[(&str, &str, u64)] = &[
+    ("3600", "1 hour", 3_600),
+    ("86400", "24 hours", 86_400),
+    ("604800", "7 days", 604_800),
+    ("2592000", "30 days", 2_592_000),
+];
+
+pub(super) fn with_grace(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+    let now = surroundings().now;
+    let is_full = application.live_keys(now).count() >= MAX_LIVE_KEYS;
+    let form = if is_full {
+        view! {
+            <Callout heading=format!("{MAX_LIVE_KEYS} live keys are the most there can be")>
+                <p>"Revoke a key that is no longer used, then create the replacement."</p>
+                <ButtonLink href=paths::application(application.id) text="Back to the API keys" />
+            </Callout>
+        }
+        .into_any()
+    } else {
+        view! {
+            <Form action=paths::application_action(application.id, "replace-api-key") version=application.version>
+                {grace(application, now)}
+                <Actions>
+                    <Submit variant=Variant::Primary text="Create replacement key" />
+                    {super::cancel(application)}
+                </Actions>
+            </Form>
+        }
+        .into_any()
+    };
+    view! {
+        {super::heading(title, "You get a new key, shown once. The old ones work for a while still, so that you can deploy in peace.")}
+        {form}
+        <aside class="aside aside--danger" aria-labelledby="exposed-heading">
+            <h2 id="exposed-heading">"Might somebody else have the key?"</h2>
+            <p>"Then no grace: replace it so that every live key stops at once."</p>
+            <ButtonLink
+                href=paths::application_action(application.id, "replace-exposed-api-key")
+                text="Replace exposed key"
+                variant=Variant::DangerQuiet
+            />
+        </aside>
+    }
+}
+
+fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
+    let keys: Vec<_> = application.live_keys(now).collect();
+    if keys.is_empty() {
+        return view! {
+            <p>"No API key works at the moment, so nothing stops when you create one."</p>
+            <input type="hidden" name="grace" value="86400" />
+        }
+        .into_any();
+    }
+    let options = GRACE
+        .iter()
+        .map(|&(value, label, seconds)| RadioOption {
+            value,
+            label: label.to_owned(),
+            hint: format!("Active keys stop at {}.", now.plus(Duration::from_secs(seconds))),
+        })
+        .collect();
+    let fates = keys.into_iter().map(|key| {
+        let status = key.status(now);
+        let fate = match status {
+            ApiKeyStatus::Expiring { at } => view! { "keeps its own deadline, " <Time at /> }.into_any(),
+            _ => "works until the time chosen above".into_any(),
+        };
+        view! {
+            <li>
+                <Code text=format!("{}…{}", key.prefix, key.last_four) />
+                <ApiKeyBadge status />
+                <span>{fate}</span>
+            </li>
+        }
+    });
+    view! {
+        <RadioGroup
+            name="grace"
+            legend="How long the old keys work still"
+            hint="You can move the deadline, revoke an old key earlier, or keep it."
+            options
+            default="86400"
+        />
+        <section aria-labelledby="fates-heading">
+            <h2 class="small-heading" id="fates-heading">"What happens to each live key"</h2>
+            <ul class="fates">{fates.collect_view()}</ul>
+        </section>
+    }
+    .into_any()
+}
+
+pub(super) fn exposed(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+    let now = surroundings().now;
+    let live: Vec<_> = application
+        .live_keys(now)
+        .map(|key| view! { <li><Code text=format!("{}…{}", key.prefix, key.last_four) /></li> })
+        .collect();
+    let stops = if live.is_empty() {
+        view! { <p>"No key works at the moment, so nothing stops. You get a new key, shown once."</p> }.into_any()
+    } else {
+        view! {
+            <p>"From the moment you confirm, requests with these keys are refused, for good:"</p>
+            <ul>{live}</ul>
+            <p>
+                "You get a new key, shown once. Until your service has it, its requests are refused."
+            </p>
+        }
+        .into_any()
+    };
+    view! {
+        {super::heading(title, "")}
+        <Consequences heading="Every live key stops at once" danger=true>{stops}</Consequences>
+        <Form action=paths::application_action(application.id, "replace-exposed-api-key") version=application.version>
+            <ReasonField
+                optional=true
+                autofocus=true
+                suggestions=&["Key committed to a repository", "Key shown in a log", "Device lost", "Staff change"]
+            />
+            <Actions>
+                <Submit variant=Variant::Danger text="Replace exposed key" />
+                {super::cancel(application)}
+            </Actions>
+        </Form>
+        <aside class="aside" aria-labelledby="private-heading">
+            <h2 id="private-heading">"Was the private signing key exposed as well?"</h2>
+            <p>"A key without its signature opens nothing, and the other way round. Replace both if you are not sure."</p>
+            <ButtonLink
+                href=paths::application_action(application.id, "replace-signing-key")
+                text="Replace signing key"
+            />
+        </aside>
+    }
+}

@@ -1,0 +1,105 @@
+//! Replace the signing key, and the way back: restore an earlier one.
+
+use crate::{
+    paths,
+    ui::{
+        Actions, Card, Code, CodeBlock, Fact, Facts, Form, RadioGroup, RadioOption, ReasonField, SigningKeyField, Step,
+        Steps, Submit, Time, Variant, surroundings,
+    },
+};
+use domain::{application::ApiApplication, signing_key::SigningKey, time::Timestamp};
+use leptos::prelude::*;
+use std::time::Duration;
+
+/// What the form sends, in words, and in seconds.
+const OVERLAP: &[(&str, &str, u64)] =
+    &[("3600", "1 hour", 3_600), ("86400", "24 hours", 86_400), ("604800", "7 days", 604_800)];
+
+pub(super) fn replace(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+    let now = surroundings().now;
+    let current = application.current_signing_key().public_key.fingerprint();
+    view! {
+        {super::heading(title, "Requests signed with the new private key are accepted at once; the old one overlaps for as long as you choose.")}
+        <Form action=paths::application_action(application.id, "replace-signing-key") version=application.version>
+            <Card id="signing-key" heading="New signing key">
+                <SigningKeyField file_stem=application.name.to_string() />
+            </Card>
+            <Card id="old-key" heading="The key it replaces">
+                <Facts>
+                    <Fact term="Fingerprint"><Code text=current /></Fact>
+                </Facts>
+                {overlap("86400", now)}
+                <ReasonField optional=true />
+            </Card>
+            <Actions>
+                <Submit variant=Variant::Primary text="Replace signing key" />
+                {super::cancel(application)}
+            </Actions>
+        </Form>
+        <section class="next-steps" aria-labelledby="next-heading">
+            <h2 id="next-heading">"What happens next"</h2>
+            <Steps>
+                <Step heading="Deploy the new private key">
+                    <p>"The API key stays the same."</p>
+                </Step>
+                <Step heading="Send a signed test request">
+                    <p>"It must succeed before you go on."</p>
+                </Step>
+                <Step heading="Remove the old private key">
+                    <p>"If the new one turns out wrong, restore the old one from the history instead."</p>
+                </Step>
+            </Steps>
+        </section>
+    }
+}
+
+pub(super) fn restore(title: String, application: &ApiApplication, key: &SigningKey) -> impl IntoView + use<> {
+    let now = surroundings().now;
+    view! {
+        {super::heading(title, "Makes an earlier key current again: for when the replacement does not match what your service signs with.")}
+        <Facts>
+            <Fact term="Becomes current"><Code text=key.public_key.fingerprint() /></Fact>
+            <Fact term="Registered"><Time at=key.created_at /> {format!(" by {}", key.created_by)}</Fact>
+            <Fact term="Current until now">
+                <Code text=application.current_signing_key().public_key.fingerprint() />
+            </Fact>
+        </Facts>
+        <details class="details">
+            <summary>"Public key to restore (PEM)"</summary>
+            <CodeBlock id="restored-pem" label="Public key" text=key.public_key.pem() />
+        </details>
+        <Form
+            action=paths::signing_key_action(application.id, key.id, "restore")
+            version=application.version
+        >
+            {overlap("none", now)}
+            <ReasonField optional=true />
+            <Actions>
+                <Submit variant=Variant::Primary text="Restore signing key" />
+                {super::cancel(application)}
+            </Actions>
+        </Form>
+    }
+}
+
+/// How long the present key verifies still.
+fn overlap(default: &'static str, now: Timestamp) -> impl IntoView + use<> {
+    let none = RadioOption {
+        value: "none",
+        label: "No overlap".to_owned(),
+        hint: "It stops at once: for a private key that may be exposed, or a wrong replacement.".to_owned(),
+    };
+    let spans = OVERLAP.iter().map(|&(value, label, seconds)| RadioOption {
+        value,
+        label: label.to_owned(),
+        hint: format!("It stops at {}.", now.plus(Duration::from_secs(seconds))),
+    });
+    view! {
+        <RadioGroup
+            name="overlap"
+            legend="How long the present key verifies still"
+            options=std::iter::once(none).chain(spans).collect()
+            default
+        />
+    }
+}

@@ -1,0 +1,45 @@
+//! End a signing key's overlap now.
+
+use crate::{
+    page::Usage,
+    paths,
+    ui::{Actions, Code, Consequences, Fact, Facts, Form, SigningKeyBadge, Submit, Time, Variant, surroundings},
+};
+use domain::{application::ApiApplication, signing_key::SigningKey};
+use leptos::prelude::*;
+
+pub(super) fn view(
+    title: String,
+    application: &ApiApplication,
+    key: &SigningKey,
+    usage: Option<&Usage>,
+) -> impl IntoView + use<> {
+    let status = key.status(surroundings().now);
+    let last_use = match usage {
+        None => "Never used".into_any(),
+        Some(usage) => {
+            let from = format!(" from {}, {}", usage.address, usage.user_agent);
+            view! { <Time at=usage.last_used_at relative=true /> {from} }.into_any()
+        }
+    };
+    view! {
+        {super::heading(title, "")}
+        <Facts>
+            <Fact term="Fingerprint"><Code text=key.public_key.fingerprint() /></Fact>
+            <Fact term="Status"><SigningKeyBadge status /></Fact>
+            <Fact term="Last used">{last_use}</Fact>
+        </Facts>
+        <Consequences heading="Its signatures are refused from now on">
+            <ul>
+                <li>"Whatever still signs with its private key is refused from the moment you confirm."</li>
+                <li>"It stays in the history, and can be restored."</li>
+            </ul>
+        </Consequences>
+        <Form action=paths::signing_key_action(application.id, key.id, "retire") version=application.version>
+            <Actions>
+                <Submit variant=Variant::Danger text="Retire signing key" />
+                {super::cancel(application)}
+            </Actions>
+        </Form>
+    }
+}

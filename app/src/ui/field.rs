@@ -1,0 +1,150 @@
+//! Text fields: a label, a hint, a place for the error, and what was typed before.
+
+use super::surroundings;
+use leptos::prelude::*;
+
+/// What kind of text a field takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// A line of text.
+    #[default]
+    Text,
+    /// An email address.
+    Email,
+    /// A password: never shown again, whatever was typed.
+    Password,
+    /// A date and time in UTC, to the second.
+    DateTime,
+}
+
+impl Input {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Email => "email",
+            Self::Password => "password",
+            Self::DateTime => "datetime-local",
+        }
+    }
+}
+
+/// A labelled line of text. It finds what was typed before, and what was wrong with it, by its name.
+#[component]
+pub fn TextField(
+    /// The field's name, and its id.
+    name: &'static str,
+    /// The label.
+    #[prop(into)]
+    label: String,
+    /// What helps to fill it in.
+    #[prop(optional, into)]
+    hint: Option<String>,
+    /// What it holds to begin with.
+    #[prop(optional, into)]
+    value: Option<String>,
+    /// What it takes.
+    #[prop(optional)]
+    input: Input,
+    /// What a browser may fill in.
+    #[prop(optional)]
+    autocomplete: Option<&'static str>,
+    /// Takes the focus when the page opens, unless the error summary does.
+    #[prop(optional)]
+    autofocus: bool,
+    /// Says in the label that it may stay empty.
+    #[prop(optional)]
+    optional: bool,
+    /// Suggestions.
+    #[prop(optional)]
+    suggestions: &'static [&'static str],
+    /// The last moment that a date can be.
+    #[prop(optional, into)]
+    max: Option<String>,
+) -> impl IntoView {
+    let page = surroundings();
+    let error = page.submission.error(name).map(ToOwned::to_owned);
+    let typed = page.submission.value(name).map(ToOwned::to_owned).or(value);
+    let typed = if input == Input::Password { None } else { typed };
+    let described = describe(name, hint.is_some(), error.is_some());
+    let autofocus = autofocus && page.submission.errors.is_empty() && page.submission.form_error.is_none();
+    let list = (!suggestions.is_empty()).then(|| format!("{name}-suggestions"));
+    view! {
+        <div class="field" class:field--wrong=error.is_some()>
+            <label class="field__label" for=name>
+                {label}
+                {optional.then(|| view! { <span class="field__optional">" (optional)"</span> })}
+            </label>
+            {hint.map(|hint| view! { <p class="field__hint" id=format!("{name}-hint")>{hint}</p> })}
+            {error_view(name, error.clone())}
+            <input
+                class="input"
+                type=input.kind()
+                id=name
+                name=name
+                value=typed
+                autocomplete=autocomplete.unwrap_or("off")
+                autofocus=autofocus
+                aria-describedby=described
+                aria-invalid=error.is_some().then_some("true")
+                list=list.clone()
+                step=(input == Input::DateTime).then_some("1")
+                max=max
+            />
+            {list
+                .map(|list| {
+                    view! {
+                        <datalist id=list>
+                            {suggestions.iter().map(|text| view! { <option value=*text></option> }).collect_view()}
+                        </datalist>
+                    }
+                })}
+        </div>
+    }
+}
+
+/// Why somebody does something: kept in the audit history.
+#[component]
+pub fn ReasonField(
+    /// Suggestions.
+    #[prop(optional)]
+    suggestions: &'static [&'static str],
+    /// Says in the label that it may stay empty.
+    #[prop(optional)]
+    optional: bool,
+    /// Takes the focus when the page opens.
+    #[prop(optional)]
+    autofocus: bool,
+) -> impl IntoView {
+    view! {
+        <TextField
+            name="reason"
+            label="Reason"
+            hint="Kept in the audit history, for those who come after you. Never put a key in it."
+            optional
+            autofocus
+            suggestions
+        />
+    }
+}
+
+/// The `aria-describedby` of a field: its error, then its hint.
+pub(super) fn describe(name: &str, has_hint: bool, has_error: bool) -> Option<String> {
+    match (has_error, has_hint) {
+        (true, true) => Some(format!("{name}-error {name}-hint")),
+        (true, false) => Some(format!("{name}-error")),
+        (false, true) => Some(format!("{name}-hint")),
+        (false, false) => None,
+    }
+}
+
+/// What is wrong with a field, beside it.
+pub(super) fn error_view(name: &str, error: Option<String>) -> impl IntoView {
+    error.map(|error| {
+        view! {
+            <p class="field__error" id=format!("{name}-error")>
+                <span class="visually-hidden">"Error: "</span>
+                {error}
+            </p>
+        }
+    })
+}

@@ -1,0 +1,46 @@
+//! The components that pages are made of: one file each, with a style sheet of the same name in `style/components/`.
+
+mod badge;
+mod button;
+mod card;
+mod choice;
+mod code_block;
+mod confirm;
+mod definition_list;
+mod empty_state;
+mod error_summary;
+mod field;
+mod form;
+mod icon;
+mod inner;
+mod notice;
+mod one_time_key;
+mod permissions;
+mod shell;
+mod signing_key_field;
+mod steps;
+mod surroundings;
+mod table;
+mod time;
+
+pub use badge::{ApiKeyBadge, ApplicationBadge, Badge, SideBadge, SigningKeyBadge, Tone};
+pub use button::{Actions, ButtonLink, Submit, Variant};
+pub use card::Card;
+pub use choice::{RadioGroup, RadioOption};
+pub use code_block::{Code, CodeBlock};
+pub use confirm::Consequences;
+pub use definition_list::{Fact, Facts};
+pub use empty_state::EmptyState;
+pub use field::{Input, ReasonField, TextField};
+pub use form::Form;
+pub use icon::{Icon, Shape};
+pub use inner::Inner;
+pub use notice::{Callout, Notice};
+pub use one_time_key::OneTimeKey;
+pub use permissions::{PermissionChooser, PermissionTable};
+pub use shell::{Crumb, Shell};
+pub use signing_key_field::SigningKeyField;
+pub use steps::{Step, Steps};
+pub use surroundings::{Surroundings, surroundings};
+pub use table::{Cell, Column, DataTable, RowHeader};
+pub use time::Time;

@@ -1,0 +1,136 @@
+//! What surrounds every page: the document, its header and its breadcrumb.
+
+use super::{Inner, Notice, Surroundings, error_summary::ErrorSummary, surroundings};
+use crate::{islands, page::Viewer, paths};
+use domain::access::{Operation, allows};
+use leptos::{config::LeptosOptions, hydration::HydrationScripts, prelude::*};
+
+/// A step on the way to a page.
+#[derive(Clone, Debug)]
+pub struct Crumb {
+    /// What it is called.
+    pub label: String,
+    /// Where it leads; a group of pages without one of its own leads nowhere.
+    pub href: Option<String>,
+}
+
+/// The whole document.
+#[component]
+pub fn Shell(
+    /// The page's title.
+    title: String,
+    /// The way to the page, itself left out.
+    crumbs: Vec<Crumb>,
+    /// Whether the page holds islands.
+    runs_wasm: bool,
+    /// A narrow page: a form, or a few words.
+    narrow: bool,
+    /// What stands in it.
+    children: Inner,
+) -> impl IntoView {
+    let page = surroundings();
+    let failed = page.submission.form_error.is_some() || !page.submission.errors.is_empty();
+    let about = crumbs.iter().rev().take(1).map(|crumb| format!(" · {}", crumb.label)).collect::<String>();
+    let document_title = format!("{}{title}{about} · Nuvera", if failed { "Error: " } else { "" });
+    let trail = (!crumbs.is_empty()).then(|| view! { <Breadcrumb crumbs title=title.clone() /> });
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="light dark" />
+                <title>{document_title}</title>
+                <link rel="stylesheet" href=format!("{}/{}", paths::ASSETS, page.assets.style) />
+                <link rel="icon" href=ICON />
+                {runs_wasm.then(|| view! { <HydrationScripts options=scripts(&page) islands=true /> })}
+            </head>
+            <body>
+                <a class="skip-link" href="#content">"Skip to content"</a>
+                <Header viewer=page.viewer.clone() />
+                {trail}
+                <main id="content" tabindex="-1" data-now=page.now.rfc3339() class=if narrow { "page page--narrow" } else { "page" }>
+                    <ErrorSummary />
+                    <Notice />
+                    {children.view()}
+                </main>
+                {runs_wasm.then(islands)}
+            </body>
+        </html>
+    }
+}
+
+/// A key, drawn small enough for an address bar.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%231f3fae'/%3E%3Cpath d='M10 23V9l12 14V9' fill='none' stroke='%23fff' stroke-width='3.2' stroke-linecap='round' stroke-linejoin='round'/%3E%3C/svg%3E";
+
+fn scripts(page: &Surroundings) -> LeptosOptions {
+    LeptosOptions::builder().output_name(page.assets.app.clone()).site_pkg_dir("assets").hash_files(false).build()
+}
+
+/// Every island looks for the markup that it wakes: they stand together, after all of it.
+fn islands() -> impl IntoView {
+    view! {
+        <p class="visually-hidden" id="announcer" role="status"></p>
+        <islands::RelativeTimes />
+        <islands::CopyButtons />
+        <islands::OneTimeSecret />
+        <islands::PermissionChooser />
+        <islands::KeyGenerator />
+        <islands::PublicKeyField />
+    }
+}
+
+#[component]
+fn Header(viewer: Option<Viewer>) -> impl IntoView {
+    let home = match &viewer {
+        Some(viewer) if allows(viewer.role, Operation::ViewOrganizationHub) => paths::ORGANIZATION_HUB,
+        Some(viewer) if allows(viewer.role, Operation::ViewOwnApplications) => paths::APPLICATIONS,
+        Some(_) => "/",
+        None => paths::SIGN_IN,
+    };
+    view! {
+        <header class="header">
+            <div class="header__inner">
+                <a class="header__brand" href=home>
+                    <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true" focusable="false">
+                        <rect class="header__tile" width="32" height="32" rx="8" />
+                        <path class="header__letter" d="M10 23V9l12 14V9" />
+                    </svg>
+                    <span>"Nuvera"</span>
+                </a>
+                {viewer.map(|viewer| view! { <Account viewer /> })}
+            </div>
+        </header>
+    }
+}
+
+#[component]
+fn Account(viewer: Viewer) -> impl IntoView {
+    view! {
+        <div class="header__account">
+            <p class="header__who">
+                <span class="header__organization">{viewer.organization_name}</span>
+                <span class="header__person">{format!("{} · {}", viewer.name, viewer.role.label())}</span>
+            </p>
+            <form method="post" action=paths::SIGN_OUT>
+                <button type="submit" class="button button--small">"Sign out"</button>
+            </form>
+        </div>
+    }
+}
+
+#[component]
+fn Breadcrumb(crumbs: Vec<Crumb>, title: String) -> impl IntoView {
+    let steps = crumbs.into_iter().map(|crumb| match crumb.href {
+        Some(href) => view! { <li><a href=href>{crumb.label}</a></li> }.into_any(),
+        None => view! { <li>{crumb.label}</li> }.into_any(),
+    });
+    view! {
+        <nav class="breadcrumb" aria-label="Breadcrumb">
+            <ol>
+                {steps.collect_view()}
+                <li aria-current="page">{title}</li>
+            </ol>
+        </nav>
+    }
+}

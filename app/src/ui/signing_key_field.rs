@@ -1,0 +1,131 @@
+//! Where a public signing key comes from: a pair generated in the browser, or one made elsewhere and pasted.
+//!
+//! Without scripts, pasting is all there is, with the commands that make a pair. Where they run, the island
+//! `KeyGenerator` wakes the other way, and `PublicKeyField` judges what is pasted before it is sent.
+
+use super::{
+    CodeBlock,
+    field::{describe, error_view},
+    surroundings,
+};
+use crate::paths;
+use domain::public_key::{PublicKey, PublicKeyError};
+use leptos::prelude::*;
+
+/// The field's name.
+const NAME: &str = "public_key";
+
+/// How to make a pair with a tool that most systems have.
+const COMMANDS: &str = "\
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
+openssl pkey -in private.pem -pubout -out public.pem
+cat public.pem";
+
+/// The public key, and the two ways to one.
+#[component]
+pub fn SigningKeyField(
+    /// Begins the name of the private key's file; `None` where the form asks for the application's name itself.
+    #[prop(optional_no_strip, into)]
+    file_stem: Option<String>,
+) -> impl IntoView {
+    let page = surroundings();
+    let error = page.submission.error(NAME).map(ToOwned::to_owned);
+    // A private key that was pasted by mistake never comes back, whoever forgot to take it out.
+    let is_private = |text: &str| PublicKey::from_pem(text) == Err(PublicKeyError::PrivateKey);
+    let typed = page.submission.value(NAME).filter(|text| !is_private(text)).unwrap_or_default().to_owned();
+    let pasting = error.is_some() || !typed.is_empty() || page.submission.has("key_source", "paste");
+    let described = describe(NAME, true, error.is_some()).map(|ids| format!("{ids} public_key-check"));
+    let worker = format!("{}/{}", paths::ASSETS, page.assets.keygen_worker);
+    view! {
+        <div class="signing-key" data-signing-key data-worker=worker data-file-stem=file_stem>
+            <fieldset class="field needs-script">
+                <legend class="field__label">"Where the key pair comes from"</legend>
+                <div class="choices choices--cards">
+                    <div class="choice">
+                        <input type="radio" id="key-source-generate" name="key_source" value="generate" checked=!pasting />
+                        <label for="key-source-generate">"Generate it in this browser"</label>
+                        <p class="choice__hint">"The private key is made here, saved by you, and never sent."</p>
+                    </div>
+                    <div class="choice">
+                        <input type="radio" id="key-source-paste" name="key_source" value="paste" checked=pasting />
+                        <label for="key-source-paste">"Paste a public key"</label>
+                        <p class="choice__hint">"You have a pair, or make one with your own key management."</p>
+                    </div>
+                </div>
+            </fieldset>
+            <div class="signing-key__generate needs-script" data-generate>
+                <div class="field field--inline">
+                    <label class="field__label" for="key-bits">"Size"</label>
+                    <select class="input" id="key-bits" data-bits disabled>
+                        <option value="2048">"2048 bits, the least that is accepted"</option>
+                        <option value="3072" selected>"3072 bits, recommended"</option>
+                        <option value="4096">"4096 bits, slower to sign with"</option>
+                    </select>
+                </div>
+                <div class="actions">
+                    <button type="button" class="button" data-start disabled>"Generate key pair"</button>
+                    <button type="button" class="button" data-cancel hidden>"Cancel"</button>
+                </div>
+                <progress data-spinner aria-label="Generating a key pair" hidden></progress>
+                <p class="signing-key__progress" role="status" data-progress>
+                    "The key generator is loading. If it does not, paste a public key."
+                </p>
+                <div class="signing-key__result" data-result hidden>
+                    <dl class="facts">
+                        <div class="facts__item">
+                            <dt>"Fingerprint of the public key"</dt>
+                            <dd><code data-fingerprint></code></dd>
+                        </div>
+                    </dl>
+                    <p>
+                        <strong>"Store the private key now."</strong>
+                        " It exists in this page only, and is gone when you leave."
+                    </p>
+                    <div class="actions">
+                        <button type="button" class="button button--primary" data-download-private>
+                            "Download private key"
+                        </button>
+                        <button type="button" class="button" data-copy-private>"Copy private key"</button>
+                    </div>
+                    <div class="choice">
+                        <input type="checkbox" id="private-key-stored" data-private-stored aria-describedby="private-key-stored-error" />
+                        <label for="private-key-stored">"I have stored the private key"</label>
+                    </div>
+                </div>
+                <p class="field__error" id="private-key-stored-error" role="alert" data-generate-error hidden></p>
+            </div>
+            <div class="signing-key__paste" data-paste>
+                <div class="field" class:field--wrong=error.is_some()>
+                    <label class="field__label" for=NAME>"Public key (PEM)"</label>
+                    <p class="field__hint" id="public_key-hint">
+                        "RSA, at least 2048 bits, from “-----BEGIN PUBLIC KEY-----” to “-----END PUBLIC KEY-----”. Keep the private key to yourself: it never belongs here."
+                    </p>
+                    {error_view(NAME, error.clone())}
+                    <p class="field__error" id="public_key-check" role="alert" data-check-error hidden></p>
+                    <textarea
+                        class="input input--code"
+                        id=NAME
+                        name=NAME
+                        rows="9"
+                        spellcheck="false"
+                        autocomplete="off"
+                        autocapitalize="off"
+                        aria-describedby=described
+                        aria-invalid=error.is_some().then_some("true")
+                    >
+                        {typed}
+                    </textarea>
+                    <p class="signing-key__check" role="status" data-check></p>
+                </div>
+                <details class="details">
+                    <summary>"How to make a key pair with OpenSSL"</summary>
+                    <CodeBlock id="openssl-commands" label="OpenSSL commands" text=COMMANDS />
+                    <p>
+                        "Store " <code>"private.pem"</code>
+                        " where your service reads its secrets, and paste what the last command prints."
+                    </p>
+                </details>
+            </div>
+        </div>
+    }
+}
