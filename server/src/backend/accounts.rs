@@ -1,0 +1,204 @@
+//! Local accounts: signing in, and the first people.
+
+use super::{Backend, BackendError};
+use crate::{
+    random,
+    store::{
+        StoreError,
+        organizations::{self, OrganizationKind},
+        sign_in_failures, users,
+    },
+};
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier, password_hash::SaltString};
+use domain::{
+    access::Role,
+    actor::Actor,
+    id::{OrganizationId, UserId},
+};
+use std::{net::IpAddr, sync::LazyLock, time::Duration};
+use tokio::sync::Semaphore;
+
+/// How long failed sign-ins count.
+pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Failures of one account from one address after which the next attempt waits for the window's end.
+const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
+/// Failures from one address, whatever the account.
+const MAX_FAILURES_OF_ADDRESS: i64 = 50;
+/// Failures of one account, whatever the address. High, because it shuts the owner out as well.
+const MAX_FAILURES_OF_ACCOUNT: i64 = 100;
+
+/// Argon2id's parameters are the crate's default, 19 MiB, t = 2, p = 1: OWASP's figure. Two at a time, so that a flood
+/// of sign-ins takes 38 MiB and not the machine.
+static HASHING: Semaphore = Semaphore::const_new(2);
+
+/// What the password of an account that does not exist is compared with, so that it takes as long.
+static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this password"));
+
+/// What came of an attempt to sign in.
+#[derive(Debug)]
+pub enum SignIn {
+    /// The password is this user's.
+    Accepted(UserId),
+    /// It is, and they belong to a customer platform.
+    CustomerRefused,
+    /// There is no such account, or the password is not its own: nobody is told which.
+    Refused,
+    /// Too many attempts failed; the next one counts after this long.
+    Throttled(Duration),
+}
+
+/// A person to add, with an organization of their own or an existing one.
+#[derive(Debug)]
+pub struct NewPerson<'a> {
+    /// Where they belong.
+    pub organization_id: OrganizationId,
+    /// What they sign in with.
+    pub email: &'a str,
+    /// What people know them by.
+    pub name: &'a str,
+    /// What they may do.
+    pub role: Role,
+    /// Their password.
+    pub password: &'a str,
+}
+
+impl Backend {
+    /// Checks a password. Takes the same work whether or not the account exists.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: String,
+        address: Option<IpAddr>,
+    ) -> Result<SignIn, BackendError> {
+        let now = self.clock.now();
+        let since = domain::time::Timestamp::from_millis(now.as_millis() - FAILURE_WINDOW.as_millis() as i64);
+        let email = email.trim().to_lowercase();
+        let address = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        let subjects = [
+            (format!("account {email} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
+            (format!("address {address}"), MAX_FAILURES_OF_ADDRESS),
+            (format!("account {email}"), MAX_FAILURES_OF_ACCOUNT),
+        ];
+        let mut conn = self.store.read().await?;
+        for (subject, most) in &subjects {
+            let (failures, window_started_at) = sign_in_failures::count(&mut conn, subject, since).await?;
+            if failures >= *most {
+                return Ok(SignIn::Throttled(window_started_at.plus(FAILURE_WINDOW).since(now)));
+            }
+        }
+        let account = users::find_account(&mut conn, &email).await?;
+        drop(conn);
+        let known = account.as_ref().map_or_else(|| NOBODYS_HASH.clone(), |account| account.password_hash.clone());
+        let matches = verify(password, known).await;
+        let mut transaction = self.store.write().await?;
+        let answer = match account.filter(|_| matches) {
+            Some(account) => {
+                sign_in_failures::clear(&mut transaction, &subjects[0].0).await?;
+                match account.role {
+                    Role::CustomerUser => SignIn::CustomerRefused,
+                    _ => SignIn::Accepted(account.user_id),
+                }
+            }
+            None => {
+                for (subject, _) in &subjects {
+                    sign_in_failures::add(&mut transaction, subject, since, now).await?;
+                }
+                SignIn::Refused
+            }
+        };
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(answer)
+    }
+
+    /// Forgets failed sign-ins that no longer count.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn purge_sign_in_failures(&self) -> Result<(), BackendError> {
+        let now = self.clock.now().as_millis();
+        let since = domain::time::Timestamp::from_millis(now - FAILURE_WINDOW.as_millis() as i64);
+        let mut transaction = self.store.write().await?;
+        sign_in_failures::purge(&mut transaction, since).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// The user `id` as they are now, or `None` where they have been removed.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn actor(&self, id: UserId, address: Option<IpAddr>) -> Result<Option<Actor>, BackendError> {
+        let mut conn = self.store.read().await?;
+        Ok(users::find_actor(&mut conn, id, address).await?)
+    }
+
+    /// Adds an organization.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn add_organization(&self, kind: OrganizationKind, name: &str) -> Result<OrganizationId, BackendError> {
+        let now = self.clock.now();
+        let id = OrganizationId(random::uuid(now));
+        let mut transaction = self.store.write().await?;
+        organizations::insert(&mut transaction, id, kind, name, now).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(id)
+    }
+
+    /// Nuvera's own organization, made where it is missing.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn nuvera(&self) -> Result<OrganizationId, BackendError> {
+        let mut conn = self.store.read().await?;
+        let found = organizations::find_nuvera(&mut conn).await?;
+        drop(conn);
+        match found {
+            Some(id) => Ok(id),
+            None => self.add_organization(OrganizationKind::Nuvera, "Nuvera").await,
+        }
+    }
+
+    /// Adds a person.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] where the e-mail address has an account; the database fails.
+    pub async fn add_person(&self, person: NewPerson<'_>) -> Result<UserId, BackendError> {
+        let now = self.clock.now();
+        let id = UserId(random::uuid(now));
+        let NewPerson { organization_id, email, name, role, password } = person;
+        let password_hash = hash(password);
+        let user = users::NewUser { id, organization_id, email, name, role, password_hash: &password_hash };
+        let mut transaction = self.store.write().await?;
+        users::insert(&mut transaction, &user, now).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(id)
+    }
+
+    /// Whether anybody has an account yet.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn has_people(&self) -> Result<bool, BackendError> {
+        let mut conn = self.store.read().await?;
+        Ok(users::any(&mut conn).await?)
+    }
+}
+
+async fn verify(password: String, hash: String) -> bool {
+    // The semaphore is never closed; were it, hashing without a permit would still be right.
+    let _permit = HASHING.acquire().await;
+    let verified = tokio::task::spawn_blocking(move || {
+        let parsed = PasswordHash::new(&hash).ok()?;
+        Argon2::default().verify_password(password.as_bytes(), &parsed).ok()
+    });
+    // A password whose check panicked is no match.
+    matches!(verified.await, Ok(Some(())))
+}
+
+fn hash(password: &str) -> String {
+    let salt = SaltString::encode_b64(&random::bytes::<16>()).expect("16 bytes are a valid salt");
+    Argon2::default().hash_password(password.as_bytes(), &salt).expect("the default parameters are valid").to_string()
+}

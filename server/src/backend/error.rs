@@ -1,0 +1,43 @@
+//! Why a use case did not come about.
+
+use crate::store::StoreError;
+use domain::{application::ChangeError, id::ApplicationId};
+
+/// Why a use case did not come about. Its words are for people, those of [`BackendError::Store`] for the log only.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// It does not exist, or is another organization's: nobody is told which.
+    #[error("not found")]
+    NotFound,
+    /// The actor's role does not allow it.
+    #[error("not allowed")]
+    Forbidden,
+    /// Somebody changed the application since the person looked at it.
+    #[error(
+        "Somebody changed this application after you opened this page. What you see now is its present state: check it, then send the form again."
+    )]
+    Stale,
+    /// The domain's rules stand against it.
+    #[error(transparent)]
+    Refused(#[from] ChangeError),
+    /// The organization has an application of that name.
+    #[error("Another application of your organization has this name. Choose a different one.")]
+    NameTaken,
+    /// Another organization has registered the public key; nobody is told which.
+    #[error("This public key cannot be used: it is registered elsewhere. Generate a new key pair.")]
+    KeyOfAnotherOrganization,
+    /// The form was sent before, and created this application.
+    #[error("the form was sent before")]
+    AlreadyCreated(ApplicationId),
+    /// The database's hashes were made with another pepper.
+    #[error(
+        "the pepper file does not belong to this database: its API keys were hashed with another pepper. Restore the right pepper file (--pepper-file); with this one every key would be refused"
+    )]
+    WrongPepper,
+    /// The session could not be read or written.
+    #[error("the session store failed: {0}")]
+    Session(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,94 @@
+//! Writes down, about once a second, what the gateway saw of each key.
+
+use super::{Backend, BackendError};
+use crate::{
+    gateway::{KeyUse, UsageBatch},
+    store::{StoreError, settings, usage},
+};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How often counters are written. What is counted in between is lost by a crash, and by nothing else.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+impl Backend {
+    /// Writes what the gateway has counted since the last time; puts it back where the database fails.
+    ///
+    /// # Errors
+    /// The database fails. Nothing is lost.
+    pub async fn flush_usage(&self) -> Result<(), BackendError> {
+        let batch = self.gateway.usage().drain();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let written = self.write_usage(&batch).await;
+        if written.is_err() {
+            self.gateway.usage().restore(batch);
+        }
+        written
+    }
+
+    /// Remembers that the gateway was stopped with nothing in flight: a restart then refuses only what may really have
+    /// been accepted.
+    ///
+    /// # Errors
+    /// The database fails; the restart then waits a few seconds longer, and is as safe.
+    pub async fn record_clean_stop(&self) -> Result<(), BackendError> {
+        let latest = self.gateway.latest_accepted_issued_at();
+        let mut transaction = self.store.write().await?;
+        let fence = latest.map_or_else(|| CLEAN_AND_UNUSED.to_owned(), |seconds| seconds.to_string());
+        settings::set(&mut transaction, settings::REPLAY_FENCE, &fence).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    async fn write_usage(&self, batch: &UsageBatch) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        for key in &batch.api_keys {
+            usage::add_api_key(&mut transaction, key.id, &stored(key)).await?;
+        }
+        for key in &batch.signing_keys {
+            usage::add_signing_key(&mut transaction, key.id, &stored(key)).await?;
+        }
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+}
+
+/// The fence of a gateway that was stopped before it accepted anything.
+pub const CLEAN_AND_UNUSED: &str = "none";
+
+/// Flushes until `stop`, and once more then. A key's first use is written without waiting for the second to pass.
+pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = 0_u64;
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = backend.gateway.usage().first_use() => {}
+            _ = interval.tick() => ticks += 1,
+        }
+        report(backend.flush_usage().await);
+        if ticks % 60 == 1 {
+            report(backend.purge_sign_in_failures().await);
+        }
+        report(backend.settle().await);
+    }
+    report(backend.flush_usage().await);
+}
+
+/// A flush that fails is tried again with the next one: the log says so, and nobody waits for it.
+fn report(result: Result<(), BackendError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "a flush failed and will be tried again");
+    }
+}
+
+fn stored<Id>(key: &KeyUse<Id>) -> usage::KeyUsage {
+    usage::KeyUsage {
+        first_used_at: key.first_at,
+        last_used_at: key.last_at,
+        address: key.address.to_string(),
+        user_agent: key.user_agent.clone(),
+        requests: key.count.try_into().unwrap_or(i64::MAX),
+    }
+}

@@ -1,0 +1,357 @@
+//! The use cases: what people ask the console to do, from authority to the gateway's knowledge of it.
+//!
+//! A change is made in one place, [`Backend::change`]: under one lock it reads the application, lets the domain decide,
+//! writes the change with its audit events in one transaction, and hands the new state to the gateway before it
+//! answers. So no request that starts after the answer is judged by the older state.
+
+pub mod accounts;
+mod error;
+pub mod flush;
+mod pending;
+
+pub use error::BackendError;
+
+use crate::{
+    clock::Clock,
+    gateway::Gateway,
+    pepper::Pepper,
+    random,
+    store::{
+        Store, StoreError,
+        applications::{self, Registered},
+        audit, organizations, settings, usage,
+    },
+};
+use domain::{
+    access::{Operation, allows},
+    actor::Actor,
+    api_key::{NewApiKey, PlainApiKey},
+    application::{
+        ApiApplication, By, Change, ChangeError, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement,
+    },
+    audit::RecordedEvent,
+    id::{ApiKeyId, ApplicationId, SigningKeyId},
+    permission::PermissionSet,
+    public_key::PublicKey,
+    text::{ApplicationName, Reason},
+    time::Timestamp,
+};
+use pending::Pending;
+use std::{collections::HashMap, sync::Arc};
+use tokio::sync::Mutex;
+
+/// Events on one page of an audit history.
+pub const AUDIT_PAGE: i64 = 50;
+
+/// Carries out the use cases.
+pub struct Backend {
+    store: Store,
+    gateway: Arc<Gateway>,
+    pepper: Arc<Pepper>,
+    clock: Clock,
+    /// Held from reading an application until the gateway knows its new state. What a failing database left undone is
+    /// inside, because it is done before the next change.
+    changes: Mutex<Pending>,
+}
+
+/// An application and how its keys are used.
+#[derive(Debug)]
+pub struct ApplicationUsage {
+    /// The application.
+    pub application: ApiApplication,
+    /// By API key.
+    pub api_keys: HashMap<ApiKeyId, usage::KeyUsage>,
+    /// By signing key.
+    pub signing_keys: HashMap<SigningKeyId, usage::KeyUsage>,
+}
+
+/// A new API key, on its way to the one response that shows it.
+#[derive(Debug)]
+pub struct IssuedApiKey {
+    /// The application as it is now.
+    pub application: ApiApplication,
+    /// The key's id.
+    pub id: ApiKeyId,
+    /// Its text.
+    pub key: PlainApiKey,
+}
+
+/// What a person asks for when they create an application.
+#[derive(Debug)]
+pub struct CreateApplication {
+    /// Its name.
+    pub name: ApplicationName,
+    /// Its first signing key.
+    pub public_key: PublicKey,
+    /// What its requests may do.
+    pub permissions: PermissionSet,
+    /// Came with the form, so that the form sent twice creates one application.
+    pub creation_token: String,
+}
+
+impl Backend {
+    /// Carries out the use cases on `store`, and tells `gateway` of every change.
+    pub fn new(store: Store, gateway: Arc<Gateway>, pepper: Arc<Pepper>, clock: Clock) -> Self {
+        Self { store, gateway, pepper, clock, changes: Mutex::default() }
+    }
+
+    /// Shows the gateway what the database holds. Until then it knows no key.
+    ///
+    /// # Errors
+    /// The database fails, or its hashes were made with another pepper.
+    pub async fn start(&self) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        match settings::get(&mut transaction, settings::PEPPER_CHECK).await? {
+            Some(known) if known != self.pepper.check_value() => return Err(BackendError::WrongPepper),
+            Some(_) => {}
+            None => settings::set(&mut transaction, settings::PEPPER_CHECK, &self.pepper.check_value()).await?,
+        }
+        let everyone = applications::of_everyone(&mut transaction).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        self.gateway.snapshot().load(everyone);
+        Ok(())
+    }
+
+    /// The clock that the console goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn check_ready(&self) -> Result<(), BackendError> {
+        let mut conn = self.store.read().await?;
+        settings::get(&mut conn, settings::PEPPER_CHECK).await?;
+        Ok(())
+    }
+
+    /// The applications of the actor's organization, by name, each with when it was last used.
+    ///
+    /// # Errors
+    /// Not allowed, or the database fails.
+    pub async fn applications(&self, actor: &Actor) -> Result<Vec<(ApiApplication, Option<Timestamp>)>, BackendError> {
+        authorise(actor, Operation::ViewOwnApplications)?;
+        let mut conn = self.store.read().await?;
+        let applications = applications::of_organization(&mut conn, actor.organization_id).await?;
+        let last_used = usage::last_used(&mut conn, actor.organization_id).await?;
+        Ok(applications
+            .into_iter()
+            .map(|a| {
+                let used = last_used.get(&a.id).copied();
+                (a, used)
+            })
+            .collect())
+    }
+
+    /// One application of the actor's organization.
+    ///
+    /// # Errors
+    /// Not allowed, not found, or the database fails.
+    pub async fn application(&self, actor: &Actor, id: ApplicationId) -> Result<ApiApplication, BackendError> {
+        authorise(actor, Operation::ViewOwnApplications)?;
+        let mut conn = self.store.read().await?;
+        applications::find(&mut conn, actor.organization_id, id).await?.ok_or(BackendError::NotFound)
+    }
+
+    /// One application of the actor's organization, with how its keys are used.
+    ///
+    /// # Errors
+    /// Not allowed, not found, or the database fails.
+    pub async fn application_usage(&self, actor: &Actor, id: ApplicationId) -> Result<ApplicationUsage, BackendError> {
+        let application = self.application(actor, id).await?;
+        let mut conn = self.store.read().await?;
+        let api_keys = usage::of_api_keys(&mut conn, id).await?;
+        let signing_keys = usage::of_signing_keys(&mut conn, id).await?;
+        Ok(ApplicationUsage { application, api_keys, signing_keys })
+    }
+
+    /// The newest `limit` events of an application before the sequence number `before`, newest first.
+    ///
+    /// # Errors
+    /// Not allowed, or the database fails.
+    pub async fn audit_events(
+        &self,
+        actor: &Actor,
+        id: ApplicationId,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<RecordedEvent>, BackendError> {
+        authorise(actor, Operation::ViewOwnApplications)?;
+        let mut conn = self.store.read().await?;
+        let before = before.unwrap_or(i64::MAX);
+        Ok(audit::of_application(&mut conn, actor.organization_id, id, before, limit).await?)
+    }
+
+    /// The partner organizations, for Nuvera's admins.
+    ///
+    /// # Errors
+    /// Not allowed, or the database fails.
+    pub async fn partner_organizations(
+        &self,
+        actor: &Actor,
+    ) -> Result<Vec<organizations::PartnerCounts>, BackendError> {
+        authorise(actor, Operation::ViewOrganizationHub)?;
+        let mut conn = self.store.read().await?;
+        Ok(organizations::partners(&mut conn).await?)
+    }
+
+    /// Creates an application with its first API key. The second value says whether another application of the
+    /// organization has the same public key.
+    ///
+    /// # Errors
+    /// Not allowed; the name is taken; the key is another organization's; the form was sent before; the database fails.
+    pub async fn create_application(
+        &self,
+        actor: &Actor,
+        asked: CreateApplication,
+    ) -> Result<(IssuedApiKey, bool), BackendError> {
+        authorise(actor, Operation::ManageOwnApplications)?;
+        let mut pending = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        let organization = actor.organization_id;
+        if let Some(id) = applications::created_with(&mut transaction, organization, &asked.creation_token).await? {
+            return Err(BackendError::AlreadyCreated(id));
+        }
+        let fingerprint = asked.public_key.fingerprint();
+        let twin = match applications::registered(&mut transaction, organization, None, &fingerprint).await? {
+            Registered::ByAnotherOrganization => return Err(BackendError::KeyOfAnotherOrganization),
+            registered => registered == Registered::BySameOrganization,
+        };
+        let now = self.clock.now();
+        let (key, api_key) = self.mint(now);
+        let id = api_key.id;
+        let new = NewApplication {
+            id: ApplicationId(random::uuid(now)),
+            name: asked.name,
+            permissions: asked.permissions,
+            signing_key: NewSigningKey { id: SigningKeyId(random::uuid(now)), public_key: asked.public_key },
+            api_key,
+        };
+        let change = ApiApplication::create(new, By { actor, at: now });
+        applications::create(&mut transaction, &change, &asked.creation_token).await.map_err(name_taken)?;
+        self.commit(transaction, &mut pending, &change.application).await?;
+        Ok((IssuedApiKey { application: change.application, id, key }, twin))
+    }
+
+    /// Makes a change of the domain's to an application: to the version that the person saw, where one is given.
+    ///
+    /// # Errors
+    /// Not allowed; not found; changed meanwhile; the domain refuses; the database fails.
+    pub async fn change(
+        &self,
+        actor: &Actor,
+        id: ApplicationId,
+        seen_version: Option<i64>,
+        transition: impl FnOnce(ApiApplication, By<'_>) -> Result<Change, ChangeError>,
+    ) -> Result<ApiApplication, BackendError> {
+        authorise(actor, Operation::ManageOwnApplications)?;
+        let mut pending = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        let application = applications::find(&mut transaction, actor.organization_id, id).await?;
+        let application = application.ok_or(BackendError::NotFound)?;
+        if seen_version.is_some_and(|seen| seen != application.version) {
+            return Err(BackendError::Stale);
+        }
+        let change = transition(application, By { actor, at: self.clock.now() })?;
+        applications::save(&mut transaction, &change).await.map_err(name_taken)?;
+        self.commit(transaction, &mut pending, &change.application).await?;
+        Ok(change.application)
+    }
+
+    /// Stops an application: the one change that succeeds even where the database cannot be written. The gateway obeys
+    /// at once, and the record is owed. The answer says whether it is.
+    ///
+    /// # Errors
+    /// Not allowed; not found; disabled already; the database cannot even be read.
+    pub async fn disable(&self, actor: &Actor, id: ApplicationId, reason: Reason) -> Result<bool, BackendError> {
+        let said = reason.clone();
+        match self.change(actor, id, None, |application, by| application.disable(said, by)).await {
+            Err(BackendError::Store(error)) => {
+                tracing::error!(application = %id, %error, "an emergency stop could not be recorded; it is obeyed, and will be recorded when the database can be written");
+                self.disable_unrecorded(actor, id, reason).await?;
+                Ok(true)
+            }
+            changed => changed.map(|_| false),
+        }
+    }
+
+    /// Adds an API key to an application, ending the others at once or after a grace window.
+    ///
+    /// # Errors
+    /// As [`Backend::change`].
+    pub async fn replace_api_key(
+        &self,
+        actor: &Actor,
+        id: ApplicationId,
+        seen_version: Option<i64>,
+        replacement: Replacement,
+        reason: Option<Reason>,
+    ) -> Result<IssuedApiKey, BackendError> {
+        let (key, new) = self.mint(self.clock.now());
+        let key_id = new.id;
+        let application = self
+            .change(actor, id, seen_version, |application, by| {
+                application.replace_api_key(new, replacement, reason, by)
+            })
+            .await?;
+        Ok(IssuedApiKey { application, id: key_id, key })
+    }
+
+    /// Registers another public key as an application's current signing key. The answer says whether another
+    /// application of the organization has the same one.
+    ///
+    /// # Errors
+    /// As [`Backend::change`]; the key is another organization's.
+    pub async fn replace_signing_key(
+        &self,
+        actor: &Actor,
+        id: ApplicationId,
+        seen_version: Option<i64>,
+        public_key: PublicKey,
+        replacement: SigningKeyReplacement,
+        reason: Option<Reason>,
+    ) -> Result<bool, BackendError> {
+        let organization = actor.organization_id;
+        let fingerprint = public_key.fingerprint();
+        let mut conn = self.store.read().await?;
+        let twin = match applications::registered(&mut conn, organization, Some(id), &fingerprint).await? {
+            Registered::ByAnotherOrganization => return Err(BackendError::KeyOfAnotherOrganization),
+            registered => registered == Registered::BySameOrganization,
+        };
+        drop(conn);
+        let new = NewSigningKey { id: SigningKeyId(random::uuid(self.clock.now())), public_key };
+        self.change(actor, id, seen_version, |application, by| {
+            application.replace_signing_key(new, replacement, reason, by)
+        })
+        .await?;
+        Ok(twin)
+    }
+
+    fn mint(&self, now: Timestamp) -> (PlainApiKey, NewApiKey) {
+        let key = PlainApiKey::generate(random::fill);
+        let new = NewApiKey {
+            id: ApiKeyId(random::uuid(now)),
+            prefix: key.prefix(),
+            last_four: key.last_four().to_owned(),
+            hash: self.pepper.hash(key.reveal().as_bytes()),
+            pepper_id: self.pepper.id().to_owned(),
+        };
+        (key, new)
+    }
+}
+
+/// The only uniqueness a person can run into when they save an application is its name's: ids and keys are random, and
+/// public keys are looked up first.
+fn name_taken(error: StoreError) -> BackendError {
+    match error {
+        StoreError::Taken => BackendError::NameTaken,
+        StoreError::Conflict => BackendError::Stale,
+        error => error.into(),
+    }
+}
+
+fn authorise(actor: &Actor, operation: Operation) -> Result<(), BackendError> {
+    if allows(actor.role, operation) { Ok(()) } else { Err(BackendError::Forbidden) }
+}

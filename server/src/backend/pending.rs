@@ -1,0 +1,112 @@
+//! What a failing database leaves to be done: emergency stops that are obeyed and not recorded yet, and changes of which
+//! nobody knows whether their commit took place.
+
+use super::{Backend, BackendError, authorise};
+use crate::store::{Store, StoreError, applications};
+use domain::{
+    access::Operation,
+    actor::Actor,
+    application::{ApiApplication, By, Change, ChangeError},
+    id::{ApplicationId, OrganizationId},
+    text::Reason,
+    time::Timestamp,
+};
+use sqlx::{Any, Transaction};
+use tokio::sync::MutexGuard;
+
+/// What must be done before the next change.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    stops: Vec<UnrecordedStop>,
+    doubtful: Vec<(OrganizationId, ApplicationId)>,
+}
+
+/// A stop that the gateway obeys and the database does not know yet.
+#[derive(Clone, Debug)]
+struct UnrecordedStop {
+    actor: Actor,
+    application: ApplicationId,
+    reason: Reason,
+    at: Timestamp,
+}
+
+impl Backend {
+    /// Takes the lock under which changes are made, once nothing is pending any more.
+    pub(super) async fn settled(&self) -> Result<MutexGuard<'_, Pending>, BackendError> {
+        let mut pending = self.changes.lock().await;
+        while let Some(stop) = pending.stops.last() {
+            record(&self.store, stop).await?;
+            pending.stops.pop();
+        }
+        while let Some(&(organization, id)) = pending.doubtful.last() {
+            let mut conn = self.store.read().await?;
+            if let Some(application) = applications::find(&mut conn, organization, id).await? {
+                self.gateway.snapshot().apply(&application);
+            }
+            pending.doubtful.pop();
+        }
+        Ok(pending)
+    }
+
+    /// Commits a change and shows it to the gateway. Where the commit fails nobody knows whether it took place: the
+    /// application is read again before the next change, and about once a second until that works.
+    pub(super) async fn commit(
+        &self,
+        transaction: Transaction<'static, Any>,
+        pending: &mut Pending,
+        application: &ApiApplication,
+    ) -> Result<(), BackendError> {
+        if let Err(error) = transaction.commit().await {
+            pending.doubtful.push((application.organization_id, application.id));
+            return Err(StoreError::from(error).into());
+        }
+        self.gateway.snapshot().apply(application);
+        Ok(())
+    }
+
+    /// Whether a stop of `application` is obeyed and not recorded yet.
+    pub async fn is_stop_unrecorded(&self, application: ApplicationId) -> bool {
+        self.changes.lock().await.stops.iter().any(|stop| stop.application == application)
+    }
+
+    /// Does what is pending, where the database lets it.
+    ///
+    /// # Errors
+    /// It still does not.
+    pub async fn settle(&self) -> Result<(), BackendError> {
+        self.settled().await.map(drop)
+    }
+
+    pub(super) async fn disable_unrecorded(
+        &self,
+        actor: &Actor,
+        id: ApplicationId,
+        reason: Reason,
+    ) -> Result<(), BackendError> {
+        authorise(actor, Operation::ManageOwnApplications)?;
+        let mut pending = self.changes.lock().await;
+        let mut conn = self.store.read().await?;
+        let application = applications::find(&mut conn, actor.organization_id, id).await?;
+        let stop = UnrecordedStop { actor: actor.clone(), application: id, reason, at: self.clock.now() };
+        let change = stop.apply_to(application.ok_or(BackendError::NotFound)?)?;
+        self.gateway.snapshot().apply(&change.application);
+        pending.stops.push(stop);
+        Ok(())
+    }
+}
+
+impl UnrecordedStop {
+    fn apply_to(&self, application: ApiApplication) -> Result<Change, ChangeError> {
+        application.disable(self.reason.clone(), By { actor: &self.actor, at: self.at })
+    }
+}
+
+async fn record(store: &Store, stop: &UnrecordedStop) -> Result<(), BackendError> {
+    let mut transaction = store.write().await?;
+    let found = applications::find(&mut transaction, stop.actor.organization_id, stop.application).await?;
+    // Disabled by somebody else on another node meanwhile: then there is nothing left to record.
+    let Some(Ok(change)) = found.map(|application| stop.apply_to(application)) else { return Ok(()) };
+    applications::save(&mut transaction, &change).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}

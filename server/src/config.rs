@@ -1,0 +1,224 @@
+//! The settings, from the command line or the environment, judged once at start.
+
+use clap::{Args, Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Nuvera API Applications: the console for API credentials, and the gateway that verifies every request.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the console and the gateway.
+    Serve(Box<ServeSettings>),
+    /// Create a Nuvera admin; the password is read from standard input.
+    CreateAdmin(CreateAdmin),
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone, Args)]
+pub struct StateSettings {
+    /// The folder for the database and the pepper; made where it is missing.
+    #[arg(long, env = "NUVERA_DATA", default_value = "data")]
+    pub data: PathBuf,
+    /// The database, sqlite: or postgres:. By default nuvera.db in the data folder.
+    #[arg(long, env = "NUVERA_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The pepper file. By default `pepper` in the data folder; made, for its owner only, where it is missing.
+    #[arg(long, env = "NUVERA_PEPPER_FILE")]
+    pub pepper_file: Option<PathBuf>,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+pub struct ServeSettings {
+    /// Where state is kept.
+    #[command(flatten)]
+    pub state: StateSettings,
+    /// The address that the console listens on.
+    #[arg(long, env = "NUVERA_CONSOLE_ADDRESS", default_value = "127.0.0.1:3000")]
+    pub console_address: SocketAddr,
+    /// The origin that browsers see: every change must come from it. With https, cookies are `__Host-` and HSTS is sent.
+    /// By default http:// and the console's address.
+    #[arg(long, env = "NUVERA_CONSOLE_URL")]
+    pub console_url: Option<String>,
+    /// The address that the gateway listens on.
+    #[arg(long, env = "NUVERA_GATEWAY_ADDRESS", default_value = "127.0.0.1:45000")]
+    pub gateway_address: SocketAddr,
+    /// The origin that partners see, for the snippets. By default http:// and the gateway's address.
+    #[arg(long, env = "NUVERA_GATEWAY_URL")]
+    pub gateway_url: Option<String>,
+    /// The REST API behind the gateway, such as http://10.0.0.5:8080. Without it the gateway answers what it verified.
+    #[arg(long, env = "NUVERA_UPSTREAM")]
+    pub upstream: Option<String>,
+    /// How long the upstream may take to begin its answer, in seconds.
+    #[arg(long, env = "NUVERA_UPSTREAM_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub upstream_timeout: u64,
+    /// How far a partner's clock may be off, in seconds.
+    #[arg(long, env = "NUVERA_LEEWAY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=60))]
+    pub leeway: u64,
+    /// The largest request body that the gateway takes, in bytes.
+    #[arg(long, env = "NUVERA_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
+    pub max_body: usize,
+    /// How many requests' jti are remembered at the most; more than that within their lifetime are refused.
+    #[arg(long, env = "NUVERA_REPLAY_CAPACITY", default_value_t = 8_000_000, value_parser = parse_capacity)]
+    pub replay_capacity: usize,
+    /// The route table. By default the built-in one, which is the public API reference's.
+    #[arg(long, env = "NUVERA_ROUTES")]
+    pub routes: Option<PathBuf>,
+    /// The folder with the browser's files, as `xtask site` makes it.
+    #[arg(long, env = "NUVERA_SITE", default_value = "target/site")]
+    pub site: PathBuf,
+    /// Whether a proxy on this machine or network names the client's address in X-Forwarded-For. Leave it off where
+    /// clients connect directly: they could name any address.
+    #[arg(long, env = "NUVERA_TRUST_FORWARDED_FOR")]
+    pub trust_forwarded_for: bool,
+    /// On an empty database, create demo people, and print how to sign in.
+    #[arg(long, env = "NUVERA_DEMO")]
+    pub demo: bool,
+}
+
+/// Who becomes an admin.
+#[derive(Debug, Args)]
+pub struct CreateAdmin {
+    /// Where state is kept.
+    #[command(flatten)]
+    pub state: StateSettings,
+    /// The address they sign in with.
+    #[arg(long)]
+    pub email: String,
+    /// The name people know them by.
+    #[arg(long)]
+    pub name: String,
+}
+
+/// A setting that cannot be used; the words name it.
+#[derive(Debug, thiserror::Error)]
+#[error("{setting}: {problem}")]
+pub struct SettingError {
+    /// The setting's flag.
+    pub setting: &'static str,
+    /// What is wrong, and what to give instead.
+    pub problem: String,
+}
+
+impl StateSettings {
+    /// The database's URL.
+    pub fn database_url(&self) -> String {
+        let file = self.data.join("nuvera.db");
+        self.database_url.clone().unwrap_or_else(|| format!("sqlite://{}?mode=rwc", file.display()))
+    }
+
+    /// The pepper's file.
+    pub fn pepper_file(&self) -> PathBuf {
+        self.pepper_file.clone().unwrap_or_else(|| self.data.join("pepper"))
+    }
+
+    /// Judges what the command line could not.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let url = self.database_url();
+        if url.starts_with("sqlite:") || url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            return Ok(());
+        }
+        let problem = "give a URL that starts with sqlite:// or postgres://".to_owned();
+        Err(SettingError { setting: "--database-url", problem })
+    }
+}
+
+impl ServeSettings {
+    /// The console's public origin.
+    ///
+    /// # Errors
+    /// It is no origin.
+    pub fn console_origin(&self) -> Result<String, SettingError> {
+        origin("--console-url", self.console_url.as_deref(), self.console_address)
+    }
+
+    /// The gateway's public origin.
+    ///
+    /// # Errors
+    /// It is no origin.
+    pub fn gateway_origin(&self) -> Result<String, SettingError> {
+        origin("--gateway-url", self.gateway_url.as_deref(), self.gateway_address)
+    }
+
+    /// The upstream.
+    ///
+    /// # Errors
+    /// It is no http:// origin.
+    pub fn upstream(&self) -> Result<Option<http::Uri>, SettingError> {
+        let Some(given) = &self.upstream else { return Ok(None) };
+        let uri: Option<http::Uri> = given.parse().ok();
+        let usable =
+            |uri: &http::Uri| uri.scheme_str() == Some("http") && uri.authority().is_some() && uri.path() == "/";
+        match uri.filter(usable) {
+            Some(uri) => Ok(Some(uri)),
+            None => Err(SettingError {
+                setting: "--upstream",
+                problem: format!("{given:?} cannot be used; give an origin such as http://10.0.0.5:8080"),
+            }),
+        }
+    }
+
+    /// How long the upstream may take to begin its answer.
+    pub fn upstream_timeout(&self) -> Duration {
+        Duration::from_secs(self.upstream_timeout)
+    }
+}
+
+fn origin(setting: &'static str, given: Option<&str>, address: SocketAddr) -> Result<String, SettingError> {
+    let Some(given) = given else { return Ok(format!("http://{address}")) };
+    let uri: Option<http::Uri> = given.parse().ok();
+    let usable = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.path() == "/"
+    });
+    if usable && !given.contains('@') {
+        return Ok(given.trim_end_matches('/').to_ascii_lowercase());
+    }
+    let problem = format!("{given:?} cannot be used; give an origin such as https://console.example.com");
+    Err(SettingError { setting, problem })
+}
+
+fn parse_capacity(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(capacity) if capacity >= 1000 => Ok(capacity),
+        _ => Err("give a number of at least 1000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(arguments: &[&str]) -> ServeSettings {
+        let command = Cli::try_parse_from(["server", "serve"].iter().chain(arguments)).unwrap().command;
+        let Command::Serve(settings) = command else { panic!("serve was asked for") };
+        *settings
+    }
+
+    #[test]
+    fn without_a_setting_both_listen_on_loopback() {
+        let settings = settings(&[]);
+        assert_eq!(settings.console_origin().unwrap(), "http://127.0.0.1:3000");
+        assert_eq!(settings.gateway_origin().unwrap(), "http://127.0.0.1:45000");
+        assert_eq!(settings.state.database_url(), "sqlite://data/nuvera.db?mode=rwc");
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_used_is_named() {
+        let named = |error: SettingError| error.setting;
+        assert_eq!(named(settings(&["--console-url", "console"]).console_origin().unwrap_err()), "--console-url");
+        assert_eq!(named(settings(&["--gateway-url", "http://a/b"]).gateway_origin().unwrap_err()), "--gateway-url");
+        assert_eq!(named(settings(&["--upstream", "https://api"]).upstream().unwrap_err()), "--upstream");
+        assert_eq!(named(settings(&["--database-url", "mysql://x"]).state.check().unwrap_err()), "--database-url");
+    }
+}

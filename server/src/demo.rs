@@ -1,0 +1,55 @@
+//! People to try the console with, on an empty database and where `--demo` asks for them.
+
+use crate::{
+    backend::{Backend, BackendError, accounts::NewPerson},
+    store::organizations::OrganizationKind::{Customer, Partner},
+};
+use domain::access::Role;
+
+/// The password of every demo person: no secret, because `--demo` is no production.
+pub const PASSWORD: &str = "nuvera-demo-password";
+
+/// E-mail address, name and role of the demo people, by organization.
+const PEOPLE: [(&str, &str, Role, &str); 5] = [
+    ("owner@alpine.example", "Olivia Okafor", Role::PartnerOwner, "Alpine Pay"),
+    ("developer@alpine.example", "Deniz Demir", Role::PartnerDeveloper, "Alpine Pay"),
+    ("owner@borealis.example", "Bao Nguyen", Role::PartnerOwner, "Borealis Finance"),
+    ("admin@nuvera.example", "Ada Admin", Role::NuveraAdmin, "Nuvera"),
+    ("user@customer.example", "Casey Customer", Role::CustomerUser, "Customer Co"),
+];
+
+/// Creates the demo people, unless there are people already.
+///
+/// # Errors
+/// The database fails.
+pub async fn create_people(backend: &Backend) -> Result<(), BackendError> {
+    if backend.has_people().await? {
+        return Ok(());
+    }
+    let alpine = backend.add_organization(Partner, "Alpine Pay").await?;
+    let borealis = backend.add_organization(Partner, "Borealis Finance").await?;
+    let customer = backend.add_organization(Customer, "Customer Co").await?;
+    let nuvera = backend.nuvera().await?;
+    for (email, name, role, organization) in PEOPLE {
+        let organization_id = match organization {
+            "Alpine Pay" => alpine,
+            "Borealis Finance" => borealis,
+            "Customer Co" => customer,
+            _ => nuvera,
+        };
+        backend.add_person(NewPerson { organization_id, email, name, role, password: PASSWORD }).await?;
+    }
+    Ok(())
+}
+
+/// Prints where everything is and how to sign in.
+pub fn announce(console: &str, gateway: &str) {
+    println!("\nNuvera API Applications, with demo people\n");
+    println!("  Console  {console}");
+    println!("  Gateway  {gateway}\n");
+    println!("  Sign in with the password {PASSWORD} as");
+    for (email, _, role, organization) in PEOPLE {
+        println!("    {email:<26} {} of {organization}", role.label());
+    }
+    println!("\n  Stop with Ctrl-C.\n");
+}

@@ -1,0 +1,96 @@
+//! The listening socket: connections in, connections out, and an orderly end.
+
+use super::{
+    Gateway,
+    framing::{NotedStream, Notes},
+};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a request's head may take, and how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most bytes of a request's head. The largest token has half of them.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// The most bytes that are buffered of what a connection sends or is sent.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long requests in flight may take to finish after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long to wait after a connection could not be accepted: most often too many files are open, and trying again at
+/// once would only keep the processor busy.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Gateway {
+    /// Serves HTTP/1.1 on `listener` until `stop`. Then no connection is accepted any more and idle ones are closed;
+    /// requests in flight have ten seconds to finish, and what is left after that is cut off.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_header_size(MAX_HEAD_BYTES)
+            .max_buf_size(MAX_BUFFER_BYTES);
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                // Tasks that ended are let go of, so that the set does not grow.
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        connections.spawn(self.clone().connection(&http, graceful.watcher(), stream, peer));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+        self.set_ready(false);
+        if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "requests were still in flight and are cut off");
+        }
+        // Whatever is left ends here: when this returns, the gateway accepts nothing any more.
+        connections.shutdown().await;
+    }
+
+    /// Serves one connection to its end.
+    fn connection(
+        self: Arc<Self>,
+        http: &http1::Builder,
+        watcher: Watcher,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        // Without it answers may wait for the peer's acknowledgement; with an error they just do.
+        let _ = stream.set_nodelay(true);
+        let notes = Notes::default();
+        let stream = NotedStream::new(stream, notes.clone());
+        let address = peer.ip().to_canonical();
+        let service = service_fn(move |request| {
+            let (gateway, notes) = (self.clone(), notes.take());
+            async move { Ok::<_, Infallible>(gateway.respond(request, notes, address).await) }
+        });
+        let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
+        async move {
+            if let Err(error) = connection.await {
+                // Peers go away, and some do not speak HTTP: theirs to know, not an event here.
+                tracing::debug!(%error, "a connection ended early");
+            }
+        }
+    }
+}

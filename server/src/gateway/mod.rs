@@ -1,0 +1,135 @@
+//! The gateway: the door in front of the REST API. It verifies every request and lets it through, or refuses it with a
+//! reason.
+//!
+//! The order is fixed, cheap checks first, and a token's `jti` is used up last: request head → key's form → look-up by
+//! keyed hash → key's and application's state → token's form → claims → body and its hash → signature → replay →
+//! permission → upstream. `verify.rs` reads in that order.
+//!
+//! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
+//! replaces before the change is acknowledged; what it sees is counted in [`Usage`], which somebody else writes down.
+
+mod framing;
+mod listener;
+mod problem;
+mod proxy;
+mod receive;
+mod record;
+mod replay;
+mod respond;
+mod snapshot;
+mod time;
+mod usage;
+mod verify;
+
+pub use snapshot::Snapshot;
+pub use usage::{KeyUse, Usage, UsageBatch};
+
+use crate::{clock::Clock, pepper::Pepper};
+use domain::route::RouteTable;
+use proxy::Proxy;
+use replay::Replay;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+use time::SteadyClock;
+
+/// How the gateway behaves.
+#[derive(Clone, Debug)]
+pub struct GatewaySettings {
+    /// How far a partner's clock may be off, either way.
+    pub leeway: Duration,
+    /// The largest body that is taken, in bytes.
+    pub max_body_bytes: usize,
+    /// The REST API behind the gateway: an `http` origin, whose path is not used. Without one the gateway answers what
+    /// it verified.
+    pub upstream: Option<http::Uri>,
+    /// How many tokens are remembered at the most; beyond that requests are refused, never forgotten. Each takes about
+    /// 20 to 40 bytes.
+    pub replay_capacity: usize,
+    /// How long the upstream may take to begin its answer.
+    pub upstream_timeout: Duration,
+    /// The endpoints, and what each needs.
+    pub routes: RouteTable,
+}
+
+impl GatewaySettings {
+    /// For a gateway that serves nobody: it accepts no request.
+    pub fn idle() -> Self {
+        Self {
+            leeway: Duration::ZERO,
+            max_body_bytes: 0,
+            upstream: None,
+            replay_capacity: 0,
+            upstream_timeout: Duration::ZERO,
+            routes: RouteTable::default(),
+        }
+    }
+}
+
+/// Which tokens an earlier run of the gateway may have accepted. What was remembered of them is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplayFence {
+    /// Tokens whose `iat`, in seconds since 1970, is this or earlier are refused. After a clean stop that is
+    /// [`Gateway::latest_accepted_issued_at`]; after a crash, the time of the start plus the leeway, because no token
+    /// with a later `iat` was acceptable before.
+    pub refuse_issued_at_or_before: Option<i64>,
+}
+
+/// Verifies requests. See [`Gateway::serve`].
+pub struct Gateway {
+    settings: GatewaySettings,
+    clock: SteadyClock,
+    pepper: Arc<Pepper>,
+    snapshot: Snapshot,
+    usage: Usage,
+    replay: Replay,
+    fence: ReplayFence,
+    /// The latest `iat` that was accepted, or the fence where that is later; `i64::MIN` where there is neither.
+    latest_issued_at: AtomicI64,
+    ready: AtomicBool,
+    proxy: Option<Proxy>,
+}
+
+impl Gateway {
+    /// A gateway that knows no key yet, and is not ready.
+    pub fn new(settings: GatewaySettings, clock: Clock, pepper: Arc<Pepper>, fence: ReplayFence) -> Arc<Self> {
+        let proxy = settings.upstream.as_ref().map(|upstream| Proxy::new(upstream, settings.upstream_timeout));
+        Arc::new(Self {
+            clock: SteadyClock::new(clock.clone()),
+            pepper,
+            snapshot: Snapshot::new(clock),
+            usage: Usage::default(),
+            replay: Replay::new(settings.replay_capacity, settings.leeway),
+            latest_issued_at: AtomicI64::new(fence.refuse_issued_at_or_before.unwrap_or(i64::MIN)),
+            fence,
+            ready: AtomicBool::new(false),
+            proxy,
+            settings,
+        })
+    }
+
+    /// The applications and keys that requests are judged by.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// What was seen of each key.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// What `/readyz` answers: whether requests shall be sent here. A gateway starts unready.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
+    }
+
+    /// The latest `iat` of any token that this run, or one before it, may have accepted; `None` where there was none.
+    /// It is final once [`Gateway::serve`] has returned: a clean stop stores it as the next start's fence.
+    pub fn latest_accepted_issued_at(&self) -> Option<i64> {
+        Some(self.latest_issued_at.load(Ordering::Acquire)).filter(|&seconds| seconds != i64::MIN)
+    }
+}

@@ -1,0 +1,121 @@
+//! The way to the REST API behind the gateway.
+
+use super::verify::{Verified, X_API_KEY, X_REQUEST_ID, connection_options};
+use bytes::Bytes;
+use domain::request::Refusal;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version,
+    header::{
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+        TRANSFER_ENCODING, UPGRADE,
+    },
+    request::Parts,
+    uri::{Authority, Scheme},
+};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long an idle connection to the upstream is kept.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Headers that concern one connection only (RFC 9110, 7.6.1), and those that older programs treat so.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Passes verified requests on, over kept connections.
+pub(super) struct Proxy {
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// `None` where the configured URI is no `http` origin: then every request is answered "unavailable".
+    authority: Option<Authority>,
+    timeout: Duration,
+}
+
+impl Proxy {
+    pub(super) fn new(upstream: &Uri, timeout: Duration) -> Self {
+        let authority = upstream.authority().filter(|_| upstream.scheme() == Some(&Scheme::HTTP)).cloned();
+        if authority.is_none() {
+            tracing::error!("the upstream is not an http:// origin and cannot be reached");
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build(connector);
+        Self { client, authority, timeout }
+    }
+
+    /// Passes a request on: the path and query as they were sent, without credentials, with the identity that was
+    /// verified. The response's body is not waited for: it is passed on as it arrives.
+    ///
+    /// # Errors
+    /// [`Refusal::UpstreamUnavailable`], [`Refusal::UpstreamTimeout`]
+    pub(super) async fn forward(
+        &self,
+        parts: Parts,
+        verified: Verified,
+        request_id: Uuid,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let request = self.request(parts, verified, request_id).ok_or(Refusal::UpstreamUnavailable)?;
+        let mut response = match tokio::time::timeout(self.timeout, self.client.request(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                tracing::warn!(%request_id, error = &error as &dyn std::error::Error, "the upstream cannot be reached");
+                return Err(Refusal::UpstreamUnavailable);
+            }
+            Err(_) => return Err(Refusal::UpstreamTimeout),
+        };
+        strip_hop_by_hop(response.headers_mut());
+        Ok(response)
+    }
+
+    fn request(&self, mut parts: Parts, verified: Verified, request_id: Uuid) -> Option<Request<Full<Bytes>>> {
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(Scheme::HTTP);
+        uri.authority = Some(self.authority.clone()?);
+        uri.path_and_query = parts.uri.path_and_query().cloned();
+        parts.uri = Uri::from_parts(uri).ok()?;
+        parts.version = Version::HTTP_11;
+
+        let headers = &mut parts.headers;
+        strip_hop_by_hop(headers);
+        // The credentials are ours alone. The client sets host and length anew; "100 Continue" was answered here.
+        for name in [X_API_KEY, AUTHORIZATION, HOST, CONTENT_LENGTH, EXPECT] {
+            headers.remove(name);
+        }
+        let application = &verified.key.application;
+        for (name, value) in [
+            ("x-nuvera-organization-id", application.organization_id.0),
+            ("x-nuvera-application-id", application.id.0),
+            ("x-nuvera-key-id", verified.key.key.id.0),
+            (X_REQUEST_ID.as_str(), request_id),
+        ] {
+            let value = HeaderValue::try_from(value.to_string()).ok()?;
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
+        }
+        Some(Request::from_parts(parts, Full::new(verified.body)))
+    }
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = connection_options(headers).filter_map(|name| name.parse().ok()).collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}

@@ -1,0 +1,60 @@
+//! One structured event per request, for whoever runs the gateway. It never holds a key, a token or a query string.
+
+use domain::{
+    id::{ApiKeyId, ApplicationId},
+    request::masked,
+};
+use http::{Method, Uri};
+use std::time::Instant;
+use uuid::Uuid;
+
+/// What is known of a request so far. The event is emitted when this is dropped, so there is one even for a request
+/// whose sender went away.
+pub(super) struct Record {
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    pub(super) request_id: Uuid,
+    pub(super) application_id: Option<ApplicationId>,
+    pub(super) key_id: Option<ApiKeyId>,
+    code: &'static str,
+    status: u16,
+}
+
+impl Record {
+    pub(super) fn new(method: &Method, uri: &Uri, request_id: Uuid) -> Self {
+        Self {
+            started: Instant::now(),
+            method: method.clone(),
+            uri: uri.clone(),
+            request_id,
+            application_id: None,
+            key_id: None,
+            code: "abandoned",
+            status: 0,
+        }
+    }
+
+    /// How it ended: a refusal's code or `ok`, and the status that was answered.
+    pub(super) fn outcome(&mut self, code: &'static str, status: u16) {
+        self.code = code;
+        self.status = status;
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        tracing::info!(
+            target: "gateway",
+            method = %masked(self.method.as_str()),
+            path = %masked(self.uri.path()),
+            code = self.code,
+            status = self.status,
+            application_id = self.application_id.map(tracing::field::display),
+            key_id = self.key_id.map(tracing::field::display),
+            request_id = %self.request_id,
+            micros = self.started.elapsed().as_micros() as u64,
+            "request"
+        );
+    }
+}

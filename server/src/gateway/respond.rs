@@ -1,0 +1,158 @@
+//! From a request to its response: health, verification, and then the upstream or the built-in answer.
+
+use super::{
+    Gateway,
+    framing::HeadNotes,
+    problem,
+    receive::discard,
+    record::Record,
+    verify::{Verified, X_REQUEST_ID},
+};
+use crate::random;
+use bytes::Bytes;
+use domain::{
+    id::{ApiKeyId, ApplicationId, OrganizationId},
+    permission::Permission,
+    request::{Refusal, masked},
+};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT},
+    request::Parts,
+};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Incoming};
+use serde::Serialize;
+use std::{borrow::Cow, net::IpAddr, sync::atomic::Ordering};
+use uuid::Uuid;
+
+/// The endpoint that the gateway answers itself, so that a partner can try a signature.
+const SIGNATURE_TEST: &str = "/api/v1/signature-test";
+
+/// A response's body: made here, or passed on from the upstream as it arrives.
+pub(super) type ResponseBody = Either<Full<Bytes>, Incoming>;
+
+/// What the built-in handler answers: what was verified.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Confirmation<'a> {
+    verified: bool,
+    request_id: Uuid,
+    application: NamedApplication<'a>,
+    organization_id: OrganizationId,
+    key_id: ApiKeyId,
+    key_prefix: &'a str,
+    signing_key_fingerprint: &'a str,
+    method: &'a str,
+    uri: Cow<'a, str>,
+    body_hash: &'a str,
+    /// The permission that the endpoint needs; null where it needs none.
+    permission: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct NamedApplication<'a> {
+    id: ApplicationId,
+    name: &'a str,
+}
+
+impl Gateway {
+    /// Answers a request. There is always an answer: a refusal says why.
+    pub(super) async fn respond(
+        &self,
+        request: Request<Incoming>,
+        notes: HeadNotes,
+        address: IpAddr,
+    ) -> Response<ResponseBody> {
+        let (parts, mut body) = request.into_parts();
+        if let Some(health) = self.health(&parts) {
+            return health.map(Either::Left);
+        }
+        let request_id = random::uuid(self.clock.now());
+        let mut record = Record::new(&parts.method, &parts.uri, request_id);
+        let answered = match self.verify(&parts, notes, &mut body, address, &mut record).await {
+            Ok(verified) => self.let_through(parts, verified, request_id).await,
+            Err(refusal) => {
+                // With an ambiguous length nobody knows what the rest is. Who waits for "100 Continue" has sent nothing.
+                if !notes.ambiguous_length() && !parts.headers.contains_key(EXPECT) && !body.is_end_stream() {
+                    discard(&mut body).await;
+                }
+                Err(refusal)
+            }
+        };
+        let mut response = match answered {
+            Ok(response) => {
+                record.outcome("ok", response.status().as_u16());
+                response
+            }
+            Err(refusal) => {
+                record.outcome(refusal.code(), refusal.status());
+                problem::response(&refusal, request_id).map(Either::Left)
+            }
+        };
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        if notes.ambiguous_length() || notes.chunked() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn let_through(
+        &self,
+        parts: Parts,
+        verified: Verified,
+        request_id: Uuid,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        match &self.proxy {
+            Some(proxy) if parts.uri.path() != SIGNATURE_TEST => {
+                let response = proxy.forward(parts, verified, request_id).await?;
+                Ok(response.map(Either::Right))
+            }
+            _ => Ok(confirmation(&parts, &verified, request_id).map(Either::Left)),
+        }
+    }
+
+    /// `/healthz` says that the process answers, `/readyz` that requests shall be sent to it. Both need no credentials.
+    fn health(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            return None;
+        }
+        let (status, text) = match parts.uri.path() {
+            "/healthz" => (StatusCode::OK, "ok\n"),
+            "/readyz" if self.ready.load(Ordering::Acquire) => (StatusCode::OK, "ready\n"),
+            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            _ => return None,
+        };
+        let mut response = Response::new(Full::from(text));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Some(response)
+    }
+}
+
+fn confirmation(parts: &Parts, verified: &Verified, request_id: Uuid) -> Response<Full<Bytes>> {
+    let application = &verified.key.application;
+    let confirmation = Confirmation {
+        verified: true,
+        request_id,
+        application: NamedApplication { id: application.id, name: &application.name },
+        organization_id: application.organization_id,
+        key_id: verified.key.key.id,
+        key_prefix: verified.key.key.prefix.as_str(),
+        signing_key_fingerprint: &verified.fingerprint,
+        method: parts.method.as_str(),
+        uri: masked(parts.uri.path_and_query().map_or("", |uri| uri.as_str())),
+        body_hash: &verified.body_hash,
+        permission: verified.permission.map(Permission::code),
+    };
+    // Strings only: this cannot fail, and if it did, the status would still say that the request was verified.
+    let body = serde_json::to_vec(&confirmation).unwrap_or_default();
+    let mut response = Response::new(Full::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,12 @@
+//! The server: the console in front of people, the gateway in front of the REST API, and the store behind both.
+
+pub mod backend;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod gateway;
+pub mod pepper;
+pub mod random;
+pub mod run;
+pub mod store;
+pub mod web;

@@ -1,0 +1,119 @@
+//! The pepper: the secret with which API keys are hashed, kept outside the database.
+
+use crate::random;
+use aws_lc_rs::hmac;
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use domain::api_key::ApiKeyHash;
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+use zeroize::Zeroizing;
+
+/// A secret that makes the stored hashes worthless to whoever has only the database. It has an id, so that keys that
+/// were hashed with another one can be told.
+pub struct Pepper {
+    id: String,
+    key: hmac::Key,
+}
+
+/// Why there is no pepper.
+#[derive(Debug, thiserror::Error)]
+pub enum PepperError {
+    /// The file cannot be read or made.
+    #[error("the pepper file {path} cannot be used: {source}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is there, and is not what [`Pepper::load_or_create`] writes.
+    #[error(
+        "the pepper file {0} is damaged: it must hold an id and 32 bytes in base64, separated by a space. Restore it from a backup; without it no API key can be recognised"
+    )]
+    Damaged(String),
+}
+
+impl Pepper {
+    /// The pepper `id` with the secret `secret`.
+    pub fn new(id: &str, secret: &[u8; 32]) -> Self {
+        Self { id: id.to_owned(), key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+    }
+
+    /// Reads the pepper from `path`, or makes one there that only the owner may read.
+    ///
+    /// # Errors
+    /// The file cannot be used, or is damaged.
+    pub fn load_or_create(path: &Path) -> Result<Self, PepperError> {
+        let failed = |source| PepperError::File { path: path.display().to_string(), source };
+        let text = match fs::read_to_string(path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create(path).map_err(failed)?,
+            Err(error) => return Err(failed(error)),
+        };
+        parse(&text).ok_or_else(|| PepperError::Damaged(path.display().to_string()))
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// `HMAC-SHA-256(pepper, key)` (RFC 2104).
+    pub fn hash(&self, key: &[u8]) -> ApiKeyHash {
+        let tag = hmac::sign(&self.key, key);
+        let mut hash = [0; 32];
+        hash.copy_from_slice(tag.as_ref());
+        ApiKeyHash(hash)
+    }
+
+    /// What this pepper makes of a fixed text: stored beside the keys, it tells a wrong pepper at start.
+    pub fn check_value(&self) -> String {
+        STANDARD_NO_PAD.encode(self.hash(b"nuvera pepper check").0)
+    }
+}
+
+fn create(path: &Path) -> io::Result<Zeroizing<String>> {
+    let secret = Zeroizing::new(random::bytes::<32>());
+    let id: String = random::bytes::<4>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = Zeroizing::new(format!("{id} {}\n", STANDARD_NO_PAD.encode(*secret)));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    Ok(text)
+}
+
+fn parse(text: &str) -> Option<Pepper> {
+    let (id, secret) = text.trim_end().split_once(' ')?;
+    let secret = Zeroizing::new(STANDARD_NO_PAD.decode(secret).ok()?);
+    Some(Pepper::new(id, secret.as_slice().try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_pepper_is_made_once_and_read_by_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pepper");
+        let made = Pepper::load_or_create(&path).unwrap();
+        let read = Pepper::load_or_create(&path).unwrap();
+        assert_eq!(made.hash(b"key"), read.hash(b"key"));
+        assert_eq!(made.id(), read.id());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_pepper_is_named_and_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pepper");
+        fs::write(&path, "short\n").unwrap();
+        assert!(matches!(Pepper::load_or_create(&path), Err(PepperError::Damaged(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "short\n");
+    }
+}

@@ -1,0 +1,220 @@
+//! From the settings to a running server, and from a signal to a stopped one.
+
+use crate::{
+    backend::{
+        Backend, BackendError,
+        accounts::NewPerson,
+        flush::{self, CLEAN_AND_UNUSED},
+    },
+    clock::Clock,
+    config::{CreateAdmin, ServeSettings, StateSettings},
+    demo,
+    gateway::{Gateway, GatewaySettings, ReplayFence},
+    pepper::Pepper,
+    store::{Store, StoreError, sessions::DatabaseSessions, settings},
+    web::{self, Web, WebSettings},
+};
+use domain::{access::Role, route::RouteTable};
+use std::{
+    error::Error,
+    fs,
+    io::{self, BufRead},
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The least characters of an admin's password (NIST SP 800-63B-4 asks for 15 where it is the only factor).
+const MIN_PASSWORD_CHARACTERS: usize = 15;
+
+/// How long requests in flight may take to finish after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves the console and the gateway until SIGTERM or SIGINT.
+///
+/// # Errors
+/// A setting cannot be used (its name is in the words), or the database or an address is not to be had.
+pub async fn serve(settings: ServeSettings) -> Outcome<()> {
+    settings.state.check()?;
+    let console_origin = settings.console_origin()?;
+    let gateway_origin = settings.gateway_origin()?;
+    let upstream = settings.upstream()?;
+    let routes = read_routes(settings.routes.as_deref())?;
+    let assets = web::load_assets(&settings.site)?;
+    let clock = Clock::system();
+    let (store, pepper) = open(&settings.state).await?;
+    let pepper = Arc::new(pepper);
+
+    let gateway_settings = GatewaySettings {
+        leeway: Duration::from_secs(settings.leeway),
+        max_body_bytes: settings.max_body,
+        upstream,
+        upstream_timeout: settings.upstream_timeout(),
+        replay_capacity: settings.replay_capacity,
+        routes,
+    };
+    let fence = take_fence(&store, &clock, gateway_settings.leeway).await?;
+    let gateway = Gateway::new(gateway_settings, clock.clone(), pepper.clone(), fence);
+    let backend = Arc::new(Backend::new(store.clone(), gateway.clone(), pepper, clock.clone()));
+    backend.start().await?;
+
+    let console = bind("--console-address", settings.console_address).await?;
+    let api = bind("--gateway-address", settings.gateway_address).await?;
+    if settings.demo {
+        demo::create_people(&backend).await?;
+        demo::announce(&console_origin, &gateway_origin);
+    }
+
+    let web = Arc::new(Web::new(
+        backend.clone(),
+        WebSettings {
+            console_origin,
+            gateway_origin,
+            trust_forwarded_for: settings.trust_forwarded_for,
+            site: settings.site,
+            assets,
+        },
+    ));
+    let stop = CancellationToken::new();
+    let flushing = CancellationToken::new();
+    let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
+    let sweeper = tokio::spawn(sweep(DatabaseSessions::new(store.clone(), clock), stop.clone()));
+    let gateway_server = tokio::spawn(gateway.clone().serve(api, stop.clone()));
+    let router = web::router(web.clone(), store.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let console_server =
+        axum::serve(console, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
+    let console_server = tokio::spawn(console_server);
+    web.ready.store(true, Ordering::Release);
+    gateway.set_ready(true);
+    tracing::info!(console = %settings.console_address, gateway = %settings.gateway_address, "serving");
+
+    stop_signal().await?;
+    tracing::info!("stopping: requests in flight may finish");
+    web.ready.store(false, Ordering::Release);
+    gateway.set_ready(false);
+    stop.cancel();
+    // The gateway closes what is left after its own time; a console connection that is still open then is cut.
+    let drained = gateway_server.await;
+    if tokio::time::timeout(DRAIN, console_server).await.is_err() {
+        tracing::warn!("a console connection was still open and is cut");
+    }
+    flushing.cancel();
+    flusher.await?;
+    sweeper.await?;
+    if drained.is_ok()
+        && let Err(error) = backend.record_clean_stop().await
+    {
+        tracing::warn!(%error, "the clean stop could not be recorded; the next start waits for the leeway");
+    }
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Creates a Nuvera admin, with a password from standard input.
+///
+/// # Errors
+/// The password is too short, the address has an account, or the database fails.
+pub async fn create_admin(admin: CreateAdmin) -> Outcome<()> {
+    admin.state.check()?;
+    let mut password = String::new();
+    eprintln!("Password for {} (at least {MIN_PASSWORD_CHARACTERS} characters):", admin.email);
+    io::stdin().lock().read_line(&mut password)?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    if password.chars().count() < MIN_PASSWORD_CHARACTERS {
+        return Err(format!("the password is too short: use at least {MIN_PASSWORD_CHARACTERS} characters").into());
+    }
+    if !admin.email.contains('@') {
+        return Err("--email: give an e-mail address".into());
+    }
+    let (store, pepper) = open(&admin.state).await?;
+    let (clock, pepper) = (Clock::system(), Arc::new(pepper));
+    let gateway = Gateway::new(GatewaySettings::idle(), clock.clone(), pepper.clone(), ReplayFence::default());
+    let backend = Backend::new(store.clone(), gateway, pepper, clock);
+    let organization_id = backend.nuvera().await?;
+    let person =
+        NewPerson { organization_id, email: &admin.email, name: &admin.name, role: Role::NuveraAdmin, password };
+    let added = backend.add_person(person).await;
+    store.close().await;
+    match added {
+        Ok(_) => {
+            println!("{} can sign in now.", admin.email);
+            Ok(())
+        }
+        Err(BackendError::Store(StoreError::Taken)) => Err(format!("{} has an account already", admin.email).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn open(state: &StateSettings) -> Outcome<(Store, Pepper)> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&state.data)
+        .map_err(|error| format!("--data: {} cannot be made: {error}", state.data.display()))?;
+    let pepper = Pepper::load_or_create(&state.pepper_file()).map_err(|error| format!("--pepper-file: {error}"))?;
+    let store = Store::open(&state.database_url()).await.map_err(|error| format!("--database-url: {error}"))?;
+    Ok((store, pepper))
+}
+
+fn read_routes(path: Option<&Path>) -> Outcome<RouteTable> {
+    let Some(path) = path else { return Ok(RouteTable::default()) };
+    let text = fs::read_to_string(path).map_err(|error| format!("--routes: {}: {error}", path.display()))?;
+    Ok(RouteTable::parse(&text).map_err(|error| format!("--routes: {}: {error}", path.display()))?)
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Outcome<TcpListener> {
+    Ok(TcpListener::bind(address).await.map_err(|error| format!("{setting}: {address} cannot be used: {error}"))?)
+}
+
+/// Up to which `iat` tokens are refused, because an earlier run may have accepted them: nothing on a new database;
+/// what was accepted last, after a clean stop; otherwise everything that was acceptable until now.
+async fn take_fence(store: &Store, clock: &Clock, leeway: Duration) -> Result<ReplayFence, StoreError> {
+    const RUNNING: &str = "running";
+    let mut transaction = store.write().await?;
+    let before = settings::get(&mut transaction, settings::REPLAY_FENCE).await?;
+    settings::set(&mut transaction, settings::REPLAY_FENCE, RUNNING).await?;
+    transaction.commit().await?;
+    let refuse_issued_at_or_before = match before.as_deref() {
+        None | Some(CLEAN_AND_UNUSED) => None,
+        Some(text) => match text.parse() {
+            Ok(seconds) => Some(seconds),
+            Err(_) => Some(clock.now().plus(leeway).as_seconds()),
+        },
+    };
+    Ok(ReplayFence { refuse_issued_at_or_before })
+}
+
+/// Deletes sessions that have ended, now and then.
+async fn sweep(sessions: DatabaseSessions, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(Duration::from_secs(600));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => {}
+        }
+        // One that stays is refused by its time all the same.
+        if let Err(error) = sessions.purge().await {
+            tracing::warn!(%error, "ended sessions could not be deleted");
+        }
+    }
+}
+
+async fn stop_signal() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

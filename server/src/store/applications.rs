@@ -1,0 +1,370 @@
+//! API applications with their keys: read whole, written as the domain's changes.
+
+use super::{Result, StoreError, audit, convert, one_row, optional_timestamp, parse, timestamp};
+use domain::{
+    actor::ActorKind,
+    api_key::{ApiKey, ApiKeyHash, ApiKeyState, KeyPrefix},
+    application::{ApiApplication, Change, Disabled},
+    id::{ApplicationId, OrganizationId},
+    public_key::PublicKey,
+    signing_key::{SigningKey, SigningKeyState},
+    text::{ApplicationName, Reason},
+};
+use sqlx::{Any, AnyConnection, Row, any::AnyRow, query::Query};
+use std::collections::HashMap;
+
+/// The three queries that read applications with the given condition, each ordered the newest first.
+macro_rules! queries {
+    ($condition:literal) => {
+        [
+            concat!(
+                "SELECT a.id, a.organization_id, a.name, a.permissions, a.created_at, a.created_by, a.disabled_at,
+                     a.disabled_by, a.disabled_by_kind, a.disabled_reason, a.version
+                 FROM applications a ",
+                $condition,
+                " ORDER BY a.name_key"
+            ),
+            concat!(
+                "SELECT k.id, k.application_id, k.prefix, k.last_four, k.hash, k.pepper_id, k.created_at, k.created_by,
+                     k.stored_at, k.replaced_at, k.expires_at, k.revoked_at
+                 FROM api_keys k JOIN applications a ON a.id = k.application_id ",
+                $condition,
+                " ORDER BY k.ordinal DESC"
+            ),
+            concat!(
+                "SELECT k.id, k.application_id, k.pem, k.created_at, k.created_by, k.retires_at, k.retired_at
+                 FROM signing_keys k JOIN applications a ON a.id = k.application_id ",
+                $condition,
+                " ORDER BY k.ordinal DESC"
+            ),
+        ]
+    };
+}
+
+/// The application `id` of `organization`; another organization's is not found.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn find(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    id: ApplicationId,
+) -> Result<Option<ApiApplication>> {
+    let binds = [organization.to_string(), id.to_string()];
+    let found = load(conn, queries!("WHERE a.organization_id = $1 AND a.id = $2"), &binds).await?;
+    Ok(found.into_iter().next())
+}
+
+/// The applications of `organization`, by name.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn of_organization(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<ApiApplication>> {
+    load(conn, queries!("WHERE a.organization_id = $1"), &[organization.to_string()]).await
+}
+
+/// Every application there is: what the gateway starts with. The one finder without a tenant.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn of_everyone(conn: &mut AnyConnection) -> Result<Vec<ApiApplication>> {
+    load(conn, queries!(""), &[]).await
+}
+
+/// The application that the form with `creation_token` created.
+///
+/// # Errors
+/// The database fails.
+pub async fn created_with(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    creation_token: &str,
+) -> Result<Option<ApplicationId>> {
+    let row = sqlx::query("SELECT id FROM applications WHERE organization_id = $1 AND creation_token = $2")
+        .bind(organization.to_string())
+        .bind(creation_token)
+        .fetch_optional(conn)
+        .await?;
+    row.map(|row| parse(&row, "applications", "id")).transpose()
+}
+
+/// Who has registered a public key already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// Nobody.
+    Nowhere,
+    /// Another application of the same organization.
+    BySameOrganization,
+    /// Another organization.
+    ByAnotherOrganization,
+}
+
+/// Where the public key with `fingerprint` is registered already, apart from `application` itself.
+///
+/// # Errors
+/// The database fails.
+pub async fn registered(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    application: Option<ApplicationId>,
+    fingerprint: &str,
+) -> Result<Registered> {
+    let rows = sqlx::query(
+        "SELECT a.id, a.organization_id
+         FROM signing_keys k JOIN applications a ON a.id = k.application_id
+         WHERE k.fingerprint = $1",
+    )
+    .bind(fingerprint)
+    .fetch_all(conn)
+    .await?;
+    let mut registered = Registered::Nowhere;
+    for row in &rows {
+        if parse::<OrganizationId>(row, "applications", "organization_id")? != organization {
+            return Ok(Registered::ByAnotherOrganization);
+        }
+        if Some(parse(row, "applications", "id")?) != application {
+            registered = Registered::BySameOrganization;
+        }
+    }
+    Ok(registered)
+}
+
+/// Writes a new application with its keys and its audit events, in the caller's transaction.
+///
+/// # Errors
+/// [`StoreError::Taken`] where the organization has one of that name, or the form was sent before; the database fails.
+pub async fn create(conn: &mut AnyConnection, change: &Change, creation_token: &str) -> Result<()> {
+    let application = &change.application;
+    sqlx::query(
+        "INSERT INTO applications (id, organization_id, name, name_key, permissions, created_at, created_by,
+             creation_token, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(application.id.to_string())
+    .bind(application.organization_id.to_string())
+    .bind(application.name.as_str())
+    .bind(name_key(&application.name))
+    .bind(application.permissions.to_string())
+    .bind(application.created_at.as_millis())
+    .bind(&application.created_by)
+    .bind(creation_token)
+    .bind(application.version)
+    .execute(&mut *conn)
+    .await?;
+    save_keys(conn, application).await?;
+    audit::append(conn, &change.events).await
+}
+
+/// Writes a change and its audit events, in the caller's transaction.
+///
+/// # Errors
+/// [`StoreError::Conflict`] where the application was changed since it was read; [`StoreError::Taken`] where the
+/// organization has another one of that name; the database fails.
+pub async fn save(conn: &mut AnyConnection, change: &Change) -> Result<()> {
+    let application = &change.application;
+    let disabled = application.disabled.as_ref();
+    let updated = sqlx::query(
+        "UPDATE applications SET name = $1, name_key = $2, permissions = $3, disabled_at = $4, disabled_by = $5,
+             disabled_by_kind = $6, disabled_reason = $7, version = $8
+         WHERE organization_id = $9 AND id = $10 AND version = $11",
+    )
+    .bind(application.name.as_str())
+    .bind(name_key(&application.name))
+    .bind(application.permissions.to_string())
+    .bind(disabled.map(|disabled| disabled.at.as_millis()))
+    .bind(disabled.map(|disabled| disabled.by.as_str()))
+    .bind(disabled.map(|disabled| disabled.by_kind.code()))
+    .bind(disabled.map(|disabled| disabled.reason.as_str()))
+    .bind(application.version)
+    .bind(application.organization_id.to_string())
+    .bind(application.id.to_string())
+    .bind(application.version - 1)
+    .execute(&mut *conn)
+    .await?;
+    one_row(&updated)?;
+    save_keys(conn, application).await?;
+    audit::append(conn, &change.events).await
+}
+
+/// Two names that differ in case only are one name.
+fn name_key(name: &ApplicationName) -> String {
+    name.as_str().to_lowercase()
+}
+
+async fn save_keys(conn: &mut AnyConnection, application: &ApiApplication) -> Result<()> {
+    for (ordinal, key) in (1_i64..).zip(application.api_keys.iter().rev()) {
+        let (replaced_at, expires_at, revoked_at) = match key.state {
+            ApiKeyState::Active => (None, None, None),
+            ApiKeyState::Expiring { at, replaced_at } => (Some(replaced_at.as_millis()), Some(at.as_millis()), None),
+            ApiKeyState::Revoked { at } => (None, None, Some(at.as_millis())),
+        };
+        let saved = sqlx::query(
+            "INSERT INTO api_keys (id, application_id, ordinal, prefix, last_four, hash, pepper_id, created_at,
+                 created_by, stored_at, replaced_at, expires_at, revoked_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             ON CONFLICT (id) DO UPDATE SET stored_at = excluded.stored_at, replaced_at = excluded.replaced_at,
+                 expires_at = excluded.expires_at, revoked_at = excluded.revoked_at",
+        )
+        .bind(key.id.to_string())
+        .bind(application.id.to_string())
+        .bind(ordinal)
+        .bind(key.prefix.as_str())
+        .bind(&key.last_four)
+        .bind(hex(&key.hash))
+        .bind(&key.pepper_id)
+        .bind(key.created_at.as_millis())
+        .bind(&key.created_by)
+        .bind(key.stored_at.map(|at| at.as_millis()))
+        .bind(replaced_at)
+        .bind(expires_at)
+        .bind(revoked_at)
+        .execute(&mut *conn)
+        .await?;
+        one_row(&saved)?;
+    }
+    for (ordinal, key) in (1_i64..).zip(application.signing_keys.iter().rev()) {
+        let (retires_at, retired_at) = match key.state {
+            SigningKeyState::Current => (None, None),
+            SigningKeyState::Retiring { at } => (Some(at.as_millis()), None),
+            SigningKeyState::Retired { at } => (None, Some(at.as_millis())),
+        };
+        let saved = sqlx::query(
+            "INSERT INTO signing_keys (id, application_id, ordinal, pem, fingerprint, created_at, created_by,
+                 retires_at, retired_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (id) DO UPDATE SET retires_at = excluded.retires_at, retired_at = excluded.retired_at",
+        )
+        .bind(key.id.to_string())
+        .bind(application.id.to_string())
+        .bind(ordinal)
+        .bind(key.public_key.pem())
+        .bind(key.public_key.fingerprint())
+        .bind(key.created_at.as_millis())
+        .bind(&key.created_by)
+        .bind(retires_at)
+        .bind(retired_at)
+        .execute(&mut *conn)
+        .await?;
+        one_row(&saved)?;
+    }
+    Ok(())
+}
+
+async fn load(conn: &mut AnyConnection, queries: [&'static str; 3], binds: &[String]) -> Result<Vec<ApiApplication>> {
+    let [applications, api_keys, signing_keys] = queries;
+    let applications = bound(applications, binds).fetch_all(&mut *conn).await?;
+    let api_keys = bound(api_keys, binds).fetch_all(&mut *conn).await?;
+    let signing_keys = bound(signing_keys, binds).fetch_all(&mut *conn).await?;
+    let mut api_keys = grouped(&api_keys, "api_keys", api_key)?;
+    let mut signing_keys = grouped(&signing_keys, "signing_keys", signing_key)?;
+    applications
+        .iter()
+        .map(|row| {
+            let id = parse(row, "applications", "id")?;
+            let api_keys = api_keys.remove(&id).unwrap_or_default();
+            let signing_keys = signing_keys.remove(&id).unwrap_or_default();
+            application(row, id, api_keys, signing_keys)
+        })
+        .collect()
+}
+
+fn bound<'q>(sql: &'static str, binds: &[String]) -> Query<'q, Any, sqlx::any::AnyArguments> {
+    binds.iter().fold(sqlx::query(sql), |query, bind| query.bind(bind.clone()))
+}
+
+fn grouped<T>(
+    rows: &[AnyRow],
+    table: &'static str,
+    read: impl Fn(&AnyRow) -> Result<T>,
+) -> Result<HashMap<ApplicationId, Vec<T>>> {
+    let mut groups: HashMap<_, Vec<T>> = HashMap::new();
+    for row in rows {
+        groups.entry(parse(row, table, "application_id")?).or_default().push(read(row)?);
+    }
+    Ok(groups)
+}
+
+fn application(
+    row: &AnyRow,
+    id: ApplicationId,
+    api_keys: Vec<ApiKey>,
+    signing_keys: Vec<SigningKey>,
+) -> Result<ApiApplication> {
+    const TABLE: &str = "applications";
+    if !signing_keys.iter().any(|key| key.state == SigningKeyState::Current) {
+        let found = "no current signing key".to_owned();
+        return Err(StoreError::Corrupt { table: "signing_keys", column: "retired_at", id: id.to_string(), found });
+    }
+    let disabled = match optional_timestamp(row, "disabled_at")? {
+        Some(at) => Some(Disabled {
+            at,
+            by: row.try_get("disabled_by")?,
+            by_kind: convert(row, TABLE, "disabled_by_kind", ActorKind::from_code)?,
+            reason: convert(row, TABLE, "disabled_reason", |text| Reason::new(text).ok())?,
+        }),
+        None => None,
+    };
+    Ok(ApiApplication {
+        id,
+        organization_id: parse(row, TABLE, "organization_id")?,
+        name: convert(row, TABLE, "name", |text| ApplicationName::new(text).ok())?,
+        created_at: timestamp(row, "created_at")?,
+        created_by: row.try_get("created_by")?,
+        disabled,
+        permissions: parse(row, TABLE, "permissions")?,
+        api_keys,
+        signing_keys,
+        version: row.try_get("version")?,
+    })
+}
+
+fn api_key(row: &AnyRow) -> Result<ApiKey> {
+    let revoked_at = optional_timestamp(row, "revoked_at")?;
+    let expires = optional_timestamp(row, "expires_at")?.zip(optional_timestamp(row, "replaced_at")?);
+    let state = match (revoked_at, expires) {
+        (Some(at), _) => ApiKeyState::Revoked { at },
+        (None, Some((at, replaced_at))) => ApiKeyState::Expiring { at, replaced_at },
+        (None, None) => ApiKeyState::Active,
+    };
+    Ok(ApiKey {
+        id: parse(row, "api_keys", "id")?,
+        prefix: KeyPrefix::from_stored(row.try_get("prefix")?),
+        last_four: row.try_get("last_four")?,
+        hash: convert(row, "api_keys", "hash", unhex)?,
+        pepper_id: row.try_get("pepper_id")?,
+        created_at: timestamp(row, "created_at")?,
+        created_by: row.try_get("created_by")?,
+        stored_at: optional_timestamp(row, "stored_at")?,
+        state,
+    })
+}
+
+fn signing_key(row: &AnyRow) -> Result<SigningKey> {
+    let state = match (optional_timestamp(row, "retired_at")?, optional_timestamp(row, "retires_at")?) {
+        (Some(at), _) => SigningKeyState::Retired { at },
+        (None, Some(at)) => SigningKeyState::Retiring { at },
+        (None, None) => SigningKeyState::Current,
+    };
+    Ok(SigningKey {
+        id: parse(row, "signing_keys", "id")?,
+        public_key: convert(row, "signing_keys", "pem", |pem| PublicKey::from_pem(pem).ok())?,
+        created_at: timestamp(row, "created_at")?,
+        created_by: row.try_get("created_by")?,
+        state,
+    })
+}
+
+fn hex(hash: &ApiKeyHash) -> String {
+    hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<ApiKeyHash> {
+    let mut hash = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(ApiKeyHash(hash))
+}

@@ -1,0 +1,159 @@
+//! The database: the only SQL there is, one text for SQLite and PostgreSQL.
+//!
+//! One module an aggregate. Row structs stay in their modules; a row that does not convert names its table, column and
+//! id. Finders demand the tenant: what belongs to another organization is not found.
+
+pub mod applications;
+pub mod audit;
+pub mod organizations;
+pub mod sessions;
+pub mod settings;
+pub mod sign_in_failures;
+pub mod usage;
+pub mod users;
+
+use domain::time::Timestamp;
+use sqlx::{
+    Any, AnyConnection, AnyPool, Executor, Row, Transaction,
+    any::{AnyPoolOptions, AnyRow},
+    migrate::MigrateError,
+    pool::PoolConnection,
+};
+use std::{str::FromStr, time::Duration};
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    readers: AnyPool,
+    /// On SQLite one connection: writers wait here for their turn, and not inside SQLite for its lock.
+    writers: AnyPool,
+}
+
+/// Why the database did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else changed the row since it was read.
+    #[error("the row was changed since it was read")]
+    Conflict,
+    /// A rule of uniqueness stands against it.
+    #[error("there is one already")]
+    Taken,
+    /// A row holds what this program never writes there.
+    #[error("{table}.{column} of row {id} cannot be read: {found:?}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The row's id.
+        id: String,
+        /// What stands there; never a secret.
+        found: String,
+    },
+    /// The database failed or could not be reached.
+    #[error("the database failed: {0}")]
+    Database(#[source] sqlx::Error),
+    /// The migrations do not fit the database.
+    #[error("the database could not be migrated: {0}")]
+    Migration(#[from] MigrateError),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(database) if database.is_unique_violation() => Self::Taken,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// What the store answers.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+impl Store {
+    /// Opens the database at `url` (`sqlite://data/nuvera.db?mode=rwc` or `postgres://…`) and brings its tables up to
+    /// date.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or its tables are not this program's.
+    pub async fn open(url: &str) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let sqlite = url.starts_with("sqlite:");
+        let pool = |connections| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(5))
+                .after_connect(|connection, _| Box::pin(prepare(connection)))
+                .connect(url)
+        };
+        let writers = pool(if sqlite { 1 } else { 4 }).await?;
+        sqlx::migrate!("../migrations").run(&writers).await?;
+        Ok(Self { readers: pool(4).await?, writers })
+    }
+
+    /// A connection to read with.
+    ///
+    /// # Errors
+    /// None is free in time, or the database cannot be reached.
+    pub async fn read(&self) -> Result<PoolConnection<Any>> {
+        Ok(self.readers.acquire().await?)
+    }
+
+    /// A transaction to write in. Dropped without a commit, it leaves nothing.
+    ///
+    /// # Errors
+    /// None can be begun in time, or the database cannot be reached.
+    pub async fn write(&self) -> Result<Transaction<'static, Any>> {
+        Ok(self.writers.begin().await?)
+    }
+
+    /// Closes every connection, so that SQLite folds its write-ahead log into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+/// WAL lets readers read while one writes; FULL makes a committed change survive a power cut.
+async fn prepare(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    if connection.backend_name() == "SQLite" {
+        connection
+            .execute(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// Reads a column as a domain type by way of its text.
+fn parse<T: FromStr>(row: &AnyRow, table: &'static str, column: &'static str) -> Result<T> {
+    convert(row, table, column, |text| text.parse().ok())
+}
+
+/// Reads a text column with `read`, naming the row where it cannot be read.
+fn convert<T>(
+    row: &AnyRow,
+    table: &'static str,
+    column: &'static str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<T> {
+    let found: String = row.try_get(column)?;
+    read(&found).ok_or_else(|| {
+        let id = row.try_get("id").unwrap_or_default();
+        StoreError::Corrupt { table, column, id, found }
+    })
+}
+
+fn timestamp(row: &AnyRow, column: &str) -> Result<Timestamp> {
+    Ok(Timestamp::from_millis(row.try_get(column)?))
+}
+
+fn optional_timestamp(row: &AnyRow, column: &str) -> Result<Option<Timestamp>> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
+}
+
+/// Asserts that a write met exactly one row.
+fn one_row(result: &sqlx::any::AnyQueryResult) -> Result<()> {
+    if result.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}

@@ -1,0 +1,95 @@
+//! Organizations: partners, customers, and Nuvera itself.
+
+use super::{Result, parse};
+use domain::{id::OrganizationId, time::Timestamp};
+use sqlx::{AnyConnection, Row};
+
+/// What an organization is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrganizationKind {
+    /// Owns API applications.
+    Partner,
+    /// Uses Nuvera's customer platform; has no API applications.
+    Customer,
+    /// Nuvera: its users are the admins.
+    Nuvera,
+}
+
+impl OrganizationKind {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Partner => "partner",
+            Self::Customer => "customer",
+            Self::Nuvera => "nuvera",
+        }
+    }
+}
+
+/// A partner organization, counted.
+#[derive(Clone, Debug)]
+pub struct PartnerCounts {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// How many API applications it has.
+    pub applications: i64,
+    /// How many of them are disabled.
+    pub disabled: i64,
+}
+
+/// Adds an organization.
+///
+/// # Errors
+/// The database fails.
+pub async fn insert(
+    conn: &mut AnyConnection,
+    id: OrganizationId,
+    kind: OrganizationKind,
+    name: &str,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query("INSERT INTO organizations (id, kind, name, created_at) VALUES ($1, $2, $3, $4)")
+        .bind(id.to_string())
+        .bind(kind.code())
+        .bind(name)
+        .bind(now.as_millis())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Nuvera's own organization, once it is there.
+///
+/// # Errors
+/// The database fails.
+pub async fn find_nuvera(conn: &mut AnyConnection) -> Result<Option<OrganizationId>> {
+    let row = sqlx::query("SELECT id FROM organizations WHERE kind = 'nuvera'").fetch_optional(conn).await?;
+    row.map(|row| parse(&row, "organizations", "id")).transpose()
+}
+
+/// The partner organizations by name, for Nuvera's admins.
+///
+/// # Errors
+/// The database fails.
+pub async fn partners(conn: &mut AnyConnection) -> Result<Vec<PartnerCounts>> {
+    let rows = sqlx::query(
+        "SELECT o.id, o.name, COUNT(a.id) AS applications, COUNT(a.disabled_at) AS disabled
+         FROM organizations o LEFT JOIN applications a ON a.organization_id = o.id
+         WHERE o.kind = 'partner'
+         GROUP BY o.id, o.name
+         ORDER BY o.name",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(PartnerCounts {
+                id: parse(row, "organizations", "id")?,
+                name: row.try_get("name")?,
+                applications: row.try_get("applications")?,
+                disabled: row.try_get("disabled")?,
+            })
+        })
+        .collect()
+}

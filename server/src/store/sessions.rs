@@ -1,0 +1,108 @@
+//! Sessions of signed-in people, for tower-sessions. Only the hash of a session's id is stored.
+
+use super::{Result, Store};
+use crate::clock::Clock;
+use async_trait::async_trait;
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use domain::time::Timestamp;
+use sqlx::Row;
+use tower_sessions::{
+    SessionStore,
+    session::{Id, Record},
+    session_store,
+};
+
+/// Keeps sessions in the database.
+#[derive(Clone, Debug)]
+pub struct DatabaseSessions {
+    store: Store,
+    clock: Clock,
+}
+
+impl DatabaseSessions {
+    /// Keeps them in `store`; `clock` says which have ended.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    /// Deletes the sessions that have ended.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn purge(&self) -> Result<()> {
+        let mut transaction = self.store.write().await?;
+        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
+            .bind(self.clock.now().as_millis())
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+#[async_trait]
+impl SessionStore for DatabaseSessions {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        // 128 random bits: a second one like it is not drawn. Were it, both would fail rather than meet.
+        self.save(record).await
+    }
+
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        let data = serde_json::to_string(&record.data).map_err(|e| session_store::Error::Encode(e.to_string()))?;
+        let expires_at = record.expiry_date.unix_timestamp() * 1000;
+        let saved = async {
+            let mut transaction = self.store.write().await?;
+            sqlx::query(
+                "INSERT INTO sessions (id_hash, data, expires_at) VALUES ($1, $2, $3)
+                 ON CONFLICT (id_hash) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at",
+            )
+            .bind(hash(&record.id))
+            .bind(data)
+            .bind(expires_at)
+            .execute(&mut *transaction)
+            .await?;
+            Result::Ok(transaction.commit().await?)
+        };
+        saved.await.map_err(failed)
+    }
+
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        let found = async {
+            let mut conn = self.store.read().await?;
+            let row = sqlx::query("SELECT data, expires_at FROM sessions WHERE id_hash = $1 AND expires_at > $2")
+                .bind(hash(id))
+                .bind(self.clock.now().as_millis())
+                .fetch_optional(&mut *conn)
+                .await?;
+            Result::Ok(match row {
+                Some(row) => Some((row.try_get::<String, _>("data")?, super::timestamp(&row, "expires_at")?)),
+                None => None,
+            })
+        };
+        let Some((data, expires_at)) = found.await.map_err(failed)? else { return Ok(None) };
+        let data = serde_json::from_str(&data).map_err(|e| session_store::Error::Decode(e.to_string()))?;
+        Ok(Some(Record { id: *id, data, expiry_date: date(expires_at)? }))
+    }
+
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        let deleted = async {
+            let mut transaction = self.store.write().await?;
+            sqlx::query("DELETE FROM sessions WHERE id_hash = $1").bind(hash(id)).execute(&mut *transaction).await?;
+            Result::Ok(transaction.commit().await?)
+        };
+        deleted.await.map_err(failed)
+    }
+}
+
+fn hash(id: &Id) -> String {
+    STANDARD_NO_PAD.encode(digest::digest(&digest::SHA256, &id.0.to_be_bytes()))
+}
+
+fn date(at: Timestamp) -> session_store::Result<time::OffsetDateTime> {
+    time::OffsetDateTime::from_unix_timestamp(at.as_seconds())
+        .map_err(|error| session_store::Error::Decode(error.to_string()))
+}
+
+fn failed(error: super::StoreError) -> session_store::Error {
+    session_store::Error::Backend(error.to_string())
+}

@@ -1,0 +1,34 @@
+//! What the server remembers of itself.
+
+use super::Result;
+use sqlx::{AnyConnection, Row};
+
+/// Which pepper the stored hashes were made with: [`crate::pepper::Pepper::check_value`].
+pub const PEPPER_CHECK: &str = "pepper_check";
+/// The last `iat` that may have been accepted, in Unix seconds: what a restart refuses up to.
+pub const REPLAY_FENCE: &str = "replay_fence";
+
+/// Reads a setting.
+///
+/// # Errors
+/// The database fails.
+pub async fn get(conn: &mut AnyConnection, name: &str) -> Result<Option<String>> {
+    let row = sqlx::query("SELECT value FROM settings WHERE name = $1").bind(name).fetch_optional(conn).await?;
+    Ok(row.map(|row| row.try_get("value")).transpose()?)
+}
+
+/// Writes a setting.
+///
+/// # Errors
+/// The database fails.
+pub async fn set(conn: &mut AnyConnection, name: &str, value: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO settings (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Failed sign-ins, counted per subject (an account, an address, or both) within a window.
+
+use super::{Result, timestamp};
+use domain::time::Timestamp;
+use sqlx::{AnyConnection, Row};
+
+/// How many failures `subject` has in the window that began after `since`.
+///
+/// # Errors
+/// The database fails.
+pub async fn count(conn: &mut AnyConnection, subject: &str, since: Timestamp) -> Result<(i64, Timestamp)> {
+    let row = sqlx::query("SELECT failures, window_started_at FROM sign_in_failures WHERE subject = $1")
+        .bind(subject)
+        .fetch_optional(conn)
+        .await?;
+    match row {
+        Some(row) if timestamp(&row, "window_started_at")? > since => {
+            Ok((row.try_get("failures")?, timestamp(&row, "window_started_at")?))
+        }
+        _ => Ok((0, since)),
+    }
+}
+
+/// Counts a failure of `subject` at `now`; a window that began at or before `since` is over, and a new one begins.
+///
+/// # Errors
+/// The database fails.
+pub async fn add(conn: &mut AnyConnection, subject: &str, since: Timestamp, now: Timestamp) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO sign_in_failures (subject, failures, window_started_at) VALUES ($1, 1, $2)
+         ON CONFLICT (subject) DO UPDATE SET
+             failures = CASE WHEN sign_in_failures.window_started_at > $3 THEN sign_in_failures.failures + 1 ELSE 1 END,
+             window_started_at = CASE WHEN sign_in_failures.window_started_at > $3
+                 THEN sign_in_failures.window_started_at ELSE excluded.window_started_at END",
+    )
+    .bind(subject)
+    .bind(now.as_millis())
+    .bind(since.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the failures of `subject`: it has signed in.
+///
+/// # Errors
+/// The database fails.
+pub async fn clear(conn: &mut AnyConnection, subject: &str) -> Result<()> {
+    sqlx::query("DELETE FROM sign_in_failures WHERE subject = $1").bind(subject).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets windows that began at or before `since`.
+///
+/// # Errors
+/// The database fails.
+pub async fn purge(conn: &mut AnyConnection, since: Timestamp) -> Result<()> {
+    sqlx::query("DELETE FROM sign_in_failures WHERE window_started_at <= $1")
+        .bind(since.as_millis())
+        .execute(conn)
+        .await?;
+    Ok(())
+}

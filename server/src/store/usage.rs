@@ -1,0 +1,162 @@
+//! What the gateway saw of each key: added to in batches, monotone, so that a late batch takes nothing back.
+
+use super::{Result, parse, timestamp};
+use domain::{
+    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId},
+    time::Timestamp,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+use std::{collections::HashMap, hash::Hash, str::FromStr};
+
+/// How a key has been used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUsage {
+    /// The first accepted request.
+    pub first_used_at: Timestamp,
+    /// The last accepted request.
+    pub last_used_at: Timestamp,
+    /// Where that came from.
+    pub address: String,
+    /// What its client called itself.
+    pub user_agent: String,
+    /// How many requests were accepted.
+    pub requests: i64,
+}
+
+macro_rules! add_usage {
+    ($table:literal, $key:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " (",
+            $key,
+            ", first_used_at, last_used_at, address, user_agent, requests)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (",
+            $key,
+            ") DO UPDATE SET
+                 requests = ",
+            $table,
+            ".requests + excluded.requests,
+                 address = CASE WHEN excluded.last_used_at >= ",
+            $table,
+            ".last_used_at
+                     THEN excluded.address ELSE ",
+            $table,
+            ".address END,
+                 user_agent = CASE WHEN excluded.last_used_at >= ",
+            $table,
+            ".last_used_at
+                     THEN excluded.user_agent ELSE ",
+            $table,
+            ".user_agent END,
+                 last_used_at = CASE WHEN excluded.last_used_at >= ",
+            $table,
+            ".last_used_at
+                     THEN excluded.last_used_at ELSE ",
+            $table,
+            ".last_used_at END"
+        )
+    };
+}
+
+/// Adds to what is known of an API key.
+///
+/// # Errors
+/// The database fails.
+pub async fn add_api_key(conn: &mut AnyConnection, id: ApiKeyId, usage: &KeyUsage) -> Result<()> {
+    add(conn, add_usage!("api_key_usage", "api_key_id"), id.to_string(), usage).await
+}
+
+/// Adds to what is known of a signing key.
+///
+/// # Errors
+/// The database fails.
+pub async fn add_signing_key(conn: &mut AnyConnection, id: SigningKeyId, usage: &KeyUsage) -> Result<()> {
+    add(conn, add_usage!("signing_key_usage", "signing_key_id"), id.to_string(), usage).await
+}
+
+async fn add(conn: &mut AnyConnection, sql: &'static str, id: String, usage: &KeyUsage) -> Result<()> {
+    sqlx::query(sql)
+        .bind(id)
+        .bind(usage.first_used_at.as_millis())
+        .bind(usage.last_used_at.as_millis())
+        .bind(&usage.address)
+        .bind(&usage.user_agent)
+        .bind(usage.requests)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// How the API keys of an application have been used; a key that never was is absent.
+///
+/// # Errors
+/// The database fails.
+pub async fn of_api_keys(conn: &mut AnyConnection, application: ApplicationId) -> Result<HashMap<ApiKeyId, KeyUsage>> {
+    let rows = sqlx::query(
+        "SELECT u.api_key_id AS id, u.first_used_at, u.last_used_at, u.address, u.user_agent, u.requests
+         FROM api_key_usage u JOIN api_keys k ON k.id = u.api_key_id
+         WHERE k.application_id = $1",
+    )
+    .bind(application.to_string())
+    .fetch_all(conn)
+    .await?;
+    by_id(&rows, "api_key_usage")
+}
+
+/// How the signing keys of an application have been used; one that never was is absent.
+///
+/// # Errors
+/// The database fails.
+pub async fn of_signing_keys(
+    conn: &mut AnyConnection,
+    application: ApplicationId,
+) -> Result<HashMap<SigningKeyId, KeyUsage>> {
+    let rows = sqlx::query(
+        "SELECT u.signing_key_id AS id, u.first_used_at, u.last_used_at, u.address, u.user_agent, u.requests
+         FROM signing_key_usage u JOIN signing_keys k ON k.id = u.signing_key_id
+         WHERE k.application_id = $1",
+    )
+    .bind(application.to_string())
+    .fetch_all(conn)
+    .await?;
+    by_id(&rows, "signing_key_usage")
+}
+
+/// When each application of an organization was last used.
+///
+/// # Errors
+/// The database fails.
+pub async fn last_used(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+) -> Result<HashMap<ApplicationId, Timestamp>> {
+    let rows = sqlx::query(
+        "SELECT a.id, MAX(u.last_used_at) AS last_used_at
+         FROM api_key_usage u
+         JOIN api_keys k ON k.id = u.api_key_id
+         JOIN applications a ON a.id = k.application_id
+         WHERE a.organization_id = $1
+         GROUP BY a.id",
+    )
+    .bind(organization.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((parse(row, "applications", "id")?, timestamp(row, "last_used_at")?))).collect()
+}
+
+fn by_id<Id: FromStr + Eq + Hash>(rows: &[AnyRow], table: &'static str) -> Result<HashMap<Id, KeyUsage>> {
+    rows.iter()
+        .map(|row| {
+            let usage = KeyUsage {
+                first_used_at: timestamp(row, "first_used_at")?,
+                last_used_at: timestamp(row, "last_used_at")?,
+                address: row.try_get("address")?,
+                user_agent: row.try_get("user_agent")?,
+                requests: row.try_get("requests")?,
+            };
+            Ok((parse(row, table, "id")?, usage))
+        })
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! The console's HTTP side: sessions, headers, and a handler for every page and form.
+//!
+//! Every form is handled the same way: read what was sent, carry it out, and answer with a redirect (303) or with the
+//! same page again, holding what was typed and what was wrong with it. It works the same without JavaScript.
+
+mod api_keys;
+mod applications;
+mod assets;
+mod hub;
+mod render;
+mod security;
+mod sign_in;
+mod signing_keys;
+mod submitted;
+mod visit;
+
+pub use assets::{SiteError, load_assets};
+
+use crate::{
+    backend::Backend,
+    store::{Store, sessions::DatabaseSessions},
+};
+use app::{page::Assets, paths};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{MethodRouter, get, post},
+};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
+
+/// The most bytes that a form may have: a public key of the largest kind fits ten times over.
+const MAX_FORM_BYTES: usize = 64 * 1024;
+
+/// What the handlers share.
+pub struct Web {
+    /// The use cases.
+    pub backend: Arc<Backend>,
+    /// What the console must know of its surroundings.
+    pub settings: WebSettings,
+    /// Whether requests are welcome: not before the start, nor after a stop was asked for.
+    pub ready: AtomicBool,
+}
+
+/// What the console must know of its surroundings.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// The origin that browsers see.
+    pub console_origin: String,
+    /// The gateway's origin that partners see.
+    pub gateway_origin: String,
+    /// Whether a proxy names the client's address.
+    pub trust_forwarded_for: bool,
+    /// Where the browser's files are.
+    pub site: PathBuf,
+    /// What they are called.
+    pub assets: Assets,
+}
+
+impl Web {
+    /// A console that is not ready yet.
+    pub fn new(backend: Arc<Backend>, settings: WebSettings) -> Self {
+        Self { backend, settings, ready: AtomicBool::new(false) }
+    }
+
+    fn is_https(&self) -> bool {
+        self.settings.console_origin.starts_with("https:")
+    }
+
+    /// Whether the console can do its work.
+    pub async fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && self.backend.check_ready().await.is_ok()
+    }
+}
+
+/// The console. `store` keeps its sessions.
+pub fn router(web: Arc<Web>, store: Store) -> Router {
+    // Leptos spawns through an executor that is set once for the process: a second router finds it set.
+    let _ = any_spawner::Executor::init_tokio();
+    let sessions = DatabaseSessions::new(store, web.backend.clock().clone());
+    let sessions = SessionManagerLayer::new(sessions)
+        .with_name(if web.is_https() { "__Host-nuvera" } else { "nuvera" })
+        .with_secure(web.is_https())
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_path("/")
+        .with_expiry(Expiry::OnInactivity(visit::ABSOLUTE_TIMEOUT));
+
+    let page = |show: MethodRouter<Arc<Web>>, send: MethodRouter<Arc<Web>>| show.merge(send);
+    let of_application = Router::new()
+        .route("/", get(applications::show))
+        .route("/rename", page(get(applications::rename_form), post(applications::rename)))
+        .route("/permissions", page(get(applications::permissions_form), post(applications::change_permissions)))
+        .route("/disable", page(get(applications::disable_form), post(applications::disable)))
+        .route("/enable", page(get(applications::enable_form), post(applications::enable)))
+        .route("/replace-api-key", page(get(api_keys::replace_form), post(api_keys::replace)))
+        .route("/replace-exposed-api-key", page(get(api_keys::replace_exposed_form), post(api_keys::replace_exposed)))
+        .route("/replace-signing-key", page(get(signing_keys::replace_form), post(signing_keys::replace)))
+        .route("/audit", get(applications::audit))
+        .route("/api-keys/{key}/stored", post(api_keys::confirm_stored))
+        .route("/api-keys/{key}/deadline", page(get(api_keys::deadline_form), post(api_keys::move_deadline)))
+        .route("/api-keys/{key}/keep", post(api_keys::keep))
+        .route("/api-keys/{key}/revoke", page(get(api_keys::revoke_form), post(api_keys::revoke)))
+        .route("/signing-keys/{key}/restore", page(get(signing_keys::restore_form), post(signing_keys::restore)))
+        .route("/signing-keys/{key}/retire", page(get(signing_keys::retire_form), post(signing_keys::retire)));
+
+    let people = Router::new()
+        .route("/", get(sign_in::home))
+        .route(paths::SIGN_IN, page(get(sign_in::form), post(sign_in::sign_in)))
+        .route(paths::SIGN_OUT, post(sign_in::sign_out))
+        .route(paths::APPLICATIONS, get(applications::list))
+        .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
+        .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application)
+        .route(paths::ORGANIZATION_HUB, get(hub::organizations))
+        .fallback(sign_in::not_found)
+        .layer(middleware::from_fn_with_state(web.clone(), security::refuse_cross_site))
+        .layer(sessions)
+        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES));
+
+    Router::new()
+        .merge(people)
+        .nest_service(paths::ASSETS, assets::service(&web.settings.site))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(security::readyz))
+        .layer(middleware::from_fn_with_state(web.clone(), security::surround))
+        .with_state(web)
+}

@@ -1,0 +1,98 @@
+//! What every answer carries, and what no request may do.
+
+use super::{Web, render, visit};
+use app::page::Page;
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
+
+/// The name a request has in the log and on error pages (UUID v7).
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// The client's address, where it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub Option<IpAddr>);
+
+/// Names the request, logs it without its query, and gives the answer the headers that every answer carries.
+pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = crate::random::uuid(web.backend.clock().now()).to_string();
+    let address = client_address(&request, web.settings.trust_forwarded_for);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    request.extensions_mut().insert(ClientAddress(address));
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let mut response = next.run(request).await;
+    tracing::info!(
+        request_id = id,
+        %method,
+        path,
+        status = response.status().as_u16(),
+        microseconds = started.elapsed().as_micros() as u64,
+        "console"
+    );
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", id);
+    }
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // `no-referrer` would take the way back from forms without JavaScript.
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=()",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if web.is_https() {
+        headers
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Refuses a change that does not come from one of the console's own pages: the cookie alone proves nothing, because a
+/// browser sends it along with a request that another site made it send.
+pub async fn refuse_cross_site(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if safe || is_same_origin(request.headers(), &web.settings.console_origin) {
+        return next.run(request).await;
+    }
+    render::page(StatusCode::FORBIDDEN, Page::CrossSite, visit::context_without_session(&web)).await
+}
+
+fn is_same_origin(headers: &HeaderMap, console_origin: &str) -> bool {
+    let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let fetched_here = text("sec-fetch-site").map(|site| site == b"same-origin");
+    match text("origin") {
+        Some(origin) => origin.eq_ignore_ascii_case(console_origin.as_bytes()) && fetched_here != Some(false),
+        None => fetched_here == Some(true),
+    }
+}
+
+/// Whether the console can do its work: for a load balancer.
+pub async fn readyz(State(web): State<Arc<Web>>) -> impl IntoResponse {
+    if web.is_ready().await { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+}
+
+fn client_address(request: &Request, trust_forwarded_for: bool) -> Option<IpAddr> {
+    let forwarded = request.headers().get("x-forwarded-for").filter(|_| trust_forwarded_for);
+    // The last entry is the one that our own proxy wrote; those before it are the client's to invent.
+    let named = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    named.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()))
+}

@@ -1,0 +1,146 @@
+//! Signing in and out.
+
+use super::{
+    Web, render,
+    security::{ClientAddress, RequestId},
+    submitted::Submitted,
+    visit::{self, Visit},
+};
+use crate::backend::accounts::SignIn;
+use app::{
+    page::{FieldError, Notice, Page, PageContext},
+    paths,
+};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Query, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::{access::Role, time::in_words};
+use serde::Deserialize;
+use std::sync::Arc;
+use tower_sessions::Session;
+
+/// What the sign-in page is asked for with.
+#[derive(Deserialize)]
+pub struct Next {
+    next: Option<String>,
+}
+
+/// `/`: to the place where this person's work is.
+pub async fn home(visit: Visit) -> Redirect {
+    Redirect::to(match visit.actor.role {
+        Role::NuveraAdmin => paths::ORGANIZATION_HUB,
+        Role::PartnerOwner | Role::PartnerDeveloper | Role::CustomerUser => paths::APPLICATIONS,
+    })
+}
+
+/// Shows the sign-in page; somebody who is signed in already goes on.
+pub async fn form(State(web): State<Arc<Web>>, Query(Next { next }): Query<Next>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let notice = visit::notice(&mut parts, &web).await;
+    let context = PageContext { notice, ..visit::context_without_session(&web) };
+    match visit::actor(&mut parts, &web).await {
+        Ok(Some(_)) => Redirect::to(&own_path(next.as_deref())).into_response(),
+        Ok(None) => render::page(StatusCode::OK, Page::SignIn { next }, context).await,
+        Err(error) => visit::failure(error, context, &parts.extensions).await,
+    }
+}
+
+/// Checks the password, and begins a session under a new id.
+pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
+    let extensions = request.extensions().clone();
+    let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
+    let sent = match Submitted::from_request(request, &()).await {
+        Ok(sent) => sent,
+        Err(never) => match never {},
+    };
+    let next = Some(sent.text("next").to_owned()).filter(|next| !next.is_empty());
+    let again = async |status, field: Option<&'static str>, problem: String| {
+        let (errors, form_error) = match field {
+            Some(field) => (vec![FieldError { field, message: problem }], None),
+            None => (Vec::new(), Some(problem)),
+        };
+        let submission = sent.clone().submission(errors, form_error);
+        let context = PageContext { submission, ..visit::context_without_session(&web) };
+        render::page(status, Page::SignIn { next: next.clone() }, context).await
+    };
+    for (field, what) in [("email", "your e-mail address"), ("password", "your password")] {
+        if sent.text(field).trim().is_empty() {
+            return again(StatusCode::UNPROCESSABLE_ENTITY, Some(field), format!("Enter {what}.")).await;
+        }
+    }
+    let outcome = web.backend.sign_in(sent.text("email"), sent.text("password").to_owned(), address).await;
+    let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    match outcome {
+        Ok(SignIn::Accepted(user_id)) => {
+            tracing::info!(request_id, user = %user_id, "signed in");
+            match visit::begin(&session, user_id, web.backend.clock().now()).await {
+                Ok(()) => Redirect::to(&own_path(next.as_deref())).into_response(),
+                Err(error) => {
+                    let error = crate::backend::BackendError::Session(error.to_string());
+                    visit::failure(error, visit::context_without_session(&web), &extensions).await
+                }
+            }
+        }
+        Ok(SignIn::CustomerRefused) => {
+            tracing::warn!(request_id, "a customer-platform user was refused");
+            render::page(StatusCode::FORBIDDEN, Page::CustomerRefused, visit::context_without_session(&web)).await
+        }
+        Ok(SignIn::Refused) => {
+            tracing::warn!(request_id, "a sign-in was refused");
+            let problem = "The e-mail address and the password do not belong together. Check both.".to_owned();
+            again(StatusCode::UNPROCESSABLE_ENTITY, None, problem).await
+        }
+        Ok(SignIn::Throttled(wait)) => {
+            tracing::warn!(request_id, "a sign-in was throttled");
+            let problem = format!("Too many attempts failed. Try again in {}.", in_words(wait));
+            let mut response = again(StatusCode::TOO_MANY_REQUESTS, None, problem).await;
+            response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+            response
+        }
+        Err(error) => visit::failure(error, visit::context_without_session(&web), &extensions).await,
+    }
+}
+
+/// Ends the session.
+pub async fn sign_out(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
+    match session.flush().await {
+        Ok(()) => visit::redirect(paths::SIGN_IN, Notice::SignedOut),
+        Err(error) => {
+            let error = crate::backend::BackendError::Session(error.to_string());
+            visit::failure(error, visit::context_without_session(&web), request.extensions()).await
+        }
+    }
+}
+
+/// There is no such page. Who is signed in sees it with their name on top.
+pub async fn not_found(State(web): State<Arc<Web>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let context = match Visit::from_request_parts(&mut parts, &web).await {
+        Ok(visit) => visit.context(),
+        Err(_) => visit::context_without_session(&web),
+    };
+    render::page(StatusCode::NOT_FOUND, Page::NotFound, context).await
+}
+
+/// A path of this console, or its home: never another site's address.
+fn own_path(next: Option<&str>) -> String {
+    let is_own = |path: &&str| {
+        path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t', '\0'])
+    };
+    next.filter(is_own).unwrap_or("/").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn the_way_back_never_leaves_the_console() {
+        assert_eq!(own_path(Some("/settings?x=1")), "/settings?x=1");
+        for elsewhere in ["https://evil.example", "//evil.example", "/\\evil.example", "\\/evil", "/a\nb", ""] {
+            assert_eq!(own_path(Some(elsewhere)), "/", "{elsewhere}");
+        }
+    }
+}

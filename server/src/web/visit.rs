@@ -1,0 +1,267 @@
+//! A signed-in person's request: who they are now, and how they are answered.
+
+use super::{
+    Web, render,
+    security::{ClientAddress, RequestId},
+    submitted::{Refused, Submitted, field_of},
+};
+use crate::backend::BackendError;
+use app::{
+    page::{FieldError, Notice, Page, PageContext, Submission, Viewer},
+    paths,
+};
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::{Extensions, StatusCode, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::{
+    actor::Actor,
+    application::{ApiApplication, By, Change, ChangeError},
+    id::UserId,
+    time::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use tower_sessions::{Session, cookie::time};
+
+/// A session ends when it was not used for this long.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// A session ends this long after its sign-in, used or not.
+pub const ABSOLUTE_TIMEOUT: time::Duration = time::Duration::hours(12);
+
+/// How often at the most a session's last use is written.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+const SIGNED_IN: &str = "signed_in";
+
+/// What a session remembers: who signed in, not what they may do. That is read from the database each time.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct SignedIn {
+    user_id: UserId,
+    signed_in_at: Timestamp,
+    used_at: Timestamp,
+}
+
+/// A request by a signed-in person.
+pub struct Visit {
+    /// What the handlers share.
+    pub web: Arc<Web>,
+    /// Who it is.
+    pub actor: Actor,
+    notice: Option<Notice>,
+    extensions: Extensions,
+}
+
+#[derive(Deserialize)]
+struct Done {
+    done: Option<String>,
+}
+
+impl FromRequestParts<Arc<Web>> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
+        let notice = notice(parts, web).await;
+        let extensions = parts.extensions.clone();
+        match actor(parts, web).await {
+            Ok(Some(actor)) => Ok(Self { web: web.clone(), actor, notice, extensions }),
+            Ok(None) => Err(Redirect::to(&sign_in_path(parts)).into_response()),
+            Err(error) => Err(failure(error, context_without_session(web), &extensions).await),
+        }
+    }
+}
+
+/// Begins the session of somebody who has just signed in, under a new id.
+///
+/// # Errors
+/// The session store fails.
+pub async fn begin(session: &Session, user_id: UserId, now: Timestamp) -> Result<(), tower_sessions::session::Error> {
+    session.cycle_id().await?;
+    session.insert(SIGNED_IN, SignedIn { user_id, signed_in_at: now, used_at: now }).await
+}
+
+/// What surrounds a page that is shown to nobody in particular.
+pub fn context_without_session(web: &Web) -> PageContext {
+    PageContext {
+        viewer: None,
+        assets: web.settings.assets.clone(),
+        now: web.backend.clock().now(),
+        gateway_url: web.settings.gateway_origin.clone(),
+        notice: None,
+        submission: Submission::default(),
+    }
+}
+
+/// The notice that `?done=` names.
+pub async fn notice(parts: &mut Parts, web: &Arc<Web>) -> Option<Notice> {
+    let Query(done) = Query::<Done>::from_request_parts(parts, web).await.ok()?;
+    Notice::from_code(&done.done?)
+}
+
+/// Who is signed in, if anybody is: within both time-outs, and a user still.
+///
+/// # Errors
+/// The database fails.
+pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, BackendError> {
+    let Ok(session) = Session::from_request_parts(parts, web).await else { return Ok(None) };
+    let signed_in = session.get::<SignedIn>(SIGNED_IN).await.map_err(session_failed)?;
+    let Some(signed_in) = signed_in else { return Ok(None) };
+    let now = web.backend.clock().now();
+    let absolute = ABSOLUTE_TIMEOUT.unsigned_abs();
+    if now.since(signed_in.used_at) >= IDLE_TIMEOUT || now.since(signed_in.signed_in_at) >= absolute {
+        // One that cannot be deleted now is as dead: its times are judged at every use.
+        session.flush().await.map_err(session_failed)?;
+        return Ok(None);
+    }
+    let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
+    let actor = web.backend.actor(signed_in.user_id, address).await?;
+    if actor.is_some() && now.since(signed_in.used_at) >= TOUCH_INTERVAL {
+        session.insert(SIGNED_IN, SignedIn { used_at: now, ..signed_in }).await.map_err(session_failed)?;
+    }
+    Ok(actor)
+}
+
+fn session_failed(error: tower_sessions::session::Error) -> BackendError {
+    BackendError::Session(error.to_string())
+}
+
+/// Answers a use case that did not come about and has no form to go back to.
+pub async fn failure(error: BackendError, context: PageContext, extensions: &Extensions) -> Response {
+    let (status, page) = match error {
+        BackendError::NotFound => (StatusCode::NOT_FOUND, Page::NotFound),
+        BackendError::Forbidden => (StatusCode::FORBIDDEN, Page::Forbidden),
+        BackendError::AlreadyCreated(id) => return redirect(&paths::application(id), Notice::AlreadyCreated),
+        error => {
+            let request_id = request_id(extensions);
+            tracing::error!(request_id, %error, "a request failed");
+            (StatusCode::SERVICE_UNAVAILABLE, Page::Unavailable { request_id })
+        }
+    };
+    render::page(status, page, context).await
+}
+
+fn request_id(extensions: &Extensions) -> String {
+    extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+}
+
+/// Sends the browser to `path`, where it is told what was done.
+pub fn redirect(path: &str, notice: Notice) -> Response {
+    Redirect::to(&format!("{path}?done={}", notice.code())).into_response()
+}
+
+impl Visit {
+    /// What surrounds every page of this visit.
+    pub fn context(&self) -> PageContext {
+        let viewer = Viewer {
+            name: self.actor.name.clone(),
+            organization_name: self.actor.organization_name.clone(),
+            role: self.actor.role,
+        };
+        PageContext { viewer: Some(viewer), notice: self.notice, ..context_without_session(&self.web) }
+    }
+
+    /// Shows a page.
+    pub async fn show(&self, page: Page) -> Response {
+        render::page(StatusCode::OK, page, self.context()).await
+    }
+
+    /// Shows a page with something to tell on top of it.
+    pub async fn show_with_notice(&self, page: Page, notice: Option<Notice>) -> Response {
+        render::page(StatusCode::OK, page, PageContext { notice, ..self.context() }).await
+    }
+
+    /// Shows what `page` finds, or why there is nothing to show.
+    pub async fn answer(&self, page: Result<Page, BackendError>) -> Response {
+        match page {
+            Ok(page) => self.show(page).await,
+            Err(error) => failure(error, self.context(), &self.extensions).await,
+        }
+    }
+
+    /// Shows the form on `page` again, with what was typed and what was wrong with it.
+    pub async fn show_again(
+        &self,
+        refused: Refused,
+        sent: Submitted,
+        page: impl AsyncFnOnce() -> Result<Page, BackendError>,
+    ) -> Response {
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        let (status, errors, form_error) = match refused {
+            Refused::Fields(errors) => (unprocessable, errors, None),
+            Refused::Form(problem) => (unprocessable, Vec::new(), Some(problem)),
+            Refused::Backend(error) => match (field_of(&error), error) {
+                (Some(field), error) => (unprocessable, vec![FieldError { field, message: error.to_string() }], None),
+                (None, BackendError::Refused(ChangeError::KeyNotFound)) => {
+                    return failure(BackendError::NotFound, self.context(), &self.extensions).await;
+                }
+                (None, error @ (BackendError::Stale | BackendError::Refused(_))) => {
+                    (StatusCode::CONFLICT, Vec::new(), Some(error.to_string()))
+                }
+                (None, error @ (BackendError::Store(_) | BackendError::Session(_))) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, Vec::new(), Some(self.not_saved(&error)))
+                }
+                (None, error) => return failure(error, self.context(), &self.extensions).await,
+            },
+        };
+        match page().await {
+            Ok(page) => {
+                let context = PageContext { submission: sent.submission(errors, form_error), ..self.context() };
+                render::page(status, page, context).await
+            }
+            Err(error) => failure(error, self.context(), &self.extensions).await,
+        }
+    }
+
+    /// What somebody reads whose form could not be saved; what happened is in the log.
+    fn not_saved(&self, error: &BackendError) -> String {
+        let request_id = request_id(&self.extensions);
+        tracing::error!(request_id, %error, "a form could not be carried out");
+        format!(
+            "This could not be saved just now, and nothing was changed. Send it again in a moment. If it keeps failing, \
+             give Nuvera this request id: {request_id}"
+        )
+    }
+
+    /// Answers a form that changes an application: back to the application, or the form again.
+    pub async fn changed(
+        &self,
+        result: Result<Notice, Refused>,
+        id: &str,
+        sent: Submitted,
+        page: impl AsyncFnOnce() -> Result<Page, BackendError>,
+    ) -> Response {
+        match result {
+            Ok(notice) => redirect(&format!("{}/{id}", paths::APPLICATIONS), notice),
+            Err(refused) => self.show_again(refused, sent, page).await,
+        }
+    }
+
+    /// Makes a change to the application that the path names.
+    ///
+    /// # Errors
+    /// As [`crate::backend::Backend::change`].
+    pub async fn change(
+        &self,
+        id: &str,
+        seen_version: Option<i64>,
+        transition: impl FnOnce(ApiApplication, By<'_>) -> Result<Change, ChangeError>,
+    ) -> Result<ApiApplication, BackendError> {
+        let id = id.parse().map_err(|_| BackendError::NotFound)?;
+        self.web.backend.change(&self.actor, id, seen_version, transition).await
+    }
+
+    /// The application that the path names, as it is now.
+    ///
+    /// # Errors
+    /// Not found, another organization's, or the database fails.
+    pub async fn application(&self, id: &str) -> Result<ApiApplication, BackendError> {
+        let id = id.parse().map_err(|_| BackendError::NotFound)?;
+        self.web.backend.application(&self.actor, id).await
+    }
+}
+
+/// The sign-in page, and the way back from it to the page that was asked for. A form that was sent is not sent again.
+fn sign_in_path(parts: &Parts) -> String {
+    let next: String = form_urlencoded::byte_serialize(parts.uri.path().as_bytes()).collect();
+    format!("{}?next={next}", paths::SIGN_IN)
+}

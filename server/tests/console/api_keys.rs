@@ -1,0 +1,172 @@
+//! Replacing, keeping and revoking API keys, as the console and the gateway see it.
+
+use crate::support::{Answer, Browser, Console, LIST, PEM_A, START};
+use axum::http::StatusCode;
+use domain::{api_key::ApiKeyStatus, time::Timestamp};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn rotate(owner: &mut Browser, id: &str, grace: &str) -> Answer {
+    owner.submit(&format!("{LIST}/{id}/replace-api-key"), &[("grace", grace)]).await
+}
+
+async fn statuses(console: &Console, id: &str) -> Vec<ApiKeyStatus> {
+    let now = console.clock.now();
+    console.application(id).await.api_keys.iter().map(|key| key.status(now)).collect()
+}
+
+#[tokio::test]
+async fn a_replacement_with_grace_shows_the_new_key_once_and_lets_the_old_one_end() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, old) = owner.create("Ledger", PEM_A).await;
+    let answer = rotate(&mut owner, &id, "3600").await;
+    assert_eq!((answer.status, answer.keys().len()), (StatusCode::OK, 1));
+    assert_ne!(answer.keys()[0], old);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let at = START.plus(HOUR);
+    answer.says(&at.to_string());
+    assert_eq!(statuses(&console, &id).await, [ApiKeyStatus::Active, ApiKeyStatus::Expiring { at }]);
+    let new = &answer.keys()[0];
+    assert_eq!(console.gateway_says(new).await, "malformed_token", "the new key works");
+    assert_eq!(console.gateway_says(&old).await, "malformed_token", "the old key works still");
+    console.advance(HOUR);
+    assert_eq!(console.gateway_says(new).await, "malformed_token");
+    assert_eq!(console.gateway_says(&old).await, "expired_api_key");
+    assert_eq!(statuses(&console, &id).await, [ApiKeyStatus::Active, ApiKeyStatus::Expired { at }]);
+    assert_eq!(console.events(&id).await[..2], ["api_key.expiring", "api_key.created"]);
+}
+
+#[tokio::test]
+async fn sending_the_same_rotation_again_makes_no_second_key() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/{id}/replace-api-key");
+    let version = owner.get(&path).await.hidden("version");
+    let fields = [("grace", "3600"), ("version", &*version)];
+    assert_eq!(owner.post(&path, &fields).await.keys().len(), 1);
+    let again = owner.post(&path, &fields).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    assert!(again.keys().is_empty());
+    assert_eq!(console.application(&id).await.api_keys.len(), 2);
+}
+
+#[tokio::test]
+async fn an_exposed_key_stops_at_once() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, old) = owner.create("Ledger", PEM_A).await;
+    rotate(&mut owner, &id, "86400").await;
+    let path = format!("{LIST}/{id}/replace-exposed-api-key");
+    let answer = owner.submit(&path, &[("reason", "key in a public repository")]).await;
+    assert_eq!(answer.keys().len(), 1);
+    assert_eq!(console.gateway_says(&old).await, "revoked_api_key");
+    assert_eq!(console.gateway_says(&answer.keys()[0]).await, "malformed_token");
+    let revoked = ApiKeyStatus::Revoked { at: START };
+    assert_eq!(statuses(&console, &id).await, [ApiKeyStatus::Active, revoked, revoked]);
+    owner.get(&format!("{LIST}/{id}/audit")).await.says("key in a public repository");
+}
+
+#[tokio::test]
+async fn a_grace_window_is_chosen_and_bounded() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    for (grace, words) in [("", "Choose one of the times."), ("-1", "Choose one"), ("2592001", "at most 30 days")] {
+        let answer = rotate(&mut owner, &id, grace).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        answer.says(words);
+    }
+    assert_eq!(console.application(&id).await.version, 1);
+}
+
+#[tokio::test]
+async fn a_deadline_is_cut_short_extended_and_lifted() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    rotate(&mut owner, &id, "3600").await;
+    let key = console.application(&id).await.api_keys[1].id;
+    let path = format!("{LIST}/{id}/api-keys/{key}/deadline");
+    let to = |at: Timestamp| at.input_value();
+    for (deadline, words) in [
+        ("soon".to_owned(), "Enter a date and a time"),
+        (to(START), "Choose a time after now"),
+        (to(START.plus(HOUR * 24 * 30 + Duration::from_secs(1))), "at most 30 days after its rotation"),
+    ] {
+        let answer = owner.submit(&path, &[("deadline", &deadline)]).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        answer.says(words);
+        assert!(answer.body.contains(&deadline), "what was typed is kept");
+    }
+    for at in [START.plus(Duration::from_secs(60)), START.plus(HOUR * 24 * 30)] {
+        let moved = owner.submit(&path, &[("deadline", &to(at))]).await;
+        assert_eq!(moved.status, StatusCode::SEE_OTHER, "{}", moved.text());
+        assert_eq!(statuses(&console, &id).await[1], ApiKeyStatus::Expiring { at });
+    }
+    let version = owner.get(&path).await.hidden("version");
+    let kept = owner.post(&format!("{LIST}/{id}/api-keys/{key}/keep"), &[("version", &version)]).await;
+    assert_eq!(kept.location(), format!("{LIST}/{id}?done=key-kept"));
+    assert_eq!(statuses(&console, &id).await[1], ApiKeyStatus::Active);
+    let expected = ["api_key.kept", "api_key.deadline_moved", "api_key.deadline_moved"];
+    assert_eq!(console.events(&id).await[..3], expected);
+}
+
+#[tokio::test]
+async fn the_last_live_key_is_revoked_only_with_the_name_typed() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let key = console.application(&id).await.api_keys[0].id;
+    let path = format!("{LIST}/{id}/api-keys/{key}/revoke");
+    owner.submit(&path, &[("confirm_name", "ledger")]).await.says("Type the application's name, Ledger");
+    let revoked = owner.submit(&path, &[("confirm_name", "Ledger"), ("reason", "retired")]).await;
+    assert_eq!(revoked.status, StatusCode::SEE_OTHER, "{}", revoked.text());
+    assert_eq!(statuses(&console, &id).await, [ApiKeyStatus::Revoked { at: START }]);
+    let again = owner.post(&path, &[("confirm_name", "Ledger"), ("version", "2")]).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    again.says("no longer works");
+}
+
+#[tokio::test]
+async fn a_key_among_others_is_revoked_in_one_step() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    rotate(&mut owner, &id, "3600").await;
+    let key = console.application(&id).await.api_keys[1].id;
+    let revoked = owner.submit(&format!("{LIST}/{id}/api-keys/{key}/revoke"), &[]).await;
+    assert_eq!(revoked.location(), format!("{LIST}/{id}?done=key-revoked"));
+    owner.get(revoked.location()).await.says("The key is revoked.");
+}
+
+#[tokio::test]
+async fn a_key_is_confirmed_as_stored_once() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    owner.get(&format!("{LIST}/{id}")).await.says("ot confirmed as stored");
+    let key = console.application(&id).await.api_keys[0].id;
+    let path = format!("{LIST}/{id}/api-keys/{key}/stored");
+    assert_eq!(owner.post(&path, &[]).await.location(), format!("{LIST}/{id}?done=key-stored"));
+    assert_eq!(console.application(&id).await.api_keys[0].stored_at, Some(START));
+    assert!(!owner.get(&format!("{LIST}/{id}")).await.text().contains("ot confirmed as stored"));
+    assert_eq!(owner.post(&path, &[]).await.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn the_sixth_live_key_is_refused_with_what_to_do() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    for _ in 0..4 {
+        assert_eq!(rotate(&mut owner, &id, "3600").await.status, StatusCode::OK);
+    }
+    let path = format!("{LIST}/{id}/replace-api-key");
+    assert!(!owner.get(&path).await.body.contains("name=\"grace\""), "the form is not even offered");
+    let refused = owner.post(&path, &[("grace", "3600"), ("version", "5")]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    refused.says("Revoke one that is no longer used");
+}

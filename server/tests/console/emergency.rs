@@ -1,0 +1,62 @@
+//! What must work when the database does not.
+
+use crate::support::{Console, LIST, PEM_A};
+use axum::http::StatusCode;
+
+async fn rename_audit(console: &Console, from: &'static str, to: &'static str) {
+    let mut transaction = console.store.write().await.unwrap();
+    let sql = sqlx::AssertSqlSafe(format!("ALTER TABLE {from} RENAME TO {to}"));
+    sqlx::query(sql).execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_is_obeyed_at_once_and_recorded_when_the_history_can_be_written() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, key) = owner.create("Ledger", PEM_A).await;
+    assert_eq!(console.gateway_says(&key).await, "malformed_token");
+
+    // Only the history fails: the page itself can still be shown.
+    let mut transaction = console.store.write().await.unwrap();
+    sqlx::query("DROP TABLE audit_sequence").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    let answer = owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "stolen")]).await;
+    assert_eq!(answer.location(), format!("{LIST}/{id}?done=disabled-unrecorded"));
+    assert_eq!(console.gateway_says(&key).await, "application_disabled", "the gateway obeys at once");
+    assert!(console.application(&id).await.is_enabled(), "the database does not know");
+
+    // No other change gets in before the record.
+    let refused = owner.submit(&format!("{LIST}/{id}/rename"), &[("name", "Books")]).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    refused.says("nothing was changed");
+    assert_eq!(console.gateway_says(&key).await, "application_disabled");
+
+    let mut transaction = console.store.write().await.unwrap();
+    sqlx::query("CREATE TABLE audit_sequence (only_row BIGINT PRIMARY KEY, last BIGINT NOT NULL)")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO audit_sequence VALUES (1, 2)").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    console.backend.settle().await.unwrap();
+    let application = console.application(&id).await;
+    assert_eq!(application.disabled.unwrap().reason.as_str(), "stolen");
+    assert_eq!(console.events(&id).await[0], "application.disabled");
+    assert_eq!(console.gateway_says(&key).await, "application_disabled");
+}
+
+#[tokio::test]
+async fn any_other_change_is_refused_while_the_history_cannot_be_written() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/{id}/replace-api-key");
+    let version = owner.get(&path).await.hidden("version");
+    rename_audit(&console, "audit_events", "away").await;
+    let answer = owner.post(&path, &[("grace", "3600"), ("version", &version)]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.keys().is_empty(), "no key is shown that does not exist");
+    rename_audit(&console, "away", "audit_events").await;
+    assert_eq!(console.application(&id).await.api_keys.len(), 1);
+}

@@ -1,0 +1,11 @@
+//! The console in process: every route, its store on every engine, the clock in the test's hand.
+
+mod api_keys;
+mod applications;
+mod audit;
+mod emergency;
+mod security;
+mod sign_in;
+mod signing_keys;
+mod store;
+mod support;

@@ -1,0 +1,293 @@
+//! The store's promises, on every engine.
+
+use crate::support::{Console, Database, PASSWORD, PEM_A, PEM_B};
+use domain::{
+    application::Replacement,
+    audit::AuditAction,
+    permission::PermissionSet,
+    public_key::PublicKey,
+    text::{ApplicationName, Reason},
+    time::Timestamp,
+};
+use server::{
+    backend::{BackendError, CreateApplication, IssuedApiKey},
+    store::{
+        StoreError, applications, audit, settings, sign_in_failures,
+        usage::{self, KeyUsage},
+    },
+};
+use std::time::Duration;
+use tower_sessions::{
+    SessionStore,
+    cookie::time,
+    session::{Id, Record},
+};
+
+async fn on_every_engine(test: impl AsyncFn(Console)) {
+    for database in Database::all().await {
+        println!("on {}", database.engine);
+        test(Console::start_on(database).await).await;
+    }
+}
+
+fn asked(name: &str, pem: &str, token: &str) -> CreateApplication {
+    CreateApplication {
+        name: ApplicationName::new(name).unwrap(),
+        public_key: PublicKey::from_pem(pem).unwrap(),
+        permissions: "PAYMENTS_READ PAYMENTS_WRITE".parse().unwrap(),
+        creation_token: token.into(),
+    }
+}
+
+async fn create(console: &Console) -> IssuedApiKey {
+    let actor = console.owner_actor().await;
+    console.backend.create_application(&actor, asked("Ledger", PEM_A, "t1")).await.unwrap().0
+}
+
+#[tokio::test]
+async fn an_application_is_read_back_as_it_was_written() {
+    on_every_engine(async |console| {
+        let actor = console.owner_actor().await;
+        let issued = create(&console).await;
+        let id = issued.application.id;
+        assert_eq!(console.application(&id.to_string()).await, issued.application);
+
+        let replacement = Replacement::WithGrace(Duration::from_secs(3600));
+        let replaced = console.backend.replace_api_key(&actor, id, Some(1), replacement, None).await.unwrap();
+        console.advance(Duration::from_secs(5));
+        let revoke = async |key| {
+            console.backend.change(&actor, id, None, |application, by| application.revoke_api_key(key, None, by)).await
+        };
+        revoke(replaced.id).await.unwrap();
+        console.backend.disable(&actor, id, Reason::new("a \"reason\"; DROP TABLE").unwrap()).await.unwrap();
+        let key = PublicKey::from_pem(PEM_B).unwrap();
+        let overlap = domain::application::SigningKeyReplacement::WithOverlap(Duration::from_secs(60));
+        console.backend.replace_signing_key(&actor, id, None, key, overlap, None).await.unwrap();
+        let last = console
+            .backend
+            .change(&actor, id, None, |application, by| application.change_permissions(PermissionSet::default(), by))
+            .await
+            .unwrap();
+        let read = console.application(&id.to_string()).await;
+        assert_eq!(read, last);
+        assert_eq!(read.api_keys.len(), 2);
+        assert_eq!(read.api_keys[0].id, replaced.id, "the newest key comes first");
+        assert_eq!(read.signing_keys.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_organizations_application_is_not_found() {
+    on_every_engine(async |console| {
+        let issued = create(&console).await;
+        let mut conn = console.store.read().await.unwrap();
+        let other = domain::id::OrganizationId(uuid::Uuid::from_u128(5));
+        let id = issued.application.id;
+        assert_eq!(applications::find(&mut conn, other, id).await.unwrap(), None);
+        assert!(audit::of_application(&mut conn, other, id, i64::MAX, 9).await.unwrap().is_empty());
+        assert!(applications::find(&mut conn, console.alpine, id).await.unwrap().is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_whose_audit_event_cannot_be_written_does_not_happen() {
+    on_every_engine(async |console| {
+        let actor = console.owner_actor().await;
+        let issued = create(&console).await;
+        let id = issued.application.id;
+        let before = console.application(&id.to_string()).await;
+        let mut transaction = console.store.write().await.unwrap();
+        sqlx::query("ALTER TABLE audit_events RENAME TO audit_events_away").execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+
+        let key = before.api_keys[0].id;
+        let revoked = console.backend.change(&actor, id, None, |a, by| a.revoke_api_key(key, None, by)).await;
+        assert!(matches!(revoked, Err(BackendError::Store(StoreError::Database(_)))), "{revoked:?}");
+        let replaced = console.backend.replace_api_key(&actor, id, None, Replacement::StopNow, None).await;
+        assert!(matches!(replaced, Err(BackendError::Store(_))));
+        let created = console.backend.create_application(&actor, asked("Other", PEM_B, "t2")).await;
+        assert!(matches!(created, Err(BackendError::Store(_))));
+        assert_eq!(console.application(&id.to_string()).await, before);
+        assert_eq!(console.backend.applications(&actor).await.unwrap().len(), 1);
+
+        // The control: with the table back, the same change happens, and takes the number that was not used up.
+        let mut transaction = console.store.write().await.unwrap();
+        sqlx::query("ALTER TABLE audit_events_away RENAME TO audit_events").execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        console.backend.change(&actor, id, None, |a, by| a.revoke_api_key(key, None, by)).await.unwrap();
+        let events = console.backend.audit_events(&actor, id, None, 10).await.unwrap();
+        assert_eq!(events[0].event.action, AuditAction::ApiKeyRevoked);
+        assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [3, 2, 1]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_changes_to_one_version_the_second_is_refused() {
+    on_every_engine(async |console| {
+        let actor = console.owner_actor().await;
+        let issued = create(&console).await;
+        let id = issued.application.id;
+        let grace = Replacement::WithGrace(Duration::from_secs(3600));
+        let rotate = || console.backend.replace_api_key(&actor, id, Some(1), grace, None);
+        let (first, second) = tokio::join!(rotate(), rotate());
+        let outcomes = [first.map(drop), second.map(drop)];
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+        assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(BackendError::Stale))), "{outcomes:?}");
+        assert_eq!(console.application(&id.to_string()).await.api_keys.len(), 2);
+
+        // Two nodes that read the same version: the row itself refuses the second.
+        let application = console.application(&id.to_string()).await;
+        let by = domain::application::By { actor: &actor, at: console.clock.now() };
+        let change = application.rename(ApplicationName::new("Renamed").unwrap(), by).unwrap();
+        let mut transaction = console.store.write().await.unwrap();
+        applications::save(&mut transaction, &change).await.unwrap();
+        assert!(matches!(applications::save(&mut transaction, &change).await, Err(StoreError::Conflict)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_and_a_form_count_once_in_an_organization() {
+    on_every_engine(async |console| {
+        let actor = console.owner_actor().await;
+        let issued = create(&console).await;
+        let same_name = console.backend.create_application(&actor, asked("LEDGER", PEM_B, "t2")).await;
+        assert!(matches!(same_name, Err(BackendError::NameTaken)), "{same_name:?}");
+        let same_form = console.backend.create_application(&actor, asked("Other", PEM_B, "t1")).await;
+        assert!(matches!(same_form, Err(BackendError::AlreadyCreated(id)) if id == issued.application.id));
+        let twin = console.backend.create_application(&actor, asked("Other", PEM_A, "t3")).await.unwrap();
+        assert!(twin.1, "the same public key in one organization is told");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn usage_adds_up_and_never_goes_back() {
+    on_every_engine(async |console| {
+        let issued = create(&console).await;
+        let seen = |at: i64, requests, address: &str| KeyUsage {
+            first_used_at: Timestamp::from_millis(at),
+            last_used_at: Timestamp::from_millis(at),
+            address: address.into(),
+            user_agent: "curl/8".into(),
+            requests,
+        };
+        let mut transaction = console.store.write().await.unwrap();
+        for usage in [seen(1000, 3, "10.0.0.1"), seen(5000, 1, "10.0.0.2"), seen(2000, 2, "10.0.0.3")] {
+            usage::add_api_key(&mut transaction, issued.id, &usage).await.unwrap();
+            let signing_key = issued.application.signing_keys[0].id;
+            usage::add_signing_key(&mut transaction, signing_key, &usage).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        let mut conn = console.store.read().await.unwrap();
+        let expected = KeyUsage {
+            first_used_at: Timestamp::from_millis(1000),
+            last_used_at: Timestamp::from_millis(5000),
+            address: "10.0.0.2".into(),
+            user_agent: "curl/8".into(),
+            requests: 6,
+        };
+        let id = issued.application.id;
+        assert_eq!(usage::of_api_keys(&mut conn, id).await.unwrap()[&issued.id], expected);
+        assert_eq!(usage::of_signing_keys(&mut conn, id).await.unwrap().into_values().next(), Some(expected));
+        let last_used = usage::last_used(&mut conn, console.alpine).await.unwrap();
+        assert_eq!(last_used[&id], Timestamp::from_millis(5000));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_history_is_read_page_by_page_without_a_gap() {
+    on_every_engine(async |console| {
+        let actor = console.owner_actor().await;
+        let issued = create(&console).await;
+        let id = issued.application.id;
+        for number in 0..25 {
+            let name = ApplicationName::new(&format!("Name {number}")).unwrap();
+            console.backend.change(&actor, id, None, |a, by| a.rename(name, by)).await.unwrap();
+        }
+        let mut sequences = Vec::new();
+        let mut before = None;
+        loop {
+            let page = console.backend.audit_events(&actor, id, before, 10).await.unwrap();
+            sequences.extend(page.iter().map(|event| event.sequence));
+            before = page.last().map(|event| event.sequence);
+            if page.len() < 10 {
+                break;
+            }
+        }
+        assert_eq!(sequences, (1..=27).rev().collect::<Vec<_>>());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_are_kept_by_the_hash_of_their_id_and_end() {
+    on_every_engine(async |console| {
+        let sessions = server::store::sessions::DatabaseSessions::new(console.store.clone(), console.clock.clone());
+        let expiry = time::OffsetDateTime::from_unix_timestamp(console.clock.now().as_seconds() + 60).unwrap();
+        let id = Id(123_456_789);
+        let mut record = Record { id, data: [("k".to_owned(), 7.into())].into(), expiry_date: expiry };
+        sessions.create(&mut record).await.unwrap();
+        assert_eq!(sessions.load(&id).await.unwrap().unwrap().data, record.data);
+        let mut conn = console.store.read().await.unwrap();
+        let stored = sqlx::query("SELECT id_hash FROM sessions").fetch_one(&mut *conn).await.unwrap();
+        let stored: String = sqlx::Row::get(&stored, "id_hash");
+        assert!(!stored.contains(&id.to_string()) && stored.len() == 43);
+        drop(conn);
+        console.advance(Duration::from_secs(60));
+        assert!(sessions.load(&id).await.unwrap().is_none());
+        sessions.purge().await.unwrap();
+        let mut conn = console.store.read().await.unwrap();
+        assert!(sqlx::query("SELECT 1 AS one FROM sessions").fetch_optional(&mut *conn).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failed_sign_ins_count_within_their_window_only() {
+    on_every_engine(async |console| {
+        let at = Timestamp::from_millis;
+        let mut transaction = console.store.write().await.unwrap();
+        for now in [100, 200, 300] {
+            sign_in_failures::add(&mut transaction, "s", at(0), at(now)).await.unwrap();
+        }
+        assert_eq!(sign_in_failures::count(&mut transaction, "s", at(0)).await.unwrap(), (3, at(100)));
+        assert_eq!(sign_in_failures::count(&mut transaction, "s", at(100)).await.unwrap().0, 0);
+        sign_in_failures::add(&mut transaction, "s", at(100), at(400)).await.unwrap();
+        assert_eq!(sign_in_failures::count(&mut transaction, "s", at(100)).await.unwrap(), (1, at(400)));
+        sign_in_failures::clear(&mut transaction, "s").await.unwrap();
+        assert_eq!(sign_in_failures::count(&mut transaction, "s", at(0)).await.unwrap().0, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_with_another_pepper_is_refused_at_start() {
+    on_every_engine(async |console| {
+        let mut transaction = console.store.write().await.unwrap();
+        settings::set(&mut transaction, settings::PEPPER_CHECK, "another").await.unwrap();
+        transaction.commit().await.unwrap();
+        let refused = console.backend.start().await;
+        assert!(matches!(refused, Err(BackendError::WrongPepper)), "{refused:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_address_has_one_account() {
+    on_every_engine(async |console| {
+        let person = server::backend::accounts::NewPerson {
+            organization_id: console.alpine,
+            email: "OWNER@alpine.example",
+            name: "Second",
+            role: domain::access::Role::PartnerOwner,
+            password: PASSWORD,
+        };
+        assert!(matches!(console.backend.add_person(person).await, Err(BackendError::Store(StoreError::Taken))));
+    })
+    .await;
+}

@@ -1,0 +1,332 @@
+//! A console on a database of its own, and a browser without JavaScript.
+
+use app::page::Assets;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use domain::{
+    access::Role,
+    actor::Actor,
+    api_key::check_shape,
+    application::ApiApplication,
+    id::{ApplicationId, OrganizationId},
+    route::RouteTable,
+    time::Timestamp,
+};
+use server::{
+    backend::{Backend, accounts::NewPerson},
+    clock::Clock,
+    gateway::{Gateway, GatewaySettings, ReplayFence},
+    pepper::Pepper,
+    store::{Store, organizations::OrganizationKind},
+    web::{self, Web, WebSettings},
+};
+use std::{
+    collections::BTreeMap,
+    env,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+pub const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
+pub const ORIGIN: &str = "http://127.0.0.1:3000";
+pub const PASSWORD: &str = "correct horse battery staple";
+pub const PEM_A: &str = include_str!("../../../domain/src/testdata/rsa-2048-a.pem");
+pub const PEM_B: &str = include_str!("../../../domain/src/testdata/rsa-2048-b.pem");
+pub const PEM_C: &str = include_str!("../../../domain/src/testdata/rsa-2048-c.pem");
+pub const LIST: &str = "/settings/platform/api-applications";
+
+/// A database of a test's own: SQLite always, PostgreSQL where one runs.
+pub struct Database {
+    pub url: String,
+    pub engine: &'static str,
+    _folder: Option<TempDir>,
+}
+
+impl Database {
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("test.db").display());
+        Self { url, engine: "SQLite", _folder: Some(folder) }
+    }
+
+    /// One of every engine. `make test` starts PostgreSQL; where it must be there and is not, that is a failure.
+    pub async fn all() -> Vec<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let mut databases = vec![Self::sqlite()];
+        match env::var("NUVERA_TEST_POSTGRES_URL") {
+            Ok(server) => {
+                let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+                sqlx::any::install_default_drivers();
+                let pool = sqlx::AnyPool::connect(&server).await.unwrap();
+                let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+                sqlx::query(create).execute(&pool).await.unwrap();
+                pool.close().await;
+                let (address, options) = server.split_once('?').map_or((&*server, ""), |(a, o)| (a, o));
+                let address = &address[..=address.rfind('/').unwrap()];
+                let url = format!("{address}{name}?{options}");
+                databases.push(Self { url, engine: "PostgreSQL", _folder: None });
+            }
+            Err(_) => assert!(env::var("CI").is_err(), "run the tests with `make test`: it starts PostgreSQL"),
+        }
+        databases
+    }
+}
+
+/// A console with two partner organizations, Nuvera, and a customer.
+pub struct Console {
+    pub backend: Arc<Backend>,
+    pub gateway: Arc<Gateway>,
+    pub store: Store,
+    pub clock: Clock,
+    pub alpine: OrganizationId,
+    router: Router,
+    _database: Database,
+}
+
+impl Console {
+    pub async fn start() -> Self {
+        Self::start_on(Database::sqlite()).await
+    }
+
+    pub async fn start_on(database: Database) -> Self {
+        let clock = Clock::manual(START);
+        let store = Store::open(&database.url).await.unwrap();
+        let pepper = Arc::new(Pepper::new("test", &[7; 32]));
+        let settings = GatewaySettings { routes: RouteTable::default(), ..GatewaySettings::idle() };
+        let gateway = Gateway::new(settings, clock.clone(), pepper.clone(), ReplayFence::default());
+        let backend = Arc::new(Backend::new(store.clone(), gateway.clone(), pepper, clock.clone()));
+        backend.start().await.unwrap();
+        let alpine = backend.add_organization(OrganizationKind::Partner, "Alpine Pay").await.unwrap();
+        let borealis = backend.add_organization(OrganizationKind::Partner, "Borealis Finance").await.unwrap();
+        let customer = backend.add_organization(OrganizationKind::Customer, "Customer Co").await.unwrap();
+        let nuvera = backend.nuvera().await.unwrap();
+        for (organization_id, email, name, role) in [
+            (alpine, "owner@alpine.example", "Olivia Okafor", Role::PartnerOwner),
+            (alpine, "developer@alpine.example", "Deniz Demir", Role::PartnerDeveloper),
+            (borealis, "owner@borealis.example", "Bao Nguyen", Role::PartnerOwner),
+            (nuvera, "admin@nuvera.example", "Ada Admin", Role::NuveraAdmin),
+            (customer, "user@customer.example", "Casey Customer", Role::CustomerUser),
+        ] {
+            let person = NewPerson { organization_id, email, name, role, password: PASSWORD };
+            backend.add_person(person).await.unwrap();
+        }
+        let assets = Assets { app: "app".into(), style: "style.css".into(), keygen_worker: "worker.js".into() };
+        let settings = WebSettings {
+            console_origin: ORIGIN.into(),
+            gateway_origin: "http://127.0.0.1:45000".into(),
+            trust_forwarded_for: true,
+            site: PathBuf::from("there-is-none"),
+            assets,
+        };
+        let web = Arc::new(Web::new(backend.clone(), settings));
+        web.ready.store(true, Ordering::Release);
+        let router = web::router(web.clone(), store.clone());
+        Self { backend, gateway, store, clock, alpine, router, _database: database }
+    }
+
+    /// A browser in which nobody is signed in.
+    pub fn browser(&self) -> Browser {
+        Browser { router: self.router.clone(), cookies: BTreeMap::new(), address: "203.0.113.7".into() }
+    }
+
+    /// A browser in which `email` is signed in.
+    pub async fn signed_in(&self, email: &str) -> Browser {
+        let mut browser = self.browser();
+        let answer = browser.sign_in(email, PASSWORD).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        browser
+    }
+
+    pub async fn owner(&self) -> Browser {
+        self.signed_in("owner@alpine.example").await
+    }
+
+    /// The owner of Alpine Pay, for the backend itself.
+    pub async fn owner_actor(&self) -> Actor {
+        let outcome = self.backend.sign_in("owner@alpine.example", PASSWORD.into(), None).await.unwrap();
+        let server::backend::accounts::SignIn::Accepted(id) = outcome else { panic!("{outcome:?}") };
+        self.backend.actor(id, None).await.unwrap().unwrap()
+    }
+
+    /// The application as the database holds it.
+    pub async fn application(&self, id: &str) -> ApiApplication {
+        let id: ApplicationId = id.parse().unwrap();
+        let mut conn = self.store.read().await.unwrap();
+        server::store::applications::find(&mut conn, self.alpine, id).await.unwrap().unwrap()
+    }
+
+    /// How many audit events there are.
+    pub async fn events(&self, id: &str) -> Vec<String> {
+        let mut conn = self.store.read().await.unwrap();
+        let id = id.parse().unwrap();
+        let events = server::store::audit::of_application(&mut conn, self.alpine, id, i64::MAX, 1000).await.unwrap();
+        events.into_iter().map(|event| event.event.action.code().to_owned()).collect()
+    }
+
+    /// What the gateway says of an API key that comes with a token that is none: the key is judged first. For a key that
+    /// works, that is `malformed_token`.
+    pub async fn gateway_says(&self, key: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(self.gateway.clone().serve(listener, stop.clone()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "GET /api/v1/signature-test HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\nx-api-key: {key}\r\nauthorization: Bearer none\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        stop.cancel();
+        serving.await.unwrap();
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
+        problem["code"].as_str().unwrap().to_owned()
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+}
+
+/// What a browser got.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn location(&self) -> &str {
+        self.headers[header::LOCATION].to_str().unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The value of a hidden field of the page's form.
+    pub fn hidden(&self, name: &str) -> String {
+        let at =
+            self.body.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("no field {name}: {}", self.body));
+        let tag = &self.body[self.body[..at].rfind('<').unwrap()..];
+        let tag = &tag[..tag.find('>').unwrap()];
+        let value = tag.split("value=\"").nth(1).unwrap_or_else(|| panic!("{tag} has no value"));
+        value.split('"').next().unwrap().to_owned()
+    }
+
+    /// The API keys that the page shows in full.
+    pub fn keys(&self) -> Vec<String> {
+        let words = self.body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let mut keys: Vec<_> = words.filter(|word| check_shape(word.as_bytes()).is_ok()).map(str::to_owned).collect();
+        keys.dedup();
+        keys
+    }
+
+    /// Asserts that the page says `text`, entities aside.
+    pub fn says(&self, text: &str) -> &Self {
+        let body = self.text();
+        assert!(body.contains(text), "{text:?} is not in {body}");
+        self
+    }
+
+    /// The page's text: tags and comments taken out, entities read, white space folded.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for part in self.body.replace("<!>", "").split('<') {
+            text.push_str(
+                part.split_once('>').map_or(
+                    part,
+                    |(tag, rest)| {
+                        if tag.starts_with("!--") && rest.is_empty() { "" } else { rest }
+                    },
+                ),
+            );
+        }
+        let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
+        text.replace("&#x27;", "'").replace("&amp;", "&").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A browser without JavaScript: it keeps cookies, and sends forms from the console's own pages.
+#[derive(Clone)]
+pub struct Browser {
+    router: Router,
+    pub cookies: BTreeMap<String, String>,
+    pub address: String,
+}
+
+impl Browser {
+    pub async fn sign_in(&mut self, email: &str, password: &str) -> Answer {
+        self.post("/sign-in", &[("email", email), ("password", password)]).await
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::post(path)
+            .header(header::ORIGIN, ORIGIN)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+
+    /// Opens the form at `path`, and sends it with its hidden version and `fields`.
+    pub async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let page = self.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+        let version = page.hidden("version");
+        let fields: Vec<_> = fields.iter().copied().chain([("version", &*version)]).collect();
+        self.post(path, &fields).await
+    }
+
+    pub async fn send(&mut self, mut request: Request<Body>) -> Answer {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !cookies.is_empty() {
+            request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        }
+        request.headers_mut().insert("x-forwarded-for", self.address.parse().unwrap());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        for cookie in response.headers().get_all(header::SET_COOKIE) {
+            let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+    }
+
+    /// Creates an application, and answers its id and its API key.
+    pub async fn create(&mut self, name: &str, pem: &str) -> (String, String) {
+        let answer = self.create_answer(name, pem, &["PAYMENTS_READ"]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+        let keys = answer.keys();
+        assert_eq!(keys.len(), 1, "{}", answer.body);
+        let at = answer.body.find(&format!("{LIST}/0")).expect("a link to the application") + LIST.len() + 1;
+        (answer.body[at..at + 36].to_owned(), keys[0].clone())
+    }
+
+    pub async fn create_answer(&mut self, name: &str, pem: &str, permissions: &[&str]) -> Answer {
+        let token = self.get(&format!("{LIST}/new")).await.hidden("creation_token");
+        let mut fields = vec![("creation_token", &*token), ("name", name), ("public_key", pem)];
+        fields.extend(permissions.iter().map(|permission| ("permissions", *permission)));
+        self.post(&format!("{LIST}/new"), &fields).await
+    }
+}
