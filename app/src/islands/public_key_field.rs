@@ -2,6 +2,7 @@
 
 use super::dom;
 use domain::public_key::{PublicKey, PublicKeyError};
+use std::cell::Cell;
 use web_sys::{HtmlElement, HtmlTextAreaElement};
 
 pub fn wake() {
@@ -16,23 +17,31 @@ fn try_wake() -> Option<()> {
     if !field.value().is_empty() && field.get_attribute("aria-invalid").is_none() {
         judge(&field, &check, &error);
     }
+    let was_private = Cell::new(false);
     dom::on(&target, "input", move |_| {
         // What the server said was about another text.
         if let Some(old) = dom::first::<HtmlElement>("#public_key-error") {
             old.remove();
         }
-        judge(&field, &check, &error);
+        // That a private key was thrown away is said until something else is pasted.
+        if field.value().is_empty() && was_private.get() {
+            return;
+        }
+        was_private.set(judge(&field, &check, &error));
     });
     Some(())
 }
 
-fn judge(field: &HtmlTextAreaElement, check: &HtmlElement, error: &HtmlElement) {
+/// Says what is in the field, and whether it was a private key.
+fn judge(field: &HtmlTextAreaElement, check: &HtmlElement, error: &HtmlElement) -> bool {
+    let mut was_private = false;
     let (found, wrong) = match PublicKey::from_pem(&field.value()) {
         Ok(key) => (Some(format!("RSA, {} bits, {}", key.bits(), key.fingerprint())), None),
         Err(PublicKeyError::Missing) if field.value().trim().is_empty() => (None, None),
         Err(refusal) => {
             if refusal == PublicKeyError::PrivateKey {
                 field.set_value("");
+                was_private = true;
             }
             (None, Some(refusal.to_string()))
         }
@@ -43,4 +52,5 @@ fn judge(field: &HtmlTextAreaElement, check: &HtmlElement, error: &HtmlElement) 
         Some(_) => field.set_attribute("aria-invalid", "true"),
         None => field.remove_attribute("aria-invalid"),
     };
+    was_private
 }

@@ -46,6 +46,7 @@ fn refine(time: &Element) -> Option<Shown> {
     let document = dom::document()?;
     let words = document.create_element("span").ok()?;
     let absolute = document.create_element("span").ok()?;
+    words.set_class_name("relative__words");
     absolute.set_class_name("relative__absolute");
     absolute.set_text_content(time.text_content().as_deref());
     time.set_text_content(None);

@@ -43,7 +43,9 @@ pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) ->
                     lead="If the new key does not work out: this one is active again, without a deadline."
                 >
                     <Form action=paths::api_key_action(application.id, key.id, "keep") version=application.version>
-                        <Submit text="Keep this key" />
+                        <Actions>
+                            <Submit text="Keep this key" />
+                        </Actions>
                     </Form>
                 </Card>
             }
@@ -58,7 +60,7 @@ pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) ->
         .into_any(),
     };
     let stops = match status {
-        ApiKeyStatus::Expiring { at } => Some(view! { <Fact term="Stops at"><Time at relative=true /></Fact> }),
+        ApiKeyStatus::Expiring { at } => Some(view! { <Fact term="Stops at"><Time at /></Fact> }),
         _ => None,
     };
     view! {

@@ -70,9 +70,9 @@ fn row(event: &AuditEvent) -> impl IntoView + use<> {
     }
 }
 
-/// How it was and how it is, in words.
+/// How it was and how it is, in words; once where it is the same.
 fn change(before: Option<String>, after: Option<String>) -> impl IntoView + use<> {
-    let before = before.map(|before| {
+    let before = before.filter(|before| after.as_ref() != Some(before)).map(|before| {
         view! {
             <span class="visually-hidden">"Before: "</span>
             <del>{before}</del>

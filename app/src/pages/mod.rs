@@ -21,7 +21,7 @@ mod test_request;
 use crate::{
     page::{Page, PageContext},
     paths,
-    ui::{Crumb, Shell},
+    ui::{Crumb, Shell, Width},
 };
 use domain::{application::ApiApplication, id::ApplicationId};
 use leptos::prelude::*;
@@ -33,11 +33,14 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
     let title = page.title();
     let crumbs = crumbs(&page);
     let runs_wasm = page.runs_wasm();
-    let narrow = !matches!(
-        page,
-        Page::Applications { .. } | Page::Application { .. } | Page::Audit { .. } | Page::OrganizationHub { .. }
-    );
-    view! { <Shell title crumbs runs_wasm narrow>{body(&page)}</Shell> }
+    let width = match page {
+        Page::Applications { .. } | Page::Application { .. } | Page::Audit { .. } | Page::OrganizationHub { .. } => {
+            Width::Wide
+        }
+        Page::SignIn { .. } => Width::Slim,
+        _ => Width::Narrow,
+    };
+    view! { <Shell title crumbs runs_wasm width>{body(&page)}</Shell> }
 }
 
 fn body(page: &Page) -> AnyView {

@@ -3,7 +3,7 @@
 use crate::{
     page::Usage,
     paths,
-    ui::{Actions, Code, Consequences, Fact, Facts, Form, SigningKeyBadge, Submit, Time, Variant, surroundings},
+    ui::{Actions, Code, Consequences, Fact, Facts, Form, LastUsed, SigningKeyBadge, Submit, Variant, surroundings},
 };
 use domain::{application::ApiApplication, signing_key::SigningKey};
 use leptos::prelude::*;
@@ -15,19 +15,14 @@ pub(super) fn view(
     usage: Option<&Usage>,
 ) -> impl IntoView + use<> {
     let status = key.status(surroundings().now);
-    let last_use = match usage {
-        None => "Never used".into_any(),
-        Some(usage) => {
-            let from = format!(" from {}, {}", usage.address, usage.user_agent);
-            view! { <Time at=usage.last_used_at relative=true /> {from} }.into_any()
-        }
-    };
     view! {
         {super::heading(title, "")}
         <Facts>
             <Fact term="Fingerprint"><Code text=key.public_key.fingerprint() /></Fact>
             <Fact term="Status"><SigningKeyBadge status /></Fact>
-            <Fact term="Last used">{last_use}</Fact>
+            <Fact term="Last used">
+                <LastUsed usage />
+            </Fact>
         </Facts>
         <Consequences heading="Its signatures are refused from now on">
             <ul>

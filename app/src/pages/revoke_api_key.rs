@@ -4,8 +4,8 @@ use crate::{
     page::Usage,
     paths,
     ui::{
-        Actions, ApiKeyBadge, Callout, Code, Consequences, Fact, Facts, Form, ReasonField, Submit, TextField, Time,
-        Variant, surroundings,
+        Actions, ApiKeyBadge, Callout, Code, Consequences, Fact, Facts, Form, LastUsed, ReasonField, Submit, TextField,
+        Time, Variant, surroundings,
     },
 };
 use domain::{api_key::ApiKey, application::ApiApplication, time::Timestamp};
@@ -56,7 +56,9 @@ pub(super) fn view(
             <Fact term="Key"><Code text=name.clone() /></Fact>
             <Fact term="Status"><ApiKeyBadge status /></Fact>
             <Fact term="Created"><Time at=key.created_at /> {format!(" by {}", key.created_by)}</Fact>
-            {last_use(usage)}
+            <Fact term="Last used">
+                <LastUsed usage />
+            </Fact>
         </Facts>
         {usage.filter(|usage| is_recent(usage, now)).map(|_| view! {
             <Callout heading="This key was used within the last 24 hours">
@@ -83,15 +85,4 @@ pub(super) fn view(
 
 fn is_recent(usage: &Usage, now: Timestamp) -> bool {
     now.since(usage.last_used_at) < RECENT
-}
-
-fn last_use(usage: Option<&Usage>) -> impl IntoView + use<> {
-    let words = match usage {
-        None => "Never used".into_any(),
-        Some(usage) => {
-            let from = format!(" from {}, {}", usage.address, usage.user_agent);
-            view! { <Time at=usage.last_used_at relative=true /> {from} }.into_any()
-        }
-    };
-    view! { <Fact term="Last used">{words}</Fact> }
 }

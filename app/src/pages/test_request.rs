@@ -27,3 +27,14 @@ signature=$(printf '%s.%s' "$header" "$claims" |
 printf 'x-api-key: %s\nauthorization: Bearer %s\n' "$NUVERA_API_KEY" "$header.$claims.$signature" |
   curl --silent --show-error --include --header @- "$gateway$uri"
 )"##;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateway_is_one_word_of_the_shell_whatever_it_holds() {
+        assert!(snippet("https://gateway.example").contains("\ngateway='https://gateway.example'\n"));
+        assert!(snippet("https://x'; rm -rf /").contains(r"gateway='https://x'\''; rm -rf /'"));
+    }
+}

@@ -14,6 +14,27 @@ pub struct Crumb {
     pub href: Option<String>,
 }
 
+/// How wide a page is at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// Tables.
+    Wide,
+    /// A form, or a few words.
+    Narrow,
+    /// Two fields.
+    Slim,
+}
+
+impl Width {
+    fn class(self) -> &'static str {
+        match self {
+            Self::Wide => "page",
+            Self::Narrow => "page page--narrow",
+            Self::Slim => "page page--slim",
+        }
+    }
+}
+
 /// The whole document.
 #[component]
 pub fn Shell(
@@ -23,8 +44,8 @@ pub fn Shell(
     crumbs: Vec<Crumb>,
     /// Whether the page holds islands.
     runs_wasm: bool,
-    /// A narrow page: a form, or a few words.
-    narrow: bool,
+    /// How wide it is.
+    width: Width,
     /// What stands in it.
     children: Inner,
 ) -> impl IntoView {
@@ -49,7 +70,7 @@ pub fn Shell(
                 <a class="skip-link" href="#content">"Skip to content"</a>
                 <Header viewer=page.viewer.clone() />
                 {trail}
-                <main id="content" tabindex="-1" data-now=page.now.rfc3339() class=if narrow { "page page--narrow" } else { "page" }>
+                <main id="content" tabindex="-1" data-now=page.now.rfc3339() class=width.class()>
                     <ErrorSummary />
                     <Notice />
                     {children.view()}

@@ -68,7 +68,7 @@ pub fn SigningKeyField(
                 </div>
                 <progress data-spinner aria-label="Generating a key pair" hidden></progress>
                 <p class="signing-key__progress" role="status" data-progress>
-                    "The key generator is loading. If it does not, paste a public key."
+                    "Loading the key generator…"
                 </p>
                 <div class="signing-key__result" data-result hidden>
                     <dl class="facts">

@@ -4,7 +4,8 @@ use crate::{
     page::{ApplicationView, Usage},
     paths,
     ui::{
-        ApiKeyBadge, ButtonLink, Callout, Card, Cell, Code, Column, DataTable, Form, RowHeader, Submit, Time, Variant,
+        ApiKeyBadge, ButtonLink, Callout, Card, Cell, Code, Column, DataTable, Form, LastUsed, RowHeader, Submit, Time,
+        Variant,
     },
 };
 use domain::{
@@ -27,9 +28,10 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     let row = |key: &&ApiKey| row(application, key, view.api_key_usage.get(&key.id), now);
     let unconfirmed: Vec<_> = live
         .iter()
+        .copied()
         .filter(|key| key.stored_at.is_none() && !view.api_key_usage.contains_key(&key.id))
-        .map(|key| unconfirmed(application, key))
         .collect();
+    let unconfirmed = (!unconfirmed.is_empty()).then(|| unconfirmed_keys(application, &unconfirmed));
     let count = dead.len();
     let dead_keys = (count > 0).then(|| {
         let summary = if count == 1 {
@@ -92,25 +94,41 @@ pub(super) fn key_name(key: &ApiKey) -> String {
     format!("{}…{}", key.prefix, key.last_four)
 }
 
-fn unconfirmed(application: &ApiApplication, key: &ApiKey) -> impl IntoView + use<> {
-    let about = &key_name(key);
+/// Keys that work and that nobody may have: shown once, never confirmed, never used.
+fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl IntoView + use<> {
+    let heading = match keys {
+        [key] => format!("{} is not confirmed as stored", key_name(key)),
+        keys => format!("{} keys are not confirmed as stored", keys.len()),
+    };
+    let rows = keys.iter().map(|key| {
+        let about = &key_name(key);
+        view! {
+            <li>
+                <p class="fates__text">
+                    <Code text=about.clone() /> {format!(", created by {} on ", key.created_by)} <Time at=key.created_at />
+                </p>
+                <div class="actions actions--small">
+                    <Form
+                        action=paths::api_key_action(application.id, key.id, "stored")
+                        version=application.version
+                        inline=true
+                    >
+                        <Submit text="I have stored this key" about=about.clone() />
+                    </Form>
+                    <ButtonLink
+                        href=paths::api_key_action(application.id, key.id, "revoke")
+                        text="Revoke"
+                        about=about.clone()
+                        variant=Variant::DangerQuiet
+                    />
+                </div>
+            </li>
+        }
+    });
     view! {
-        <Callout heading=format!("{about} is not confirmed as stored")>
-            <p>
-                {format!("{} created it on ", key.created_by)} <Time at=key.created_at />
-                ". If the page that showed it was lost, nobody has this key: revoke it and create a replacement."
-            </p>
-            <div class="actions">
-                <Form action=paths::api_key_action(application.id, key.id, "stored") version=application.version inline=true>
-                    <Submit text="I have stored this key" about=about.clone() />
-                </Form>
-                <ButtonLink
-                    href=paths::api_key_action(application.id, key.id, "revoke")
-                    text="Revoke"
-                    about=about.clone()
-                    variant=Variant::DangerQuiet
-                />
-            </div>
+        <Callout heading=heading>
+            <p>"If the page that showed a key was lost, nobody has it: create a replacement, and revoke it."</p>
+            <ul class="fates">{rows.collect_view()}</ul>
         </Callout>
     }
 }
@@ -133,37 +151,10 @@ fn row(application: &ApiApplication, key: &ApiKey, usage: Option<&Usage>, now: T
                 <ApiKeyBadge status />
                 {since.map(|(words, at)| view! { <p class="quiet">{words} <Time at /></p> })}
             </Cell>
-            <Cell label="Last used">{used(usage)}</Cell>
+            <Cell label="Last used"><LastUsed usage /></Cell>
             <Cell label="Actions">{actions(application, key, status)}</Cell>
         </tr>
     }
-}
-
-/// When a key was last used, from where, by what, and how often.
-pub(super) fn used(usage: Option<&Usage>) -> AnyView {
-    let Some(usage) = usage else {
-        return view! { <span class="quiet">"Never used"</span> }.into_any();
-    };
-    let count = if usage.count == 1 { "1 request".to_owned() } else { format!("{} requests", grouped(usage.count)) };
-    view! {
-        <p><Time at=usage.last_used_at relative=true /></p>
-        <p class="quiet">{format!("{count}, last from {}", usage.address)}</p>
-        <p class="quiet client">{usage.user_agent.clone()}</p>
-    }
-    .into_any()
-}
-
-/// A number with its thousands apart: `12 345`, the spaces narrow and unbreakable.
-fn grouped(number: i64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3 * 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('\u{202F}');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn actions(application: &ApiApplication, key: &ApiKey, status: ApiKeyStatus) -> AnyView {
@@ -187,15 +178,4 @@ fn actions(application: &ApiApplication, key: &ApiKey, status: ApiKeyStatus) -> 
         </div>
     }
     .into_any()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_stand_apart() {
-        let spaced = |number| grouped(number).replace('\u{202F}', " ");
-        assert_eq!([0, 999, 1_000, 12_345, 1_234_567].map(spaced), ["0", "999", "1 000", "12 345", "1 234 567"]);
-    }
 }

@@ -4,7 +4,7 @@ use super::api_keys::key_name;
 use crate::{
     page::{ApplicationView, Usage},
     paths,
-    ui::{ButtonLink, Card, Code, Step, Steps, Time, Variant},
+    ui::{ButtonLink, Card, Code, Step, Steps, Time, Variant, requests},
 };
 use domain::{
     api_key::{ApiKey, ApiKeyStatus},
@@ -55,7 +55,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> Option<impl IntoVi
 fn verification(usage: Option<&Usage>) -> AnyView {
     match usage {
         Some(usage) => {
-            let count = if usage.count == 1 { "1 request".to_owned() } else { format!("{} requests", usage.count) };
+            let count = requests(usage.count);
             view! { <p>{format!("{count} with the new key, the last ")} <Time at=usage.last_used_at relative=true /></p> }
                 .into_any()
         }
@@ -89,30 +89,28 @@ fn old_key(
     progress: Progress,
 ) -> impl IntoView + use<> {
     let last = usage.map(|usage| {
-        view! { "Last used " <Time at=usage.last_used_at relative=true /> {format!(" from {}. ", usage.address)} }
+        view! { <p>{format!("Last used from {}, ", usage.address)} <Time at=usage.last_used_at relative=true /></p> }
     });
     let words = match progress {
         Progress::NotVerified => "Keep it until the new key is verified.",
         Progress::StillUsed => "Still in use since the new key took over: something has not been deployed.",
         Progress::Silent => "Not used since the new key took over. You can revoke it.",
     };
-    let variant = if progress == Progress::Silent { Variant::Danger } else { Variant::DangerQuiet };
+    let revoke = (progress == Progress::Silent).then(|| {
+        let href = paths::api_key_action(application.id, key.id, "revoke");
+        view! { <ButtonLink href text="Revoke" about=key_name(key) variant=Variant::DangerQuiet /> }
+    });
     let stops = match key.state {
-        domain::api_key::ApiKeyState::Expiring { at, .. } => Some(view! { "It stops by itself at " <Time at /> "." }),
+        domain::api_key::ApiKeyState::Expiring { at, .. } => Some(view! { <p>"Stops by itself at " <Time at /></p> }),
         _ => None,
     };
     view! {
         <li>
             <div class="fates__text">
                 <p><Code text=key_name(key) /> " " <strong>{words}</strong></p>
-                <p>{last} {stops}</p>
+                {last} {stops}
             </div>
-            <ButtonLink
-                href=paths::api_key_action(application.id, key.id, "revoke")
-                text="Revoke"
-                about=key_name(key)
-                variant
-            />
+            {revoke}
         </li>
     }
 }

@@ -1,12 +1,11 @@
 //! The signing keys of an application: the current one, those that overlap, and the history.
 
-use super::api_keys::used;
 use crate::{
     page::{ApplicationView, Usage},
     paths,
     ui::{
-        ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, RowHeader, SigningKeyBadge, Time,
-        Variant,
+        ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, LastUsed, RowHeader, SigningKeyBadge,
+        Time, Variant,
     },
 };
 use domain::{
@@ -64,7 +63,9 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
                 <Fact term="Fingerprint"><Code text=current.public_key.fingerprint() /></Fact>
                 <Fact term="Size">{format!("RSA, {} bits", current.public_key.bits())}</Fact>
                 <Fact term="Registered"><Time at=current.created_at /> {format!(" by {}", current.created_by)}</Fact>
-                <Fact term="Last used">{used(view.signing_key_usage.get(&current.id))}</Fact>
+                <Fact term="Last used">
+                    <LastUsed usage=view.signing_key_usage.get(&current.id) />
+                </Fact>
             </Facts>
             <details class="details">
                 <summary>"Public key (PEM)"</summary>
@@ -100,7 +101,9 @@ fn row(application: &ApiApplication, key: &SigningKey, usage: Option<&Usage>, no
                 <SigningKeyBadge status />
                 {since.map(|(words, at)| view! { <p class="quiet">{words} <Time at /></p> })}
             </Cell>
-            <Cell label="Last used">{used(usage)}</Cell>
+            <Cell label="Last used">
+                <LastUsed usage />
+            </Cell>
             <Cell label="Actions">
                 <div class="actions actions--small">
                     <ButtonLink

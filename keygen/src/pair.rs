@@ -1,0 +1,106 @@
+//! Two primes become a key pair, or are refused.
+
+use crate::{
+    Error, KeySize,
+    prime::{PUBLIC_EXPONENT, Prime},
+};
+use rsa::{
+    BigUint, Pkcs1v15Sign, RsaPrivateKey,
+    pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding},
+    traits::{PrivateKeyParts, PublicKeyParts},
+};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// What the self-test signs, in the place of a hash: which hash a signature is about makes no difference to the key.
+const SELF_TEST: &[u8; 32] = b"signed once to see that it works";
+
+/// A key pair, written down. The private half is wiped from memory when it is dropped.
+pub struct KeyPair {
+    private_key_pem: Zeroizing<String>,
+    public_key_pem: String,
+}
+
+impl KeyPair {
+    /// The private key: PKCS#8, PEM.
+    pub fn private_key_pem(&self) -> &str {
+        &self.private_key_pem
+    }
+
+    /// The public key: SPKI, PEM.
+    pub fn public_key_pem(&self) -> &str {
+        &self.public_key_pem
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair").field("public_key_pem", &self.public_key_pem).finish_non_exhaustive()
+    }
+}
+
+/// Makes the key of `p` and `q`, tries it and writes it down; `None` where FIPS 186-5 asks for two other primes.
+pub(crate) fn assemble(size: KeySize, p: Prime, q: Prime) -> Result<Option<KeyPair>, Error> {
+    if !are_far_apart(size, p.value(), q.value()) {
+        return Ok(None);
+    }
+    let key =
+        RsaPrivateKey::from_p_q(p.value().clone(), q.value().clone(), PUBLIC_EXPONENT.into()).map_err(Error::Key)?;
+    if !is_exponent_long(size, key.d()) {
+        return Ok(None);
+    }
+    check(size, &key).map_err(Error::Key)?;
+    Ok(Some(KeyPair {
+        private_key_pem: key.to_pkcs8_pem(LineEnding::LF).map_err(Error::PrivateKeyEncoding)?,
+        public_key_pem: key.to_public_key().to_public_key_pem(LineEnding::LF).map_err(Error::PublicKeyEncoding)?,
+    }))
+}
+
+/// |p − q| > 2^(bits/2 − 100): primes closer than that are found from the modulus by its square root.
+fn are_far_apart(size: KeySize, p: &BigUint, q: &BigUint) -> bool {
+    let distance = Zeroizing::new(if p > q { p - q } else { q - p });
+    *distance > power_of_two(size.prime_bits() - 100)
+}
+
+/// d > 2^(bits/2): a shorter one is found from the public key.
+fn is_exponent_long(size: KeySize, d: &BigUint) -> bool {
+    *d > power_of_two(size.prime_bits())
+}
+
+fn power_of_two(exponent: u32) -> BigUint {
+    BigUint::from(1_u8) << exponent as usize
+}
+
+/// A key that does not work is found here, and not by the first request that it signs.
+fn check(size: KeySize, key: &RsaPrivateKey) -> Result<(), rsa::Error> {
+    key.validate()?;
+    if key.n().bits() != size.bits() as usize {
+        return Err(rsa::Error::InvalidModulus);
+    }
+    let signature = key.sign(Pkcs1v15Sign::new_unprefixed(), SELF_TEST)?;
+    key.to_public_key().verify(Pkcs1v15Sign::new_unprefixed(), SELF_TEST, &signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primes_are_far_apart_only_beyond_the_bound() {
+        let p = power_of_two(1023);
+        let at_the_bound = &p + power_of_two(924);
+        let beyond = &at_the_bound + BigUint::from(1_u8);
+        assert!(!are_far_apart(KeySize::Rsa2048, &p, &p));
+        assert!(!are_far_apart(KeySize::Rsa2048, &p, &at_the_bound));
+        assert!(!are_far_apart(KeySize::Rsa2048, &at_the_bound, &p));
+        assert!(are_far_apart(KeySize::Rsa2048, &p, &beyond));
+        assert!(are_far_apart(KeySize::Rsa2048, &beyond, &p));
+    }
+
+    #[test]
+    fn a_private_exponent_is_long_only_beyond_the_bound() {
+        let bound = power_of_two(1536);
+        assert!(!is_exponent_long(KeySize::Rsa3072, &bound));
+        assert!(is_exponent_long(KeySize::Rsa3072, &(&bound + BigUint::from(1_u8))));
+    }
+}

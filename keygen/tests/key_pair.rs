@@ -1,0 +1,142 @@
+//! Key pairs as their owners meet them: read by `rsa` and by OpenSSL's command line.
+
+use getrandom::{SysRng, rand_core::UnwrapErr};
+use keygen::{Error, KeyPair, KeySize, generate};
+use rand_core::{Infallible, TryCryptoRng, TryRng};
+use rsa::{
+    BigUint, RsaPrivateKey, RsaPublicKey,
+    pkcs8::{DecodePrivateKey, DecodePublicKey},
+    traits::{PrivateKeyParts, PublicKeyParts},
+};
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+fn key_pair(size: KeySize) -> KeyPair {
+    generate(size, &mut UnwrapErr(SysRng)).expect("a key pair is generated")
+}
+
+fn private_key(pair: &KeyPair) -> RsaPrivateKey {
+    RsaPrivateKey::from_pkcs8_pem(pair.private_key_pem()).expect("the private key is PKCS#8")
+}
+
+#[test]
+fn the_modulus_has_exactly_the_length_asked_for() {
+    for size in KeySize::ALL {
+        for _ in 0..4 {
+            let key = private_key(&key_pair(size));
+            assert_eq!(key.n().bits(), size.bits() as usize);
+            for prime in key.primes() {
+                assert_eq!(prime.bits(), size.bits() as usize / 2);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_standards_conditions_hold() {
+    let one = BigUint::from(1_u8);
+    for size in KeySize::ALL {
+        let key = private_key(&key_pair(size));
+        let half = size.bits() as usize / 2;
+        let [p, q] = key.primes() else { panic!("a key has two primes") };
+        assert_eq!(key.e(), &BigUint::from(65_537_u32));
+        // p² ≥ 2 · 2^(2 · (half − 1)) says p ≥ √2 · 2^(half − 1).
+        assert!(p * p >= &one << (2 * half - 1) && q * q >= &one << (2 * half - 1));
+        assert!(if p > q { p - q } else { q - p } > &one << (half - 100));
+        assert!(key.d() > &(&one << half));
+        for prime in [p, q] {
+            assert_eq!(key.e() * key.d() % (prime - &one), one);
+        }
+    }
+}
+
+#[test]
+fn the_public_key_is_the_private_keys() {
+    let pair = key_pair(KeySize::Rsa2048);
+    let public = RsaPublicKey::from_public_key_pem(pair.public_key_pem()).expect("the public key is SPKI");
+    assert_eq!(public, private_key(&pair).to_public_key());
+}
+
+#[test]
+fn no_two_keys_share_a_prime() {
+    let mut primes: Vec<BigUint> =
+        (0..8).flat_map(|_| private_key(&key_pair(KeySize::Rsa2048)).primes().to_vec()).collect();
+    primes.sort();
+    primes.dedup();
+    assert_eq!(primes.len(), 16);
+}
+
+#[test]
+fn openssl_accepts_both_halves() {
+    for size in KeySize::ALL {
+        let pair = key_pair(size);
+        let checked = openssl(&["rsa", "-check", "-noout"], pair.private_key_pem());
+        assert!(checked.contains("RSA key ok"), "{checked}");
+        let private = openssl(&["pkey", "-check", "-noout", "-text"], pair.private_key_pem());
+        assert!(private.contains(&format!("({} bit, 2 primes)", size.bits())), "{private}");
+        let public = openssl(&["pkey", "-pubin", "-pubcheck", "-noout", "-text"], pair.public_key_pem());
+        assert!(public.contains(&format!("({} bit)", size.bits())), "{public}");
+        assert_eq!(openssl(&["pkey", "-pubout"], pair.private_key_pem()), pair.public_key_pem());
+    }
+}
+
+#[test]
+fn three_thousand_bits_are_the_default() {
+    assert_eq!(KeySize::default().bits(), 3072);
+    assert_eq!(KeySize::from_bits(3072), Some(KeySize::Rsa3072));
+    assert_eq!(KeySize::from_bits(1024), None);
+    assert_eq!(KeySize::from_bits(0), None);
+}
+
+#[test]
+fn a_private_key_is_not_in_the_debug_text() {
+    let text = format!("{:?}", key_pair(KeySize::Rsa2048));
+    assert!(text.contains("BEGIN PUBLIC KEY"));
+    assert!(!text.contains("PRIVATE"));
+}
+
+#[test]
+fn random_numbers_that_are_not_random_are_refused() {
+    let error = generate(KeySize::Rsa2048, &mut Stuck).expect_err("no key comes from a stuck source");
+    assert!(matches!(error, Error::Randomness), "{error}");
+}
+
+/// A source of randomness that is stuck at zero: every search starts at the same number.
+struct Stuck;
+
+impl TryRng for Stuck {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(0)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(0)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(0);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Stuck {}
+
+/// What `openssl` says to `input`.
+fn openssl(arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new("openssl")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("openssl is installed (scripts/setup test)");
+    child.stdin.take().expect("stdin is a pipe").write_all(input.as_bytes()).expect("openssl reads its input");
+    let output = child.wait_with_output().expect("openssl ends");
+    let text = String::from_utf8(output.stdout).expect("openssl writes text");
+    assert!(output.status.success(), "openssl {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}

@@ -1,0 +1,120 @@
+//! The site: what is built, from what, and where it goes.
+
+use crate::{
+    bundle::{self, File, Optimize},
+    cargo::{self, Wasm},
+};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::{collections::HashSet, fs, path::Path, time::Instant};
+
+/// Which build.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// What people get: small.
+    Release,
+    /// What somebody who works on the pages gets: soon.
+    Dev,
+}
+
+impl Mode {
+    /// Its name in a path.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "dev",
+        }
+    }
+
+    /// How hard brotli tries.
+    pub fn brotli_quality(self) -> u32 {
+        match self {
+            Self::Release => 11,
+            Self::Dev => 4,
+        }
+    }
+
+    fn islands(self) -> (Wasm, Optimize) {
+        let (profile, optimize) = match self {
+            Self::Release => ("wasm-release", Optimize::Size),
+            Self::Dev => ("wasm-dev", Optimize::No),
+        };
+        (Wasm { package: "frontend", profile, rust_flags: &[] }, optimize)
+    }
+}
+
+/// WASM multiplies no two 64-bit numbers into 128 bits; with 32-bit limbs a key takes 60 % of the time. It is optimised
+/// in either mode: otherwise a key would take minutes.
+const KEYGEN: Wasm = Wasm { package: "keygen", profile: "keygen-release", rust_flags: &["--cfg", "cpubits=\"32\""] };
+
+/// `assets.json`: what the server puts into its pages.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Assets {
+    /// The stem of the islands' script and WASM.
+    app: String,
+    /// The style sheet's name.
+    style: String,
+    /// The name of the script that starts the key generation's worker.
+    keygen_worker: String,
+}
+
+/// Builds everything that has changed, and publishes it in `target/site`.
+pub fn build(mode: Mode) -> Result<()> {
+    let started = Instant::now();
+    let (islands, optimize) = mode.islands();
+    let (style, mut files) = bundle::style("nuvera", mode)?;
+    let (keygen, keygen_files) = bundle::wasm("keygen", KEYGEN.build()?, Optimize::Speed, Mode::Release)?;
+    let worker = bundle::script("keygen-worker", worker_script(&keygen), mode)?;
+    let (app, app_files) = bundle::wasm("nuvera", islands.build()?, optimize, mode)?;
+    let assets = Assets { app, style, keygen_worker: worker.name.clone() };
+    files.extend(app_files);
+    files.extend(keygen_files);
+    files.push(worker);
+    publish(&assets, &files, &cargo::target_directory().join("site"))?;
+    report(&files);
+    println!("site: target/site is up to date ({:.1} s)", started.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Starts the key generation's module as a worker. A module that cannot be loaded is told in the same words as a key
+/// that cannot be made; the page would otherwise wait for ever.
+fn worker_script(keygen: &str) -> String {
+    format!(
+        "import init from \"./{keygen}.js\";\n\
+         init({{ module_or_path: new URL(\"./{keygen}_bg.wasm\", import.meta.url) }})\
+         .catch((error) => postMessage({{ kind: \"failed\", message: String(error) }}));\n"
+    )
+}
+
+/// Writes the files, then the names, then removes what earlier builds left: whoever reads in between finds the old
+/// names or the new ones, and the files for either.
+fn publish(assets: &Assets, files: &[File], site: &Path) -> Result<()> {
+    let directory = site.join("assets");
+    fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+    let mut names = HashSet::new();
+    for file in files {
+        for (suffix, content) in file.variants() {
+            let name = format!("{}{suffix}", file.name);
+            bundle::write(&directory.join(&name), content)?;
+            names.insert(name);
+        }
+    }
+    let names_of_assets = format!("{}\n", serde_json::to_string_pretty(assets)?);
+    bundle::write(&site.join("assets.json"), names_of_assets.as_bytes())?;
+    for entry in fs::read_dir(&directory).with_context(|| format!("{} cannot be read", directory.display()))? {
+        let path = entry?.path();
+        let is_ours = path.file_name().is_some_and(|name| names.contains(&*name.to_string_lossy()));
+        if !is_ours {
+            fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn report(files: &[File]) {
+    println!("{:<38} {:>9} {:>9}", "file", "bytes", "brotli");
+    for file in files {
+        println!("{:<38} {:>9} {:>9}", file.name, file.content.len(), file.brotli.len());
+    }
+}
