@@ -16,8 +16,8 @@ pub enum Refusal {
     MalformedRequest(MalformedRequest),
     #[error("Send the header `{0}` exactly once.")]
     DuplicateHeader(&'static str),
-    #[error("Leave out the header `{name}`: it is the gateway's to set, and naming it in `Connection` is refused too.")]
-    ReservedHeader { name: String },
+    #[error("Leave out the header `{0}`, in `Connection` as well: it is the gateway's to set.")]
+    ReservedHeader(&'static str),
     #[error("Send the whole API key in the header `x-api-key`.")]
     MissingApiKey,
     #[error("Send the signed request token in the header `Authorization: Bearer <token>`.")]
@@ -200,7 +200,7 @@ impl Refusal {
         match self {
             Self::MalformedRequest(_) => ("malformed_request", 400, "Malformed request"),
             Self::DuplicateHeader(_) => ("duplicate_header", 400, "Header sent twice"),
-            Self::ReservedHeader { .. } => ("reserved_header", 400, "Reserved header"),
+            Self::ReservedHeader(_) => ("reserved_header", 400, "Reserved header"),
             Self::MissingApiKey => ("missing_api_key", 401, "API key missing"),
             Self::MissingToken => ("missing_token", 401, "Request token missing"),
             Self::InvalidApiKey(_) => ("invalid_api_key", 401, "Invalid API key"),

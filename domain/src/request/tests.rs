@@ -361,7 +361,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
     let all = [
         Refusal::MalformedRequest(MalformedRequest::Target),
         Refusal::DuplicateHeader("x-api-key"),
-        Refusal::ReservedHeader { name: text() },
+        Refusal::ReservedHeader("x-request-id"),
         Refusal::MissingApiKey,
         Refusal::MissingToken,
         Refusal::InvalidApiKey(None),

@@ -17,7 +17,7 @@ mod record;
 mod replay;
 mod respond;
 mod snapshot;
-mod time;
+mod steady_clock;
 mod usage;
 mod verify;
 
@@ -35,7 +35,7 @@ use std::{
     },
     time::Duration,
 };
-use time::SteadyClock;
+use steady_clock::SteadyClock;
 
 /// How the gateway behaves.
 #[derive(Clone, Debug)]

@@ -163,13 +163,9 @@ fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal> {
     if hosts > 1 || hosts == 0 && parts.version == Version::HTTP_11 {
         return Err(MalformedRequest::Host.into());
     }
-    if let Some(name) = parts.headers.keys().map(HeaderName::as_str).find(|name| is_reserved(name)) {
-        return Err(Refusal::ReservedHeader { name: domain::request::masked(name).into_owned() });
-    }
-    for named in connection_options(&parts.headers) {
-        if is_reserved(named) {
-            return Err(Refusal::ReservedHeader { name: domain::request::masked(named).into_owned() });
-        }
+    let names = parts.headers.keys().map(HeaderName::as_str).chain(connection_options(&parts.headers));
+    if let Some(reserved) = names.filter_map(reserved).next() {
+        return Err(Refusal::ReservedHeader(reserved));
     }
     Ok(())
 }
@@ -180,11 +176,16 @@ pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &s
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
-/// Whether a header is the gateway's to set. Some servers take `_` for `-` (CGI began it), so both are the same here.
-fn is_reserved(name: &str) -> bool {
+/// Which of the gateway's own headers `name` stands for. Some servers take `_` for `-` (CGI began it), so both are the
+/// same here. What was sent is not repeated: it may be anything.
+fn reserved(name: &str) -> Option<&'static str> {
     let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || a == b'_' && b == b'-';
-    let begins = |with: &str| name.len() >= with.len() && name.bytes().zip(with.bytes()).all(same);
-    begins(IDENTITY_PREFIX) || begins(X_REQUEST_ID.as_str()) && name.len() == X_REQUEST_ID.as_str().len()
+    let begins_with = |own: &str| name.len() >= own.len() && name.bytes().zip(own.bytes()).all(same);
+    if begins_with(IDENTITY_PREFIX) {
+        return Some("x-nuvera-…");
+    }
+    let request_id = "x-request-id";
+    (name.len() == request_id.len() && begins_with(request_id)).then_some(request_id)
 }
 
 /// The API key and the token, of which each must have been sent once.

@@ -135,9 +135,16 @@ fn a_public_key_is_parsed_once_and_the_current_one_comes_first() {
     assert!(Arc::ptr_eq(&both[1], &first[0]) && !Arc::ptr_eq(&both[0], &first[0]));
     snapshot.load(vec![replaced.clone()]);
     assert!(parsed(&snapshot).iter().zip(&both).all(|(now, before)| Arc::ptr_eq(now, before)));
-    let old = replaced.signing_keys[1].id;
-    snapshot.apply(&replaced.retire_signing_key(old, by(&actor())).unwrap().application);
+    let retired = replaced.clone().retire_signing_key(replaced.signing_keys[1].id, by(&actor())).unwrap();
+    snapshot.apply(&retired.application);
     assert_eq!(parsed(&snapshot).len(), 1);
+    // Restored, the older key is the current one again.
+    let restored =
+        replaced.clone().restore_signing_key(replaced.signing_keys[1].id, overlap, None, by(&actor())).unwrap();
+    snapshot.apply(&restored.application);
+    let known = snapshot.find(&hash(1)).unwrap();
+    let states = known.application.signing_keys.iter().map(|key| key.key.state == SigningKeyState::Current);
+    assert!(states.eq([true, false]));
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! Starting, being asked how it is, and stopping.
+
+use crate::support::{Connection, World};
+use tokio::net::TcpStream;
+
+async fn get(world: &World, path: &str) -> (u16, String) {
+    let reply = world.send_bytes(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
+    (reply.status, reply.text().to_owned())
+}
+
+#[tokio::test]
+async fn health_needs_no_credentials_and_readiness_is_what_was_set() {
+    let world = World::start().await;
+    assert_eq!(get(&world, "/healthz").await, (200, "ok\n".to_owned()));
+    assert_eq!(get(&world, "/readyz").await, (503, "not ready\n".to_owned()));
+    world.gateway.set_ready(true);
+    assert_eq!(get(&world, "/readyz").await, (200, "ready\n".to_owned()));
+    world.gateway.set_ready(false);
+    assert_eq!(get(&world, "/readyz").await.0, 503);
+    // Only these two, and only to be read.
+    assert_eq!(get(&world, "/healthz/").await.0, 401);
+    let reply = world.send_bytes(b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(reply.refusal().0, "missing_api_key");
+}
+
+#[tokio::test]
+async fn a_stop_lets_requests_in_flight_finish_and_closes_idle_connections() {
+    let world = World::start().await;
+    let mut idle = world.connect().await;
+    idle.write(&world.get().bytes()).await;
+    idle.read().await.unwrap().verified();
+
+    let call = world.post().add("Expect", "100-continue");
+    let bytes = call.bytes();
+    let (head, body) = bytes.split_at(bytes.len() - call.body.len());
+    let mut busy = world.connect().await;
+    busy.write(head).await;
+    assert_eq!(busy.read_head().await.unwrap().0, 100);
+
+    world.stop.cancel();
+    assert!(idle.is_closed().await);
+    assert!(TcpStream::connect(world.address).await.is_err());
+    assert!(!world.serving.is_finished());
+    busy.write(body).await;
+    busy.read().await.unwrap().verified();
+    assert!(busy.is_closed().await);
+    world.serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_sends_no_request_harms_nobody() {
+    let world = World::start().await;
+    for junk in [&b""[..], b"\0\0\0\0\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0", b"GET\r\n\r\n"] {
+        let mut connection = Connection::open(world.address).await;
+        connection.write(junk).await;
+        drop(connection);
+    }
+    world.send(world.get()).await.verified();
+}

@@ -1,0 +1,15 @@
+//! The gateway from outside: requests over TCP, tokens signed here, and what comes back.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
+mod accepted;
+mod bindings;
+mod keys;
+mod lifecycle;
+mod malformed;
+mod proxied;
+mod refusals;
+mod replayed;
+mod secrets;
+mod support;
+mod tokens;

@@ -1,0 +1,195 @@
+//! With a service behind the gateway: what it gets, what comes back, and what happens when it does not answer.
+
+use crate::support::{Connection, Setup, World};
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// A service that reads what it gets byte by byte, and answers what it is told to.
+struct Upstream(TcpListener);
+
+impl Upstream {
+    async fn listen() -> (Self, World) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let world = Setup::with(|setup| setup.settings.upstream = Some(uri)).start().await;
+        (Self(listener), world)
+    }
+
+    async fn accept(&self) -> Served {
+        Served(self.0.accept().await.unwrap().0)
+    }
+}
+
+/// A connection from the gateway.
+struct Served(TcpStream);
+
+impl Served {
+    /// The next request: its head's lines, and its body.
+    async fn request(&mut self) -> (Vec<String>, Vec<u8>) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let lines: Vec<String> = head.trim_end().lines().map(|line| line.to_ascii_lowercase()).collect();
+        let length = lines.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+        let mut body = vec![0; length.parse().unwrap()];
+        self.0.read_exact(&mut body).await.unwrap();
+        (head.trim_end().lines().map(str::to_owned).collect(), body)
+    }
+
+    async fn write(&mut self, bytes: &str) {
+        self.0.write_all(bytes.as_bytes()).await.unwrap();
+    }
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+
+#[tokio::test]
+async fn a_verified_request_arrives_without_credentials_and_with_its_senders_identity() {
+    let (upstream, world) = Upstream::listen().await;
+    let call = world
+        .call("POST", "/api/v1/customers?b=2&a=%2f", br#"{"name":"Ada"}"#)
+        .add("Content-Type", "application/json")
+        .add("Connection", "keep-alive, X-Hop")
+        .add("X-Hop", "1")
+        .add("Keep-Alive", "timeout=5")
+        .add("Proxy-Authorization", "Basic YTpi")
+        .add("TE", "trailers")
+        .add("Trailer", "X-T");
+    let token = call.token();
+    let bytes = call.bytes_with(&token);
+    let service = async {
+        let mut served = upstream.accept().await;
+        let request = served.request().await;
+        served.write("HTTP/1.1 201 Created\r\ncontent-length: 2\r\nx-own: 1\r\nx-request-id: theirs\r\nconnection: x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=9\r\n\r\n{}").await;
+        (request, served)
+    };
+    let (reply, ((head, body), _served)) = tokio::join!(world.send_bytes(&bytes), service);
+
+    assert_eq!((reply.status, reply.text()), (201, "{}"));
+    assert_eq!(reply.header("x-own"), Some("1"));
+    for hop in ["x-hop", "keep-alive", "connection"] {
+        assert_eq!(reply.header(hop), None);
+    }
+    let ids: Vec<_> = reply.headers.iter().filter(|(name, _)| name == "x-request-id").collect();
+    assert!(ids.len() == 1 && ids[0].1 != "theirs");
+
+    assert_eq!(head[0], "POST /api/v1/customers?b=2&a=%2f HTTP/1.1");
+    assert_eq!(body, br#"{"name":"Ada"}"#);
+    let mut names: Vec<_> = head[1..].iter().map(|line| line.split_once(':').unwrap().0.to_ascii_lowercase()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "content-length",
+            "content-type",
+            "host",
+            "x-nuvera-application-id",
+            "x-nuvera-key-id",
+            "x-nuvera-organization-id",
+            "x-request-id"
+        ]
+    );
+    let value = |name: &str| head.iter().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap().to_owned();
+    assert_eq!(value("x-nuvera-organization-id"), world.application.organization_id.to_string());
+    assert_eq!(value("x-nuvera-application-id"), world.application.id.to_string());
+    assert_eq!(value("x-nuvera-key-id"), world.application.api_keys[0].id.to_string());
+    assert_eq!(value("x-request-id"), ids[0].1);
+    let all = head.join("\n");
+    assert!(!all.contains(world.api_key.reveal()) && !all.contains(&token));
+}
+
+#[tokio::test]
+async fn a_response_is_passed_on_as_it_arrives_over_a_kept_connection() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+    assert_eq!(client.read_head().await.unwrap().0, 200);
+    // The service has not finished, and the first part is here.
+    assert_eq!(client.read_chunk().await.unwrap(), b"first");
+    served.write("6\r\nsecond\r\n0\r\n\r\n").await;
+    assert_eq!(client.read_chunk().await.unwrap(), b"second");
+    assert_eq!(client.read_chunk().await, None);
+    // The next request comes over the same connection.
+    client.write(&world.post().bytes()).await;
+    let (head, _) = served.request().await;
+    assert!(head[0].starts_with("POST"));
+    served.write(OK).await;
+    assert_eq!(client.read().await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_arrives_with_its_length() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut call = world.call("POST", "/api/v1/customers", b"hello").add("Transfer-Encoding", "chunked");
+    call.body = b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n".to_vec();
+    let service = async {
+        let mut served = upstream.accept().await;
+        let request = served.request().await;
+        served.write(OK).await;
+        (request, served)
+    };
+    let (reply, ((head, body), _served)) = tokio::join!(world.send(call), service);
+    assert_eq!(reply.status, 200);
+    assert!(head.iter().any(|line| line == "content-length: 5"));
+    assert!(!head.iter().any(|line| line.to_ascii_lowercase().starts_with("transfer-encoding")));
+    assert_eq!(body, b"hello");
+}
+
+#[tokio::test]
+async fn a_refused_request_never_arrives_and_the_signature_test_is_answered_here() {
+    let (upstream, world) = Upstream::listen().await;
+    assert_eq!(world.refusal(world.get().claim("iss", "x")).await.0, "wrong_issuer");
+    assert_eq!(world.refusal(world.call("GET", "/api/v1/other", b"")).await, ("unknown_route".to_owned(), 404));
+    world.send(world.call("GET", "/api/v1/signature-test?x=1", b"")).await.verified();
+    let mut client = Connection::open(world.address).await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    assert_eq!(served.request().await.0[0], "GET /api/v1/customers?limit=20 HTTP/1.1");
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_told_as_unavailable() {
+    let (upstream, world) = Upstream::listen().await;
+    drop(upstream);
+    let reply = world.send(world.get()).await;
+    assert_eq!(reply.refusal(), ("upstream_unavailable".to_owned(), 502));
+    let ftp = "ftp://127.0.0.1:1".parse().unwrap();
+    let world = Setup::with(|setup| setup.settings.upstream = Some(ftp)).start().await;
+    assert_eq!(world.refusal(world.get()).await, ("upstream_unavailable".to_owned(), 502));
+}
+
+#[tokio::test]
+async fn a_service_that_answers_nonsense_is_told_as_unavailable() {
+    let (upstream, world) = Upstream::listen().await;
+    let service = async {
+        let mut served = upstream.accept().await;
+        served.request().await;
+        served.write("SSH-2.0-OpenSSH\r\n\r\n").await;
+        served
+    };
+    let (refusal, _served) = tokio::join!(world.refusal(world.get()), service);
+    assert_eq!(refusal, ("upstream_unavailable".to_owned(), 502));
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_answer_is_given_up_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let setup = Setup::with(|setup| {
+        setup.settings.upstream = Some(uri);
+        setup.settings.upstream_timeout = Duration::from_millis(20);
+    });
+    let world = setup.start().await;
+    let bytes = world.get().bytes();
+    assert_eq!(world.send_bytes(&bytes).await.refusal(), ("upstream_timeout".to_owned(), 504));
+    // Whether it was carried out is unknown: the token stays used.
+    assert_eq!(world.send_bytes(&bytes).await.refusal().0, "replay_detected");
+}
