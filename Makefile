@@ -1,0 +1,36 @@
+# The front door. `make run` and `make test` set up what they need themselves.
+.PHONY: run test check dev bench setup site release
+
+run: setup site release
+	./target/release/server serve --demo
+
+test:
+	scripts/setup test
+	scripts/with-postgres cargo test --workspace --exclude frontend
+	$(MAKE) site release
+	cd end2end && npx playwright test
+
+check:
+	scripts/setup build
+	cargo fmt --check
+	cargo clippy --workspace --exclude frontend --all-targets -- -D warnings
+	cargo clippy --package frontend --package keygen --target wasm32-unknown-unknown -- -D warnings
+	scripts/check-dependencies
+
+# Quicker builds, for work on the pages.
+dev: setup
+	cargo run --package xtask -- site --dev
+	cargo run --package server -- serve --demo
+
+# Figures for whoever compares; nothing here passes or fails.
+bench: setup site
+	node keygen/benches/browser.mjs
+
+setup:
+	scripts/setup build
+
+site:
+	cargo run --package xtask -- site
+
+release:
+	cargo build --release --package server
