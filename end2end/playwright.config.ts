@@ -1,0 +1,58 @@
+import { defineConfig, devices } from '@playwright/test';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CONSOLE, GATEWAY, SERVER } from './tests/addresses';
+
+// Playwright loads this file in every worker; the first to do so makes the folder, and the others inherit its name.
+process.env.NUVERA_END2END_DATA ??= mkdtempSync(join(tmpdir(), 'nuvera-end2end-'));
+
+const chromium = {
+  ...devices['Desktop Chrome'],
+  launchOptions: {
+    executablePath: process.env.NUVERA_CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  },
+};
+
+export default defineConfig({
+  testDir: 'tests',
+  // Every test brings its own applications, so two at a time do not meet.
+  fullyParallel: true,
+  workers: 2,
+  forbidOnly: !!process.env.CI,
+  reporter: process.env.CI ? 'list' : [['list'], ['html', { open: 'never' }]],
+  timeout: 60_000,
+  use: { baseURL: CONSOLE, ...chromium, trace: 'retain-on-failure' },
+  projects: [
+    { name: 'with scripts', testIgnore: /\.plain\.spec\.ts$/ },
+    {
+      // What people do must work as plain forms too. Key generation is what cannot.
+      name: 'without scripts',
+      testIgnore: /\.scripted\.spec\.ts$/,
+      use: { javaScriptEnabled: false },
+    },
+  ],
+  webServer: {
+    command: [
+      `${SERVER} serve --demo`,
+      `--data ${process.env.NUVERA_END2END_DATA}`,
+      '--site ../target/site',
+      `--console-address ${new URL(CONSOLE).host}`,
+      `--gateway-address ${new URL(GATEWAY).host}`,
+    ].join(' '),
+    url: `${CONSOLE}/readyz`,
+    reuseExistingServer: false,
+    stdout: 'ignore',
+    stderr: 'ignore',
+    gracefulShutdown: { signal: 'SIGTERM', timeout: 15_000 },
+  },
+});

@@ -1,0 +1,91 @@
+import AxeBuilder from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+import { APPLICATIONS, createApplication, expect, externalKeyPair, openAction, signIn, test, uniqueName } from './support';
+
+// axe on every page, light and dark, wide and narrow.
+
+const VARIANTS = [
+  { colorScheme: 'light', width: 1280 },
+  { colorScheme: 'dark', width: 1280 },
+  { colorScheme: 'light', width: 320 },
+  { colorScheme: 'dark', width: 320 },
+] as const;
+
+test.use({ expectedErrors: [/status of 40[34]/, /status of 422/] });
+
+async function check(page: Page, what: string) {
+  for (const { colorScheme, width } of VARIANTS) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.setViewportSize({ width, height: 900 });
+    const { violations } = await new AxeBuilder({ page }).analyze();
+    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target).join(', ')}`);
+    expect(found, `${what}, ${colorScheme}, ${width} px`).toEqual([]);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(overflow, `${what} scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+test('pages without an application', async ({ page }) => {
+  test.setTimeout(120_000);
+  await page.goto('/sign-in');
+  await check(page, 'sign-in');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await check(page, 'sign-in with errors');
+  await signIn(page, 'admin@nuvera.example');
+  await check(page, 'organization hub');
+  await page.goto(APPLICATIONS);
+  await check(page, 'forbidden');
+  await page.goto('/nowhere');
+  await check(page, 'not found');
+});
+
+test('the form for a new application, and the page that shows its key', async ({ page }) => {
+  test.setTimeout(120_000);
+  await signIn(page);
+  await page.goto(`${APPLICATIONS}/new`);
+  await check(page, 'new application');
+  await page.getByLabel('Paste a public key').check();
+  await page.getByRole('button', { name: 'Create API application' }).click();
+  await check(page, 'new application with errors');
+  const application = await createApplication(page, uniqueName('Accessible'), externalKeyPair(), ['PAYMENTS_READ']);
+  await openAction(page, application, 'Create replacement key');
+  await check(page, 'create replacement key');
+  await page.getByRole('button', { name: 'Create replacement key' }).click();
+  await expect(page.locator('#one-time-key')).toBeVisible();
+  await check(page, 'one-time key');
+  await page.getByRole('button', { name: 'I have stored this key' }).click();
+  await page.goto(application.path);
+  await check(page, 'application in rotation');
+  await page.goto(APPLICATIONS);
+  await check(page, 'applications');
+});
+
+test('every action of an application', async ({ page }) => {
+  test.setTimeout(240_000);
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('Actions'), externalKeyPair(), ['PAYMENTS_READ']);
+  await openAction(page, application, 'Replace signing key');
+  await page.getByLabel('Paste a public key').check();
+  await page.getByLabel('Public key (PEM)').fill(externalKeyPair().publicPem);
+  await page.getByRole('button', { name: 'Replace signing key' }).click();
+  await openAction(page, application, 'Create replacement key');
+  await page.getByRole('button', { name: 'Create replacement key' }).click();
+  await page.getByRole('button', { name: 'I have stored this key' }).click();
+  await page.goto(application.path);
+  const links = await page.locator('main a[href^="/settings"]').evaluateAll((anchors) => [
+    ...new Set(anchors.map((anchor) => (anchor as HTMLAnchorElement).pathname)),
+  ]);
+  const actions = links.filter((link) => link.startsWith(`${application.path}/`));
+  expect(actions.length).toBeGreaterThan(9);
+  for (const action of actions) {
+    await page.goto(action);
+    await check(page, action.slice(application.path.length));
+  }
+  await page.goto(`${application.path}/disable`);
+  await page.getByLabel(/Reason/).fill('for the test');
+  await page.getByRole('button', { name: 'Disable application' }).click();
+  await check(page, 'disabled application');
+  await page.goto(`${application.path}/enable`);
+  await check(page, 'enable');
+});

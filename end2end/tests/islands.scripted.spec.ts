@@ -1,0 +1,111 @@
+import {
+  APPLICATIONS,
+  createApplication,
+  expect,
+  externalKeyPair,
+  openAction,
+  shownAs,
+  signIn,
+  storeShownKey,
+  test,
+  uniqueName,
+} from './support';
+
+// Each island wakes. The linker drops islands that nothing names, and nothing but a browser tells.
+
+test.use({ permissions: ['clipboard-read', 'clipboard-write'] });
+
+test('the key generator leaves nothing of the private key behind, and is cancelled at once', async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${APPLICATIONS}/new`);
+  await page.getByLabel('Application name').fill(uniqueName('Generator'));
+  await page.getByLabel('Size').selectOption('4096');
+  await page.getByRole('button', { name: 'Generate key pair' }).click();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await expect(page.getByText('Cancelled.')).toBeVisible();
+
+  await page.getByLabel('Size').selectOption('2048');
+  await page.getByRole('button', { name: 'Generate key pair' }).click();
+  await expect(page.getByText('The key pair is ready.')).toBeVisible({ timeout: 45_000 });
+  // Held back until the private key is stored.
+  await page.getByRole('button', { name: 'Create API application' }).click();
+  await expect(page.getByText('Store the private key, then confirm it here.')).toBeVisible();
+  await page.getByRole('button', { name: 'Copy private key' }).click();
+  await expect(page.getByText('Private key copied.')).toBeVisible();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  expect(copied).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
+  const secret = copied.split('\n')[5];
+  const kept = await page.evaluate(() => ({
+    html: document.documentElement.outerHTML,
+    fields: [...document.querySelectorAll('input, textarea')].map((field) => (field as HTMLInputElement).value).join(),
+    storage: JSON.stringify({ ...localStorage, ...sessionStorage }) + document.cookie + location.href,
+  }));
+  for (const [place, text] of Object.entries(kept)) expect(text, place).not.toContain(secret);
+  await page.getByLabel('I have stored the private key').check();
+  await page.getByRole('button', { name: 'Create API application' }).click();
+  await storeShownKey(page);
+});
+
+test('leaving with a private key that is not stored warns', async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${APPLICATIONS}/new`);
+  await page.getByLabel('Size').selectOption('2048');
+  await page.getByRole('button', { name: 'Generate key pair' }).click();
+  await expect(page.getByText('The key pair is ready.')).toBeVisible({ timeout: 45_000 });
+  const dialog = page.waitForEvent('dialog');
+  const leaving = page.goto(APPLICATIONS).catch(() => undefined);
+  const warning = await dialog;
+  expect(warning.type()).toBe('beforeunload');
+  await warning.accept();
+  await leaving;
+});
+
+test('a pasted key is judged before it is sent, and a private key is thrown away', async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${APPLICATIONS}/new`);
+  await page.getByLabel('Paste a public key').check();
+  const field = page.getByLabel('Public key (PEM)');
+  await field.fill(externalKeyPair().publicPem);
+  await field.blur();
+  await expect(page.getByText(/2048 bits.*SHA256:|SHA256:.*2048/s).first()).toBeVisible();
+  await field.fill('-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----');
+  await field.blur();
+  await expect(page.getByText(/This is a private key/).first()).toBeVisible();
+  await expect(field).toHaveValue('');
+});
+
+test('a write permission brings its read, and goes with it', async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${APPLICATIONS}/new`);
+  const [read, write] = ['SUPPORT_READ', 'SUPPORT_WRITE'].map((code) => page.locator(`input[value="${code}"]`));
+  await write.check();
+  await expect(read).toBeChecked();
+  await read.uncheck();
+  await expect(write).not.toBeChecked();
+});
+
+test('the one-time key is copied, downloaded and guarded', async ({ page }) => {
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('Guarded'), externalKeyPair());
+  await openAction(page, application, 'Create replacement key');
+  await page.getByRole('button', { name: 'Create replacement key' }).click();
+  const key = await page.locator('#one-time-key').innerText();
+  await page.getByRole('button', { name: 'Copy key' }).click();
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe(key);
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download key' }).click();
+  expect((await downloading).suggestedFilename()).toBe(`${key.slice(0, 12)}.txt`);
+  const dialog = page.waitForEvent('dialog');
+  const leaving = page.goto(application.path).catch(() => undefined);
+  await (await dialog).accept();
+  await leaving;
+  await page.goto(application.path);
+  await expect(page.getByText(`${shownAs(key)} is not confirmed as stored`)).toBeVisible();
+});
+
+test('instants are told relative to now, and absolutely on focus', async ({ page }) => {
+  await signIn(page);
+  await createApplication(page, uniqueName('Relative'), externalKeyPair());
+  await page.goto(APPLICATIONS);
+  await expect(page.getByText(/just now|\d+ (second|minute)s? ago/).first()).toBeVisible();
+});

@@ -1,0 +1,164 @@
+import type { Page } from '@playwright/test';
+import {
+  APPLICATIONS,
+  choosePasting,
+  createApplication,
+  expect,
+  expectAccepted,
+  expectRefused,
+  externalKeyPair,
+  openAction,
+  send,
+  shownAs,
+  signIn,
+  storeShownKey,
+  test,
+  uniqueName,
+} from './support';
+
+// What a partner does, with a pasted key: each flow as a plain form, and with scripts.
+
+async function row(page: Page, apiKey: string) {
+  return page.locator('#api-keys tr', { hasText: shownAs(apiKey) });
+}
+
+test('an API key is replaced, its deadline is lifted, and the new one is revoked: the rollback', async ({ page }) => {
+  await signIn(page);
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Rollback'), pair);
+  await expectAccepted(send('jose', application.apiKey, pair.privateFile));
+
+  await openAction(page, application, 'Create replacement key');
+  await page.getByLabel('1 hour').check();
+  await page.getByRole('button', { name: 'Create replacement key' }).click();
+  const second = await storeShownKey(page);
+  await expect(page.getByRole('heading', { name: 'Rotation under way' })).toBeVisible();
+
+  await (await row(page, application.apiKey)).getByRole('link', { name: /Change deadline/ }).click();
+  await page.getByRole('button', { name: 'Keep this key' }).click();
+  await expect(page.getByText('The key is active again and has no deadline.')).toBeVisible();
+  await (await row(page, second)).getByRole('link', { name: /Revoke/ }).click();
+  await page.getByRole('button', { name: 'Revoke API key' }).click();
+  await expect(page.getByText('The key is revoked.')).toBeVisible();
+  await expectRefused(send('jose', second, pair.privateFile), 'revoked_api_key');
+  await expectAccepted(send('jose', application.apiKey, pair.privateFile));
+});
+
+test('a wrong signing key is rolled back in one step', async ({ page }) => {
+  await signIn(page);
+  const [right, wrong] = [externalKeyPair(), externalKeyPair()];
+  const application = await createApplication(page, uniqueName('Signing'), right);
+
+  await openAction(page, application, 'Replace signing key');
+  await choosePasting(page);
+  await page.getByLabel('Public key (PEM)').fill(wrong.publicPem);
+  await page.locator('input[name="overlap"][value="none"]').check();
+  await page.getByRole('button', { name: 'Replace signing key' }).click();
+  await expect(page.getByText('The signing key is replaced.')).toBeVisible();
+  await expectRefused(send('jose', application.apiKey, right.privateFile), 'invalid_signature');
+
+  await page.locator('#signing-keys details summary').first().click();
+  await page.getByRole('link', { name: /Restore/ }).first().click();
+  await page.getByRole('button', { name: 'Restore signing key' }).click();
+  await expect(page.getByText('The earlier signing key is current again.')).toBeVisible();
+  await expectAccepted(send('jose', application.apiKey, right.privateFile));
+  await expectRefused(send('jose', application.apiKey, wrong.privateFile), 'invalid_signature');
+});
+
+test('with an overlap both signing keys verify, until the old one is retired', async ({ page }) => {
+  await signIn(page);
+  const [old, next] = [externalKeyPair(), externalKeyPair()];
+  const application = await createApplication(page, uniqueName('Overlap'), old);
+  await openAction(page, application, 'Replace signing key');
+  await choosePasting(page);
+  await page.getByLabel('Public key (PEM)').fill(next.publicPem);
+  await page.getByRole('button', { name: 'Replace signing key' }).click();
+  for (const { privateFile } of [old, next]) await expectAccepted(send('jose', application.apiKey, privateFile));
+  await page.getByRole('link', { name: /Retire/ }).first().click();
+  await page.getByRole('button', { name: 'Retire signing key' }).click();
+  await expect(page.getByText('The signing key is retired.')).toBeVisible();
+  await expectRefused(send('jose', application.apiKey, old.privateFile), 'invalid_signature');
+  await expectAccepted(send('jose', application.apiKey, next.privateFile));
+});
+
+test('a permission is granted and taken away, and the gateway obeys at once', async ({ page }) => {
+  await signIn(page);
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Permissions'), pair);
+  const customers = { uri: '/api/v1/customers' };
+  await expectRefused(send('jose', application.apiKey, pair.privateFile, customers), 'permission_missing', 403);
+  await openAction(page, application, 'Change permissions');
+  await page.locator('input[value="CUSTOMERS_READ"]').check();
+  await page.getByRole('button', { name: 'Change permissions' }).click();
+  await expect(page.getByText('The permissions are changed.')).toBeVisible();
+  await expectAccepted(send('jose', application.apiKey, pair.privateFile, customers));
+  await openAction(page, application, 'Change permissions');
+  await page.locator('input[value="CUSTOMERS_READ"]').uncheck();
+  await page.getByRole('button', { name: 'Change permissions' }).click();
+  await expect(page.getByText('The permissions are changed.')).toBeVisible();
+  await expectRefused(send('jose', application.apiKey, pair.privateFile, customers), 'permission_missing', 403);
+});
+
+test('a stop takes two activations and a reason, and is undone', async ({ page }) => {
+  await signIn(page);
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Stop'), pair);
+  await page.goto(application.path);
+  await page.getByRole('link', { name: 'Disable', exact: true }).click();
+  await page.getByLabel(/Reason/).fill('a laptop was stolen');
+  await page.getByRole('button', { name: 'Disable application' }).click();
+  await expect(page.getByText('“a laptop was stolen”').first()).toBeVisible();
+  await expectRefused(send('jose', application.apiKey, pair.privateFile), 'application_disabled', 403);
+  await page.getByRole('link', { name: 'Enable application' }).first().click();
+  await page.getByLabel(/Reason/).fill('the laptop was found');
+  await page.getByRole('button', { name: 'Enable application' }).click();
+  await expectAccepted(send('jose', application.apiKey, pair.privateFile));
+});
+
+test('a renamed application is found under its new name, by a colleague as well', async ({ page }) => {
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('Before'), externalKeyPair());
+  const after = uniqueName('<b>After</b> & co');
+  await openAction(page, application, 'Rename');
+  await page.getByLabel('Application name').fill(after);
+  await page.getByRole('button', { name: 'Rename application' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(after);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await expect(page.getByText('You are signed out.')).toBeVisible();
+  await signIn(page, 'developer@alpine.example');
+  await page.getByRole('link', { name: after }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(after);
+});
+
+test.describe('mistakes', () => {
+  test.use({ expectedErrors: [/status of 422/] });
+
+  test('come back all at once, with what was typed', async ({ page }) => {
+    await signIn(page);
+    await page.goto(`${APPLICATIONS}/new`);
+    await page.getByLabel('Application name').fill('x'.repeat(81));
+    await choosePasting(page);
+    await page.getByLabel('Public key (PEM)').fill('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----');
+    await page.getByRole('button', { name: 'Create API application' }).click();
+    const summary = page.getByRole('alert').or(page.locator('.error-summary')).first();
+    await expect(summary).toContainText('Use at most 80 characters');
+    await expect(page.getByLabel('Application name')).toHaveValue('x'.repeat(81));
+    await expect(page.getByText('This is a certificate.').first()).toBeVisible();
+  });
+});
+
+test('the snippet on the page runs as it stands', async ({ page }) => {
+  await signIn(page);
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Snippet'), pair);
+  await page.goto(application.path);
+  const snippet = await page.locator('#test-snippet').innerText();
+  const { execFileSync } = await import('node:child_process');
+  const run = (apiKey: string) =>
+    execFileSync('bash', ['-c', snippet], {
+      env: { ...process.env, NUVERA_API_KEY: apiKey, NUVERA_PRIVATE_KEY_FILE: pair.privateFile },
+      encoding: 'utf8',
+    });
+  expect(run(application.apiKey)).toMatch(/^HTTP\/1.1 200[^]*"verified": ?true/);
+  expect(run(application.apiKey.slice(0, 12))).toMatch(/^HTTP\/1.1 401[^]*invalid_api_key/);
+});

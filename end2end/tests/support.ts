@@ -1,0 +1,160 @@
+import { test as base, expect, type Page } from '@playwright/test';
+import { execFile } from 'node:child_process';
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { GATEWAY } from './addresses';
+
+export { expect };
+
+export const PASSWORD = 'nuvera-demo-password';
+export const APPLICATIONS = '/settings/platform/api-applications';
+
+/** A page on which an error in the browser's console, or one that nobody caught, fails the test. */
+export const test = base.extend<{ expectedErrors: RegExp[] }>({
+  /** What a test provokes on purpose: the browser reports every answer of 400 and above. */
+  expectedErrors: [async ({}, use) => use([]), { option: true }],
+  page: async ({ page, expectedErrors }, use) => {
+    const errors: string[] = [];
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') errors.push(message.text());
+    });
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await use(page);
+    const unexpected = errors.filter((error) => !expectedErrors.some((expected) => expected.test(error)));
+    expect(unexpected, 'errors in the browser’s console').toEqual([]);
+  },
+});
+
+export async function signIn(page: Page, email = 'owner@alpine.example') {
+  await page.goto('/sign-in');
+  await page.getByLabel('Email').fill(email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page).not.toHaveURL(/sign-in/);
+}
+
+/** A name that no other test uses. */
+export function uniqueName(stem: string): string {
+  return `${stem} ${randomUUID().slice(0, 8)}`;
+}
+
+export interface KeyPair {
+  publicPem: string;
+  /** The file that holds the private key, PKCS#8 PEM. */
+  privateFile: string;
+}
+
+/** A key pair from somewhere else than the browser. */
+export function externalKeyPair(): KeyPair {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  const privateFile = join(mkdtempSync(join(tmpdir(), 'nuvera-key-')), 'private.pem');
+  writeFileSync(privateFile, privateKey, { mode: 0o600 });
+  return { publicPem: publicKey, privateFile };
+}
+
+export interface Application {
+  name: string;
+  path: string;
+  apiKey: string;
+}
+
+/** Creates an application with a pasted key, and confirms its API key as stored. */
+export async function createApplication(
+  page: Page,
+  name: string,
+  pair: KeyPair,
+  permissions: string[] = [],
+): Promise<Application> {
+  await page.goto(`${APPLICATIONS}/new`);
+  await page.getByLabel('Application name').fill(name);
+  await choosePasting(page);
+  await page.getByLabel('Public key (PEM)').fill(pair.publicPem);
+  for (const permission of permissions) await page.locator(`input[value="${permission}"]`).check();
+  await page.getByRole('button', { name: 'Create API application' }).click();
+  const apiKey = await storeShownKey(page);
+  return { name, path: new URL(page.url()).pathname, apiKey };
+}
+
+/** Without scripts pasting is all there is, and there is nothing to choose. */
+export async function choosePasting(page: Page) {
+  const choice = page.getByLabel('Paste a public key');
+  if (await choice.isVisible()) await choice.check();
+}
+
+/** Reads the key that is shown once, confirms that it is stored, and ends on the application's page. */
+export async function storeShownKey(page: Page): Promise<string> {
+  const apiKey = await page.locator('#one-time-key').innerText();
+  expect(apiKey).toMatch(/^nvk_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}$/);
+  await page.getByRole('button', { name: 'I have stored this key' }).click();
+  await expect(page.getByText('The API key is confirmed as stored.')).toBeVisible();
+  return apiKey;
+}
+
+/** How a key is shown after that. */
+export function shownAs(apiKey: string): string {
+  return `${apiKey.slice(0, 12)}…${apiKey.slice(-4)}`;
+}
+
+export type Client = 'jose' | 'openssl' | 'pyjwt';
+
+export interface Answer {
+  status: number;
+  body: Record<string, any>;
+}
+
+const PROGRAMS: Record<Client, [string, string[]]> = {
+  jose: ['node', ['clients/jose.mjs']],
+  openssl: ['bash', ['clients/openssl.sh']],
+  pyjwt: ['.venv/bin/python', ['clients/pyjwt_client.py']],
+};
+
+/** Sends one signed request through the gateway, with a client that nobody here wrote the signing of. */
+export async function send(
+  client: Client,
+  apiKey: string,
+  privateFile: string,
+  request: { method?: string; uri?: string; body?: string } = {},
+): Promise<Answer> {
+  const [program, args] = PROGRAMS[client];
+  const { stdout } = await promisify(execFile)(program, args, {
+    env: {
+      ...process.env,
+      NUVERA_API_KEY: apiKey,
+      NUVERA_PRIVATE_KEY_FILE: privateFile,
+      NUVERA_GATEWAY: GATEWAY,
+      NUVERA_METHOD: request.method ?? 'GET',
+      NUVERA_URI: request.uri ?? '/api/v1/signature-test',
+      NUVERA_BODY: request.body ?? '',
+    },
+  });
+  const [status, ...body] = stdout.split('\n');
+  return { status: Number(status), body: JSON.parse(body.join('\n')) };
+}
+
+export async function expectAccepted(answer: Answer | Promise<Answer>) {
+  const { status, body } = await answer;
+  expect(body).toMatchObject({ verified: true });
+  expect(status).toBe(200);
+  return body;
+}
+
+export async function expectRefused(answer: Answer | Promise<Answer>, code: string, status = 401) {
+  const refused = await answer;
+  expect(refused.body).toMatchObject({ code, status });
+  expect(refused.status).toBe(status);
+  return refused.body;
+}
+
+/** Opens one of the application's actions by its link, fills nothing, and answers the page it led to. */
+export async function openAction(page: Page, application: { path: string }, link: string) {
+  await page.goto(application.path);
+  await page.getByRole('link', { name: link, exact: true }).first().click();
+  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+}
