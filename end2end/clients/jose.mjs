@@ -26,5 +26,6 @@ const response = await fetch(NUVERA_GATEWAY + NUVERA_URI, {
   headers: { 'x-api-key': NUVERA_API_KEY, authorization: `Bearer ${token}`, 'content-type': 'application/json' },
   body: NUVERA_BODY || undefined,
 });
-console.log(response.status);
+// As text: a number would be coloured where FORCE_COLOR is set.
+console.log(String(response.status));
 console.log(await response.text());

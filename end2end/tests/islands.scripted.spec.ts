@@ -1,9 +1,12 @@
 import {
   APPLICATIONS,
+  clipboard,
   createApplication,
   expect,
+  expectAccepted,
   externalKeyPair,
   openAction,
+  send,
   shownAs,
   signIn,
   storeShownKey,
@@ -12,8 +15,6 @@ import {
 } from './support';
 
 // Each island wakes. The linker drops islands that nothing names, and nothing but a browser tells.
-
-test.use({ permissions: ['clipboard-read', 'clipboard-write'] });
 
 test('the key generator leaves nothing of the private key behind, and is cancelled at once', async ({ page }) => {
   await signIn(page);
@@ -32,7 +33,7 @@ test('the key generator leaves nothing of the private key behind, and is cancell
   await expect(page.getByText('Store the private key, then confirm it here.')).toBeVisible();
   await page.getByRole('button', { name: 'Copy private key' }).click();
   await expect(page.getByText('Private key copied.')).toBeVisible();
-  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  const copied = await clipboard(page);
   expect(copied).toMatch(/^-----BEGIN PRIVATE KEY-----\n/);
   const secret = copied.split('\n')[5];
   const kept = await page.evaluate(() => ({
@@ -91,7 +92,7 @@ test('the one-time key is copied, downloaded and guarded', async ({ page }) => {
   await page.getByRole('button', { name: 'Create replacement key' }).click();
   const key = await page.locator('#one-time-key').innerText();
   await page.getByRole('button', { name: 'Copy key' }).click();
-  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe(key);
+  await expect.poll(() => clipboard(page)).toBe(key);
   const downloading = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Download key' }).click();
   expect((await downloading).suggestedFilename()).toBe(`${key.slice(0, 12)}.txt`);
@@ -105,7 +106,14 @@ test('the one-time key is copied, downloaded and guarded', async ({ page }) => {
 
 test('instants are told relative to now, and absolutely on focus', async ({ page }) => {
   await signIn(page);
-  await createApplication(page, uniqueName('Relative'), externalKeyPair());
-  await page.goto(APPLICATIONS);
-  await expect(page.getByText(/just now|\d+ (second|minute)s? ago/).first()).toBeVisible();
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Relative'), pair);
+  await expectAccepted(send('jose', application.apiKey, pair.privateFile));
+  await page.goto(application.path);
+  const lastUsed = page.locator('#api-keys time.relative');
+  await expect(lastUsed).toContainText(/just now|\d+ seconds? ago/);
+  const absolute = lastUsed.getByText(/^\d+ \w{3} \d{4}, [\d:]{8} UTC$/);
+  await expect(absolute).toHaveCSS('clip-path', 'inset(50%)');
+  await lastUsed.focus();
+  await expect(absolute).toHaveCSS('clip-path', 'none');
 });

@@ -57,7 +57,7 @@ test('a wrong signing key is rolled back in one step', async ({ page }) => {
   await expect(page.getByText('The signing key is replaced.')).toBeVisible();
   await expectRefused(send('jose', application.apiKey, right.privateFile), 'invalid_signature');
 
-  await page.locator('#signing-keys details summary').first().click();
+  await page.getByText('History (1 retired)').click();
   await page.getByRole('link', { name: /Restore/ }).first().click();
   await page.getByRole('button', { name: 'Restore signing key' }).click();
   await expect(page.getByText('The earlier signing key is current again.')).toBeVisible();
@@ -131,7 +131,7 @@ test('a renamed application is found under its new name, by a colleague as well'
 });
 
 test.describe('mistakes', () => {
-  test.use({ expectedErrors: [/status of 422/] });
+  test.use({ expectedErrors: /status of 422/ });
 
   test('come back all at once, with what was typed', async ({ page }) => {
     await signIn(page);

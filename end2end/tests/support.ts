@@ -13,17 +13,19 @@ export const PASSWORD = 'nuvera-demo-password';
 export const APPLICATIONS = '/settings/platform/api-applications';
 
 /** A page on which an error in the browser's console, or one that nobody caught, fails the test. */
-export const test = base.extend<{ expectedErrors: RegExp[] }>({
+export const test = base.extend<{ expectedErrors: RegExp }>({
   /** What a test provokes on purpose: the browser reports every answer of 400 and above. */
-  expectedErrors: [async ({}, use) => use([]), { option: true }],
-  page: async ({ page, expectedErrors }, use) => {
+  expectedErrors: [/^$/, { option: true }],
+  page: async ({ page, expectedErrors, javaScriptEnabled }, use) => {
     const errors: string[] = [];
     page.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warning') errors.push(message.text());
+      // Without scripts the browser warns that what they would have used was loaded for nothing.
+      const told = javaScriptEnabled === false ? ['error'] : ['error', 'warning'];
+      if (told.includes(message.type())) errors.push(message.text());
     });
     page.on('pageerror', (error) => errors.push(String(error)));
     await use(page);
-    const unexpected = errors.filter((error) => !expectedErrors.some((expected) => expected.test(error)));
+    const unexpected = errors.filter((error) => !expectedErrors.test(error));
     expect(unexpected, 'errors in the browser’s console').toEqual([]);
   },
 });
@@ -95,6 +97,18 @@ export async function storeShownKey(page: Page): Promise<string> {
   await page.getByRole('button', { name: 'I have stored this key' }).click();
   await expect(page.getByText('The API key is confirmed as stored.')).toBeVisible();
   return apiKey;
+}
+
+/** What is on the clipboard, pasted elsewhere: our own pages may not read it. */
+export async function clipboard(page: Page): Promise<string> {
+  const elsewhere = await page.context().newPage();
+  await elsewhere.setContent('<textarea autofocus></textarea>');
+  const field = elsewhere.locator('textarea');
+  await field.press('ControlOrMeta+V');
+  const text = await field.inputValue();
+  await elsewhere.close();
+  await page.bringToFront();
+  return text;
 }
 
 /** How a key is shown after that. */
