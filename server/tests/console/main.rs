@@ -1,5 +1,7 @@
 //! The console in process: every route, its store on every engine, the clock in the test's hand.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+
 mod api_keys;
 mod applications;
 mod audit;
