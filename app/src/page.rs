@@ -1,11 +1,12 @@
 //! What the server hands over to be rendered: a page's data, and what surrounds every page.
 
+use crate::paths::Place;
 use domain::{
     access::Role,
     api_key::{ApiKey, PlainApiKey},
     application::ApiApplication,
-    audit::RecordedEvent,
-    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId},
+    audit::{AuditFilter, RecordedEvent},
+    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     signing_key::SigningKey,
     time::Timestamp,
 };
@@ -16,6 +17,8 @@ use std::collections::HashMap;
 pub struct PageContext {
     /// Who is signed in.
     pub viewer: Option<Viewer>,
+    /// From where they look at applications.
+    pub place: Place,
     /// Where the scripts and the style sheet are.
     pub assets: Assets,
     /// The instant for which the page is rendered.
@@ -93,6 +96,8 @@ notices! {
     PermissionsChanged "permissions-changed" "The permissions are changed. The gateway applies them from now on.",
     Disabled "disabled" "The application is disabled. The gateway refuses its requests from now on.",
     DisabledUnrecorded "disabled-unrecorded" "The gateway refuses this application's requests from now on. The database could not be written: the audit history will record the stop as soon as it can be.",
+    ReplacementPrepared "replacement-prepared" "The replacement key is prepared. Anybody of the partner's can claim it for 72 hours, from the application's page.",
+    ReplacementWithdrawn "replacement-withdrawn" "The prepared replacement key is withdrawn. Nobody can claim it any more.",
     Enabled "enabled" "The application is enabled. Its live keys are accepted from now on.",
     DeadlineMoved "deadline-moved" "The key's deadline is moved.",
     KeyKept "key-kept" "The key is active again and has no deadline.",
@@ -183,6 +188,22 @@ pub struct OrganizationSummary {
     pub disabled: i64,
 }
 
+/// Whose audit history a page shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditSubject {
+    /// One application's.
+    Application {
+        /// Its id.
+        id: ApplicationId,
+        /// Its name.
+        name: String,
+    },
+    /// That of all applications of the organization.
+    Organization,
+    /// Everybody's, for Nuvera's admins.
+    Everyone,
+}
+
 /// An application together with how its keys are used.
 #[derive(Clone, Debug)]
 pub struct ApplicationView {
@@ -201,6 +222,8 @@ pub enum Page {
     SignIn {
         /// Where to go afterwards: a path of this console.
         next: Option<String>,
+        /// A form that was sent to `next` without a session, and waits there once somebody has signed in.
+        unsent: Option<String>,
     },
     /// 403: somebody of a customer platform.
     CustomerRefused,
@@ -218,6 +241,13 @@ pub enum Page {
     /// The list of a partner's applications.
     Applications {
         /// By name.
+        items: Vec<ApplicationSummary>,
+    },
+    /// A partner organization in the organization hub, with its applications.
+    Organization {
+        /// What it is called.
+        name: String,
+        /// Its applications, by name.
         items: Vec<ApplicationSummary>,
     },
     /// Create API application.
@@ -308,12 +338,29 @@ pub enum Page {
         /// How it has been used.
         usage: Option<Usage>,
     },
-    /// An application's audit history, newest first.
+    /// Prepare a replacement key for the partner to claim.
+    PrepareReplacement {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Take a prepared replacement key back, or decline it.
+    WithdrawReplacement {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Claim a prepared replacement key.
+    ClaimReplacement {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// An audit history, newest first.
     Audit {
-        /// Whose history.
-        application_id: ApplicationId,
-        /// Its name.
-        application_name: String,
+        /// Whose.
+        subject: AuditSubject,
+        /// What of it.
+        filter: AuditFilter,
+        /// Who acts in it, to choose from.
+        actors: Vec<(UserId, String)>,
         /// A page of events.
         events: Vec<RecordedEvent>,
         /// Whether this is not the newest page.
@@ -323,8 +370,12 @@ pub enum Page {
     },
     /// The organization hub.
     OrganizationHub {
-        /// The partner organizations, by name.
+        /// What was searched for; empty where nothing was.
+        query: String,
+        /// The partner organizations that were found, by name; not more than a page.
         organizations: Vec<OrganizationSummary>,
+        /// How many more were found.
+        more: usize,
     },
 }
 
@@ -339,6 +390,7 @@ impl Page {
             Self::NotFound => "Page not found",
             Self::Unavailable { .. } => "Something went wrong on our side",
             Self::Applications { .. } => "API applications",
+            Self::Organization { name, .. } => return name.clone(),
             Self::NewApplication { .. } => "Create API application",
             Self::OneTimeKey { .. } => "Store your API key now",
             Self::Application { view, .. } => return view.application.name.to_string(),
@@ -353,6 +405,9 @@ impl Page {
             Self::ReplaceSigningKey { .. } => "Replace signing key",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
+            Self::PrepareReplacement { .. } => "Prepare replacement key",
+            Self::WithdrawReplacement { .. } => "Withdraw replacement key",
+            Self::ClaimReplacement { .. } => "Claim replacement key",
             Self::Audit { .. } => "Audit history",
             Self::OrganizationHub { .. } => "Organization hub",
         }
@@ -372,9 +427,13 @@ impl Page {
             | Self::Rename { .. }
             | Self::Disable { .. }
             | Self::Enable { .. }
+            | Self::PrepareReplacement { .. }
+            | Self::WithdrawReplacement { .. }
+            | Self::ClaimReplacement { .. }
             | Self::Audit { .. }
             | Self::OrganizationHub { .. } => false,
             Self::Applications { .. }
+            | Self::Organization { .. }
             | Self::NewApplication { .. }
             | Self::OneTimeKey { .. }
             | Self::Application { .. }

@@ -1,8 +1,11 @@
 //! The console's addresses, in one place.
 
-use domain::id::{ApiKeyId, ApplicationId, SigningKeyId};
+use domain::{
+    audit::AuditFilter,
+    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId},
+};
 
-/// Sign in (GET, POST `email`, `password`, `next`).
+/// Sign in (GET, POST `email`, `password`, `next`, `unsent`).
 pub const SIGN_IN: &str = "/sign-in";
 /// Sign out (POST).
 pub const SIGN_OUT: &str = "/sign-out";
@@ -10,32 +13,80 @@ pub const SIGN_OUT: &str = "/sign-out";
 pub const APPLICATIONS: &str = "/settings/platform/api-applications";
 /// Create API application (GET, POST `creation_token`, `name`, `public_key`, `permissions`…).
 pub const NEW_APPLICATION: &str = "/settings/platform/api-applications/new";
-/// The organization hub of Nuvera's admins.
+/// The organization hub of Nuvera's admins (GET `q`).
 pub const ORGANIZATION_HUB: &str = "/organizations";
+/// The audit history across organizations, for Nuvera's admins.
+pub const HUB_AUDIT: &str = "/organizations/audit";
 /// Where the build's files are served.
 pub const ASSETS: &str = "/assets";
 
-/// One application.
-pub fn application(id: ApplicationId) -> String {
-    format!("{APPLICATIONS}/{id}")
+/// The query that asks a history for what `filter` lets through; empty where that is everything.
+pub fn audit_query(filter: &AuditFilter) -> String {
+    // Codes, ids and times need no escaping (RFC 3986, 3.4).
+    let parts = [
+        filter.action.map(|action| format!("action={}", action.code())),
+        filter.actor.map(|actor| format!("actor={actor}")),
+        filter.kind.map(|kind| format!("kind={}", kind.code())),
+        filter.from.map(|from| format!("from={}", from.input_value())),
+        filter.until.map(|until| format!("until={}", until.input_value())),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("&")
 }
 
-/// A page about one application; `action` is one of `rename` (`name`), `permissions` (`permissions`…), `disable`
-/// (`reason`), `enable` (`reason`), `replace-api-key` (`grace`: seconds), `replace-exposed-api-key` (`reason`),
-/// `replace-signing-key` (`public_key`, `overlap`: seconds or `none`, `reason`) and `audit` (GET `before`). Every form
-/// sends `version` as well.
-pub fn application_action(id: ApplicationId, action: &str) -> String {
-    format!("{APPLICATIONS}/{id}/{action}")
+/// From where an organization's applications are looked at. The pages are the same; what may be done on them is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// By a partner, in their organization's own settings.
+    Settings,
+    /// By a Nuvera admin, in the organization hub.
+    Hub {
+        /// Which organization's.
+        organization: OrganizationId,
+        /// What it is called.
+        name: String,
+    },
 }
 
-/// A page about one API key; `action` is one of `stored` (POST only), `deadline` (`deadline`: UTC), `keep` (POST only)
-/// and `revoke` (`reason`; `confirm_name` for the last live key). Every form sends `version` as well.
-pub fn api_key_action(id: ApplicationId, key: ApiKeyId, action: &str) -> String {
-    format!("{APPLICATIONS}/{id}/api-keys/{key}/{action}")
-}
+impl Place {
+    /// The list of applications.
+    pub fn applications(&self) -> String {
+        match self {
+            Self::Settings => APPLICATIONS.to_owned(),
+            Self::Hub { organization, .. } => format!("{ORGANIZATION_HUB}/{organization}"),
+        }
+    }
 
-/// A page about one signing key; `action` is one of `restore` (`overlap`, `reason`) and `retire`. Every form sends
-/// `version` as well.
-pub fn signing_key_action(id: ApplicationId, key: SigningKeyId, action: &str) -> String {
-    format!("{APPLICATIONS}/{id}/signing-keys/{key}/{action}")
+    /// The organization's audit history. Every history takes GET `action`, `actor`, `kind`, `from`, `until` and
+    /// `before`, and can be had as a file: with `.csv` and with `.jsonl` behind its address.
+    pub fn audit(&self) -> String {
+        format!("{}/audit", self.applications())
+    }
+
+    /// One application.
+    pub fn application(&self, id: ApplicationId) -> String {
+        match self {
+            Self::Settings => format!("{APPLICATIONS}/{id}"),
+            Self::Hub { .. } => format!("{}/api-applications/{id}", self.applications()),
+        }
+    }
+
+    /// A page about one application; `action` is one of `rename` (`name`), `permissions` (`permissions`…), `disable`,
+    /// `enable`, `replace-api-key` (`grace`: seconds), `replace-exposed-api-key`, `prepare-replacement` (`grace`:
+    /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `replace-signing-key` (`public_key`, `overlap`:
+    /// seconds or `none`) and `audit`. Every form sends `version` and may send `reason` as well.
+    pub fn action(&self, id: ApplicationId, action: &str) -> String {
+        format!("{}/{action}", self.application(id))
+    }
+
+    /// A page about one API key; `action` is one of `stored` (POST only), `deadline` (`deadline`: UTC), `keep` (POST
+    /// only) and `revoke` (`confirm_name` for the last live key). Every form sends `version` as well.
+    pub fn api_key_action(&self, id: ApplicationId, key: ApiKeyId, action: &str) -> String {
+        format!("{}/api-keys/{key}/{action}", self.application(id))
+    }
+
+    /// A page about one signing key; `action` is one of `restore` (`overlap`) and `retire`. Every form sends `version`
+    /// as well.
+    pub fn signing_key_action(&self, id: ApplicationId, key: SigningKeyId, action: &str) -> String {
+        format!("{}/signing-keys/{key}/{action}", self.application(id))
+    }
 }

@@ -1,5 +1,6 @@
-//! Who may do what: one table, and what it does not allow is refused.
+//! Who may do what, and where: one table, and what it does not allow is refused.
 
+use crate::{actor::Actor, actor::ActorKind, id::OrganizationId};
 use serde::{Deserialize, Serialize};
 
 /// What somebody is, in their organization.
@@ -49,48 +50,152 @@ impl Role {
 /// What somebody can ask the console to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// See the API applications of one's own organization, and their audit history.
-    ViewOwnApplications,
-    /// Create and change the API applications of one's own organization.
-    ManageOwnApplications,
-    /// See partner organizations in the organization hub.
+    /// See an organization's API applications, and their audit history.
+    ViewApplications,
+    /// Create an API application.
+    CreateApplication,
+    /// Rename one.
+    RenameApplication,
+    /// Disable one, and enable it again.
+    SetEnabled,
+    /// Change what one may do.
+    ChangePermissions,
+    /// Create replacement keys, confirm them as stored, give old ones deadlines.
+    RotateApiKeys,
+    /// Revoke API keys.
+    RevokeApiKeys,
+    /// Replace, restore and retire signing keys.
+    ReplaceSigningKeys,
+    /// Prepare a replacement key for somebody of the partner's to claim.
+    PrepareReplacement,
+    /// Take a prepared replacement key back, or decline it.
+    WithdrawReplacement,
+    /// Find organizations, and read the audit history across them.
     ViewOrganizationHub,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 3] = [Self::ViewOwnApplications, Self::ManageOwnApplications, Self::ViewOrganizationHub];
+    pub const ALL: [Self; 11] = [
+        Self::ViewApplications,
+        Self::CreateApplication,
+        Self::RenameApplication,
+        Self::SetEnabled,
+        Self::ChangePermissions,
+        Self::RotateApiKeys,
+        Self::RevokeApiKeys,
+        Self::ReplaceSigningKeys,
+        Self::PrepareReplacement,
+        Self::WithdrawReplacement,
+        Self::ViewOrganizationHub,
+    ];
 }
 
-/// Whether `role` may do `operation`.
+/// Whether `role` may do `operation`, in an organization that it reaches at all: see [`access`].
 pub fn allows(role: Role, operation: Operation) -> bool {
-    use Operation::{ManageOwnApplications, ViewOrganizationHub, ViewOwnApplications};
+    use Operation as Op;
     match role {
-        Role::PartnerOwner | Role::PartnerDeveloper => {
-            matches!(operation, ViewOwnApplications | ManageOwnApplications)
-        }
-        Role::NuveraAdmin => matches!(operation, ViewOrganizationHub),
+        Role::PartnerOwner | Role::PartnerDeveloper => match operation {
+            Op::ViewApplications
+            | Op::CreateApplication
+            | Op::RenameApplication
+            | Op::SetEnabled
+            | Op::ChangePermissions
+            | Op::RotateApiKeys
+            | Op::RevokeApiKeys
+            | Op::ReplaceSigningKeys
+            | Op::WithdrawReplacement => true,
+            Op::PrepareReplacement | Op::ViewOrganizationHub => false,
+        },
+        // Support: whatever would show a raw API key, or is the partner's to name, is not there.
+        Role::NuveraAdmin => match operation {
+            Op::ViewApplications
+            | Op::SetEnabled
+            | Op::ChangePermissions
+            | Op::RevokeApiKeys
+            | Op::ReplaceSigningKeys
+            | Op::PrepareReplacement
+            | Op::WithdrawReplacement
+            | Op::ViewOrganizationHub => true,
+            Op::CreateApplication | Op::RenameApplication | Op::RotateApiKeys => false,
+        },
         Role::CustomerUser => false,
+    }
+}
+
+/// What comes of asking for an operation in an organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It may be done.
+    Allowed,
+    /// It may not, and saying so gives nothing away.
+    Forbidden,
+    /// It may not, and must look as if there were nothing.
+    Hidden,
+}
+
+/// Whether `actor` may do `operation` in `organization`. Partners reach their own organization only, and to them any
+/// other does not exist; Nuvera's admins reach every other but their own, which has no API applications.
+pub fn access(actor: &Actor, organization: OrganizationId, operation: Operation) -> Access {
+    let is_own = actor.organization_id == organization;
+    match actor.kind() {
+        ActorKind::Partner if !is_own => Access::Hidden,
+        ActorKind::Nuvera if is_own => Access::Forbidden,
+        _ if allows(actor.role, operation) => Access::Allowed,
+        _ => Access::Forbidden,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::UserId;
+    use uuid::Uuid;
 
-    #[test]
-    fn a_customer_platform_user_may_do_nothing_here() {
-        assert!(Operation::ALL.into_iter().all(|operation| !allows(Role::CustomerUser, operation)));
+    const HOME: OrganizationId = OrganizationId(Uuid::from_u128(1));
+    const ELSEWHERE: OrganizationId = OrganizationId(Uuid::from_u128(2));
+
+    fn asks(role: Role, organization: OrganizationId, operation: Operation) -> Access {
+        let actor = Actor {
+            user_id: UserId(Uuid::nil()),
+            name: String::new(),
+            email: String::new(),
+            organization_id: HOME,
+            organization_name: String::new(),
+            role,
+            address: None,
+        };
+        access(&actor, organization, operation)
     }
 
     #[test]
-    fn partners_and_nuvera_have_each_their_own() {
-        for role in [Role::PartnerOwner, Role::PartnerDeveloper] {
-            assert!(allows(role, Operation::ManageOwnApplications));
-            assert!(!allows(role, Operation::ViewOrganizationHub));
+    fn a_customer_platform_user_may_do_nothing_here() {
+        for operation in Operation::ALL {
+            assert_eq!(asks(Role::CustomerUser, HOME, operation), Access::Forbidden);
+            assert_eq!(asks(Role::CustomerUser, ELSEWHERE, operation), Access::Hidden);
         }
-        assert!(allows(Role::NuveraAdmin, Operation::ViewOrganizationHub));
-        assert!(!allows(Role::NuveraAdmin, Operation::ManageOwnApplications));
+    }
+
+    #[test]
+    fn to_a_partner_another_organization_does_not_exist() {
+        for role in [Role::PartnerOwner, Role::PartnerDeveloper] {
+            for operation in Operation::ALL {
+                assert_eq!(asks(role, ELSEWHERE, operation), Access::Hidden);
+            }
+            assert_eq!(asks(role, HOME, Operation::RotateApiKeys), Access::Allowed);
+            assert_eq!(asks(role, HOME, Operation::PrepareReplacement), Access::Forbidden);
+            assert_eq!(asks(role, HOME, Operation::ViewOrganizationHub), Access::Forbidden);
+        }
+    }
+
+    #[test]
+    fn an_admin_supports_partners_and_never_gets_to_see_a_key() {
+        let admin = |operation| asks(Role::NuveraAdmin, ELSEWHERE, operation);
+        assert_eq!(admin(Operation::SetEnabled), Access::Allowed);
+        assert_eq!(admin(Operation::PrepareReplacement), Access::Allowed);
+        assert_eq!(admin(Operation::RotateApiKeys), Access::Forbidden);
+        assert_eq!(admin(Operation::CreateApplication), Access::Forbidden);
+        assert_eq!(asks(Role::NuveraAdmin, HOME, Operation::ViewApplications), Access::Forbidden);
     }
 
     #[test]

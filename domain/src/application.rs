@@ -12,9 +12,9 @@ use crate::{
     public_key::PublicKey,
     signing_key::{MAX_VERIFYING_KEYS, SigningKey, SigningKeyState},
     text::{ApplicationName, Reason},
-    time::Timestamp,
+    time::{Timestamp, in_words},
 };
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// A partner's credential set: its keys, what they may do, and whether they work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub struct ApiApplication {
     pub api_keys: Vec<ApiKey>,
     /// Its signing keys, the newest first, those that are retired included.
     pub signing_keys: Vec<SigningKey>,
+    /// A replacement key that waits to be claimed; past its time it no longer can be: see
+    /// [`ApiApplication::claimable_replacement`].
+    pub prepared_replacement: Option<PreparedReplacement>,
     /// Counts its changes: a change is made to the version that somebody saw, or refused.
     pub version: i64,
 }
@@ -54,14 +57,41 @@ pub struct Disabled {
     pub reason: Reason,
 }
 
-/// Who makes a change, and when.
+/// Who makes a change, when and why.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
     /// Who.
     pub actor: &'a Actor,
     /// When.
     pub at: Timestamp,
+    /// Why, where they said so. Nuvera's admins must.
+    pub reason: Option<&'a Reason>,
 }
+
+impl By<'_> {
+    fn required_reason(self) -> Result<Reason, ChangeError> {
+        self.reason.cloned().ok_or(ChangeError::ReasonNeeded)
+    }
+}
+
+/// A replacement key that Nuvera prepared and that nobody has claimed yet. There is no key before the claim: it is made
+/// then, and shown to the person who claims it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreparedReplacement {
+    /// When it was prepared.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: Reason,
+    /// What becomes of the live keys when it is claimed.
+    pub replacement: Replacement,
+    /// The first instant at which it can no longer be claimed.
+    pub expires_at: Timestamp,
+}
+
+/// How long a prepared replacement can be claimed.
+pub const CLAIM_WINDOW: Duration = Duration::from_secs(72 * 60 * 60);
 
 /// An application after a change, and the events that are recorded with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +136,23 @@ pub enum Replacement {
     StopNow,
 }
 
+impl fmt::Display for Replacement {
+    /// In words, for the audit history and for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WithGrace(grace) => write!(f, "the keys before it work for {} more", in_words(*grace)),
+            Self::StopNow => f.write_str("the keys before it stop at once"),
+        }
+    }
+}
+
+impl fmt::Display for PreparedReplacement {
+    /// In words, for the audit history.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "to be claimed before {}; then {}", self.expires_at, self.replacement)
+    }
+}
+
 /// What becomes of the current signing key when it is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningKeyReplacement {
@@ -119,6 +166,8 @@ pub enum SigningKeyReplacement {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // Each variant's message says what it means.
 pub enum ChangeError {
+    #[error("Enter a reason: it is kept in the audit history.")]
+    ReasonNeeded,
     #[error("This application is already disabled.")]
     AlreadyDisabled,
     #[error("This application is already enabled.")]
@@ -139,6 +188,12 @@ pub enum ChangeError {
     TooManyLiveKeys,
     #[error("Choose a grace window of at most 30 days.")]
     GraceTooLong,
+    #[error("A replacement key is prepared already. Withdraw it before you prepare another.")]
+    AlreadyPrepared,
+    #[error(
+        "There is no prepared replacement key any more: it was claimed or withdrawn, or its 72 hours are over. Create a replacement key, or ask Nuvera for another."
+    )]
+    NothingPrepared,
     #[error("This public key is already this application's current signing key.")]
     SigningKeyIsCurrent,
     #[error("This application used this public key before. Restore it from the signing-key history instead.")]
@@ -173,6 +228,7 @@ impl ApiApplication {
                 created_by: by.actor.name.clone(),
                 state: SigningKeyState::Current,
             }],
+            prepared_replacement: None,
             version: 1,
         };
         let described = format!(
@@ -234,10 +290,8 @@ impl ApiApplication {
         }
         let before = std::mem::replace(&mut self.name, name);
         let after = self.name.to_string();
-        Ok(self.changed(
-            by,
-            [Noted::new(AuditAction::ApplicationRenamed, before.as_str()).before(before.as_str()).after(after)],
-        ))
+        let noted = Noted::new(AuditAction::ApplicationRenamed, before.as_str()).before(before.as_str()).after(after);
+        self.changed(by, [noted])
     }
 
     /// Gives it other permissions.
@@ -252,38 +306,35 @@ impl ApiApplication {
         let noted = Noted::new(AuditAction::PermissionsChanged, self.name.as_str())
             .before(permissions_in_words(before))
             .after(permissions_in_words(permissions));
-        Ok(self.changed(by, [noted]))
+        self.changed(by, [noted])
     }
 
     /// Stops it: no request is accepted, however valid its key and signature.
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyDisabled`]
-    pub fn disable(mut self, reason: Reason, by: By<'_>) -> Result<Change, ChangeError> {
+    /// [`ChangeError::AlreadyDisabled`], [`ChangeError::ReasonNeeded`]
+    pub fn disable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
+        let reason = by.required_reason()?;
         if self.disabled.is_some() {
             return Err(ChangeError::AlreadyDisabled);
         }
-        let noted = Noted::new(AuditAction::ApplicationDisabled, self.name.as_str())
-            .before("enabled")
-            .after("disabled")
-            .reason(reason.clone());
+        let noted =
+            Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before("enabled").after("disabled");
         self.disabled = Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason });
-        Ok(self.changed(by, [noted]))
+        self.changed(by, [noted])
     }
 
     /// Lets it work again. No key that has expired or was revoked comes back.
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyEnabled`]
-    pub fn enable(mut self, reason: Reason, by: By<'_>) -> Result<Change, ChangeError> {
+    /// [`ChangeError::AlreadyEnabled`], [`ChangeError::ReasonNeeded`]
+    pub fn enable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
+        by.required_reason()?;
         if self.disabled.take().is_none() {
             return Err(ChangeError::AlreadyEnabled);
         }
-        let noted = Noted::new(AuditAction::ApplicationEnabled, self.name.as_str())
-            .before("disabled")
-            .after("enabled")
-            .reason(reason);
-        Ok(self.changed(by, [noted]))
+        let noted = Noted::new(AuditAction::ApplicationEnabled, self.name.as_str()).before("disabled").after("enabled");
+        self.changed(by, [noted])
     }
 
     /// Adds a key, and puts an end to the others: at once, or after a grace window.
@@ -294,18 +345,78 @@ impl ApiApplication {
         mut self,
         new: NewApiKey,
         replacement: Replacement,
-        reason: Option<Reason>,
         by: By<'_>,
     ) -> Result<Change, ChangeError> {
-        let mut noted = Vec::new();
-        if let Replacement::WithGrace(grace) = replacement {
-            if grace > MAX_GRACE {
-                return Err(ChangeError::GraceTooLong);
-            }
-            if self.live_keys(by.at).count() >= MAX_LIVE_KEYS {
-                return Err(ChangeError::TooManyLiveKeys);
-            }
+        let noted = self.add_api_key(new, replacement, by)?;
+        self.changed(by, noted)
+    }
+
+    /// Prepares a replacement key: somebody of the partner's can claim it within [`CLAIM_WINDOW`].
+    ///
+    /// # Errors
+    /// [`ChangeError::AlreadyPrepared`], [`ChangeError::ReasonNeeded`], or as [`Self::replace_api_key`].
+    pub fn prepare_replacement(mut self, replacement: Replacement, by: By<'_>) -> Result<Change, ChangeError> {
+        if self.claimable_replacement(by.at).is_some() {
+            return Err(ChangeError::AlreadyPrepared);
         }
+        self.check_replacement(replacement, by.at)?;
+        let prepared = PreparedReplacement {
+            at: by.at,
+            by: by.actor.name.clone(),
+            reason: by.required_reason()?,
+            replacement,
+            expires_at: by.at.plus(CLAIM_WINDOW),
+        };
+        let noted = Noted::new(AuditAction::ReplacementPrepared, self.name.as_str()).after(prepared.to_string());
+        self.prepared_replacement = Some(prepared);
+        self.changed(by, [noted])
+    }
+
+    /// Takes a prepared replacement key back, or declines it.
+    ///
+    /// # Errors
+    /// [`ChangeError::NothingPrepared`]
+    pub fn withdraw_replacement(mut self, by: By<'_>) -> Result<Change, ChangeError> {
+        let prepared = self.claimable_replacement(by.at).ok_or(ChangeError::NothingPrepared)?.to_string();
+        self.prepared_replacement = None;
+        let noted = Noted::new(AuditAction::ReplacementWithdrawn, self.name.as_str()).before(prepared);
+        self.changed(by, [noted])
+    }
+
+    /// Claims a prepared replacement key: `new` is made for the person who claims it, and the others end as prepared,
+    /// a grace window beginning now.
+    ///
+    /// # Errors
+    /// [`ChangeError::NothingPrepared`], or as [`Self::replace_api_key`].
+    pub fn claim_replacement(mut self, new: NewApiKey, by: By<'_>) -> Result<Change, ChangeError> {
+        let prepared = self.claimable_replacement(by.at).ok_or(ChangeError::NothingPrepared)?.clone();
+        self.prepared_replacement = None;
+        let claimed = Noted::new(AuditAction::ReplacementClaimed, self.name.as_str())
+            .before(format!("prepared by {}: {}", prepared.by, prepared.reason))
+            .after(format!("{} created", new.prefix));
+        let added = self.add_api_key(new, prepared.replacement, by)?;
+        self.changed(by, std::iter::once(claimed).chain(added))
+    }
+
+    /// The prepared replacement, while it can be claimed.
+    pub fn claimable_replacement(&self, now: Timestamp) -> Option<&PreparedReplacement> {
+        self.prepared_replacement.as_ref().filter(|prepared| now < prepared.expires_at)
+    }
+
+    fn check_replacement(&self, replacement: Replacement, now: Timestamp) -> Result<(), ChangeError> {
+        match replacement {
+            Replacement::WithGrace(grace) if grace > MAX_GRACE => Err(ChangeError::GraceTooLong),
+            Replacement::WithGrace(_) if self.live_keys(now).count() >= MAX_LIVE_KEYS => {
+                Err(ChangeError::TooManyLiveKeys)
+            }
+            Replacement::WithGrace(_) | Replacement::StopNow => Ok(()),
+        }
+    }
+
+    fn add_api_key(&mut self, new: NewApiKey, replacement: Replacement, by: By<'_>) -> Result<Vec<Noted>, ChangeError> {
+        self.check_replacement(replacement, by.at)?;
+        let key = ApiKey::new(new, &by.actor.name, by.at);
+        let mut noted = vec![Noted::new(AuditAction::ApiKeyCreated, key.prefix.as_str()).after("active")];
         for key in &mut self.api_keys {
             let before = key.status(by.at);
             let (action, replaced) = match (replacement, before) {
@@ -318,13 +429,10 @@ impl ApiApplication {
                 _ => continue,
             };
             *key = replaced;
-            noted.push(Noted::of_api_key(action, before, key, by.at).maybe_reason(reason.clone()));
+            noted.push(Noted::of_api_key(action, before, key, by.at));
         }
-        let key = ApiKey::new(new, &by.actor.name, by.at);
-        let created = Noted::new(AuditAction::ApiKeyCreated, key.prefix.as_str()).after("active");
-        noted.insert(0, created.maybe_reason(reason));
         self.api_keys.insert(0, key);
-        Ok(self.changed(by, noted))
+        Ok(noted)
     }
 
     /// Records that somebody has stored the key they were shown.
@@ -332,7 +440,7 @@ impl ApiApplication {
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::AlreadyStored`]
     pub fn confirm_stored(self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
-        self.change_api_key(id, AuditAction::ApiKeyStored, None, by, |key| {
+        self.change_api_key(id, AuditAction::ApiKeyStored, by, |key| {
             if key.stored_at.is_some() {
                 return Err(ChangeError::AlreadyStored);
             }
@@ -345,7 +453,7 @@ impl ApiApplication {
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
     pub fn move_deadline(self, id: ApiKeyId, at: Timestamp, by: By<'_>) -> Result<Change, ChangeError> {
-        self.change_api_key(id, AuditAction::ApiKeyDeadlineMoved, None, by, |key| Ok(key.expire(at, by.at)?))
+        self.change_api_key(id, AuditAction::ApiKeyDeadlineMoved, by, |key| Ok(key.expire(at, by.at)?))
     }
 
     /// Makes an expiring key active again: the rollback of a rotation.
@@ -353,15 +461,15 @@ impl ApiApplication {
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
     pub fn keep_api_key(self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
-        self.change_api_key(id, AuditAction::ApiKeyKept, None, by, |key| Ok(key.keep(by.at)?))
+        self.change_api_key(id, AuditAction::ApiKeyKept, by, |key| Ok(key.keep(by.at)?))
     }
 
     /// Stops a live key for good.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
-    pub fn revoke_api_key(self, id: ApiKeyId, reason: Option<Reason>, by: By<'_>) -> Result<Change, ChangeError> {
-        self.change_api_key(id, AuditAction::ApiKeyRevoked, reason, by, |key| Ok(key.revoke(by.at)?))
+    pub fn revoke_api_key(self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
+        self.change_api_key(id, AuditAction::ApiKeyRevoked, by, |key| Ok(key.revoke(by.at)?))
     }
 
     /// Registers another public key as the current one.
@@ -372,7 +480,6 @@ impl ApiApplication {
         mut self,
         new: NewSigningKey,
         replacement: SigningKeyReplacement,
-        reason: Option<Reason>,
         by: By<'_>,
     ) -> Result<Change, ChangeError> {
         match self.signing_keys.iter().find(|key| key.public_key == new.public_key).map(|key| key.state) {
@@ -385,8 +492,7 @@ impl ApiApplication {
         let after = format!("{} current; {old}", new.public_key.fingerprint());
         let noted = Noted::new(AuditAction::SigningKeyReplaced, &new.public_key.fingerprint())
             .before(format!("{before} current"))
-            .after(after)
-            .maybe_reason(reason);
+            .after(after);
         self.signing_keys.insert(
             0,
             SigningKey {
@@ -397,7 +503,7 @@ impl ApiApplication {
                 state: SigningKeyState::Current,
             },
         );
-        Ok(self.changed(by, [noted]))
+        self.changed(by, [noted])
     }
 
     /// Makes an earlier signing key current again, the present one stopping at once or after an overlap: the rollback.
@@ -408,7 +514,6 @@ impl ApiApplication {
         mut self,
         id: SigningKeyId,
         replacement: SigningKeyReplacement,
-        reason: Option<Reason>,
         by: By<'_>,
     ) -> Result<Change, ChangeError> {
         let index = self.signing_key_index(id)?;
@@ -423,9 +528,8 @@ impl ApiApplication {
         self.signing_keys[index].state = SigningKeyState::Current;
         let noted = Noted::new(AuditAction::SigningKeyRestored, &restored)
             .before(format!("{before} current"))
-            .after(format!("{restored} current; {old}"))
-            .maybe_reason(reason);
-        Ok(self.changed(by, [noted]))
+            .after(format!("{restored} current; {old}"));
+        self.changed(by, [noted])
     }
 
     /// Ends the overlap of a retiring signing key at once.
@@ -446,7 +550,7 @@ impl ApiApplication {
         let noted = Noted::new(AuditAction::SigningKeyRetired, &fingerprint)
             .before(before.to_string())
             .after(after.to_string());
-        Ok(self.changed(by, [noted]))
+        self.changed(by, [noted])
     }
 
     fn signing_key_index(&self, id: SigningKeyId) -> Result<usize, ChangeError> {
@@ -479,22 +583,25 @@ impl ApiApplication {
         mut self,
         id: ApiKeyId,
         action: AuditAction,
-        reason: Option<Reason>,
         by: By<'_>,
         transition: impl FnOnce(ApiKey) -> Result<ApiKey, ChangeError>,
     ) -> Result<Change, ChangeError> {
         let index = self.api_keys.iter().position(|key| key.id == id).ok_or(ChangeError::KeyNotFound)?;
         let before = self.api_keys[index].status(by.at);
         let changed = transition(self.api_keys[index].clone())?;
-        let noted = Noted::of_api_key(action, before, &changed, by.at).maybe_reason(reason);
+        let noted = Noted::of_api_key(action, before, &changed, by.at);
         self.api_keys[index] = changed;
-        Ok(self.changed(by, [noted]))
+        self.changed(by, [noted])
     }
 
-    fn changed(mut self, by: By<'_>, noted: impl IntoIterator<Item = Noted>) -> Change {
+    /// Whoever acts for Nuvera in a partner's application says why.
+    fn changed(mut self, by: By<'_>, noted: impl IntoIterator<Item = Noted>) -> Result<Change, ChangeError> {
+        if by.actor.kind() == ActorKind::Nuvera {
+            by.required_reason()?;
+        }
         self.version += 1;
         let events = noted.into_iter().map(|noted| noted.event(&self, by)).collect();
-        Change { application: self, events }
+        Ok(Change { application: self, events })
     }
 }
 
@@ -512,12 +619,11 @@ struct Noted {
     target: String,
     before: Option<String>,
     after: Option<String>,
-    reason: Option<Reason>,
 }
 
 impl Noted {
     fn new(action: AuditAction, target: &str) -> Self {
-        Self { action, target: target.to_owned(), before: None, after: None, reason: None }
+        Self { action, target: target.to_owned(), before: None, after: None }
     }
 
     fn of_api_key(action: AuditAction, before: ApiKeyStatus, key: &ApiKey, now: Timestamp) -> Self {
@@ -532,16 +638,8 @@ impl Noted {
         Self { after: Some(after.into()), ..self }
     }
 
-    fn reason(self, reason: Reason) -> Self {
-        Self { reason: Some(reason), ..self }
-    }
-
-    fn maybe_reason(self, reason: Option<Reason>) -> Self {
-        Self { reason, ..self }
-    }
-
     fn event(self, application: &ApiApplication, by: By<'_>) -> AuditEvent {
-        let Self { action, target, before, after, reason } = self;
+        let Self { action, target, before, after } = self;
         AuditEvent {
             at: by.at,
             actor: by.actor.into(),
@@ -551,7 +649,7 @@ impl Noted {
             target,
             before,
             after,
-            reason,
+            reason: by.reason.cloned(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     actor::{Actor, ActorKind},
     id::{ApplicationId, OrganizationId, UserId},
-    text::Reason,
+    text::{ApplicationName, Reason},
     time::Timestamp,
 };
 use std::{fmt, net::IpAddr};
@@ -53,6 +53,9 @@ actions! {
     ApiKeyDeadlineMoved "api_key.deadline_moved" "API key deadline moved",
     ApiKeyKept "api_key.kept" "API key kept",
     ApiKeyRevoked "api_key.revoked" "API key revoked",
+    ReplacementPrepared "replacement.prepared" "Replacement key prepared",
+    ReplacementWithdrawn "replacement.withdrawn" "Prepared replacement key withdrawn",
+    ReplacementClaimed "replacement.claimed" "Prepared replacement key claimed",
 }
 
 impl AuditAction {
@@ -115,8 +118,38 @@ pub struct AuditEvent {
 pub struct RecordedEvent {
     /// Its place in the history: later events have greater numbers.
     pub sequence: i64,
+    /// What the organization is called now.
+    pub organization_name: String,
+    /// What the application is called now.
+    pub application_name: ApplicationName,
     /// The event.
     pub event: AuditEvent,
+}
+
+/// Whose history is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditScope {
+    /// One application's.
+    Application(OrganizationId, ApplicationId),
+    /// One organization's: all of its applications.
+    Organization(OrganizationId),
+    /// Everybody's: for Nuvera only.
+    Everyone,
+}
+
+/// Which events of a history are read; the default leaves nothing out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Of this action only.
+    pub action: Option<AuditAction>,
+    /// By this user only.
+    pub actor: Option<UserId>,
+    /// By people on this side only.
+    pub kind: Option<ActorKind>,
+    /// At this instant or later.
+    pub from: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
 }
 
 #[cfg(test)]

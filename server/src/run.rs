@@ -86,7 +86,7 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
     let stop = CancellationToken::new();
     let flushing = CancellationToken::new();
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
-    let sweeper = tokio::spawn(sweep(DatabaseSessions::new(store.clone(), clock), stop.clone()));
+    let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock), stop.clone()));
     let gateway_server = tokio::spawn(gateway.clone().serve(api, stop.clone()));
     let router = web::router(web.clone(), store.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let console_server =

@@ -1,15 +1,18 @@
 //! What the preview shows.
 
-use app::page::{
-    ApplicationSummary, ApplicationView, Assets, FieldError, Notice, OrganizationSummary, Page, PageContext,
-    Submission, Usage, Viewer,
+use app::{
+    page::{
+        ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice, OrganizationSummary, Page,
+        PageContext, Submission, Usage, Viewer,
+    },
+    paths::Place,
 };
 use domain::{
     access::Role,
     actor::Actor,
     api_key::{NewApiKey, PlainApiKey},
     application::{ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
-    audit::RecordedEvent,
+    audit::{AuditFilter, RecordedEvent},
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
@@ -52,9 +55,18 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
     let customer =
         Viewer { name: "Casey Customer".into(), organization_name: "Harbour Retail".into(), role: Role::CustomerUser };
     vec![
-        ("sign-in", anonymous(), Page::SignIn { next: Some("/settings".into()) }),
-        ("sign-in-notice", PageContext { notice: Some(Notice::SignedOut), ..anonymous() }, Page::SignIn { next: None }),
-        ("sign-in-error", PageContext { submission: failed, ..anonymous() }, Page::SignIn { next: None }),
+        ("sign-in", anonymous(), Page::SignIn { next: Some("/settings".into()), unsent: None }),
+        (
+            "sign-in-notice",
+            PageContext { notice: Some(Notice::SignedOut), ..anonymous() },
+            Page::SignIn { next: None, unsent: None },
+        ),
+        ("sign-in-error", PageContext { submission: failed, ..anonymous() }, Page::SignIn { next: None, unsent: None }),
+        (
+            "sign-in-unsent",
+            anonymous(),
+            Page::SignIn { next: Some("/settings".into()), unsent: Some("name=Ledger".into()) },
+        ),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
         ("refused-forbidden", context(), Page::Forbidden),
         ("refused-cross-site", context(), Page::CrossSite),
@@ -80,9 +92,9 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         summary(without_live_key()?, Some(90 * DAY)),
         summary(named(LONG_NAME)?, Some(26 * HOUR)),
     ];
-    let admin = Viewer { name: "Ada Admin".into(), organization_name: "Nuvera".into(), role: Role::NuveraAdmin };
-    let hub = |organizations| {
-        (PageContext { viewer: Some(admin.clone()), ..context() }, Page::OrganizationHub { organizations })
+    let hub = |organizations: Vec<OrganizationSummary>, query: &str| {
+        let context = PageContext { place: Place::Settings, ..hub_context() };
+        (context, Page::OrganizationHub { organizations, query: query.into(), more: 0 })
     };
     let organization = |name: &str, applications, disabled| OrganizationSummary {
         id: OrganizationId(Uuid::nil()),
@@ -90,17 +102,24 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         applications,
         disabled,
     };
-    let (hub_context, hub_page) = hub(vec![
-        organization("Harbourfront Payments Ltd", 3, 0),
-        organization("Ledgerline GmbH", 12, 1),
-        organization("Quillon & <Partners>", 0, 0),
-    ]);
-    let (empty_context, empty_page) = hub(vec![]);
+    let (found_context, found_page) = hub(
+        vec![
+            organization("Harbourfront Payments Ltd", 3, 0),
+            organization("Ledgerline GmbH", 12, 1),
+            organization("Quillon & <Partners>", 0, 0),
+        ],
+        "",
+    );
+    let (empty_context, empty_page) = hub(vec![], "");
+    let (unfound_context, unfound_page) = hub(vec![], "<Lost>");
+    let of_organization = Page::Organization { name: "Ledgerline GmbH".into(), items: many.clone() };
     Ok(vec![
         ("list-empty", context(), Page::Applications { items: vec![] }),
+        ("hub-unfound", unfound_context, unfound_page),
+        ("hub-organization", hub_context(), of_organization),
         ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))] }),
         ("list-many", context(), Page::Applications { items: many }),
-        ("hub", hub_context, hub_page),
+        ("hub", found_context, found_page),
         ("hub-empty", empty_context, empty_page),
     ])
 }
@@ -166,13 +185,16 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("application-states", context(), page(states, recorded(&events))),
         ("application-disabled", context(), page(with_usage(disabled()?, &[(0, 12, 90_000)], &[]), vec![])),
         ("application-no-live-key", context(), page(with_usage(without_live_key()?, &[], &[]), vec![])),
+        ("application-claim", context(), page(with_usage(prepared()?, &[], &[]), vec![])),
+        ("hub-application", hub_context(), page(with_usage(prepared()?, &[(0, 12, 900)], &[]), vec![])),
         ("application-long-name", context(), page(with_usage(named(LONG_NAME)?, &[], &[]), vec![])),
         (
             "audit",
             context(),
             Page::Audit {
-                application_id: ApplicationId(Uuid::nil()),
-                application_name: "Ledger, production".into(),
+                subject: AuditSubject::Organization,
+                filter: AuditFilter::default(),
+                actors: vec![(UserId(Uuid::nil()), "Olivia Owner".into())],
                 events: recorded(&events),
                 is_continued: true,
                 older: Some(12),
@@ -182,8 +204,9 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
             "audit-empty",
             context(),
             Page::Audit {
-                application_id: ApplicationId(Uuid::nil()),
-                application_name: "Ledger, production".into(),
+                subject: AuditSubject::Organization,
+                filter: AuditFilter::default(),
+                actors: vec![(UserId(Uuid::nil()), "Olivia Owner".into())],
                 events: vec![],
                 is_continued: false,
                 older: None,
@@ -227,6 +250,11 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         "Choose 22 Dec 2026, 03:25:10 UTC or earlier: a replaced key works at most 30 days after its rotation.",
     );
     Ok(vec![
+        ("prepare", hub_context(), Page::PrepareReplacement { application: one.clone() }),
+        ("withdraw", hub_context(), Page::WithdrawReplacement { application: prepared()? }),
+        ("claim", context(), Page::ClaimReplacement { application: prepared()? }),
+        ("claim-lapsed", context(), Page::ClaimReplacement { application: one.clone() }),
+        ("hub-replace-signing-key", hub_context(), Page::ReplaceSigningKey { application: one.clone() }),
         ("rename", context(), Page::Rename { application: one.clone() }),
         ("permissions", context(), Page::Permissions { application: one.clone() }),
         ("disable", context(), Page::Disable { application: one.clone() }),
@@ -267,12 +295,19 @@ fn context() -> PageContext {
             organization_name: "Ledgerline GmbH".into(),
             role: Role::PartnerOwner,
         }),
+        place: Place::Settings,
         assets: Assets { app: "app".into(), style: "main.css".into(), keygen_worker: "keygen_worker.js".into() },
         now: Timestamp::from_millis(NOW),
         gateway_url: "https://gateway.nuvera.example".into(),
         notice: None,
         submission: Submission::default(),
     }
+}
+
+fn hub_context() -> PageContext {
+    let admin = Viewer { name: "Ada Admin".into(), organization_name: "Nuvera".into(), role: Role::NuveraAdmin };
+    let place = Place::Hub { organization: OrganizationId(Uuid::nil()), name: "Ledgerline GmbH".into() };
+    PageContext { viewer: Some(admin), place, ..context() }
 }
 
 fn ago(seconds: u64) -> Timestamp {
@@ -338,7 +373,7 @@ fn create(name: &str, at: Timestamp) -> Result<Change> {
         signing_key: signing_key(0)?,
         api_key: new_key(1),
     };
-    Ok(ApiApplication::create(new, By { actor: &actor(), at }))
+    Ok(ApiApplication::create(new, By { actor: &actor(), at, reason: None }))
 }
 
 fn simple(name: &str) -> Result<ApiApplication> {
@@ -352,12 +387,20 @@ fn simple_events() -> Result<Vec<domain::audit::AuditEvent>> {
 fn named(name: &str) -> Result<ApiApplication> {
     let application = create(name, ago(400 * DAY))?.application;
     let key = application.api_keys[0].id;
-    Ok(application.confirm_stored(key, By { actor: &actor(), at: ago(399 * DAY) })?.application)
+    Ok(application.confirm_stored(key, By { actor: &actor(), at: ago(399 * DAY), reason: None })?.application)
 }
 
 fn disabled() -> Result<ApiApplication> {
     let reason = Reason::new("Payments to unknown beneficiaries since 02:50 UTC; stopped until Ledgerline answers.")?;
-    Ok(named("Payouts")?.disable(reason, By { actor: &admin(), at: ago(1_500) })?.application)
+    let by = By { actor: &admin(), at: ago(1_500), reason: Some(&reason) };
+    Ok(named("Payouts")?.disable(by)?.application)
+}
+
+fn prepared() -> Result<ApiApplication> {
+    let reason = Reason::new("Ticket 4711: the old key was mailed to us.")?;
+    let by = By { actor: &admin(), at: ago(HOUR), reason: Some(&reason) };
+    let grace = Replacement::WithGrace(Duration::from_secs(DAY));
+    Ok(named("Payouts")?.prepare_replacement(grace, by)?.application)
 }
 
 fn rotating() -> Result<(ApiApplication, Vec<domain::audit::AuditEvent>)> {
@@ -369,17 +412,21 @@ fn rotating() -> Result<(ApiApplication, Vec<domain::audit::AuditEvent>)> {
     };
     let application = step(create("Ledger, production", ago(90 * DAY))?);
     let first = application.api_keys[0].id;
-    let application = step(application.confirm_stored(first, By { actor: &owner, at: ago(90 * DAY - 60) })?);
+    let silently = |at| By { actor: &owner, at, reason: None };
+    let application = step(application.confirm_stored(first, silently(ago(90 * DAY - 60)))?);
     let all: PermissionSet = "CUSTOMERS_READ CUSTOMERS_WRITE PAYMENTS_READ PAYMENTS_WRITE".parse()?;
-    let application = step(application.change_permissions(all, By { actor: &admin(), at: ago(9 * DAY) })?);
-    let application = step(application.disable(Reason::new("Drill")?, By { actor: &admin(), at: ago(5 * HOUR) })?);
-    let application = step(application.enable(Reason::new("Drill over")?, By { actor: &owner, at: ago(4 * HOUR) })?);
+    let (admin, why) = (admin(), Reason::new("Ticket 4242")?);
+    let by = By { actor: &admin, at: ago(9 * DAY), reason: Some(&why) };
+    let application = step(application.change_permissions(all, by)?);
+    let application = step(application.disable(By { at: ago(5 * HOUR), ..by })?);
+    let over = Reason::new("Drill over")?;
+    let application = step(application.enable(By { reason: Some(&over), ..silently(ago(4 * HOUR)) })?);
     let grace = Replacement::WithGrace(Duration::from_secs(DAY));
-    let by = By { actor: &owner, at: ago(HOUR) };
-    let application = step(application.replace_api_key(new_key(2), grace, None, by)?);
+    let application = step(application.replace_api_key(new_key(2), grace, silently(ago(HOUR)))?);
     let overlap = SigningKeyReplacement::WithOverlap(Duration::from_secs(DAY));
-    let application =
-        step(application.replace_signing_key(signing_key(1)?, overlap, Some(Reason::new("Staff change")?), by)?);
+    let change = Reason::new("Staff change")?;
+    let by = By { reason: Some(&change), ..silently(ago(HOUR)) };
+    let application = step(application.replace_signing_key(signing_key(1)?, overlap, by)?);
     events.reverse();
     Ok((application, events))
 }
@@ -388,18 +435,18 @@ fn rotating() -> Result<(ApiApplication, Vec<domain::audit::AuditEvent>)> {
 fn every_state() -> Result<ApiApplication> {
     let owner = actor();
     let grace = |days: u64| Replacement::WithGrace(Duration::from_secs(days * DAY));
-    let by = |at| By { actor: &owner, at };
+    let by = |at| By { actor: &owner, at, reason: None };
     let overlap = |days: u64| SigningKeyReplacement::WithOverlap(Duration::from_secs(days * DAY));
     let mut application = create("Screening, every state", ago(200 * DAY))?.application;
-    application = application.replace_api_key(new_key(3), grace(1), None, by(ago(100 * DAY)))?.application;
-    application = application.replace_api_key(new_key(4), Replacement::StopNow, None, by(ago(60 * DAY)))?.application;
+    application = application.replace_api_key(new_key(3), grace(1), by(ago(100 * DAY)))?.application;
+    application = application.replace_api_key(new_key(4), Replacement::StopNow, by(ago(60 * DAY)))?.application;
     application = application
-        .replace_signing_key(signing_key(1)?, SigningKeyReplacement::StopNow, None, by(ago(50 * DAY)))?
+        .replace_signing_key(signing_key(1)?, SigningKeyReplacement::StopNow, by(ago(50 * DAY)))?
         .application;
-    application = application.replace_signing_key(signing_key(2)?, overlap(1), None, by(ago(HOUR)))?.application;
+    application = application.replace_signing_key(signing_key(2)?, overlap(1), by(ago(HOUR)))?.application;
     for (seed, days) in [(5, 30), (6, 7), (7, 30), (8, 30)] {
         let at = ago(u64::from(20 - seed) * HOUR);
-        application = application.replace_api_key(new_key(seed), grace(days), None, by(at))?.application;
+        application = application.replace_api_key(new_key(seed), grace(days), by(at))?.application;
     }
     Ok(application)
 }
@@ -411,7 +458,7 @@ fn full() -> Result<ApiApplication> {
 fn without_live_key() -> Result<ApiApplication> {
     let application = named("Old importer")?;
     let key = application.api_keys[0].id;
-    Ok(application.revoke_api_key(key, None, By { actor: &actor(), at: ago(90 * DAY) })?.application)
+    Ok(application.revoke_api_key(key, By { actor: &actor(), at: ago(90 * DAY), reason: None })?.application)
 }
 
 fn used(count: i64, last: u64) -> Usage {
@@ -438,5 +485,11 @@ fn with_usage(
 
 fn recorded(events: &[domain::audit::AuditEvent]) -> Vec<RecordedEvent> {
     let count = i64::try_from(events.len()).unwrap_or_default();
-    (0..).zip(events).map(|(index, event)| RecordedEvent { sequence: count - index, event: event.clone() }).collect()
+    let recorded = |(index, event): (i64, &domain::audit::AuditEvent)| RecordedEvent {
+        sequence: count - index,
+        organization_name: "Ledgerline GmbH".into(),
+        application_name: ApplicationName::new("Ledger, production").expect("a short name"),
+        event: event.clone(),
+    };
+    (0..).zip(events).map(recorded).collect()
 }

@@ -1,11 +1,8 @@
 //! The deadline of a replaced key: move it, or keep the key.
 
-use crate::{
-    paths,
-    ui::{
-        Actions, ApiKeyBadge, Callout, Card, Code, Fact, Facts, Form, Input, Submit, TextField, Time, Variant,
-        surroundings,
-    },
+use crate::ui::{
+    Actions, ApiKeyBadge, Callout, Card, Code, Fact, Facts, Form, Input, Submit, TextField, Time, Variant, place,
+    surroundings,
 };
 use domain::{
     api_key::{ApiKey, ApiKeyState, ApiKeyStatus, MAX_GRACE},
@@ -22,7 +19,7 @@ pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) ->
             let latest = replaced_at.plus(MAX_GRACE);
             view! {
                 <Card id="move" heading="Move the deadline" lead="Earlier, or later up to 30 days after the replacement.">
-                    <Form action=paths::api_key_action(application.id, key.id, "deadline") version=application.version>
+                    <Form action=place().api_key_action(application.id, key.id, "deadline") version=application.version>
                         <TextField
                             name="deadline"
                             label="The key stops at (UTC)"
@@ -42,7 +39,7 @@ pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) ->
                     heading="Keep the key"
                     lead="If the new key does not work out: this one is active again, without a deadline."
                 >
-                    <Form action=paths::api_key_action(application.id, key.id, "keep") version=application.version>
+                    <Form action=place().api_key_action(application.id, key.id, "keep") version=application.version>
                         <Actions>
                             <Submit text="Keep this key" />
                         </Actions>

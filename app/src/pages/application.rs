@@ -4,16 +4,16 @@ mod api_keys;
 mod rotation;
 mod signing_keys;
 
-use super::{audit, test_request};
+use super::{audit, prepared_replacement, test_request};
 use crate::{
     page::ApplicationView,
-    paths,
     ui::{
         ApplicationBadge, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, PermissionTable, SideBadge, Time,
-        Variant, surroundings,
+        Variant, may, place, surroundings,
     },
 };
 use domain::{
+    access::Operation,
     api_key::ApiKeyStatus,
     application::{ApiApplication, Disabled},
     audit::RecordedEvent,
@@ -24,10 +24,11 @@ use leptos::prelude::*;
 pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEvent]) -> impl IntoView + use<> {
     let page = surroundings();
     let application = &view.application;
-    let action = |action| paths::application_action(application.id, action);
+    let action = |action| place().action(application.id, action);
     view! {
         {head(title, application)}
         {application.disabled.clone().map(|disabled| banner(disabled, application))}
+        {application.claimable_replacement(page.now).map(|prepared| prepared_replacement::waiting(application, prepared))}
         {summary(view, page.now)}
         {rotation::view(view, page.now)}
         {api_keys::view(view, page.now)}
@@ -39,6 +40,20 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
         >
             <PermissionTable permissions=application.permissions />
         </Card>
+        {may(Operation::RotateApiKeys).then(|| test_card(&page.gateway_url))}
+        <Card
+            id="recent"
+            heading="Recent changes"
+            actions=view! { <ButtonLink href=action("audit") text="Audit history" /> }.into_any()
+        >
+            {audit::table(recent, false)}
+        </Card>
+        {danger_zone(application)}
+    }
+}
+
+fn test_card(gateway_url: &str) -> impl IntoView + use<> {
+    view! {
         <Card
             id="test-request"
             heading="Send a signed test request"
@@ -47,16 +62,8 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
             <p>"Set two variables first; read the key so that it stays out of your shell’s history:"</p>
             <CodeBlock id="test-variables" label="Variables" text=VARIABLES />
             <p>"Then send the request. An answer of 200 means that the key and the signature are right."</p>
-            <CodeBlock id="test-snippet" label="Signed test request" text=test_request::snippet(&page.gateway_url) />
+            <CodeBlock id="test-snippet" label="Signed test request" text=test_request::snippet(gateway_url) />
         </Card>
-        <Card
-            id="recent"
-            heading="Recent changes"
-            actions=view! { <ButtonLink href=action("audit") text="Audit history" /> }.into_any()
-        >
-            {audit::table(recent)}
-        </Card>
-        {danger_zone(application)}
     }
 }
 
@@ -65,12 +72,14 @@ read -rsp 'API key: ' NUVERA_API_KEY && export NUVERA_API_KEY
 export NUVERA_PRIVATE_KEY_FILE=private.pem";
 
 fn head(title: String, application: &ApiApplication) -> impl IntoView + use<> {
-    let action = |action| paths::application_action(application.id, action);
+    let action = |action| place().action(application.id, action);
     let switch = if application.is_enabled() {
         view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet /> }
     } else {
         view! { <ButtonLink href=action("enable") text="Enable" variant=Variant::Primary /> }
     };
+    let rename =
+        may(Operation::RenameApplication).then(|| view! { <ButtonLink href=action("rename") text="Rename" /> });
     view! {
         <div class="page-head">
             <div class="page-head__text">
@@ -81,7 +90,7 @@ fn head(title: String, application: &ApiApplication) -> impl IntoView + use<> {
                 </p>
             </div>
             <div class="actions">
-                <ButtonLink href=action("rename") text="Rename" />
+                {rename}
                 {switch}
             </div>
         </div>
@@ -96,7 +105,7 @@ fn banner(disabled: Disabled, application: &ApiApplication) -> impl IntoView + u
             </p>
             <p class="reason">{format!("“{}”", disabled.reason)}</p>
             <p>
-                <a href=paths::application_action(application.id, "enable")>"Enable application"</a>
+                <a href=place().action(application.id, "enable")>"Enable application"</a>
             </p>
         </Callout>
     }
@@ -154,7 +163,7 @@ fn danger_zone(application: &ApiApplication) -> impl IntoView + use<> {
                     <h2 id="danger-heading">{heading}</h2>
                     <p>{lead}</p>
                 </div>
-                <ButtonLink href=paths::application_action(application.id, action) text variant />
+                <ButtonLink href=place().action(application.id, action) text variant />
             </div>
         </section>
     }

@@ -5,7 +5,7 @@ use crate::{
     paths,
     ui::{
         ApplicationBadge, Badge, ButtonLink, Cell, Column, DataTable, EmptyState, RowHeader, Shape, Step, Steps, Time,
-        Tone, Variant, surroundings,
+        Tone, Variant, place, surroundings,
     },
 };
 use domain::{
@@ -53,16 +53,49 @@ pub(super) fn view(title: String, items: &[ApplicationSummary]) -> impl IntoView
                 <p class="page-head__lead">"The credentials with which your servers call the Nuvera API."</p>
             </div>
             <div class="actions">
+                <ButtonLink href=place().audit() text="Audit history" />
                 <ButtonLink href=paths::NEW_APPLICATION text="Create API application" variant=Variant::Primary />
             </div>
         </div>
+        {table(items)}
+    }
+    .into_any()
+}
+
+/// A partner's applications as a Nuvera admin sees them.
+pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl IntoView + use<> {
+    let list = if items.is_empty() {
+        view! {
+            <EmptyState heading="No API application yet">
+                <p class="empty-state__lead">"The partner creates the first one. Nuvera supports what is there."</p>
+            </EmptyState>
+        }
+        .into_any()
+    } else {
+        table(items).into_any()
+    };
+    view! {
+        <div class="page-head">
+            <div class="page-head__text">
+                <h1>{title}</h1>
+                <p class="page-head__lead">"API applications of this partner organization."</p>
+            </div>
+            <div class="actions">
+                <ButtonLink href=place().audit() text="Audit history" />
+            </div>
+        </div>
+        {list}
+    }
+}
+
+fn table(items: &[ApplicationSummary]) -> impl IntoView + use<> {
+    view! {
         <div class="card card--table">
             <DataTable caption="API applications by name" columns=COLUMNS>
                 {items.iter().map(row).collect_view()}
             </DataTable>
         </div>
     }
-    .into_any()
 }
 
 fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
@@ -78,10 +111,13 @@ fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
     view! {
         <tr role="row">
             <RowHeader>
-                <a class="table__link" href=paths::application(application.id)>{application.name.to_string()}</a>
+                <a class="table__link" href=place().application(application.id)>{application.name.to_string()}</a>
             </RowHeader>
             <Cell label="State">
                 <ApplicationBadge application />
+                {application
+                    .claimable_replacement(now)
+                    .map(|_| view! { <Badge tone=Tone::Waning shape=Shape::Clock text="Key to claim" /> })}
             </Cell>
             <Cell label="Live keys">{live_keys}</Cell>
             <Cell label="Next deadline">{moment(deadline, false, "None")}</Cell>

@@ -1,12 +1,18 @@
-//! An application's audit history.
+//! Audit histories: an application's, an organization's, and everybody's.
 
 use crate::{
-    paths,
-    ui::{ButtonLink, Cell, Column, DataTable, RowHeader, SideBadge, Time},
+    page::AuditSubject,
+    paths::{self, Place},
+    ui::{
+        ButtonLink, Cell, Column, DataTable, Input, RowHeader, SelectField, SideBadge, Submit, TextField, Time, may,
+        place,
+    },
 };
 use domain::{
-    audit::{AuditEvent, RecordedEvent},
-    id::ApplicationId,
+    access::Operation,
+    audit::{AuditAction, AuditFilter, RecordedEvent},
+    id::UserId,
+    time::Timestamp,
 };
 use leptos::prelude::*;
 
@@ -17,39 +23,121 @@ const COLUMNS: &[Column] = &[
     Column { label: "Change", class: "column--wide" },
 ];
 
+fn address(subject: &AuditSubject) -> String {
+    match subject {
+        AuditSubject::Application { id, .. } => place().action(*id, "audit"),
+        AuditSubject::Organization => place().audit(),
+        AuditSubject::Everyone => paths::HUB_AUDIT.to_owned(),
+    }
+}
+
 pub(super) fn view(
     title: String,
-    id: ApplicationId,
+    subject: &AuditSubject,
+    filter: &AuditFilter,
+    actors: &[(UserId, String)],
     events: &[RecordedEvent],
     is_continued: bool,
     older: Option<i64>,
 ) -> impl IntoView + use<> {
-    let address = paths::application_action(id, "audit");
-    let newest = is_continued.then(|| view! { <ButtonLink href=address.clone() text="Newest events" /> });
+    let address = address(subject);
+    let query = paths::audit_query(filter);
+    let is_filtered = !query.is_empty();
+    let with = |suffix: &str, query: &str| match query {
+        "" => format!("{address}{suffix}"),
+        query => format!("{address}{suffix}?{query}"),
+    };
+    let newest = is_continued.then(|| view! { <ButtonLink href=with("", &query) text="Newest events" /> });
     let older = older.map(|before| {
-        view! { <ButtonLink href=format!("{address}?before={before}") text="Older events" /> }
+        let separator = if is_filtered { "&" } else { "" };
+        view! { <ButtonLink href=with("", &format!("{query}{separator}before={before}")) text="Older events" /> }
     });
+    let everything = is_filtered.then(|| view! { <ButtonLink href=address.clone() text="Show everything" /> });
+    let table = if events.is_empty() && is_filtered {
+        view! { <p class="table-empty">"Nothing in this history fits. Choose less, or show everything."</p> }.into_any()
+    } else {
+        table(events, !matches!(subject, AuditSubject::Application { .. })).into_any()
+    };
     view! {
-        {super::heading(title, "Every change, newest first. Times are UTC.")}
-        <div class="card card--table">{table(events)}</div>
+        <div class="page-head">
+            <div class="page-head__text">
+                <h1>{title}</h1>
+                <p class="page-head__lead">"Every change, newest first. Times are UTC."</p>
+            </div>
+            <div class="actions">
+                <ButtonLink href=with(".csv", &query) text="Download CSV" />
+                <ButtonLink href=with(".jsonl", &query) text="Download JSON Lines" />
+            </div>
+        </div>
+        <search>
+            <form method="get" action=address.clone() class="filters">
+                <SelectField
+                    name="action"
+                    label="What"
+                    options=choices("Any change", AuditAction::ALL.iter().map(|action| (action.code(), action.label())))
+                    chosen=filter.action.map(|action| action.code().to_owned())
+                />
+                <SelectField
+                    name="actor"
+                    label="Who"
+                    options=choices("Anybody", actors.iter().map(|(id, name)| (id.to_string(), name.clone())))
+                    chosen=filter.actor.map(|actor| actor.to_string())
+                />
+                <SelectField
+                    name="kind"
+                    label="On whose side"
+                    options=choices("Both", [("partner", "Partner"), ("nuvera", "Nuvera")])
+                    chosen=filter.kind.map(|kind| kind.code().to_owned())
+                />
+                <TextField
+                    name="from"
+                    label="From (UTC)"
+                    input=Input::DateTime
+                    value=filter.from.map(Timestamp::input_value).unwrap_or_default()
+                />
+                <TextField
+                    name="until"
+                    label="Until (UTC)"
+                    input=Input::DateTime
+                    value=filter.until.map(Timestamp::input_value).unwrap_or_default()
+                />
+                <div class="actions"><Submit text="Show" /> {everything}</div>
+            </form>
+        </search>
+        <div class="card card--table">{table}</div>
         <nav class="actions" aria-label="Pages of the history">{newest} {older}</nav>
     }
 }
 
+/// What can be chosen, no choice first.
+fn choices<V: Into<String>, W: Into<String>>(
+    any: &str,
+    options: impl IntoIterator<Item = (V, W)>,
+) -> Vec<(String, String)> {
+    let options = options.into_iter().map(|(value, words)| (value.into(), words.into()));
+    std::iter::once((String::new(), any.to_owned())).chain(options).collect()
+}
+
 /// Events, each in a row.
-pub(super) fn table(events: &[RecordedEvent]) -> impl IntoView + use<> {
+pub(super) fn table(events: &[RecordedEvent], names_application: bool) -> impl IntoView + use<> {
     if events.is_empty() {
         return view! { <p class="table-empty">"Nothing has happened here yet."</p> }.into_any();
     }
     view! {
         <DataTable caption="Audit events, newest first" columns=COLUMNS>
-            {events.iter().map(|recorded| row(&recorded.event)).collect_view()}
+            {events.iter().map(|recorded| row(recorded, names_application)).collect_view()}
         </DataTable>
     }
     .into_any()
 }
 
-fn row(event: &AuditEvent) -> impl IntoView + use<> {
+fn row(recorded: &RecordedEvent, names_application: bool) -> impl IntoView + use<> {
+    let event = &recorded.event;
+    let application = names_application.then(|| application(recorded));
+    // What is linked below need not be said twice.
+    let target =
+        Some(&event.target).filter(|target| !names_application || *target != recorded.application_name.as_str());
+    let target = target.map(|target| view! { <p class="quiet target">{target.clone()}</p> });
     let address = event.actor.address.map(|address| view! { <p class="quiet">{format!("from {address}")}</p> });
     let reason = event.reason.as_ref().map(|reason| view! { <p class="reason">{format!("“{reason}”")}</p> });
     view! {
@@ -63,11 +151,25 @@ fn row(event: &AuditEvent) -> impl IntoView + use<> {
             </Cell>
             <Cell label="What">
                 <p>{event.action.label()}</p>
-                <p class="quiet target">{event.target.clone()}</p>
+                {target} {application}
             </Cell>
             <Cell label="Change">{change(event.before.clone(), event.after.clone())} {reason}</Cell>
         </tr>
     }
+}
+
+/// Which application it was, and to whoever looks across organizations, whose.
+fn application(recorded: &RecordedEvent) -> impl IntoView + use<> {
+    let event = &recorded.event;
+    let name = recorded.application_name.to_string();
+    let organization = recorded.organization_name.clone();
+    if place() == Place::Settings && may(Operation::ViewOrganizationHub) {
+        let place = Place::Hub { organization: event.organization_id, name: organization.clone() };
+        let (here, above) = (place.application(event.application_id), place.applications());
+        return view! { <p class="quiet"><a href=here>{name}</a> " · " <a href=above>{organization}</a></p> }
+            .into_any();
+    }
+    view! { <p class="quiet"><a href=place().application(event.application_id)>{name}</a></p> }.into_any()
 }
 
 /// How it was and how it is, in words; once where it is the same.

@@ -1,9 +1,6 @@
 //! Disable an application in an emergency, and enable it again.
 
-use crate::{
-    paths,
-    ui::{Actions, Code, Consequences, Form, ReasonField, Submit, Variant, surroundings},
-};
+use crate::ui::{Actions, Code, Consequences, Form, ReasonField, Submit, Variant, place, surroundings};
 use domain::{api_key::ApiKeyStatus, application::ApiApplication};
 use leptos::prelude::*;
 
@@ -17,7 +14,7 @@ pub(super) fn disable(title: String, application: &ApiApplication) -> impl IntoV
                 <li>"You can enable it again at any time."</li>
             </ul>
         </Consequences>
-        <Form action=paths::application_action(application.id, "disable") version=application.version>
+        <Form action=place().action(application.id, "disable") version=application.version>
             <ReasonField
                 autofocus=true
                 suggestions=&["Suspected exposure of a key", "Unexpected traffic", "Incident response", "No longer in use"]
@@ -58,7 +55,7 @@ pub(super) fn enable(title: String, application: &ApiApplication) -> impl IntoVi
     view! {
         {super::heading(title, "")}
         <Consequences heading=format!("{} works again", application.name)>{consequence}</Consequences>
-        <Form action=paths::application_action(application.id, "enable") version=application.version>
+        <Form action=place().action(application.id, "enable") version=application.version>
             <ReasonField autofocus=true />
             <Actions>
                 <Submit variant=Variant::Primary text="Enable application" />

@@ -9,6 +9,7 @@ mod new_application;
 mod one_time_key;
 mod organization_hub;
 mod permissions;
+mod prepared_replacement;
 mod refused;
 mod rename;
 mod replace_api_key;
@@ -19,9 +20,9 @@ mod sign_in;
 mod test_request;
 
 use crate::{
-    page::{Page, PageContext},
-    paths,
-    ui::{Crumb, Shell, Width},
+    page::{AuditSubject, Page, PageContext},
+    paths::{self, Place},
+    ui::{Crumb, Shell, Width, place},
 };
 use domain::{application::ApiApplication, id::ApplicationId};
 use leptos::prelude::*;
@@ -34,9 +35,11 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
     let crumbs = crumbs(&page);
     let runs_wasm = page.runs_wasm();
     let width = match page {
-        Page::Applications { .. } | Page::Application { .. } | Page::Audit { .. } | Page::OrganizationHub { .. } => {
-            Width::Wide
-        }
+        Page::Applications { .. }
+        | Page::Organization { .. }
+        | Page::Application { .. }
+        | Page::Audit { .. }
+        | Page::OrganizationHub { .. } => Width::Wide,
         Page::SignIn { .. } => Width::Slim,
         _ => Width::Narrow,
     };
@@ -46,13 +49,14 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
 fn body(page: &Page) -> AnyView {
     let title = page.title();
     match page {
-        Page::SignIn { next } => sign_in::view(title, next.as_deref()).into_any(),
+        Page::SignIn { next, unsent } => sign_in::view(title, next.as_deref(), unsent.as_deref()).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::Forbidden => refused::forbidden(title).into_any(),
         Page::CrossSite => refused::cross_site(title).into_any(),
         Page::NotFound => refused::not_found(title).into_any(),
         Page::Unavailable { request_id } => refused::unavailable(title, request_id).into_any(),
         Page::Applications { items } => applications::view(title, items).into_any(),
+        Page::Organization { items, .. } => applications::organization(title, items).into_any(),
         Page::NewApplication { creation_token } => new_application::view(title, creation_token).into_any(),
         Page::OneTimeKey { application, api_key_id, key } => {
             one_time_key::view(title, application, *api_key_id, key).into_any()
@@ -75,23 +79,37 @@ fn body(page: &Page) -> AnyView {
         Page::RetireSigningKey { application, key, usage } => {
             retire_signing_key::view(title, application, key, usage.as_ref()).into_any()
         }
-        Page::Audit { application_id, events, is_continued, older, .. } => {
-            audit::view(title, *application_id, events, *is_continued, *older).into_any()
+        Page::PrepareReplacement { application } => prepared_replacement::prepare(title, application).into_any(),
+        Page::WithdrawReplacement { application } => prepared_replacement::withdraw(title, application).into_any(),
+        Page::ClaimReplacement { application } => prepared_replacement::claim(title, application).into_any(),
+        Page::Audit { subject, filter, actors, events, is_continued, older } => {
+            audit::view(title, subject, filter, actors, events, *is_continued, *older).into_any()
         }
-        Page::OrganizationHub { organizations } => organization_hub::view(title, organizations).into_any(),
+        Page::OrganizationHub { query, organizations, more } => {
+            organization_hub::view(title, query, organizations, *more).into_any()
+        }
     }
 }
 
 /// The way to a page, itself left out. Settings and Platform are groups that have no page of their own.
 fn crumbs(page: &Page) -> Vec<Crumb> {
-    let group = |label: &str| Crumb { label: label.to_owned(), href: None };
-    let groups = || vec![group("Settings"), group("Platform")];
-    let list = || Crumb { label: "API applications".to_owned(), href: Some(paths::APPLICATIONS.to_owned()) };
-    let below = |id: ApplicationId, name: &str| {
-        let application = Crumb { label: name.to_owned(), href: Some(paths::application(id)) };
-        groups().into_iter().chain([list(), application]).collect()
+    let crumb = |label: &str, href: Option<String>| Crumb { label: label.to_owned(), href };
+    let hub = || crumb("Organization hub", Some(paths::ORGANIZATION_HUB.to_owned()));
+    let place = place();
+    let above_applications = || match place {
+        Place::Settings => vec![crumb("Settings", None), crumb("Platform", None)],
+        Place::Hub { .. } => vec![hub()],
     };
-    let below_application = |application: &ApiApplication| below(application.id, application.name.as_str());
+    let applications = || {
+        let label = match &place {
+            Place::Settings => "API applications",
+            Place::Hub { name, .. } => name,
+        };
+        above_applications().into_iter().chain([crumb(label, Some(place.applications()))])
+    };
+    let below = |id: ApplicationId, name: &str| {
+        applications().chain([crumb(name, Some(place.application(id)))]).collect::<Vec<_>>()
+    };
     match page {
         Page::SignIn { .. }
         | Page::CustomerRefused
@@ -100,8 +118,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::NotFound
         | Page::Unavailable { .. }
         | Page::OrganizationHub { .. } => Vec::new(),
-        Page::Applications { .. } => groups(),
-        Page::NewApplication { .. } | Page::Application { .. } => groups().into_iter().chain([list()]).collect(),
+        Page::Applications { .. } | Page::Organization { .. } => above_applications(),
+        Page::NewApplication { .. } | Page::Application { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }
         | Page::Rename { application }
         | Page::Permissions { application }
@@ -113,8 +131,15 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::RevokeApiKey { application, .. }
         | Page::ReplaceSigningKey { application }
         | Page::RestoreSigningKey { application, .. }
-        | Page::RetireSigningKey { application, .. } => below_application(application),
-        Page::Audit { application_id, application_name, .. } => below(*application_id, application_name),
+        | Page::RetireSigningKey { application, .. }
+        | Page::PrepareReplacement { application }
+        | Page::WithdrawReplacement { application }
+        | Page::ClaimReplacement { application } => below(application.id, application.name.as_str()),
+        Page::Audit { subject, .. } => match subject {
+            AuditSubject::Application { id, name } => below(*id, name),
+            AuditSubject::Organization => applications().collect(),
+            AuditSubject::Everyone => vec![hub()],
+        },
     }
 }
 
@@ -133,5 +158,5 @@ fn heading(title: String, lead: &'static str) -> impl IntoView + use<> {
 
 /// The way back to the application, beside a form's button.
 fn cancel(application: &ApiApplication) -> impl IntoView + use<> {
-    view! { <a class="button button--plain" href=paths::application(application.id)>"Cancel"</a> }
+    view! { <a class="button button--plain" href=place().application(application.id)>"Cancel"</a> }
 }

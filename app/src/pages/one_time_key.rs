@@ -1,9 +1,6 @@
 //! The one response that shows a new API key.
 
-use crate::{
-    paths,
-    ui::{Code, Form, OneTimeKey, Step, Steps, Submit, Time, Variant, surroundings},
-};
+use crate::ui::{Code, Form, OneTimeKey, Step, Steps, Submit, Time, Variant, place, surroundings};
 use domain::{
     api_key::{ApiKeyStatus, PlainApiKey},
     application::ApiApplication,
@@ -31,7 +28,7 @@ pub(super) fn view(
                     <h2 id="stored-heading">"Stored it in your secret manager?"</h2>
                     <p>"Confirm it, so that your colleagues know that this key is in good hands."</p>
                 </div>
-                <Form action=paths::api_key_action(application.id, id, "stored") version=application.version inline=true>
+                <Form action=place().api_key_action(application.id, id, "stored") version=application.version inline=true>
                     <Submit variant=Variant::Primary text="I have stored this key" />
                 </Form>
             </div>

@@ -1,9 +1,6 @@
 //! Change an application's permissions.
 
-use crate::{
-    paths,
-    ui::{Actions, Form, PermissionChooser, Submit, Variant},
-};
+use crate::ui::{Actions, Form, PermissionChooser, ReasonField, Submit, Variant, place};
 use domain::application::ApiApplication;
 use leptos::prelude::*;
 
@@ -13,8 +10,9 @@ pub(super) fn view(title: String, application: &ApiApplication) -> impl IntoView
             title,
             "The gateway applies the change at once. A request that needs a permission you take away is refused from then on.",
         )}
-        <Form action=paths::application_action(application.id, "permissions") version=application.version>
+        <Form action=place().action(application.id, "permissions") version=application.version>
             <PermissionChooser chosen=application.permissions />
+            <ReasonField optional=true />
             <Actions>
                 <Submit variant=Variant::Primary text="Change permissions" />
                 {super::cancel(application)}

@@ -72,11 +72,11 @@ pub(super) fn unavailable(title: String, request_id: &str) -> impl IntoView + us
 /// The way to where the person has business, if there is such a place.
 fn home() -> impl IntoView + use<> {
     let (href, text) = match &surroundings().viewer {
-        Some(viewer) if allows(viewer.role, Operation::ViewOwnApplications) => {
-            (paths::APPLICATIONS, "Go to API applications")
-        }
         Some(viewer) if allows(viewer.role, Operation::ViewOrganizationHub) => {
             (paths::ORGANIZATION_HUB, "Go to the organization hub")
+        }
+        Some(viewer) if allows(viewer.role, Operation::ViewApplications) => {
+            (paths::APPLICATIONS, "Go to API applications")
         }
         Some(_) => return None,
         None => (paths::SIGN_IN, "Sign in"),

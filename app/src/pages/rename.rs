@@ -1,16 +1,13 @@
 //! Rename an application.
 
-use crate::{
-    paths,
-    ui::{Actions, Form, Submit, TextField, Variant},
-};
+use crate::ui::{Actions, Form, Submit, TextField, Variant, place};
 use domain::application::ApiApplication;
 use leptos::prelude::*;
 
 pub(super) fn view(title: String, application: &ApiApplication) -> impl IntoView + use<> {
     view! {
         {super::heading(title, "Only the name changes: keys, permissions and requests stay as they are.")}
-        <Form action=paths::application_action(application.id, "rename") version=application.version>
+        <Form action=place().action(application.id, "rename") version=application.version>
             <TextField
                 name="name"
                 label="Application name"

@@ -1,11 +1,8 @@
 //! Create a replacement key: with a grace window, or, where a key may be exposed, without one.
 
-use crate::{
-    paths,
-    ui::{
-        Actions, ApiKeyBadge, ButtonLink, Callout, Code, Consequences, Form, RadioGroup, RadioOption, ReasonField,
-        Submit, Time, Variant, surroundings,
-    },
+use crate::ui::{
+    Actions, ApiKeyBadge, ButtonLink, Callout, Code, Consequences, Form, RadioGroup, RadioOption, ReasonField, Submit,
+    Time, Variant, place, surroundings,
 };
 use domain::{
     api_key::{ApiKeyStatus, MAX_LIVE_KEYS},
@@ -16,7 +13,7 @@ use leptos::prelude::*;
 use std::time::Duration;
 
 /// What the form sends, in words, and in seconds.
-const GRACE: &[(&str, &str, u64)] = &[
+pub(super) const GRACE: &[(&str, &str, u64)] = &[
     ("3600", "1 hour", 3_600),
     ("86400", "24 hours", 86_400),
     ("604800", "7 days", 604_800),
@@ -30,13 +27,13 @@ pub(super) fn with_grace(title: String, application: &ApiApplication) -> impl In
         view! {
             <Callout heading=format!("{MAX_LIVE_KEYS} live keys are the most there can be")>
                 <p>"Revoke a key that is no longer used, then create the replacement."</p>
-                <ButtonLink href=paths::application(application.id) text="Back to the API keys" />
+                <ButtonLink href=place().application(application.id) text="Back to the API keys" />
             </Callout>
         }
         .into_any()
     } else {
         view! {
-            <Form action=paths::application_action(application.id, "replace-api-key") version=application.version>
+            <Form action=place().action(application.id, "replace-api-key") version=application.version>
                 {grace(application, now)}
                 <Actions>
                     <Submit variant=Variant::Primary text="Create replacement key" />
@@ -53,7 +50,7 @@ pub(super) fn with_grace(title: String, application: &ApiApplication) -> impl In
             <h2 id="exposed-heading">"Might somebody else have the key?"</h2>
             <p>"Then no grace: replace it so that every live key stops at once."</p>
             <ButtonLink
-                href=paths::application_action(application.id, "replace-exposed-api-key")
+                href=place().action(application.id, "replace-exposed-api-key")
                 text="Replace exposed key"
                 variant=Variant::DangerQuiet
             />
@@ -129,7 +126,7 @@ pub(super) fn exposed(title: String, application: &ApiApplication) -> impl IntoV
     view! {
         {super::heading(title, "")}
         <Consequences heading="Every live key stops at once" danger=true>{stops}</Consequences>
-        <Form action=paths::application_action(application.id, "replace-exposed-api-key") version=application.version>
+        <Form action=place().action(application.id, "replace-exposed-api-key") version=application.version>
             <ReasonField
                 optional=true
                 autofocus=true
@@ -144,7 +141,7 @@ pub(super) fn exposed(title: String, application: &ApiApplication) -> impl IntoV
             <h2 id="private-heading">"Was the private signing key exposed as well?"</h2>
             <p>"A key without its signature opens nothing, and the other way round. Replace both if you are not sure."</p>
             <ButtonLink
-                href=paths::application_action(application.id, "replace-signing-key")
+                href=place().action(application.id, "replace-signing-key")
                 text="Replace signing key"
             />
         </aside>

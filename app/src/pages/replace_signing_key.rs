@@ -1,11 +1,8 @@
 //! Replace the signing key, and the way back: restore an earlier one.
 
-use crate::{
-    paths,
-    ui::{
-        Actions, Card, Code, CodeBlock, Fact, Facts, Form, RadioGroup, RadioOption, ReasonField, SigningKeyField, Step,
-        Steps, Submit, Time, Variant, surroundings,
-    },
+use crate::ui::{
+    Actions, Card, Code, CodeBlock, Fact, Facts, Form, RadioGroup, RadioOption, ReasonField, SigningKeyField, Step,
+    Steps, Submit, Time, Variant, place, surroundings,
 };
 use domain::{application::ApiApplication, signing_key::SigningKey, time::Timestamp};
 use leptos::prelude::*;
@@ -20,7 +17,7 @@ pub(super) fn replace(title: String, application: &ApiApplication) -> impl IntoV
     let current = application.current_signing_key().public_key.fingerprint();
     view! {
         {super::heading(title, "Requests signed with the new private key are accepted at once; the old one overlaps for as long as you choose.")}
-        <Form action=paths::application_action(application.id, "replace-signing-key") version=application.version>
+        <Form action=place().action(application.id, "replace-signing-key") version=application.version>
             <Card id="signing-key" heading="New signing key">
                 <SigningKeyField file_stem=application.name.to_string() />
             </Card>
@@ -69,7 +66,7 @@ pub(super) fn restore(title: String, application: &ApiApplication, key: &Signing
             <CodeBlock id="restored-pem" label="Public key" text=key.public_key.pem() />
         </details>
         <Form
-            action=paths::signing_key_action(application.id, key.id, "restore")
+            action=place().signing_key_action(application.id, key.id, "restore")
             version=application.version
         >
             {overlap("none", now)}

@@ -2,8 +2,10 @@
 
 use crate::{
     page::Usage,
-    paths,
-    ui::{Actions, Code, Consequences, Fact, Facts, Form, LastUsed, SigningKeyBadge, Submit, Variant, surroundings},
+    ui::{
+        Actions, Code, Consequences, Fact, Facts, Form, LastUsed, ReasonField, SigningKeyBadge, Submit, Variant, place,
+        surroundings,
+    },
 };
 use domain::{application::ApiApplication, signing_key::SigningKey};
 use leptos::prelude::*;
@@ -30,7 +32,8 @@ pub(super) fn view(
                 <li>"It stays in the history, and can be restored."</li>
             </ul>
         </Consequences>
-        <Form action=paths::signing_key_action(application.id, key.id, "retire") version=application.version>
+        <Form action=place().signing_key_action(application.id, key.id, "retire") version=application.version>
+            <ReasonField optional=true />
             <Actions>
                 <Submit variant=Variant::Danger text="Retire signing key" />
                 {super::cancel(application)}

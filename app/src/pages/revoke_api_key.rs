@@ -2,10 +2,9 @@
 
 use crate::{
     page::Usage,
-    paths,
     ui::{
         Actions, ApiKeyBadge, Callout, Code, Consequences, Fact, Facts, Form, LastUsed, ReasonField, Submit, TextField,
-        Time, Variant, surroundings,
+        Time, Variant, place, surroundings,
     },
 };
 use domain::{api_key::ApiKey, application::ApiApplication, time::Timestamp};
@@ -71,7 +70,7 @@ pub(super) fn view(
                 <li>{left}</li>
             </ul>
         </Consequences>
-        <Form action=paths::api_key_action(application.id, key.id, "revoke") version=application.version>
+        <Form action=place().api_key_action(application.id, key.id, "revoke") version=application.version>
             <ReasonField optional=true />
             {confirm}
             <Actions>

@@ -1,6 +1,7 @@
 //! Text fields: a label, a hint, a place for the error, and what was typed before.
 
-use super::surroundings;
+use super::{place, surroundings};
+use crate::paths::Place;
 use leptos::prelude::*;
 
 /// What kind of text a field takes.
@@ -102,6 +103,31 @@ pub fn TextField(
     }
 }
 
+/// A labelled choice from a list.
+#[component]
+pub fn SelectField(
+    /// The field's name, and its id.
+    name: &'static str,
+    /// The label.
+    #[prop(into)]
+    label: String,
+    /// What can be chosen: the value that is sent, and the words.
+    options: Vec<(String, String)>,
+    /// The value that is chosen.
+    chosen: Option<String>,
+) -> impl IntoView {
+    let options = options.into_iter().map(|(value, words)| {
+        let selected = chosen.as_ref() == Some(&value);
+        view! { <option value=value selected=selected>{words}</option> }
+    });
+    view! {
+        <div class="field">
+            <label class="field__label" for=name>{label}</label>
+            <select class="input" id=name name=name>{options.collect_view()}</select>
+        </div>
+    }
+}
+
 /// Why somebody does something: kept in the audit history.
 #[component]
 pub fn ReasonField(
@@ -115,16 +141,16 @@ pub fn ReasonField(
     #[prop(optional)]
     autofocus: bool,
 ) -> impl IntoView {
-    view! {
-        <TextField
-            name="reason"
-            label="Reason"
-            hint="Kept in the audit history, for those who come after you. Never put a key in it."
-            optional
-            autofocus
-            suggestions
-        />
-    }
+    // Whoever acts in somebody else's organization says why.
+    let (optional, hint) = match place() {
+        Place::Settings => {
+            (optional, "Kept in the audit history, for those who come after you. Never put a key in it.".to_owned())
+        }
+        Place::Hub { name, .. } => {
+            (false, format!("{name} reads it in their audit history, under your name. Never put a key in it."))
+        }
+    };
+    view! { <TextField name="reason" label="Reason" hint optional autofocus suggestions /> }
 }
 
 /// The `aria-describedby` of a field: its error, then its hint.

@@ -1,7 +1,11 @@
 //! What surrounds every page: the document, its header and its breadcrumb.
 
 use super::{Inner, Notice, Surroundings, error_summary::ErrorSummary, surroundings};
-use crate::{islands, page::Viewer, paths};
+use crate::{
+    islands,
+    page::Viewer,
+    paths::{self, Place},
+};
 use domain::access::{Operation, allows};
 use leptos::{config::LeptosOptions, hydration::HydrationScripts, prelude::*};
 
@@ -73,6 +77,7 @@ pub fn Shell(
                 <main id="content" tabindex="-1" data-now=page.now.rfc3339() class=width.class()>
                     <ErrorSummary />
                     <Notice />
+                    {acting_for(&page.place)}
                     {children.view()}
                 </main>
                 {runs_wasm.then(islands)}
@@ -83,6 +88,17 @@ pub fn Shell(
 
 /// A key, drawn small enough for an address bar.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%231f3fae'/%3E%3Cpath d='M10 23V9l12 14V9' fill='none' stroke='%23fff' stroke-width='3.2' stroke-linecap='round' stroke-linejoin='round'/%3E%3C/svg%3E";
+
+/// Tells a Nuvera admin whose applications these are.
+fn acting_for(place: &Place) -> Option<impl IntoView + use<>> {
+    let Place::Hub { name, .. } = place else { return None };
+    Some(view! {
+        <p class="acting">
+            "You act for Nuvera in " <strong>{name.clone()}</strong>
+            ". They see every change, your name and your reason."
+        </p>
+    })
+}
 
 fn scripts(page: &Surroundings) -> LeptosOptions {
     LeptosOptions::builder().output_name(page.assets.app.clone()).site_pkg_dir("assets").hash_files(false).build()
@@ -105,7 +121,7 @@ fn islands() -> impl IntoView {
 fn Header(viewer: Option<Viewer>) -> impl IntoView {
     let home = match &viewer {
         Some(viewer) if allows(viewer.role, Operation::ViewOrganizationHub) => paths::ORGANIZATION_HUB,
-        Some(viewer) if allows(viewer.role, Operation::ViewOwnApplications) => paths::APPLICATIONS,
+        Some(viewer) if allows(viewer.role, Operation::ViewApplications) => paths::APPLICATIONS,
         Some(_) => "/",
         None => paths::SIGN_IN,
     };

@@ -6,9 +6,9 @@
 use super::{
     CodeBlock,
     field::{describe, error_view},
-    surroundings,
+    place, surroundings,
 };
-use crate::paths;
+use crate::paths::{self, Place};
 use domain::public_key::{PublicKey, PublicKeyError};
 use leptos::prelude::*;
 
@@ -36,8 +36,50 @@ pub fn SigningKeyField(
     let pasting = error.is_some() || !typed.is_empty() || page.submission.has("key_source", "paste");
     let described = describe(NAME, true, error.is_some()).map(|ids| format!("{ids} public_key-check"));
     let worker = format!("{}/{}", paths::ASSETS, page.assets.keygen_worker);
+    // The private half is the partner's: Nuvera's admins register what they are sent, and generate nothing.
+    let generation = (place() == Place::Settings).then(|| generation(pasting));
     view! {
         <div class="signing-key" data-signing-key data-worker=worker data-file-stem=file_stem>
+            {generation}
+            <div class="signing-key__paste" data-paste>
+                <div class="field" class:field--wrong=error.is_some()>
+                    <label class="field__label" for=NAME>"Public key (PEM)"</label>
+                    <p class="field__hint" id="public_key-hint">
+                        "RSA, at least 2048 bits, from “-----BEGIN PUBLIC KEY-----” to “-----END PUBLIC KEY-----”. Keep the private key to yourself: it never belongs here."
+                    </p>
+                    {error_view(NAME, error.clone())}
+                    <p class="field__error" id="public_key-check" role="alert" data-check-error hidden></p>
+                    <textarea
+                        class="input input--code"
+                        id=NAME
+                        name=NAME
+                        rows="9"
+                        spellcheck="false"
+                        autocomplete="off"
+                        autocapitalize="off"
+                        aria-describedby=described
+                        aria-invalid=error.is_some().then_some("true")
+                    >
+                        {typed}
+                    </textarea>
+                    <p class="signing-key__check" role="status" data-check></p>
+                </div>
+                <details class="details">
+                    <summary>"How to make a key pair with OpenSSL"</summary>
+                    <CodeBlock id="openssl-commands" label="OpenSSL commands" text=COMMANDS />
+                    <p>
+                        "Store " <code>"private.pem"</code>
+                        " where your service reads its secrets, and paste what the last command prints."
+                    </p>
+                </details>
+            </div>
+        </div>
+    }
+}
+
+/// The choice between the two ways, and the key generator. Both wait for the scripts.
+fn generation(pasting: bool) -> impl IntoView {
+    view! {
             <fieldset class="field needs-script">
                 <legend class="field__label">"Where the key pair comes from"</legend>
                 <div class="choices choices--cards">
@@ -94,38 +136,5 @@ pub fn SigningKeyField(
                 </div>
                 <p class="field__error" id="private-key-stored-error" role="alert" data-generate-error hidden></p>
             </div>
-            <div class="signing-key__paste" data-paste>
-                <div class="field" class:field--wrong=error.is_some()>
-                    <label class="field__label" for=NAME>"Public key (PEM)"</label>
-                    <p class="field__hint" id="public_key-hint">
-                        "RSA, at least 2048 bits, from “-----BEGIN PUBLIC KEY-----” to “-----END PUBLIC KEY-----”. Keep the private key to yourself: it never belongs here."
-                    </p>
-                    {error_view(NAME, error.clone())}
-                    <p class="field__error" id="public_key-check" role="alert" data-check-error hidden></p>
-                    <textarea
-                        class="input input--code"
-                        id=NAME
-                        name=NAME
-                        rows="9"
-                        spellcheck="false"
-                        autocomplete="off"
-                        autocapitalize="off"
-                        aria-describedby=described
-                        aria-invalid=error.is_some().then_some("true")
-                    >
-                        {typed}
-                    </textarea>
-                    <p class="signing-key__check" role="status" data-check></p>
-                </div>
-                <details class="details">
-                    <summary>"How to make a key pair with OpenSSL"</summary>
-                    <CodeBlock id="openssl-commands" label="OpenSSL commands" text=COMMANDS />
-                    <p>
-                        "Store " <code>"private.pem"</code>
-                        " where your service reads its secrets, and paste what the last command prints."
-                    </p>
-                </details>
-            </div>
-        </div>
     }
 }

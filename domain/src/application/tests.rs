@@ -53,7 +53,12 @@ fn application() -> ApiApplication {
         signing_key: new_signing_key(0),
         api_key: new_api_key(1),
     };
-    ApiApplication::create(new, By { actor: &actor(), at: START }).application
+    ApiApplication::create(new, By { actor: &actor(), at: START, reason: None }).application
+}
+
+fn admin() -> Actor {
+    let organization_id = OrganizationId(Uuid::from_u128(9));
+    Actor { organization_id, name: "Ada".into(), role: Role::NuveraAdmin, ..actor() }
 }
 
 fn reason() -> Reason {
@@ -73,6 +78,9 @@ enum Step {
     ReplaceSigning(usize, Option<u64>),
     RestoreSigning(usize, Option<u64>),
     RetireSigning(usize),
+    Prepare(Option<u64>),
+    Withdraw,
+    Claim,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -90,6 +98,9 @@ fn step() -> impl Strategy<Value = Step> {
         (0_usize..5, overlap.clone()).prop_map(|(pem, overlap)| Step::ReplaceSigning(pem, overlap)),
         (0_usize..5, overlap).prop_map(|(key, overlap)| Step::RestoreSigning(key, overlap)),
         (0_usize..5).prop_map(Step::RetireSigning),
+        prop::option::of(0_u64..800).prop_map(Step::Prepare),
+        Just(Step::Withdraw),
+        Just(Step::Claim),
     ]
 }
 
@@ -109,11 +120,11 @@ fn take(application: ApiApplication, step: Step, by: By<'_>, serial: &mut u128) 
         Step::Replace(hours) => {
             let grace = Replacement::WithGrace(HOUR * hours as u32);
             let new = fresh();
-            application.replace_api_key(new, grace, None, by)
+            application.replace_api_key(new, grace, by)
         }
         Step::ReplaceNow => {
             let new = fresh();
-            application.replace_api_key(new, Replacement::StopNow, Some(reason()), by)
+            application.replace_api_key(new, Replacement::StopNow, by)
         }
         Step::MoveDeadline(key, hours) => {
             let (id, at) = (api_key(key), Timestamp::from_millis(by.at.as_millis() + hours * 3_600_000));
@@ -125,20 +136,27 @@ fn take(application: ApiApplication, step: Step, by: By<'_>, serial: &mut u128) 
         }
         Step::Revoke(key) => {
             let id = api_key(key);
-            application.revoke_api_key(id, None, by)
+            application.revoke_api_key(id, by)
         }
-        Step::Disable => application.disable(reason(), by),
-        Step::Enable => application.enable(reason(), by),
-        Step::ReplaceSigning(pem, hours) => {
-            application.replace_signing_key(new_signing_key(pem), overlap(hours), None, by)
-        }
+        Step::Disable => application.disable(by),
+        Step::Enable => application.enable(by),
+        Step::ReplaceSigning(pem, hours) => application.replace_signing_key(new_signing_key(pem), overlap(hours), by),
         Step::RestoreSigning(key, hours) => {
             let id = signing(key);
-            application.restore_signing_key(id, overlap(hours), None, by)
+            application.restore_signing_key(id, overlap(hours), by)
         }
         Step::RetireSigning(key) => {
             let id = signing(key);
             application.retire_signing_key(id, by)
+        }
+        Step::Prepare(hours) => {
+            let replacement = hours.map_or(Replacement::StopNow, |hours| Replacement::WithGrace(HOUR * hours as u32));
+            application.prepare_replacement(replacement, by)
+        }
+        Step::Withdraw => application.withdraw_replacement(by),
+        Step::Claim => {
+            let new = fresh();
+            application.claim_replacement(new, by)
         }
     }
 }
@@ -156,7 +174,7 @@ proptest! {
 
     #[test]
     fn no_sequence_of_changes_breaks_a_rule(steps in prop::collection::vec(step(), 1..40)) {
-        let actor = actor();
+        let (actor, reason) = (actor(), reason());
         let mut now = START;
         let mut serial = 1;
         let mut application = application();
@@ -168,7 +186,7 @@ proptest! {
             }
             let before = application.clone();
             let Ok(Change { application: after, events }) =
-                take(application.clone(), step, By { actor: &actor, at: now }, &mut serial) else { continue };
+                take(application.clone(), step, By { actor: &actor, at: now, reason: Some(&reason) }, &mut serial) else { continue };
             application = after;
 
             // Every change has its event, and every key whose state changed has one that names it.
@@ -233,16 +251,16 @@ proptest! {
 fn a_replacement_at_once_leaves_the_new_key_alone() {
     let (actor, mut application) = (actor(), application());
     for number in 2..=5 {
-        let by = By { actor: &actor, at: START };
-        application = application
-            .replace_api_key(new_api_key(number), Replacement::WithGrace(HOUR), None, by)
-            .unwrap()
-            .application;
+        let reason = reason();
+        let by = By { actor: &actor, at: START, reason: Some(&reason) };
+        application =
+            application.replace_api_key(new_api_key(number), Replacement::WithGrace(HOUR), by).unwrap().application;
     }
-    let by = By { actor: &actor, at: START };
-    let refused = application.clone().replace_api_key(new_api_key(6), Replacement::WithGrace(HOUR), None, by);
+    let reason = reason();
+    let by = By { actor: &actor, at: START, reason: Some(&reason) };
+    let refused = application.clone().replace_api_key(new_api_key(6), Replacement::WithGrace(HOUR), by);
     assert_eq!(refused, Err(ChangeError::TooManyLiveKeys));
-    let change = application.replace_api_key(new_api_key(6), Replacement::StopNow, Some(reason()), by).unwrap();
+    let change = application.replace_api_key(new_api_key(6), Replacement::StopNow, by).unwrap();
     let live: Vec<_> = change.application.live_keys(START).map(|key| key.id).collect();
     assert_eq!(live, [ApiKeyId(Uuid::from_u128(6))]);
     assert_eq!(change.events.iter().filter(|e| e.action == AuditAction::ApiKeyRevoked).count(), 5);
@@ -251,22 +269,24 @@ fn a_replacement_at_once_leaves_the_new_key_alone() {
 #[test]
 fn enabling_again_brings_no_key_back() {
     let (actor, application) = (actor(), application());
-    let by = By { actor: &actor, at: START };
+    let reason = reason();
+    let by = By { actor: &actor, at: START, reason: Some(&reason) };
     let id = application.api_keys[0].id;
-    let disabled = application.disable(reason(), by).unwrap().application;
-    let revoked = disabled.revoke_api_key(id, None, by).unwrap().application;
-    let enabled = revoked.enable(reason(), by).unwrap().application;
+    let disabled = application.disable(by).unwrap().application;
+    let revoked = disabled.revoke_api_key(id, by).unwrap().application;
+    let enabled = revoked.enable(by).unwrap().application;
     assert_eq!(enabled.live_keys(START).count(), 0);
 }
 
 #[test]
 fn a_wrong_signing_key_is_rolled_back_in_one_step() {
     let (actor, application) = (actor(), application());
-    let by = By { actor: &actor, at: START };
+    let reason = reason();
+    let by = By { actor: &actor, at: START, reason: Some(&reason) };
     let right = application.current_signing_key().id;
-    let wrong = application.replace_signing_key(new_signing_key(1), overlap(None), None, by).unwrap().application;
+    let wrong = application.replace_signing_key(new_signing_key(1), overlap(None), by).unwrap().application;
     assert_ne!(wrong.current_signing_key().id, right);
-    let change = wrong.restore_signing_key(right, overlap(None), Some(reason()), by).unwrap();
+    let change = wrong.restore_signing_key(right, overlap(None), by).unwrap();
     assert_eq!(change.application.current_signing_key().id, right);
     let verifying: Vec<_> =
         change.application.signing_keys.iter().filter(|k| k.verifies(START)).map(|k| k.id).collect();
@@ -277,10 +297,59 @@ fn a_wrong_signing_key_is_rolled_back_in_one_step() {
 #[test]
 fn a_public_key_is_not_registered_twice_in_one_application() {
     let (actor, application) = (actor(), application());
-    let by = By { actor: &actor, at: START };
-    let again = application.clone().replace_signing_key(new_signing_key(0), overlap(None), None, by);
+    let reason = reason();
+    let by = By { actor: &actor, at: START, reason: Some(&reason) };
+    let again = application.clone().replace_signing_key(new_signing_key(0), overlap(None), by);
     assert_eq!(again, Err(ChangeError::SigningKeyIsCurrent));
-    let replaced = application.replace_signing_key(new_signing_key(1), overlap(None), None, by).unwrap().application;
-    let back = replaced.replace_signing_key(new_signing_key(0), overlap(None), None, by);
+    let replaced = application.replace_signing_key(new_signing_key(1), overlap(None), by).unwrap().application;
+    let back = replaced.replace_signing_key(new_signing_key(0), overlap(None), by);
     assert_eq!(back, Err(ChangeError::SigningKeyInHistory));
+}
+
+#[test]
+fn whoever_acts_for_nuvera_says_why() {
+    let (admin, application) = (admin(), application());
+    let silent = By { actor: &admin, at: START, reason: None };
+    let permissions = PermissionSet::new(["CUSTOMERS_READ".parse().unwrap()]).unwrap();
+    let key = application.api_keys[0].id;
+    for refused in [
+        application.clone().disable(silent),
+        application.clone().change_permissions(permissions, silent),
+        application.clone().revoke_api_key(key, silent),
+        application.clone().replace_signing_key(new_signing_key(1), overlap(None), silent),
+        application.clone().prepare_replacement(Replacement::StopNow, silent),
+    ] {
+        assert_eq!(refused, Err(ChangeError::ReasonNeeded));
+    }
+    let why = reason();
+    let change = application.change_permissions(permissions, By { reason: Some(&why), ..silent }).unwrap();
+    assert_eq!((change.events[0].actor.kind, &change.events[0].reason), (ActorKind::Nuvera, &Some(why)));
+}
+
+#[test]
+fn a_prepared_replacement_is_claimed_once_within_its_time() {
+    let (admin, partner, why) = (admin(), actor(), reason());
+    let by_admin = By { actor: &admin, at: START, reason: Some(&why) };
+    let grace = Replacement::WithGrace(HOUR);
+    let prepared = application().prepare_replacement(grace, by_admin).unwrap().application;
+    assert_eq!(prepared.api_keys, application().api_keys, "preparing makes no key and ends none");
+    assert_eq!(prepared.clone().prepare_replacement(grace, by_admin), Err(ChangeError::AlreadyPrepared));
+
+    let at = START.plus(CLAIM_WINDOW);
+    let late = By { actor: &partner, at, reason: None };
+    assert_eq!(prepared.clone().claim_replacement(new_api_key(2), late), Err(ChangeError::NothingPrepared));
+    assert!(prepared.clone().prepare_replacement(grace, By { at, ..by_admin }).is_ok(), "once lapsed, anew");
+
+    let at = Timestamp::from_millis(at.as_millis() - 1);
+    let in_time = By { at, ..late };
+    let claimed = prepared.clone().claim_replacement(new_api_key(2), in_time).unwrap();
+    let actions: Vec<_> = claimed.events.iter().map(|event| event.action).collect();
+    assert_eq!(actions, [AuditAction::ReplacementClaimed, AuditAction::ApiKeyCreated, AuditAction::ApiKeyExpiring]);
+    let statuses: Vec<_> = claimed.application.api_keys.iter().map(|key| key.status(at)).collect();
+    assert_eq!(statuses, [ApiKeyStatus::Active, ApiKeyStatus::Expiring { at: at.plus(HOUR) }]);
+    let again = claimed.application.claim_replacement(new_api_key(3), in_time);
+    assert_eq!(again, Err(ChangeError::NothingPrepared));
+
+    let withdrawn = prepared.withdraw_replacement(in_time).unwrap().application;
+    assert_eq!(withdrawn.claim_replacement(new_api_key(2), in_time), Err(ChangeError::NothingPrepared));
 }

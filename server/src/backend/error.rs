@@ -1,7 +1,7 @@
 //! Why a use case did not come about.
 
 use crate::store::StoreError;
-use domain::{application::ChangeError, id::ApplicationId};
+use domain::{application::ChangeError, audit::RecordedEvent, id::ApplicationId};
 
 /// Why a use case did not come about. Its words are for people, those of [`BackendError::Store`] for the log only.
 #[derive(Debug, thiserror::Error)]
@@ -12,11 +12,11 @@ pub enum BackendError {
     /// The actor's role does not allow it.
     #[error("not allowed")]
     Forbidden,
-    /// Somebody changed the application since the person looked at it.
+    /// Somebody changed the application since the person looked at it; this is the latest of its changes.
     #[error(
-        "Somebody changed this application after you opened this page. What you see now is its present state: check it, then send the form again."
+        "Somebody changed this application after you opened this page{}. What you see now is its present state: check it, then send the form again.", latest(.0.as_deref())
     )]
-    Stale,
+    Stale(Option<Box<RecordedEvent>>),
     /// The domain's rules stand against it.
     #[error(transparent)]
     Refused(#[from] ChangeError),
@@ -40,4 +40,10 @@ pub enum BackendError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn latest(recorded: Option<&RecordedEvent>) -> String {
+    recorded.map_or_else(String::new, |RecordedEvent { event, .. }| {
+        format!(": {} ({}) by {}, {}", event.action, event.target, event.actor.name, event.at)
+    })
 }

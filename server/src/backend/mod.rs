@@ -23,14 +23,14 @@ use crate::{
     },
 };
 use domain::{
-    access::{Operation, allows},
+    access::{Access, Operation, access, allows},
     actor::Actor,
     api_key::{NewApiKey, PlainApiKey},
     application::{
         ApiApplication, By, Change, ChangeError, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement,
     },
-    audit::RecordedEvent,
-    id::{ApiKeyId, ApplicationId, SigningKeyId},
+    audit::{AuditFilter, AuditScope, RecordedEvent},
+    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
     text::{ApplicationName, Reason},
@@ -39,9 +39,6 @@ use domain::{
 use pending::Pending;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
-
-/// Events on one page of an audit history.
-pub const AUDIT_PAGE: i64 = 50;
 
 /// Carries out the use cases.
 pub struct Backend {
@@ -74,6 +71,26 @@ pub struct IssuedApiKey {
     pub id: ApiKeyId,
     /// Its text.
     pub key: PlainApiKey,
+}
+
+/// Who asks, and about which application: always by way of the organization that owns it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Who asks.
+    pub actor: &'a Actor,
+    /// The organization in which they ask.
+    pub organization: OrganizationId,
+    /// The application.
+    pub application: ApplicationId,
+}
+
+/// What comes with the wish for a change.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// The version of the application that the person saw; `None` where the change is right whatever it is by now.
+    pub seen_version: Option<i64>,
+    /// Why.
+    pub reason: Option<Reason>,
 }
 
 /// What a person asks for when they create an application.
@@ -127,15 +144,19 @@ impl Backend {
         Ok(())
     }
 
-    /// The applications of the actor's organization, by name, each with when it was last used.
+    /// The applications of an organization, by name, each with when it was last used.
     ///
     /// # Errors
-    /// Not allowed, or the database fails.
-    pub async fn applications(&self, actor: &Actor) -> Result<Vec<(ApiApplication, Option<Timestamp>)>, BackendError> {
-        authorise(actor, Operation::ViewOwnApplications)?;
+    /// Not allowed, not found, or the database fails.
+    pub async fn applications(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+    ) -> Result<Vec<(ApiApplication, Option<Timestamp>)>, BackendError> {
+        authorise(actor, organization, Operation::ViewApplications)?;
         let mut conn = self.store.read().await?;
-        let applications = applications::of_organization(&mut conn, actor.organization_id).await?;
-        let last_used = usage::last_used(&mut conn, actor.organization_id).await?;
+        let applications = applications::of_organization(&mut conn, organization).await?;
+        let last_used = usage::last_used(&mut conn, organization).await?;
         Ok(applications
             .into_iter()
             .map(|a| {
@@ -145,43 +166,58 @@ impl Backend {
             .collect())
     }
 
-    /// One application of the actor's organization.
+    /// One application, for the sake of `operation`.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
-    pub async fn application(&self, actor: &Actor, id: ApplicationId) -> Result<ApiApplication, BackendError> {
-        authorise(actor, Operation::ViewOwnApplications)?;
+    pub async fn application(&self, asked: Asked<'_>, operation: Operation) -> Result<ApiApplication, BackendError> {
+        authorise(asked.actor, asked.organization, operation)?;
         let mut conn = self.store.read().await?;
-        applications::find(&mut conn, actor.organization_id, id).await?.ok_or(BackendError::NotFound)
+        let found = applications::find(&mut conn, asked.organization, asked.application).await?;
+        found.ok_or(BackendError::NotFound)
     }
 
-    /// One application of the actor's organization, with how its keys are used.
+    /// One application with how its keys are used, for the sake of `operation`.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
-    pub async fn application_usage(&self, actor: &Actor, id: ApplicationId) -> Result<ApplicationUsage, BackendError> {
-        let application = self.application(actor, id).await?;
+    pub async fn application_usage(
+        &self,
+        asked: Asked<'_>,
+        operation: Operation,
+    ) -> Result<ApplicationUsage, BackendError> {
+        let application = self.application(asked, operation).await?;
         let mut conn = self.store.read().await?;
-        let api_keys = usage::of_api_keys(&mut conn, id).await?;
-        let signing_keys = usage::of_signing_keys(&mut conn, id).await?;
+        let api_keys = usage::of_api_keys(&mut conn, application.id).await?;
+        let signing_keys = usage::of_signing_keys(&mut conn, application.id).await?;
         Ok(ApplicationUsage { application, api_keys, signing_keys })
     }
 
-    /// The newest `limit` events of an application before the sequence number `before`, newest first.
+    /// The newest `limit` events of a history before the sequence number `before`, newest first.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
     pub async fn audit_events(
         &self,
         actor: &Actor,
-        id: ApplicationId,
+        scope: AuditScope,
+        filter: AuditFilter,
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<RecordedEvent>, BackendError> {
-        authorise(actor, Operation::ViewOwnApplications)?;
+        authorise_history(actor, scope)?;
         let mut conn = self.store.read().await?;
-        let before = before.unwrap_or(i64::MAX);
-        Ok(audit::of_application(&mut conn, actor.organization_id, id, before, limit).await?)
+        Ok(audit::events(&mut conn, scope, filter, before.unwrap_or(i64::MAX), limit).await?)
+    }
+
+    /// Who acts in a history, by name.
+    ///
+    /// # Errors
+    /// Not allowed, or the database fails.
+    pub async fn audit_actors(&self, actor: &Actor, scope: AuditScope) -> Result<Vec<(UserId, String)>, BackendError> {
+        authorise_history(actor, scope)?;
+        let mut conn = self.store.read().await?;
+        Ok(audit::actors(&mut conn, scope).await?)
     }
 
     /// The partner organizations, for Nuvera's admins.
@@ -192,9 +228,23 @@ impl Backend {
         &self,
         actor: &Actor,
     ) -> Result<Vec<organizations::PartnerCounts>, BackendError> {
-        authorise(actor, Operation::ViewOrganizationHub)?;
+        if !allows(actor.role, Operation::ViewOrganizationHub) {
+            return Err(BackendError::Forbidden);
+        }
         let mut conn = self.store.read().await?;
         Ok(organizations::partners(&mut conn).await?)
+    }
+
+    /// The name of a partner organization, for Nuvera's admins. To anybody else there is none.
+    ///
+    /// # Errors
+    /// Not found, or the database fails.
+    pub async fn partner_name(&self, actor: &Actor, organization: OrganizationId) -> Result<String, BackendError> {
+        if !allows(actor.role, Operation::ViewOrganizationHub) {
+            return Err(BackendError::NotFound);
+        }
+        let mut conn = self.store.read().await?;
+        organizations::find_partner(&mut conn, organization).await?.ok_or(BackendError::NotFound)
     }
 
     /// Creates an application with its first API key. The second value says whether another application of the
@@ -207,10 +257,10 @@ impl Backend {
         actor: &Actor,
         asked: CreateApplication,
     ) -> Result<(IssuedApiKey, bool), BackendError> {
-        authorise(actor, Operation::ManageOwnApplications)?;
+        let organization = actor.organization_id;
+        authorise(actor, organization, Operation::CreateApplication)?;
         let mut pending = self.settled().await?;
         let mut transaction = self.store.write().await?;
-        let organization = actor.organization_id;
         if let Some(id) = applications::created_with(&mut transaction, organization, &asked.creation_token).await? {
             return Err(BackendError::AlreadyCreated(id));
         }
@@ -229,7 +279,7 @@ impl Backend {
             signing_key: NewSigningKey { id: SigningKeyId(random::uuid(now)), public_key: asked.public_key },
             api_key,
         };
-        let change = ApiApplication::create(new, By { actor, at: now });
+        let change = ApiApplication::create(new, By { actor, at: now, reason: None });
         applications::create(&mut transaction, &change, &asked.creation_token).await.map_err(name_taken)?;
         self.commit(transaction, &mut pending, &change.application).await?;
         Ok((IssuedApiKey { application: change.application, id, key }, twin))
@@ -241,36 +291,39 @@ impl Backend {
     /// Not allowed; not found; changed meanwhile; the domain refuses; the database fails.
     pub async fn change(
         &self,
-        actor: &Actor,
-        id: ApplicationId,
-        seen_version: Option<i64>,
+        asked: Asked<'_>,
+        operation: Operation,
+        said: Said,
         transition: impl FnOnce(ApiApplication, By<'_>) -> Result<Change, ChangeError>,
     ) -> Result<ApiApplication, BackendError> {
-        authorise(actor, Operation::ManageOwnApplications)?;
+        let Asked { actor, organization, application } = asked;
+        authorise(actor, organization, operation)?;
         let mut pending = self.settled().await?;
         let mut transaction = self.store.write().await?;
-        let application = applications::find(&mut transaction, actor.organization_id, id).await?;
-        let application = application.ok_or(BackendError::NotFound)?;
-        if seen_version.is_some_and(|seen| seen != application.version) {
-            return Err(BackendError::Stale);
+        let found = applications::find(&mut transaction, organization, application).await?;
+        let found = found.ok_or(BackendError::NotFound)?;
+        if said.seen_version.is_some_and(|seen| seen != found.version) {
+            let scope = AuditScope::Application(organization, application);
+            let latest = audit::events(&mut transaction, scope, AuditFilter::default(), i64::MAX, 1).await?;
+            return Err(BackendError::Stale(latest.into_iter().next().map(Box::new)));
         }
-        let change = transition(application, By { actor, at: self.clock.now() })?;
+        let change = transition(found, By { actor, at: self.clock.now(), reason: said.reason.as_ref() })?;
         applications::save(&mut transaction, &change).await.map_err(name_taken)?;
         self.commit(transaction, &mut pending, &change.application).await?;
         Ok(change.application)
     }
 
-    /// Stops an application: the one change that succeeds even where the database cannot be written. The gateway obeys
-    /// at once, and the record is owed. The answer says whether it is.
+    /// Stops an application, whatever version of it the person saw: the one change that succeeds even where the database
+    /// cannot be written. The gateway obeys at once, and the record is owed. The answer says whether it is.
     ///
     /// # Errors
-    /// Not allowed; not found; disabled already; the database cannot even be read.
-    pub async fn disable(&self, actor: &Actor, id: ApplicationId, reason: Reason) -> Result<bool, BackendError> {
-        let said = reason.clone();
-        match self.change(actor, id, None, |application, by| application.disable(said, by)).await {
+    /// Not allowed; not found; no reason; disabled already; the database cannot even be read.
+    pub async fn disable(&self, asked: Asked<'_>, reason: Option<Reason>) -> Result<bool, BackendError> {
+        let said = Said { seen_version: None, reason: reason.clone() };
+        match self.change(asked, Operation::SetEnabled, said, ApiApplication::disable).await {
             Err(BackendError::Store(error)) => {
-                tracing::error!(application = %id, %error, "an emergency stop could not be recorded; it is obeyed, and will be recorded when the database can be written");
-                self.disable_unrecorded(actor, id, reason).await?;
+                tracing::error!(application = %asked.application, %error, "an emergency stop could not be recorded; it is obeyed, and will be recorded when the database can be written");
+                self.disable_unrecorded(asked, reason).await?;
                 Ok(true)
             }
             changed => changed.map(|_| false),
@@ -283,20 +336,32 @@ impl Backend {
     /// As [`Backend::change`].
     pub async fn replace_api_key(
         &self,
-        actor: &Actor,
-        id: ApplicationId,
-        seen_version: Option<i64>,
+        asked: Asked<'_>,
+        said: Said,
         replacement: Replacement,
-        reason: Option<Reason>,
+    ) -> Result<IssuedApiKey, BackendError> {
+        self.issue(asked, said, |application, new, by| application.replace_api_key(new, replacement, by)).await
+    }
+
+    /// Makes the replacement key that Nuvera prepared, for the person who claims it.
+    ///
+    /// # Errors
+    /// As [`Backend::change`].
+    pub async fn claim_replacement(&self, asked: Asked<'_>, said: Said) -> Result<IssuedApiKey, BackendError> {
+        self.issue(asked, said, ApiApplication::claim_replacement).await
+    }
+
+    async fn issue(
+        &self,
+        asked: Asked<'_>,
+        said: Said,
+        transition: impl FnOnce(ApiApplication, NewApiKey, By<'_>) -> Result<Change, ChangeError>,
     ) -> Result<IssuedApiKey, BackendError> {
         let (key, new) = self.mint(self.clock.now());
-        let key_id = new.id;
-        let application = self
-            .change(actor, id, seen_version, |application, by| {
-                application.replace_api_key(new, replacement, reason, by)
-            })
-            .await?;
-        Ok(IssuedApiKey { application, id: key_id, key })
+        let id = new.id;
+        let changed =
+            self.change(asked, Operation::RotateApiKeys, said, |application, by| transition(application, new, by));
+        Ok(IssuedApiKey { application: changed.await?, id, key })
     }
 
     /// Registers another public key as an application's current signing key. The answer says whether another
@@ -306,27 +371,26 @@ impl Backend {
     /// As [`Backend::change`]; the key is another organization's.
     pub async fn replace_signing_key(
         &self,
-        actor: &Actor,
-        id: ApplicationId,
-        seen_version: Option<i64>,
+        asked: Asked<'_>,
+        said: Said,
         public_key: PublicKey,
         replacement: SigningKeyReplacement,
-        reason: Option<Reason>,
     ) -> Result<bool, BackendError> {
-        let organization = actor.organization_id;
+        authorise(asked.actor, asked.organization, Operation::ReplaceSigningKeys)?;
         let fingerprint = public_key.fingerprint();
         let mut conn = self.store.read().await?;
-        let twin = match applications::registered(&mut conn, organization, Some(id), &fingerprint).await? {
-            Registered::ByAnotherOrganization => return Err(BackendError::KeyOfAnotherOrganization),
-            registered => registered == Registered::BySameOrganization,
-        };
+        let registered =
+            applications::registered(&mut conn, asked.organization, Some(asked.application), &fingerprint).await?;
         drop(conn);
+        if registered == Registered::ByAnotherOrganization {
+            return Err(BackendError::KeyOfAnotherOrganization);
+        }
         let new = NewSigningKey { id: SigningKeyId(random::uuid(self.clock.now())), public_key };
-        self.change(actor, id, seen_version, |application, by| {
-            application.replace_signing_key(new, replacement, reason, by)
+        self.change(asked, Operation::ReplaceSigningKeys, said, |application, by| {
+            application.replace_signing_key(new, replacement, by)
         })
         .await?;
-        Ok(twin)
+        Ok(registered == Registered::BySameOrganization)
     }
 
     fn mint(&self, now: Timestamp) -> (PlainApiKey, NewApiKey) {
@@ -347,11 +411,25 @@ impl Backend {
 fn name_taken(error: StoreError) -> BackendError {
     match error {
         StoreError::Taken => BackendError::NameTaken,
-        StoreError::Conflict => BackendError::Stale,
+        StoreError::Conflict => BackendError::Stale(None),
         error => error.into(),
     }
 }
 
-fn authorise(actor: &Actor, operation: Operation) -> Result<(), BackendError> {
-    if allows(actor.role, operation) { Ok(()) } else { Err(BackendError::Forbidden) }
+fn authorise(actor: &Actor, organization: OrganizationId, operation: Operation) -> Result<(), BackendError> {
+    match access(actor, organization, operation) {
+        Access::Allowed => Ok(()),
+        Access::Forbidden => Err(BackendError::Forbidden),
+        Access::Hidden => Err(BackendError::NotFound),
+    }
+}
+
+fn authorise_history(actor: &Actor, scope: AuditScope) -> Result<(), BackendError> {
+    match scope {
+        AuditScope::Application(organization, _) | AuditScope::Organization(organization) => {
+            authorise(actor, organization, Operation::ViewApplications)
+        }
+        AuditScope::Everyone if allows(actor.role, Operation::ViewOrganizationHub) => Ok(()),
+        AuditScope::Everyone => Err(BackendError::Forbidden),
+    }
 }

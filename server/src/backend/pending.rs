@@ -1,7 +1,7 @@
 //! What a failing database leaves to be done: emergency stops that are obeyed and not recorded yet, and changes of which
 //! nobody knows whether their commit took place.
 
-use super::{Backend, BackendError, authorise};
+use super::{Asked, Backend, BackendError, authorise};
 use crate::store::{Store, StoreError, applications};
 use domain::{
     access::Operation,
@@ -25,8 +25,9 @@ pub(super) struct Pending {
 #[derive(Clone, Debug)]
 struct UnrecordedStop {
     actor: Actor,
+    organization: OrganizationId,
     application: ApplicationId,
-    reason: Reason,
+    reason: Option<Reason>,
     at: Timestamp,
 }
 
@@ -79,15 +80,15 @@ impl Backend {
 
     pub(super) async fn disable_unrecorded(
         &self,
-        actor: &Actor,
-        id: ApplicationId,
-        reason: Reason,
+        asked: Asked<'_>,
+        reason: Option<Reason>,
     ) -> Result<(), BackendError> {
-        authorise(actor, Operation::ManageOwnApplications)?;
+        let Asked { actor, organization, application: id } = asked;
+        authorise(actor, organization, Operation::SetEnabled)?;
         let mut pending = self.changes.lock().await;
         let mut conn = self.store.read().await?;
-        let application = applications::find(&mut conn, actor.organization_id, id).await?;
-        let stop = UnrecordedStop { actor: actor.clone(), application: id, reason, at: self.clock.now() };
+        let application = applications::find(&mut conn, organization, id).await?;
+        let stop = UnrecordedStop { actor: actor.clone(), organization, application: id, reason, at: self.clock.now() };
         let change = stop.apply_to(application.ok_or(BackendError::NotFound)?)?;
         self.gateway.snapshot().apply(&change.application);
         pending.stops.push(stop);
@@ -97,13 +98,13 @@ impl Backend {
 
 impl UnrecordedStop {
     fn apply_to(&self, application: ApiApplication) -> Result<Change, ChangeError> {
-        application.disable(self.reason.clone(), By { actor: &self.actor, at: self.at })
+        application.disable(By { actor: &self.actor, at: self.at, reason: self.reason.as_ref() })
     }
 }
 
 async fn record(store: &Store, stop: &UnrecordedStop) -> Result<(), BackendError> {
     let mut transaction = store.write().await?;
-    let found = applications::find(&mut transaction, stop.actor.organization_id, stop.application).await?;
+    let found = applications::find(&mut transaction, stop.organization, stop.application).await?;
     // Disabled by somebody else on another node meanwhile: then there is nothing left to record.
     let Some(Ok(change)) = found.map(|application| stop.apply_to(application)) else { return Ok(()) };
     applications::save(&mut transaction, &change).await?;

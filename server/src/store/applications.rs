@@ -4,14 +4,14 @@ use super::{Result, StoreError, audit, convert, one_row, optional_timestamp, par
 use domain::{
     actor::ActorKind,
     api_key::{ApiKey, ApiKeyHash, ApiKeyState, KeyPrefix},
-    application::{ApiApplication, Change, Disabled},
+    application::{ApiApplication, Change, Disabled, PreparedReplacement, Replacement},
     id::{ApplicationId, OrganizationId},
     public_key::PublicKey,
     signing_key::{SigningKey, SigningKeyState},
     text::{ApplicationName, Reason},
 };
 use sqlx::{Any, AnyConnection, Row, any::AnyRow, query::Query};
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 /// The three queries that read applications with the given condition, each ordered the newest first.
 macro_rules! queries {
@@ -19,8 +19,9 @@ macro_rules! queries {
         [
             concat!(
                 "SELECT a.id, a.organization_id, a.name, a.permissions, a.created_at, a.created_by, a.disabled_at,
-                     a.disabled_by, a.disabled_by_kind, a.disabled_reason, a.version
-                 FROM applications a ",
+                     a.disabled_by, a.disabled_by_kind, a.disabled_reason, a.version, p.prepared_at, p.prepared_by,
+                     p.reason AS prepared_reason, p.grace, p.expires_at AS claimable_until
+                 FROM applications a LEFT JOIN prepared_replacements p ON p.application_id = a.id ",
                 $condition,
                 " ORDER BY a.name_key"
             ),
@@ -183,7 +184,36 @@ pub async fn save(conn: &mut AnyConnection, change: &Change) -> Result<()> {
     .await?;
     one_row(&updated)?;
     save_keys(conn, application).await?;
+    save_prepared_replacement(conn, application).await?;
     audit::append(conn, &change.events).await
+}
+
+async fn save_prepared_replacement(conn: &mut AnyConnection, application: &ApiApplication) -> Result<()> {
+    let id = application.id.to_string();
+    let Some(prepared) = &application.prepared_replacement else {
+        sqlx::query("DELETE FROM prepared_replacements WHERE application_id = $1").bind(id).execute(conn).await?;
+        return Ok(());
+    };
+    let grace = match prepared.replacement {
+        Replacement::WithGrace(grace) => Some(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX)),
+        Replacement::StopNow => None,
+    };
+    sqlx::query(
+        "INSERT INTO prepared_replacements (application_id, prepared_at, prepared_by, reason, grace, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (application_id) DO UPDATE SET prepared_at = excluded.prepared_at,
+             prepared_by = excluded.prepared_by, reason = excluded.reason, grace = excluded.grace,
+             expires_at = excluded.expires_at",
+    )
+    .bind(id)
+    .bind(prepared.at.as_millis())
+    .bind(&prepared.by)
+    .bind(prepared.reason.as_str())
+    .bind(grace)
+    .bind(prepared.expires_at.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Two names that differ in case only are one name.
@@ -314,8 +344,26 @@ fn application(
         permissions: parse(row, TABLE, "permissions")?,
         api_keys,
         signing_keys,
+        prepared_replacement: prepared_replacement(row)?,
         version: row.try_get("version")?,
     })
+}
+
+fn prepared_replacement(row: &AnyRow) -> Result<Option<PreparedReplacement>> {
+    let Some(at) = optional_timestamp(row, "prepared_at")? else { return Ok(None) };
+    let grace: Option<i64> = row.try_get("grace")?;
+    Ok(Some(PreparedReplacement {
+        at,
+        by: row.try_get("prepared_by")?,
+        reason: convert(row, "prepared_replacements", "prepared_reason", |text| Reason::new(text).ok())?,
+        replacement: match grace {
+            Some(milliseconds) => {
+                Replacement::WithGrace(Duration::from_millis(milliseconds.try_into().unwrap_or_default()))
+            }
+            None => Replacement::StopNow,
+        },
+        expires_at: timestamp(row, "claimable_until")?,
+    }))
 }
 
 fn api_key(row: &AnyRow) -> Result<ApiKey> {

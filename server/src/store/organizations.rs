@@ -68,6 +68,18 @@ pub async fn find_nuvera(conn: &mut AnyConnection) -> Result<Option<Organization
     row.map(|row| parse(&row, "organizations", "id")).transpose()
 }
 
+/// The name of the partner organization `id`.
+///
+/// # Errors
+/// The database fails.
+pub async fn find_partner(conn: &mut AnyConnection, id: OrganizationId) -> Result<Option<String>> {
+    let row = sqlx::query("SELECT name FROM organizations WHERE kind = 'partner' AND id = $1")
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map(|row| row.try_get("name")).transpose()?)
+}
+
 /// The partner organizations by name, for Nuvera's admins.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use domain::time::Timestamp;
 use sqlx::Row;
+use std::time::Duration;
 use tower_sessions::{
     SessionStore,
     session::{Id, Record},
@@ -18,12 +19,14 @@ use tower_sessions::{
 pub struct DatabaseSessions {
     store: Store,
     clock: Clock,
+    kept_for: Duration,
 }
 
 impl DatabaseSessions {
-    /// Keeps them in `store`; `clock` says which have ended.
-    pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    /// Keeps them in `store` for `kept_for` after they were last written, by `clock`: tower-sessions has a clock of its
+    /// own, which tests could not set.
+    pub fn new(store: Store, clock: Clock, kept_for: Duration) -> Self {
+        Self { store, clock, kept_for }
     }
 
     /// Deletes the sessions that have ended.
@@ -49,7 +52,7 @@ impl SessionStore for DatabaseSessions {
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         let data = serde_json::to_string(&record.data).map_err(|e| session_store::Error::Encode(e.to_string()))?;
-        let expires_at = record.expiry_date.unix_timestamp() * 1000;
+        let expires_at = self.clock.now().plus(self.kept_for).as_millis();
         let saved = async {
             let mut transaction = self.store.write().await?;
             sqlx::query(

@@ -1,66 +1,120 @@
 //! An application's API keys: replace, confirm, move a deadline, keep, revoke.
 
 use super::{
-    applications::{form, usage},
+    applications::usage,
     submitted::{Refused, Submitted},
     visit::Visit,
 };
-use crate::backend::BackendError;
+use crate::backend::{BackendError, IssuedApiKey, Said};
 use app::page::{Notice, Page};
-use axum::{extract::Path, response::Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use domain::{
+    access::Operation,
     api_key::ApiKey,
-    application::{ApiApplication, Replacement},
+    application::{ApiApplication, By, Replacement},
     id::ApiKeyId,
-    text::Reason,
     time::Timestamp,
 };
 
+async fn replace_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::RotateApiKeys, |application| Page::ReplaceApiKey { application }).await
+}
+
 /// Shows the form for a replacement with a grace window.
-pub async fn replace_form(visit: Visit, Path(id): Path<String>) -> Response {
-    visit.answer(form(&visit, &id, |application| Page::ReplaceApiKey { application }).await).await
+pub async fn replace_form(visit: Visit) -> Response {
+    visit.answer(replace_page(&visit).await).await
 }
 
 /// Creates a replacement key; the keys before it work on for the grace window.
-pub async fn replace(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
-    let asked = async {
-        sent.check()?;
-        Ok((Replacement::WithGrace(sent.seconds("grace")?), None))
+pub async fn replace(visit: Visit, sent: Submitted) -> Response {
+    let issued = async {
+        let said = sent.said()?;
+        let replacement = Replacement::WithGrace(sent.seconds("grace")?);
+        Ok(visit.web.backend.replace_api_key(visit.asked()?, said, replacement).await?)
     };
-    let page = async || form(&visit, &id, |application| Page::ReplaceApiKey { application }).await;
-    issue(&visit, &id, asked.await, sent, page).await
+    show_issued(&visit, issued.await, sent, async || replace_page(&visit).await).await
+}
+
+async fn replace_exposed_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::RotateApiKeys, |application| Page::ReplaceExposedApiKey { application }).await
 }
 
 /// Shows the form for a replacement on suspected exposure.
-pub async fn replace_exposed_form(visit: Visit, Path(id): Path<String>) -> Response {
-    visit.answer(form(&visit, &id, |application| Page::ReplaceExposedApiKey { application }).await).await
+pub async fn replace_exposed_form(visit: Visit) -> Response {
+    visit.answer(replace_exposed_page(&visit).await).await
 }
 
 /// Creates a replacement key and stops every other at once.
-pub async fn replace_exposed(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
-    let asked = async {
-        sent.check()?;
-        Ok((Replacement::StopNow, sent.reason()?))
-    };
-    let page = async || form(&visit, &id, |application| Page::ReplaceExposedApiKey { application }).await;
-    issue(&visit, &id, asked.await, sent, page).await
+pub async fn replace_exposed(visit: Visit, sent: Submitted) -> Response {
+    let issued =
+        async { Ok(visit.web.backend.replace_api_key(visit.asked()?, sent.said()?, Replacement::StopNow).await?) };
+    show_issued(&visit, issued.await, sent, async || replace_exposed_page(&visit).await).await
 }
 
-/// Makes the replacement, and shows the new key: here, in this answer, once.
-async fn issue(
+async fn prepare_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::PrepareReplacement, |application| Page::PrepareReplacement { application }).await
+}
+
+/// Shows the form that prepares a replacement key.
+pub async fn prepare_form(visit: Visit) -> Response {
+    visit.answer(prepare_page(&visit).await).await
+}
+
+/// Prepares a replacement key for the partner to claim.
+pub async fn prepare(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let replacement = match sent.text("grace") {
+            "none" => Replacement::StopNow,
+            _ => Replacement::WithGrace(sent.seconds("grace")?),
+        };
+        let prepare = |application: ApiApplication, by: By<'_>| application.prepare_replacement(replacement, by);
+        visit.change(&sent, Operation::PrepareReplacement, prepare).await?;
+        Ok(Notice::ReplacementPrepared)
+    };
+    visit.changed(result.await, sent, async || prepare_page(&visit).await).await
+}
+
+async fn withdraw_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::WithdrawReplacement, |application| Page::WithdrawReplacement { application }).await
+}
+
+/// Shows the form that takes a prepared replacement key back.
+pub async fn withdraw_form(visit: Visit) -> Response {
+    visit.answer(withdraw_page(&visit).await).await
+}
+
+/// Takes a prepared replacement key back, or declines it.
+pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        visit.change(&sent, Operation::WithdrawReplacement, ApiApplication::withdraw_replacement).await?;
+        Ok(Notice::ReplacementWithdrawn)
+    };
+    visit.changed(result.await, sent, async || withdraw_page(&visit).await).await
+}
+
+async fn claim_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::RotateApiKeys, |application| Page::ClaimReplacement { application }).await
+}
+
+/// Shows what is about to be claimed.
+pub async fn claim_form(visit: Visit) -> Response {
+    visit.answer(claim_page(&visit).await).await
+}
+
+/// Makes the prepared replacement key.
+pub async fn claim(visit: Visit, sent: Submitted) -> Response {
+    let issued = async { Ok(visit.web.backend.claim_replacement(visit.asked()?, sent.said()?).await?) };
+    show_issued(&visit, issued.await, sent, async || claim_page(&visit).await).await
+}
+
+/// Shows a new key: here, in this answer, once.
+async fn show_issued(
     visit: &Visit,
-    id: &str,
-    asked: Result<(Replacement, Option<Reason>), Refused>,
+    issued: Result<IssuedApiKey, Refused>,
     sent: Submitted,
     page: impl AsyncFnOnce() -> Result<Page, BackendError>,
 ) -> Response {
-    let issued = async {
-        let (replacement, reason) = asked?;
-        let application = id.parse().map_err(|_| BackendError::NotFound)?;
-        let backend = &visit.web.backend;
-        Ok(backend.replace_api_key(&visit.actor, application, sent.version(), replacement, reason).await?)
-    };
-    match issued.await {
+    match issued {
         Ok(issued) => {
             let page = Page::OneTimeKey { application: issued.application, api_key_id: issued.id, key: issued.key };
             visit.show(page).await
@@ -69,79 +123,90 @@ async fn issue(
     }
 }
 
+/// Leads from an address that only takes a form to the application: after a sign-in, for instance.
+pub async fn back_to_application(visit: Visit) -> Response {
+    match visit.application(Operation::ViewApplications).await {
+        Ok(application) => Redirect::to(&visit.place.application(application.id)).into_response(),
+        Err(error) => visit.answer(Err(error)).await,
+    }
+}
+
 /// Records that the person has stored the key they were shown.
-pub async fn confirm_stored(visit: Visit, Path((id, key)): Path<(String, ApiKeyId)>, sent: Submitted) -> Response {
-    // Without a version: whatever happened meanwhile, the key was stored.
+pub async fn confirm_stored(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        visit.change(&id, None, |application, by| application.confirm_stored(key, by)).await?;
+        let key = visit.param("key")?;
+        // Without a version: whatever happened meanwhile, the key was stored.
+        let confirm = |application: ApiApplication, by: By<'_>| application.confirm_stored(key, by);
+        visit.web.backend.change(visit.asked()?, Operation::RotateApiKeys, Said::default(), confirm).await?;
         Ok(Notice::KeyStored)
     };
-    visit.changed(result.await, &id, sent, async || back(&visit, &id, key).await).await
+    visit.changed(result.await, sent, async || deadline_page(&visit).await).await
+}
+
+async fn deadline_page(visit: &Visit) -> Result<Page, BackendError> {
+    let (application, key) = find(visit, Operation::RotateApiKeys).await?;
+    Ok(Page::ApiKeyDeadline { application, key })
 }
 
 /// Shows the form for an expiring key's deadline.
-pub async fn deadline_form(visit: Visit, Path((id, key)): Path<(String, ApiKeyId)>) -> Response {
-    visit.answer(back(&visit, &id, key).await).await
+pub async fn deadline_form(visit: Visit) -> Response {
+    visit.answer(deadline_page(&visit).await).await
 }
 
 /// Moves an expiring key's deadline.
-pub async fn move_deadline(visit: Visit, Path((id, key)): Path<(String, ApiKeyId)>, sent: Submitted) -> Response {
+pub async fn move_deadline(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
+        let key = visit.param("key")?;
         let at = Timestamp::from_input_value(sent.text("deadline"))
             .ok_or_else(|| Refused::field("deadline", "Enter a date and a time (UTC), such as 2026-11-23T18:30."))?;
-        visit.change(&id, sent.version(), |application, by| application.move_deadline(key, at, by)).await?;
+        let change = |application: ApiApplication, by: By<'_>| application.move_deadline(key, at, by);
+        visit.change(&sent, Operation::RotateApiKeys, change).await?;
         Ok(Notice::DeadlineMoved)
     };
-    visit.changed(result.await, &id, sent, async || back(&visit, &id, key).await).await
+    visit.changed(result.await, sent, async || deadline_page(&visit).await).await
 }
 
 /// Makes an expiring key active again.
-pub async fn keep(visit: Visit, Path((id, key)): Path<(String, ApiKeyId)>, sent: Submitted) -> Response {
+pub async fn keep(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        sent.check()?;
-        visit.change(&id, sent.version(), |application, by| application.keep_api_key(key, by)).await?;
+        let key = visit.param("key")?;
+        visit.change(&sent, Operation::RotateApiKeys, |application, by| application.keep_api_key(key, by)).await?;
         Ok(Notice::KeyKept)
     };
-    visit.changed(result.await, &id, sent, async || back(&visit, &id, key).await).await
+    visit.changed(result.await, sent, async || deadline_page(&visit).await).await
+}
+
+async fn revoke_page(visit: &Visit) -> Result<Page, BackendError> {
+    let (application, key) = find(visit, Operation::RevokeApiKeys).await?;
+    let mut used = visit.web.backend.application_usage(visit.asked()?, Operation::RevokeApiKeys).await?;
+    Ok(Page::RevokeApiKey { usage: used.api_keys.remove(&key.id).map(usage), application, key })
 }
 
 /// Shows the form that revokes a key.
-pub async fn revoke_form(visit: Visit, Path((id, key)): Path<(String, ApiKeyId)>) -> Response {
-    visit.answer(revocation(&visit, &id, key).await).await
+pub async fn revoke_form(visit: Visit) -> Response {
+    visit.answer(revoke_page(&visit).await).await
 }
 
 /// Revokes a key. For the last live one the application's name must be typed.
-pub async fn revoke(visit: Visit, Path((id, key)): Path<(String, ApiKeyId)>, sent: Submitted) -> Response {
+pub async fn revoke(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        sent.check()?;
-        let reason = sent.reason()?;
-        let application = visit.application(&id).await?;
+        let key: ApiKeyId = visit.param("key")?;
+        let application = visit.application(Operation::RevokeApiKeys).await?;
         let now = visit.web.backend.clock().now();
         let is_last = application.live_keys(now).all(|live| live.id == key);
         if is_last && sent.text("confirm_name").trim() != application.name.as_str() {
             let words = format!("Type the application's name, {}, to revoke its last live key.", application.name);
             return Err(Refused::field("confirm_name", words));
         }
-        visit.change(&id, sent.version(), |application, by| application.revoke_api_key(key, reason, by)).await?;
+        visit.change(&sent, Operation::RevokeApiKeys, |application, by| application.revoke_api_key(key, by)).await?;
         Ok(Notice::KeyRevoked)
     };
-    visit.changed(result.await, &id, sent, async || revocation(&visit, &id, key).await).await
+    visit.changed(result.await, sent, async || revoke_page(&visit).await).await
 }
 
-async fn back(visit: &Visit, id: &str, key: ApiKeyId) -> Result<Page, BackendError> {
-    let (application, key) = find(visit, id, key).await?;
-    Ok(Page::ApiKeyDeadline { application, key })
-}
-
-async fn revocation(visit: &Visit, id: &str, key: ApiKeyId) -> Result<Page, BackendError> {
-    let (application, key) = find(visit, id, key).await?;
-    let mut used = visit.web.backend.application_usage(&visit.actor, application.id).await?;
-    Ok(Page::RevokeApiKey { usage: used.api_keys.remove(&key.id).map(usage), application, key })
-}
-
-async fn find(visit: &Visit, id: &str, key: ApiKeyId) -> Result<(ApiApplication, ApiKey), BackendError> {
-    let application = visit.application(id).await?;
-    let key = application.api_key(key).map_err(|_| BackendError::NotFound)?.clone();
+async fn find(visit: &Visit, operation: Operation) -> Result<(ApiApplication, ApiKey), BackendError> {
+    let application = visit.application(operation).await?;
+    let key = application.api_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
     Ok((application, key))
 }

@@ -5,41 +5,46 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    backend::{AUDIT_PAGE, BackendError, CreateApplication},
+    backend::{BackendError, CreateApplication},
     random,
     store::usage::KeyUsage,
 };
-use app::page::{ApplicationSummary, ApplicationView, FieldError, Notice, Page, Usage};
-use axum::{
-    extract::{Path, Query},
-    response::Response,
+use app::{
+    page::{ApplicationSummary, ApplicationView, FieldError, Notice, Page, Usage},
+    paths::Place,
 };
+use axum::response::Response;
 use domain::{
-    application::ApiApplication,
-    id::ApplicationId,
+    access::Operation,
+    application::{ApiApplication, By},
+    audit::{AuditFilter, AuditScope},
     permission::{Permission, PermissionError, PermissionSet},
     public_key::PublicKey,
-    text::{ApplicationName, Reason},
+    text::ApplicationName,
 };
-use serde::Deserialize;
 
 /// How many events an application's own page shows.
 const RECENT_EVENTS: i64 = 5;
 
 /// Shows the organization's applications.
 pub async fn list(visit: Visit) -> Response {
-    let found = visit.web.backend.applications(&visit.actor).await;
-    let page = found.map(|found| {
-        let summary = |(application, last_used_at)| ApplicationSummary { application, last_used_at };
-        Page::Applications { items: found.into_iter().map(summary).collect() }
+    let page = summaries(&visit).await.map(|items| match &visit.place {
+        Place::Settings => Page::Applications { items },
+        Place::Hub { name, .. } => Page::Organization { name: name.clone(), items },
     });
     visit.answer(page).await
+}
+
+async fn summaries(visit: &Visit) -> Result<Vec<ApplicationSummary>, BackendError> {
+    let found = visit.web.backend.applications(&visit.actor, visit.organization()).await?;
+    let summary = |(application, last_used_at)| ApplicationSummary { application, last_used_at };
+    Ok(found.into_iter().map(summary).collect())
 }
 
 /// Shows the form for a new application.
 pub async fn create_form(visit: Visit) -> Response {
     // Who may not see applications is told so here, and not after filling in the form.
-    let page = visit.web.backend.applications(&visit.actor).await.map(|_| new_application(&visit));
+    let page = summaries(&visit).await.map(|_| new_application(&visit));
     visit.answer(page).await
 }
 
@@ -66,11 +71,13 @@ pub async fn create(visit: Visit, sent: Submitted) -> Response {
 }
 
 /// Shows one application.
-pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
+pub async fn show(visit: Visit) -> Response {
     let page = async {
-        let id: ApplicationId = id.parse().map_err(|_| BackendError::NotFound)?;
-        let found = visit.web.backend.application_usage(&visit.actor, id).await?;
-        let recent = visit.web.backend.audit_events(&visit.actor, id, None, RECENT_EVENTS).await?;
+        let asked = visit.asked()?;
+        let backend = &visit.web.backend;
+        let found = backend.application_usage(asked, Operation::ViewApplications).await?;
+        let scope = AuditScope::Application(asked.organization, asked.application);
+        let recent = backend.audit_events(asked.actor, scope, AuditFilter::default(), None, RECENT_EVENTS).await?;
         let view = ApplicationView {
             application: found.application,
             api_key_usage: found.api_keys.into_iter().map(|(id, used)| (id, usage(used))).collect(),
@@ -81,104 +88,81 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
     visit.answer(page.await).await
 }
 
+async fn rename_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::RenameApplication, |application| Page::Rename { application }).await
+}
+
 /// Shows the form for another name.
-pub async fn rename_form(visit: Visit, Path(id): Path<String>) -> Response {
-    visit.answer(form(&visit, &id, |application| Page::Rename { application }).await).await
+pub async fn rename_form(visit: Visit) -> Response {
+    visit.answer(rename_page(&visit).await).await
 }
 
 /// Renames an application.
-pub async fn rename(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
+pub async fn rename(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
         let name = ApplicationName::new(sent.text("name")).map_err(|error| Refused::field("name", error))?;
-        visit.change(&id, sent.version(), |application, by| application.rename(name, by)).await?;
+        visit.change(&sent, Operation::RenameApplication, |application, by| application.rename(name, by)).await?;
         Ok(Notice::Renamed)
     };
-    let page = async || form(&visit, &id, |application| Page::Rename { application }).await;
-    visit.changed(result.await, &id, sent, page).await
+    visit.changed(result.await, sent, async || rename_page(&visit).await).await
+}
+
+async fn permissions_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::ChangePermissions, |application| Page::Permissions { application }).await
 }
 
 /// Shows the form for other permissions.
-pub async fn permissions_form(visit: Visit, Path(id): Path<String>) -> Response {
-    visit.answer(form(&visit, &id, |application| Page::Permissions { application }).await).await
+pub async fn permissions_form(visit: Visit) -> Response {
+    visit.answer(permissions_page(&visit).await).await
 }
 
 /// Changes what an application may do.
-pub async fn change_permissions(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
+pub async fn change_permissions(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
         let permissions = read_permissions(&sent).map_err(|error| Refused::field("permissions", error))?;
-        visit.change(&id, sent.version(), |application, by| application.change_permissions(permissions, by)).await?;
+        let change = |application: ApiApplication, by: By<'_>| application.change_permissions(permissions, by);
+        visit.change(&sent, Operation::ChangePermissions, change).await?;
         Ok(Notice::PermissionsChanged)
     };
-    let page = async || form(&visit, &id, |application| Page::Permissions { application }).await;
-    visit.changed(result.await, &id, sent, page).await
+    visit.changed(result.await, sent, async || permissions_page(&visit).await).await
+}
+
+async fn disable_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::SetEnabled, |application| Page::Disable { application }).await
 }
 
 /// Shows the form that disables.
-pub async fn disable_form(visit: Visit, Path(id): Path<String>) -> Response {
-    visit.answer(form(&visit, &id, |application| Page::Disable { application }).await).await
+pub async fn disable_form(visit: Visit) -> Response {
+    visit.answer(disable_page(&visit).await).await
 }
 
 /// Disables an application, whatever happened to it meanwhile: a stop is not held up by a version.
-pub async fn disable(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
+pub async fn disable(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        sent.check()?;
-        let reason = Reason::new(sent.text("reason")).map_err(|error| Refused::field("reason", error))?;
-        let application = id.parse().map_err(|_| BackendError::NotFound)?;
-        let unrecorded = visit.web.backend.disable(&visit.actor, application, reason).await?;
+        let unrecorded = visit.web.backend.disable(visit.asked()?, sent.said()?.reason).await?;
         Ok(if unrecorded { Notice::DisabledUnrecorded } else { Notice::Disabled })
     };
-    let page = async || form(&visit, &id, |application| Page::Disable { application }).await;
-    visit.changed(result.await, &id, sent, page).await
+    visit.changed(result.await, sent, async || disable_page(&visit).await).await
+}
+
+async fn enable_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::SetEnabled, |application| Page::Enable { application }).await
 }
 
 /// Shows the form that enables.
-pub async fn enable_form(visit: Visit, Path(id): Path<String>) -> Response {
-    visit.answer(form(&visit, &id, |application| Page::Enable { application }).await).await
+pub async fn enable_form(visit: Visit) -> Response {
+    visit.answer(enable_page(&visit).await).await
 }
 
 /// Enables an application.
-pub async fn enable(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
+pub async fn enable(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        sent.check()?;
-        let reason = Reason::new(sent.text("reason")).map_err(|error| Refused::field("reason", error))?;
-        visit.change(&id, sent.version(), |application, by| application.enable(reason, by)).await?;
+        visit.change(&sent, Operation::SetEnabled, ApiApplication::enable).await?;
         Ok(Notice::Enabled)
     };
-    let page = async || form(&visit, &id, |application| Page::Enable { application }).await;
-    visit.changed(result.await, &id, sent, page).await
-}
-
-/// Where a page of the history begins.
-#[derive(Deserialize)]
-pub struct Before {
-    before: Option<i64>,
-}
-
-/// Shows an application's audit history.
-pub async fn audit(visit: Visit, Path(id): Path<String>, Query(Before { before }): Query<Before>) -> Response {
-    let page = async {
-        let application = visit.application(&id).await?;
-        // One more than is shown tells whether there are older ones.
-        let backend = &visit.web.backend;
-        let mut events = backend.audit_events(&visit.actor, application.id, before, AUDIT_PAGE + 1).await?;
-        let has_older = events.len() > AUDIT_PAGE as usize;
-        events.truncate(AUDIT_PAGE as usize);
-        Ok(Page::Audit {
-            application_id: application.id,
-            application_name: application.name.to_string(),
-            older: events.last().filter(|_| has_older).map(|event| event.sequence),
-            is_continued: before.is_some(),
-            events,
-        })
-    };
-    visit.answer(page.await).await
-}
-
-/// A page with a form about the application that the path names.
-pub async fn form(visit: &Visit, id: &str, page: impl FnOnce(ApiApplication) -> Page) -> Result<Page, BackendError> {
-    visit.application(id).await.map(page)
+    visit.changed(result.await, sent, async || enable_page(&visit).await).await
 }
 
 /// What a page shows of a key's use.

@@ -2,14 +2,28 @@
 
 use super::visit::Visit;
 use app::page::{OrganizationSummary, Page};
-use axum::response::Response;
+use axum::{extract::Query, response::Response};
+use serde::Deserialize;
 
-/// Shows the partner organizations.
-pub async fn organizations(visit: Visit) -> Response {
+/// The most organizations that are listed at once.
+const MOST: usize = 100;
+
+/// What organizations are searched for with.
+#[derive(Deserialize)]
+pub struct Search {
+    #[serde(default)]
+    q: String,
+}
+
+/// Shows the partner organizations whose names hold what was searched for.
+pub async fn organizations(visit: Visit, Query(Search { q }): Query<Search>) -> Response {
     let found = visit.web.backend.partner_organizations(&visit.actor).await;
     let page = found.map(|partners| {
-        let organizations = partners
+        let query = q.trim().to_owned();
+        let wanted = query.to_lowercase();
+        let mut organizations: Vec<_> = partners
             .into_iter()
+            .filter(|partner| partner.name.to_lowercase().contains(&wanted))
             .map(|partner| OrganizationSummary {
                 id: partner.id,
                 name: partner.name,
@@ -17,7 +31,9 @@ pub async fn organizations(visit: Visit) -> Response {
                 disabled: partner.disabled,
             })
             .collect();
-        Page::OrganizationHub { organizations }
+        let more = organizations.len().saturating_sub(MOST);
+        organizations.truncate(MOST);
+        Page::OrganizationHub { query, organizations, more }
     });
     visit.answer(page).await
 }

@@ -6,6 +6,7 @@
 mod api_keys;
 mod applications;
 mod assets;
+mod audit;
 mod hub;
 mod render;
 mod security;
@@ -18,13 +19,15 @@ pub use assets::{SiteError, load_assets};
 
 use crate::{
     backend::Backend,
+    clock::Clock,
     store::{Store, sessions::DatabaseSessions},
 };
-use app::{page::Assets, paths};
+use app::{
+    page::Assets,
+    paths::{self, Place},
+};
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
+    Router, middleware,
     routing::{MethodRouter, get, post},
 };
 use std::{
@@ -35,9 +38,6 @@ use std::{
     },
 };
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
-
-/// The most bytes that a form may have: a public key of the largest kind fits ten times over.
-const MAX_FORM_BYTES: usize = 64 * 1024;
 
 /// What the handlers share.
 pub struct Web {
@@ -80,12 +80,16 @@ impl Web {
     }
 }
 
+/// Where the console's sessions are kept.
+pub fn sessions(store: Store, clock: Clock) -> DatabaseSessions {
+    DatabaseSessions::new(store, clock, visit::ABSOLUTE_TIMEOUT.unsigned_abs())
+}
+
 /// The console. `store` keeps its sessions.
 pub fn router(web: Arc<Web>, store: Store) -> Router {
     // Leptos spawns through an executor that is set once for the process: a second router finds it set.
     let _ = any_spawner::Executor::init_tokio();
-    let sessions = DatabaseSessions::new(store, web.backend.clock().clone());
-    let sessions = SessionManagerLayer::new(sessions)
+    let sessions = SessionManagerLayer::new(sessions(store, web.backend.clock().clone()))
         .with_name(if web.is_https() { "__Host-nuvera" } else { "nuvera" })
         .with_secure(web.is_https())
         .with_http_only(true)
@@ -94,22 +98,35 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .with_expiry(Expiry::OnInactivity(visit::ABSOLUTE_TIMEOUT));
 
     let page = |show: MethodRouter<Arc<Web>>, send: MethodRouter<Arc<Web>>| show.merge(send);
-    let of_application = Router::new()
-        .route("/", get(applications::show))
-        .route("/rename", page(get(applications::rename_form), post(applications::rename)))
-        .route("/permissions", page(get(applications::permissions_form), post(applications::change_permissions)))
-        .route("/disable", page(get(applications::disable_form), post(applications::disable)))
-        .route("/enable", page(get(applications::enable_form), post(applications::enable)))
-        .route("/replace-api-key", page(get(api_keys::replace_form), post(api_keys::replace)))
-        .route("/replace-exposed-api-key", page(get(api_keys::replace_exposed_form), post(api_keys::replace_exposed)))
-        .route("/replace-signing-key", page(get(signing_keys::replace_form), post(signing_keys::replace)))
-        .route("/audit", get(applications::audit))
-        .route("/api-keys/{key}/stored", post(api_keys::confirm_stored))
-        .route("/api-keys/{key}/deadline", page(get(api_keys::deadline_form), post(api_keys::move_deadline)))
-        .route("/api-keys/{key}/keep", post(api_keys::keep))
-        .route("/api-keys/{key}/revoke", page(get(api_keys::revoke_form), post(api_keys::revoke)))
-        .route("/signing-keys/{key}/restore", page(get(signing_keys::restore_form), post(signing_keys::restore)))
-        .route("/signing-keys/{key}/retire", page(get(signing_keys::retire_form), post(signing_keys::retire)));
+    // The same pages in both places: who may do what in which, the domain knows.
+    let of_application = || {
+        Router::new()
+            .route("/", get(applications::show))
+            .route("/rename", page(get(applications::rename_form), post(applications::rename)))
+            .route("/permissions", page(get(applications::permissions_form), post(applications::change_permissions)))
+            .route("/disable", page(get(applications::disable_form), post(applications::disable)))
+            .route("/enable", page(get(applications::enable_form), post(applications::enable)))
+            .route("/replace-api-key", page(get(api_keys::replace_form), post(api_keys::replace)))
+            .route(
+                "/replace-exposed-api-key",
+                page(get(api_keys::replace_exposed_form), post(api_keys::replace_exposed)),
+            )
+            .route("/prepare-replacement", page(get(api_keys::prepare_form), post(api_keys::prepare)))
+            .route("/withdraw-replacement", page(get(api_keys::withdraw_form), post(api_keys::withdraw)))
+            .route("/claim-replacement", page(get(api_keys::claim_form), post(api_keys::claim)))
+            .route("/replace-signing-key", page(get(signing_keys::replace_form), post(signing_keys::replace)))
+            .merge(audit::routes("/audit", audit::Kind::OfApplication))
+            .route("/api-keys/{key}/stored", page(get(api_keys::back_to_application), post(api_keys::confirm_stored)))
+            .route("/api-keys/{key}/deadline", page(get(api_keys::deadline_form), post(api_keys::move_deadline)))
+            .route("/api-keys/{key}/keep", page(get(api_keys::back_to_application), post(api_keys::keep)))
+            .route("/api-keys/{key}/revoke", page(get(api_keys::revoke_form), post(api_keys::revoke)))
+            .route("/signing-keys/{key}/restore", page(get(signing_keys::restore_form), post(signing_keys::restore)))
+            .route("/signing-keys/{key}/retire", page(get(signing_keys::retire_form), post(signing_keys::retire)))
+    };
+    let hub = Router::new()
+        .route("/", get(applications::list))
+        .merge(audit::routes("/audit", audit::Kind::OfOrganization))
+        .nest("/api-applications/{application}", of_application());
 
     let people = Router::new()
         .route("/", get(sign_in::home))
@@ -117,12 +134,15 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(paths::SIGN_OUT, post(sign_in::sign_out))
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
-        .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application)
+        .merge(audit::routes(&Place::Settings.audit(), audit::Kind::OfOrganization))
+        .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application())
         .route(paths::ORGANIZATION_HUB, get(hub::organizations))
+        .merge(audit::routes(paths::HUB_AUDIT, audit::Kind::OfEveryone))
+        .nest(&format!("{}/{{organization}}", paths::ORGANIZATION_HUB), hub)
         .fallback(sign_in::not_found)
+        .layer(middleware::from_fn_with_state(web.clone(), sign_in::keep_unsent))
         .layer(middleware::from_fn_with_state(web.clone(), security::refuse_cross_site))
-        .layer(sessions)
-        .layer(DefaultBodyLimit::max(MAX_FORM_BYTES));
+        .layer(sessions);
 
     Router::new()
         .merge(people)

@@ -12,8 +12,10 @@ use app::{
     paths,
 };
 use axum::{
+    body::to_bytes,
     extract::{FromRequest, FromRequestParts, Query, Request, State},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{access::Role, time::in_words};
@@ -23,7 +25,7 @@ use tower_sessions::Session;
 
 /// What the sign-in page is asked for with.
 #[derive(Deserialize)]
-pub struct Next {
+pub struct After {
     next: Option<String>,
 }
 
@@ -36,13 +38,13 @@ pub async fn home(visit: Visit) -> Redirect {
 }
 
 /// Shows the sign-in page; somebody who is signed in already goes on.
-pub async fn form(State(web): State<Arc<Web>>, Query(Next { next }): Query<Next>, request: Request) -> Response {
+pub async fn form(State(web): State<Arc<Web>>, Query(After { next }): Query<After>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let notice = visit::notice(&mut parts, &web).await;
     let context = PageContext { notice, ..visit::context_without_session(&web) };
     match visit::actor(&mut parts, &web).await {
         Ok(Some(_)) => Redirect::to(&own_path(next.as_deref())).into_response(),
-        Ok(None) => render::page(StatusCode::OK, Page::SignIn { next }, context).await,
+        Ok(None) => render::page(StatusCode::OK, Page::SignIn { next, unsent: None }, context).await,
         Err(error) => visit::failure(error, context, &parts.extensions).await,
     }
 }
@@ -55,7 +57,8 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         Ok(sent) => sent,
         Err(never) => match never {},
     };
-    let next = Some(sent.text("next").to_owned()).filter(|next| !next.is_empty());
+    let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
+    let (next, unsent) = (field("next"), field("unsent"));
     let again = async |status, field: Option<&'static str>, problem: String| {
         let (errors, form_error) = match field {
             Some(field) => (vec![FieldError { field, message: problem }], None),
@@ -63,7 +66,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         };
         let submission = sent.clone().submission(errors, form_error);
         let context = PageContext { submission, ..visit::context_without_session(&web) };
-        render::page(status, Page::SignIn { next: next.clone() }, context).await
+        render::page(status, Page::SignIn { next: next.clone(), unsent: unsent.clone() }, context).await
     };
     for (field, what) in [("email", "your e-mail address"), ("password", "your password")] {
         if sent.text(field).trim().is_empty() {
@@ -75,8 +78,18 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     match outcome {
         Ok(SignIn::Accepted(user_id)) => {
             tracing::info!(request_id, user = %user_id, "signed in");
-            match visit::begin(&session, user_id, web.backend.clock().now()).await {
-                Ok(()) => Redirect::to(&own_path(next.as_deref())).into_response(),
+            let next = own_path(next.as_deref());
+            let begun = async {
+                visit::begin(&session, user_id, web.backend.clock().now()).await?;
+                match unsent {
+                    Some(form) => {
+                        visit::keep_unsent(&session, &next, Submitted::parse(form.as_bytes()).shown_again()).await
+                    }
+                    None => Ok(()),
+                }
+            };
+            match begun.await {
+                Ok(()) => Redirect::to(&next).into_response(),
                 Err(error) => {
                     let error = crate::backend::BackendError::Session(error.to_string());
                     visit::failure(error, visit::context_without_session(&web), &extensions).await
@@ -101,6 +114,30 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         }
         Err(error) => visit::failure(error, visit::context_without_session(&web), &extensions).await,
     }
+}
+
+/// The most bytes of a form that wait for a sign-in.
+const MAX_UNSENT_BYTES: usize = 64 * 1024;
+
+/// Lets a form that comes without a session wait on the sign-in page: whoever was signed out while they filled it in
+/// finds it as it was. It is nowhere but on that page until somebody has signed in.
+pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    if request.method() != Method::POST || [paths::SIGN_IN, paths::SIGN_OUT].contains(&&*path) {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    match visit::actor(&mut parts, &web).await {
+        Ok(None) => {}
+        // Where nobody can tell, the page itself says what is wrong.
+        Ok(Some(_)) | Err(_) => return next.run(Request::from_parts(parts, body)).await,
+    }
+    let unsent = to_bytes(body, MAX_UNSENT_BYTES).await.ok().map(|body| {
+        let values = Submitted::parse(&body).shown_again();
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(values).finish()
+    });
+    let page = Page::SignIn { next: Some(path), unsent };
+    render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(&web)).await
 }
 
 /// Ends the session.

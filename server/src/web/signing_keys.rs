@@ -1,91 +1,87 @@
 //! An application's signing keys: replace, restore, retire.
 
 use super::{
-    applications::{form, usage},
+    applications::usage,
     submitted::{Refused, Submitted},
     visit::Visit,
 };
 use crate::backend::BackendError;
 use app::page::{Notice, Page};
-use axum::{extract::Path, response::Response};
+use axum::response::Response;
 use domain::{
-    application::{ApiApplication, SigningKeyReplacement},
-    id::SigningKeyId,
+    access::Operation,
+    application::{ApiApplication, By, SigningKeyReplacement},
     public_key::PublicKey,
     signing_key::SigningKey,
 };
 
+async fn replace_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::ReplaceSigningKeys, |application| Page::ReplaceSigningKey { application }).await
+}
+
 /// Shows the form for another signing key.
-pub async fn replace_form(visit: Visit, Path(id): Path<String>) -> Response {
-    visit.answer(form(&visit, &id, |application| Page::ReplaceSigningKey { application }).await).await
+pub async fn replace_form(visit: Visit) -> Response {
+    visit.answer(replace_page(&visit).await).await
 }
 
 /// Registers another public key.
-pub async fn replace(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
+pub async fn replace(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        sent.check()?;
+        let said = sent.said()?;
         let public_key =
             PublicKey::from_pem(sent.text("public_key")).map_err(|error| Refused::field("public_key", error))?;
         let replacement = read_overlap(&sent)?;
-        let reason = sent.reason()?;
-        let application = id.parse().map_err(|_| BackendError::NotFound)?;
-        let backend = &visit.web.backend;
-        let twin = backend
-            .replace_signing_key(&visit.actor, application, sent.version(), public_key, replacement, reason)
-            .await?;
+        let twin = visit.web.backend.replace_signing_key(visit.asked()?, said, public_key, replacement).await?;
         Ok(if twin { Notice::SigningKeyReplacedTwin } else { Notice::SigningKeyReplaced })
     };
-    let page = async || form(&visit, &id, |application| Page::ReplaceSigningKey { application }).await;
-    visit.changed(result.await, &id, sent, page).await
+    visit.changed(result.await, sent, async || replace_page(&visit).await).await
+}
+
+async fn restore_page(visit: &Visit) -> Result<Page, BackendError> {
+    find(visit).await.map(|(application, key)| Page::RestoreSigningKey { application, key })
 }
 
 /// Shows the form that makes an earlier key current again.
-pub async fn restore_form(visit: Visit, Path((id, key)): Path<(String, SigningKeyId)>) -> Response {
-    let page = find(&visit, &id, key).await.map(|(application, key)| Page::RestoreSigningKey { application, key });
-    visit.answer(page).await
+pub async fn restore_form(visit: Visit) -> Response {
+    visit.answer(restore_page(&visit).await).await
 }
 
 /// Makes an earlier key current again.
-pub async fn restore(visit: Visit, Path((id, key)): Path<(String, SigningKeyId)>, sent: Submitted) -> Response {
+pub async fn restore(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        sent.check()?;
-        let (replacement, reason) = (read_overlap(&sent)?, sent.reason()?);
-        visit
-            .change(&id, sent.version(), |application, by| {
-                application.restore_signing_key(key, replacement, reason, by)
-            })
-            .await?;
+        let (key, replacement) = (visit.param("key")?, read_overlap(&sent)?);
+        let change = |application: ApiApplication, by: By<'_>| application.restore_signing_key(key, replacement, by);
+        visit.change(&sent, Operation::ReplaceSigningKeys, change).await?;
         Ok(Notice::SigningKeyRestored)
     };
-    let page =
-        async || find(&visit, &id, key).await.map(|(application, key)| Page::RestoreSigningKey { application, key });
-    visit.changed(result.await, &id, sent, page).await
+    visit.changed(result.await, sent, async || restore_page(&visit).await).await
 }
 
-/// Shows the form that ends a key's overlap.
-pub async fn retire_form(visit: Visit, Path((id, key)): Path<(String, SigningKeyId)>) -> Response {
-    visit.answer(retirement(&visit, &id, key).await).await
-}
-
-/// Ends a key's overlap.
-pub async fn retire(visit: Visit, Path((id, key)): Path<(String, SigningKeyId)>, sent: Submitted) -> Response {
-    let result = async {
-        sent.check()?;
-        visit.change(&id, sent.version(), |application, by| application.retire_signing_key(key, by)).await?;
-        Ok(Notice::SigningKeyRetired)
-    };
-    visit.changed(result.await, &id, sent, async || retirement(&visit, &id, key).await).await
-}
-
-async fn retirement(visit: &Visit, id: &str, key: SigningKeyId) -> Result<Page, BackendError> {
-    let (application, key) = find(visit, id, key).await?;
-    let mut used = visit.web.backend.application_usage(&visit.actor, application.id).await?;
+async fn retire_page(visit: &Visit) -> Result<Page, BackendError> {
+    let (application, key) = find(visit).await?;
+    let mut used = visit.web.backend.application_usage(visit.asked()?, Operation::ReplaceSigningKeys).await?;
     Ok(Page::RetireSigningKey { usage: used.signing_keys.remove(&key.id).map(usage), application, key })
 }
 
-async fn find(visit: &Visit, id: &str, key: SigningKeyId) -> Result<(ApiApplication, SigningKey), BackendError> {
-    let application = visit.application(id).await?;
-    let key = application.signing_key(key).map_err(|_| BackendError::NotFound)?.clone();
+/// Shows the form that ends a key's overlap.
+pub async fn retire_form(visit: Visit) -> Response {
+    visit.answer(retire_page(&visit).await).await
+}
+
+/// Ends a key's overlap.
+pub async fn retire(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let key = visit.param("key")?;
+        let change = |application: ApiApplication, by: By<'_>| application.retire_signing_key(key, by);
+        visit.change(&sent, Operation::ReplaceSigningKeys, change).await?;
+        Ok(Notice::SigningKeyRetired)
+    };
+    visit.changed(result.await, sent, async || retire_page(&visit).await).await
+}
+
+async fn find(visit: &Visit) -> Result<(ApiApplication, SigningKey), BackendError> {
+    let application = visit.application(Operation::ReplaceSigningKeys).await?;
+    let key = application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
     Ok((application, key))
 }
 

@@ -1,10 +1,10 @@
 //! What a form sent, and what was wrong with it.
 
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Said};
 use app::page::{FieldError, Submission};
 use axum::{
-    Form,
-    extract::{FromRequest, Request, rejection::FormRejection},
+    body::to_bytes,
+    extract::{FromRequest, Request},
 };
 use domain::{
     api_key::ApiKeyError,
@@ -13,12 +13,19 @@ use domain::{
 };
 use std::time::Duration;
 
+/// The most bytes that a form may have: room for a file that was pasted by mistake, so that it is refused with what
+/// stands in the form's other fields kept.
+const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most characters of a field that are shown again: ten times what any field takes.
+const MAX_SHOWN_AGAIN: usize = 64 * 1024;
+
 /// The fields of a form, as they were sent.
 #[derive(Clone, Default)]
 pub struct Submitted {
     values: Vec<(String, String)>,
-    /// Set where the body could not be read as a form.
-    unreadable: Option<String>,
+    /// Set where the form was too large to be read.
+    is_too_large: bool,
 }
 
 /// Why a form is shown again.
@@ -35,22 +42,21 @@ pub enum Refused {
 impl<S: Send + Sync> FromRequest<S> for Submitted {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        Ok(match Form::<Vec<(String, String)>>::from_request(request, state).await {
-            Ok(Form(values)) => Self { values, unreadable: None },
-            Err(rejection) => Self { values: Vec::new(), unreadable: Some(problem(&rejection)) },
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(match to_bytes(request.into_body(), MAX_FORM_BYTES).await {
+            Ok(body) => Self::parse(&body),
+            Err(_) => Self { values: Vec::new(), is_too_large: true },
         })
     }
 }
 
-fn problem(rejection: &FormRejection) -> String {
-    match rejection.status().as_u16() {
-        413 => "What you sent is larger than any form here (64 kB). Paste the public key only.".to_owned(),
-        _ => "What you sent could not be read as a form. Go back, and send it again.".to_owned(),
-    }
-}
-
 impl Submitted {
+    /// Reads `application/x-www-form-urlencoded`. Whatever is none has no fields, and each that is needed is then missed
+    /// by its name.
+    pub fn parse(body: &[u8]) -> Self {
+        Self { values: form_urlencoded::parse(body).into_owned().collect(), is_too_large: false }
+    }
+
     /// The first value of `field`; empty where it was not sent.
     pub fn text(&self, field: &str) -> &str {
         self.values.iter().find(|(name, _)| name == field).map_or("", |(_, value)| value)
@@ -61,17 +67,19 @@ impl Submitted {
         self.values.iter().filter(move |(name, _)| name == field).map(|(_, value)| value.as_str())
     }
 
-    /// The version of the application that the person saw. A form without one was not made by this console's pages: it
-    /// counts as out of date.
-    pub fn version(&self) -> Option<i64> {
-        Some(self.text("version").parse().unwrap_or(-1))
-    }
-
-    /// The optional reason.
+    /// What every form that changes an application says besides the change itself: the version that the person saw, and
+    /// why. A form without a version was not made by this console's pages: it counts as out of date.
     ///
     /// # Errors
-    /// It is too long, or cannot be shown.
-    pub fn reason(&self) -> Result<Option<Reason>, Refused> {
+    /// The form could not be read, or the reason is too long, or cannot be shown.
+    pub fn said(&self) -> Result<Said, Refused> {
+        self.check()?;
+        let seen_version = Some(self.text("version").parse().unwrap_or(-1));
+        Ok(Said { seen_version, reason: self.reason()? })
+    }
+
+    /// Why, where they said so. Who has to, the domain knows.
+    fn reason(&self) -> Result<Option<Reason>, Refused> {
         match Reason::new(self.text("reason")) {
             Ok(reason) => Ok(Some(reason)),
             Err(TextError::Missing(_)) => Ok(None),
@@ -93,17 +101,21 @@ impl Submitted {
     /// # Errors
     /// It could not.
     pub fn check(&self) -> Result<(), Refused> {
-        match &self.unreadable {
-            Some(problem) => Err(Refused::Form(problem.clone())),
-            None => Ok(()),
-        }
+        let problem = "What you sent is larger than any form here (8 MB). Paste the public key only.";
+        if self.is_too_large { Err(Refused::Form(problem.to_owned())) } else { Ok(()) }
     }
 
-    /// What the page shows again: everything but passwords and what looks like a private key.
-    pub fn submission(self, errors: Vec<FieldError>, form_error: Option<String>) -> Submission {
+    /// What may be shown again: everything but passwords, what looks like a private key, and what is far too long.
+    pub fn shown_again(self) -> Vec<(String, String)> {
         let private = |value: &str| value.to_ascii_uppercase().contains("PRIVATE KEY");
-        let values = self.values.into_iter().filter(|(name, value)| name != "password" && !private(value)).collect();
-        Submission { values, errors, form_error }
+        let harmless =
+            |(name, value): &(String, String)| name != "password" && value.len() <= MAX_SHOWN_AGAIN && !private(value);
+        self.values.into_iter().filter(harmless).collect()
+    }
+
+    /// What the page shows again, and what was wrong with it.
+    pub fn submission(self, errors: Vec<FieldError>, form_error: Option<String>) -> Submission {
+        Submission { values: self.shown_again(), errors, form_error }
     }
 }
 
@@ -130,6 +142,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             ChangeError::PermissionsUnchanged => Some("permissions"),
             ChangeError::SigningKeyIsCurrent | ChangeError::SigningKeyInHistory => Some("public_key"),
             ChangeError::GraceTooLong => Some("grace"),
+            ChangeError::ReasonNeeded => Some("reason"),
             ChangeError::TooManyVerifyingKeys => Some("overlap"),
             ChangeError::ApiKey(ApiKeyError::DeadlinePassed { .. } | ApiKeyError::DeadlineTooLate { .. }) => {
                 Some("deadline")
@@ -140,12 +153,14 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::ApiKey(ApiKeyError::NotLive(_) | ApiKeyError::NotExpiring)
             | ChangeError::AlreadyStored
             | ChangeError::TooManyLiveKeys
+            | ChangeError::AlreadyPrepared
+            | ChangeError::NothingPrepared
             | ChangeError::SigningKeyRetired
             | ChangeError::SigningKeyNeeded => None,
         },
         BackendError::NotFound
         | BackendError::Forbidden
-        | BackendError::Stale
+        | BackendError::Stale(_)
         | BackendError::AlreadyCreated(_)
         | BackendError::WrongPepper
         | BackendError::Session(_)

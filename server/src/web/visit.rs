@@ -5,24 +5,25 @@ use super::{
     security::{ClientAddress, RequestId},
     submitted::{Refused, Submitted, field_of},
 };
-use crate::backend::BackendError;
+use crate::backend::{Asked, BackendError};
 use app::{
     page::{FieldError, Notice, Page, PageContext, Submission, Viewer},
-    paths,
+    paths::{self, Place},
 };
 use axum::{
-    extract::{FromRequestParts, Query},
-    http::{Extensions, StatusCode, request::Parts},
+    extract::{FromRequestParts, OriginalUri, Query, RawPathParams},
+    http::{Extensions, Method, StatusCode, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{
+    access::Operation,
     actor::Actor,
     application::{ApiApplication, By, Change, ChangeError},
-    id::UserId,
+    id::{OrganizationId, UserId},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
 use tower_sessions::{Session, cookie::time};
 
 /// A session ends when it was not used for this long.
@@ -33,6 +34,8 @@ pub const ABSOLUTE_TIMEOUT: time::Duration = time::Duration::hours(12);
 /// How often at the most a session's last use is written.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 const SIGNED_IN: &str = "signed_in";
+/// Where a session keeps a form that was sent without one, until its page is opened again: the path, and what was typed.
+const UNSENT: &str = "unsent";
 
 /// What a session remembers: who signed in, not what they may do. That is read from the database each time.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -48,7 +51,13 @@ pub struct Visit {
     pub web: Arc<Web>,
     /// Who it is.
     pub actor: Actor,
+    /// From where they look at applications.
+    pub place: Place,
     notice: Option<Notice>,
+    /// A form that was filled in and could not be sent before: see [`UNSENT`].
+    unsent: Vec<(String, String)>,
+    /// The parts of the path that are named.
+    params: HashMap<String, String>,
     extensions: Extensions,
 }
 
@@ -63,11 +72,25 @@ impl FromRequestParts<Arc<Web>> for Visit {
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
         let notice = notice(parts, web).await;
         let extensions = parts.extensions.clone();
-        match actor(parts, web).await {
-            Ok(Some(actor)) => Ok(Self { web: web.clone(), actor, notice, extensions }),
-            Ok(None) => Err(Redirect::to(&sign_in_path(parts)).into_response()),
-            Err(error) => Err(failure(error, context_without_session(web), &extensions).await),
+        let actor = match actor(parts, web).await {
+            Ok(Some(actor)) => actor,
+            Ok(None) => return Err(Redirect::to(&sign_in_path(parts)).into_response()),
+            Err(error) => return Err(failure(error, context_without_session(web), &extensions).await),
+        };
+        // A path without named parts has none: that is no error.
+        let params = RawPathParams::from_request_parts(parts, web).await.map_or_else(
+            |_| HashMap::new(),
+            |params| params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        );
+        let unsent = take_unsent(parts, web).await;
+        let mut visit = Self { web: web.clone(), actor, place: Place::Settings, notice, unsent, params, extensions };
+        if visit.params.contains_key("organization") {
+            match visit.hub_place().await {
+                Ok(place) => visit.place = place,
+                Err(error) => return Err(failure(error, visit.context(), &visit.extensions).await),
+            }
         }
+        Ok(visit)
     }
 }
 
@@ -80,10 +103,37 @@ pub async fn begin(session: &Session, user_id: UserId, now: Timestamp) -> Result
     session.insert(SIGNED_IN, SignedIn { user_id, signed_in_at: now, used_at: now }).await
 }
 
+/// Keeps a form for the page that it belongs to, which shows it when it is opened next.
+///
+/// # Errors
+/// The session store fails.
+pub async fn keep_unsent(
+    session: &Session,
+    path: &str,
+    values: Vec<(String, String)>,
+) -> Result<(), tower_sessions::session::Error> {
+    session.insert(UNSENT, (path, values)).await
+}
+
+/// The form that waits for this page. One that waits for another page is forgotten: somebody went elsewhere.
+async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Vec<(String, String)> {
+    if parts.method != Method::GET {
+        return Vec::new();
+    }
+    let Ok(session) = Session::from_request_parts(parts, web).await else { return Vec::new() };
+    // A session that holds none is not touched, and one that cannot be read holds none.
+    let Ok(Some(_)) = session.get_value(UNSENT).await else { return Vec::new() };
+    match session.remove::<(String, Vec<(String, String)>)>(UNSENT).await {
+        Ok(Some((path, values))) if path == original_path(parts) => values,
+        _ => Vec::new(),
+    }
+}
+
 /// What surrounds a page that is shown to nobody in particular.
 pub fn context_without_session(web: &Web) -> PageContext {
     PageContext {
         viewer: None,
+        place: Place::Settings,
         assets: web.settings.assets.clone(),
         now: web.backend.clock().now(),
         gateway_url: web.settings.gateway_origin.clone(),
@@ -130,7 +180,9 @@ pub async fn failure(error: BackendError, context: PageContext, extensions: &Ext
     let (status, page) = match error {
         BackendError::NotFound => (StatusCode::NOT_FOUND, Page::NotFound),
         BackendError::Forbidden => (StatusCode::FORBIDDEN, Page::Forbidden),
-        BackendError::AlreadyCreated(id) => return redirect(&paths::application(id), Notice::AlreadyCreated),
+        BackendError::AlreadyCreated(id) => {
+            return redirect(&Place::Settings.application(id), Notice::AlreadyCreated);
+        }
         error => {
             let request_id = request_id(extensions);
             tracing::error!(request_id, %error, "a request failed");
@@ -157,7 +209,50 @@ impl Visit {
             organization_name: self.actor.organization_name.clone(),
             role: self.actor.role,
         };
-        PageContext { viewer: Some(viewer), notice: self.notice, ..context_without_session(&self.web) }
+        let submission = if self.unsent.is_empty() {
+            Submission::default()
+        } else {
+            let words = "You were signed out before this form was sent, so nothing was changed. Here it is as you left it: check it, then send it again.";
+            Submission { values: self.unsent.clone(), errors: Vec::new(), form_error: Some(words.to_owned()) }
+        };
+        PageContext {
+            viewer: Some(viewer),
+            place: self.place.clone(),
+            notice: self.notice,
+            submission,
+            ..context_without_session(&self.web)
+        }
+    }
+
+    async fn hub_place(&self) -> Result<Place, BackendError> {
+        let organization = self.param("organization")?;
+        let name = self.web.backend.partner_name(&self.actor, organization).await?;
+        Ok(Place::Hub { organization, name })
+    }
+
+    /// The organization whose applications are looked at.
+    pub fn organization(&self) -> OrganizationId {
+        match self.place {
+            Place::Settings => self.actor.organization_id,
+            Place::Hub { organization, .. } => organization,
+        }
+    }
+
+    /// A named part of the path.
+    ///
+    /// # Errors
+    /// Not found, where it is no such id.
+    pub fn param<T: FromStr>(&self, name: &str) -> Result<T, BackendError> {
+        self.params.get(name).and_then(|text| text.parse().ok()).ok_or(BackendError::NotFound)
+    }
+
+    /// Who asks about which application: the one that the path names.
+    ///
+    /// # Errors
+    /// Not found, where it names none.
+    pub fn asked(&self) -> Result<Asked<'_>, BackendError> {
+        let application = self.param("application")?;
+        Ok(Asked { actor: &self.actor, organization: self.organization(), application })
     }
 
     /// Shows a page.
@@ -194,7 +289,7 @@ impl Visit {
                 (None, BackendError::Refused(ChangeError::KeyNotFound)) => {
                     return failure(BackendError::NotFound, self.context(), &self.extensions).await;
                 }
-                (None, error @ (BackendError::Stale | BackendError::Refused(_))) => {
+                (None, error @ (BackendError::Stale(_) | BackendError::Refused(_))) => {
                     (StatusCode::CONFLICT, Vec::new(), Some(error.to_string()))
                 }
                 (None, error @ (BackendError::Store(_) | BackendError::Session(_))) => {
@@ -226,42 +321,57 @@ impl Visit {
     pub async fn changed(
         &self,
         result: Result<Notice, Refused>,
-        id: &str,
         sent: Submitted,
         page: impl AsyncFnOnce() -> Result<Page, BackendError>,
     ) -> Response {
-        match result {
-            Ok(notice) => redirect(&format!("{}/{id}", paths::APPLICATIONS), notice),
+        match result.and_then(|notice| Ok((notice, self.asked()?))) {
+            Ok((notice, asked)) => redirect(&self.place.application(asked.application), notice),
             Err(refused) => self.show_again(refused, sent, page).await,
         }
     }
 
-    /// Makes a change to the application that the path names.
+    /// Makes the change that a form asks for to the application that the path names.
     ///
     /// # Errors
-    /// As [`crate::backend::Backend::change`].
+    /// As [`Submitted::said`] and [`crate::backend::Backend::change`].
     pub async fn change(
         &self,
-        id: &str,
-        seen_version: Option<i64>,
+        sent: &Submitted,
+        operation: Operation,
         transition: impl FnOnce(ApiApplication, By<'_>) -> Result<Change, ChangeError>,
-    ) -> Result<ApiApplication, BackendError> {
-        let id = id.parse().map_err(|_| BackendError::NotFound)?;
-        self.web.backend.change(&self.actor, id, seen_version, transition).await
+    ) -> Result<(), Refused> {
+        self.web.backend.change(self.asked()?, operation, sent.said()?, transition).await?;
+        Ok(())
     }
 
-    /// The application that the path names, as it is now.
+    /// The application that the path names, as it is now, for the sake of `operation`.
     ///
     /// # Errors
-    /// Not found, another organization's, or the database fails.
-    pub async fn application(&self, id: &str) -> Result<ApiApplication, BackendError> {
-        let id = id.parse().map_err(|_| BackendError::NotFound)?;
-        self.web.backend.application(&self.actor, id).await
+    /// Not allowed, not found, another organization's, or the database fails.
+    pub async fn application(&self, operation: Operation) -> Result<ApiApplication, BackendError> {
+        self.web.backend.application(self.asked()?, operation).await
+    }
+
+    /// A page with a form about the application that the path names.
+    ///
+    /// # Errors
+    /// As [`Visit::application`].
+    pub async fn form(
+        &self,
+        operation: Operation,
+        page: impl FnOnce(ApiApplication) -> Page,
+    ) -> Result<Page, BackendError> {
+        self.application(operation).await.map(page)
     }
 }
 
 /// The sign-in page, and the way back from it to the page that was asked for. A form that was sent is not sent again.
 fn sign_in_path(parts: &Parts) -> String {
-    let next: String = form_urlencoded::byte_serialize(parts.uri.path().as_bytes()).collect();
+    let next: String = form_urlencoded::byte_serialize(original_path(parts).as_bytes()).collect();
     format!("{}?next={next}", paths::SIGN_IN)
+}
+
+/// The path as the browser knows it: a nested router sees the rest of it only.
+fn original_path(parts: &Parts) -> &str {
+    parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0).path()
 }

@@ -76,7 +76,7 @@ async fn a_form_that_is_sent_twice_creates_one_application() {
     assert_eq!(again.status, StatusCode::SEE_OTHER);
     owner.get(again.location()).await.says("created by your first submission").says("Ledger");
     let actor = console.owner_actor().await;
-    assert_eq!(console.backend.applications(&actor).await.unwrap().len(), 1);
+    assert_eq!(console.backend.applications(&actor, console.alpine).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn disabling_and_enabling_need_a_reason_and_say_it() {
     let mut owner = console.owner().await;
     let (id, key) = owner.create("Ledger", PEM_A).await;
     let disable = format!("{LIST}/{id}/disable");
-    owner.submit(&disable, &[("reason", " ")]).await.says("Enter a reason.");
+    owner.submit(&disable, &[("reason", " ")]).await.says("Enter a reason: it is kept in the audit history.");
     assert!(console.application(&id).await.is_enabled());
     owner.submit(&disable, &[("reason", "laptop stolen")]).await;
     assert_eq!(console.gateway_says(&key).await, "application_disabled");

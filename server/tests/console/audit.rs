@@ -1,19 +1,28 @@
-//! An application's audit history.
+//! Audit histories: an application's, an organization's, everybody's; as pages and as files.
 
-use crate::support::{Console, LIST, PEM_A};
-use domain::text::ApplicationName;
+use crate::support::{Console, LIST, PEM_A, PEM_B, START};
+use axum::http::StatusCode;
+use domain::{access::Operation, text::ApplicationName};
+use server::backend::{Asked, Said};
+use std::time::Duration;
+
+async fn rename_often(console: &Console, id: &str, times: usize) {
+    let actor = console.owner_actor().await;
+    let asked = Asked { actor: &actor, organization: console.alpine, application: id.parse().unwrap() };
+    for number in 0..times {
+        let name = ApplicationName::new(&format!("Name-{number}-")).unwrap();
+        let rename =
+            console.backend.change(asked, Operation::RenameApplication, Said::default(), |a, by| a.rename(name, by));
+        rename.await.unwrap();
+    }
+}
 
 #[tokio::test]
 async fn the_history_says_who_did_what_from_where_and_pages_without_a_gap() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
     let (id, _) = owner.create("Ledger", PEM_A).await;
-    let actor = console.owner_actor().await;
-    for number in 0..60 {
-        let name = ApplicationName::new(&format!("Name-{number}-")).unwrap();
-        let id = id.parse().unwrap();
-        console.backend.change(&actor, id, None, |a, by| a.rename(name, by)).await.unwrap();
-    }
+    rename_often(&console, &id, 60).await;
     let newest = owner.get(&format!("{LIST}/{id}/audit")).await;
     newest.says("Name-59-").says("Name-10-");
     assert!(!newest.text().contains("Name-8-"), "{}", newest.text());
@@ -23,4 +32,97 @@ async fn the_history_says_who_did_what_from_where_and_pages_without_a_gap() {
     older.says("Name-9-").says("Application created").says("Olivia Okafor").says("203.0.113.7");
     assert!(!older.text().contains("Name-10- "), "{}", older.text());
     assert!(!older.body.contains("?before="), "nothing is older");
+}
+
+#[tokio::test]
+async fn a_history_is_filtered_by_its_address_and_pages_keep_the_filter() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    rename_often(&console, &id, 60).await;
+    let created = owner.get(&format!("{LIST}/audit?action=application.created&actor=&kind=&from=&until=")).await;
+    created.says("Application created").says("Ledger");
+    assert!(!created.text().contains("Name-59- →"), "{}", created.text());
+    let renamed = owner.get(&format!("{LIST}/{id}/audit?action=application.renamed&kind=partner")).await;
+    assert!(renamed.body.contains("?action=application.renamed&amp;kind=partner&amp;before="), "{}", renamed.body);
+    owner.get(&format!("{LIST}/audit?kind=nuvera")).await.says("Nothing in this history fits.");
+    let until = START.input_value();
+    owner.get(&format!("{LIST}/audit?until={until}")).await.says("Nothing in this history fits.");
+    owner.get(&format!("{LIST}/audit?from={until}")).await.says("Name-59-");
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_is_told_at_its_field() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    for (query, words) in [
+        ("from=yesterday", "Enter a date and a time (UTC)"),
+        ("action=application.exploded", "There is no such change."),
+        ("actor=me", "There is no such person."),
+        ("kind=aliens", "Choose one of the sides"),
+    ] {
+        for suffix in ["", ".csv", ".jsonl"] {
+            let answer = owner.get(&format!("{LIST}/audit{suffix}?{query}")).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{query}");
+            answer.says(words);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_history_is_had_as_a_file_however_long_it_is() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    rename_often(&console, &id, 1_010).await;
+    let answer = owner.get(&format!("{LIST}/audit.jsonl")).await;
+    assert!(answer.header("content-disposition").contains("audit-history.jsonl"));
+    let lines: Vec<serde_json::Value> =
+        answer.body.lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect();
+    let sequences: Vec<_> = lines.iter().map(|line| line["sequence"].as_i64().unwrap()).collect();
+    assert_eq!(sequences, (1..=1_012).rev().collect::<Vec<_>>(), "every event once, the newest first");
+    assert_eq!(lines[0]["after"], "Name-1009-");
+    assert_eq!(lines[0]["at"], START.rfc3339());
+    let csv = owner.get(&format!("{LIST}/audit.csv?action=application.created")).await;
+    assert!(csv.header("content-type").starts_with("text/csv"));
+    let rows: Vec<_> = csv.body.split("\r\n").collect();
+    assert_eq!(rows.len(), 3, "a header, a row, and the end of the last line: {}", csv.body);
+    assert!(rows[0].starts_with("sequence,at,organization_id,organization,application_id,"), "{}", rows[0]);
+    assert!(rows[1].contains("Olivia Okafor,partner,203.0.113.7,application.created,Ledger"), "{}", rows[1]);
+}
+
+#[tokio::test]
+async fn a_spreadsheet_is_given_no_formula() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    owner.create("=HYPERLINK(\"https://evil.example\",\"pay\")", PEM_A).await;
+    let csv = owner.get(&format!("{LIST}/audit.csv")).await.body;
+    assert!(csv.contains(r#""'=HYPERLINK(""https://evil.example"",""pay"")""#), "{csv}");
+    let jsonl = owner.get(&format!("{LIST}/audit.jsonl")).await.body;
+    assert!(jsonl.contains(r#""=HYPERLINK("#), "as it is, for machines: {jsonl}");
+}
+
+#[tokio::test]
+async fn an_admin_reads_the_history_across_organizations_and_a_partner_their_own() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let mut stranger = console.signed_in("owner@borealis.example").await;
+    owner.create("Ledger", PEM_A).await;
+    console.advance(Duration::from_secs(1));
+    stranger.create("Payouts", PEM_B).await;
+    let mut admin = console.admin().await;
+    for path in ["/organizations/audit", "/organizations/audit.csv", "/organizations/audit.jsonl"] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        for words in ["Ledger", "Payouts", "Alpine Pay", "Borealis Finance"] {
+            assert!(answer.body.contains(words), "{path}: {words}");
+        }
+        assert_eq!(owner.get(path).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    for suffix in ["", ".csv", ".jsonl"] {
+        let answer = admin.get(&format!("/organizations/{}/audit{suffix}", console.alpine)).await;
+        assert!(answer.body.contains("Ledger") && !answer.body.contains("Payouts"));
+        let answer = owner.get(&format!("{LIST}/audit{suffix}")).await;
+        assert!(answer.body.contains("Ledger") && !answer.body.contains("Payouts"));
+    }
 }

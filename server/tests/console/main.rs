@@ -6,6 +6,8 @@ mod api_keys;
 mod applications;
 mod audit;
 mod emergency;
+mod hub;
+mod races;
 mod security;
 mod sign_in;
 mod signing_keys;

@@ -47,7 +47,7 @@ async fn no_address_changes_anything_when_it_is_merely_opened() {
     let key = before.api_keys[0].id;
     for path in ["stored", "keep", "revoke", "deadline"] {
         let answer = owner.get(&format!("{LIST}/{id}/api-keys/{key}/{path}")).await;
-        assert!([200, 405].contains(&answer.status.as_u16()), "{path}: {}", answer.status);
+        assert!([200, 303].contains(&answer.status.as_u16()), "{path}: {}", answer.status);
     }
     assert_eq!(owner.get("/sign-out").await.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(console.application(&id).await, before);
@@ -110,7 +110,11 @@ async fn another_organizations_ids_answer_404_everywhere() {
     let pages = ["", "/rename", "/permissions", "/disable", "/enable", "/replace-api-key", "/replace-exposed-api-key"];
     let pages = pages.map(str::to_owned).into_iter().chain([
         "/replace-signing-key".to_owned(),
+        "/claim-replacement".to_owned(),
+        "/withdraw-replacement".to_owned(),
         "/audit".to_owned(),
+        "/audit.csv".to_owned(),
+        "/audit.jsonl".to_owned(),
         format!("/api-keys/{key}/deadline"),
         format!("/api-keys/{key}/revoke"),
         format!("/api-keys/{key}/keep"),
@@ -144,17 +148,35 @@ async fn another_organizations_ids_answer_404_everywhere() {
         }
         // The control: its owner is answered there.
         assert_ne!(owner.get(&path).await.status, StatusCode::NOT_FOUND, "{page}");
+        // In the organization hub a partner finds nothing at all, not even what is theirs.
+        for browser in [&mut stranger, &mut owner] {
+            let hub = format!("{}{page}", console.in_hub(&id));
+            for answer in [browser.get(&hub).await, browser.post(&hub, &fields).await] {
+                assert!([404, 405].contains(&answer.status.as_u16()), "{hub}: {}", answer.status);
+            }
+        }
+    }
+    for page in ["", "/audit", "/audit.csv", "/audit.jsonl"] {
+        let hub = format!("/organizations/{}{page}", console.alpine);
+        assert_eq!(stranger.get(&hub).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(owner.get(&hub).await.status, StatusCode::NOT_FOUND);
     }
     assert_eq!(console.application(&id).await, before);
 }
 
 #[tokio::test]
-async fn a_form_that_is_too_large_is_refused_in_words() {
+async fn a_file_pasted_by_mistake_is_refused_and_the_rest_of_the_form_kept() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
-    let answer = owner.create_answer("Ledger", &"A".repeat(4 * 1024 * 1024), &[]).await;
+    let huge = "A".repeat(4 * 1024 * 1024);
+    let answer = owner.create_answer("Ledger", &huge, &["PAYMENTS_READ"]).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(answer.hidden("name"), "Ledger", "what was typed is kept");
+    assert!(answer.body.len() < 200_000, "and what was pasted is not sent back");
+    let answer = owner.create_answer("Ledger", &"A".repeat(9 * 1024 * 1024), &[]).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     answer.says("larger than any form here");
+    assert!(console.backend.applications(&console.owner_actor().await, console.alpine).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Signing in, staying signed in, and signing out.
 
-use crate::support::{Console, LIST, PASSWORD};
+use crate::support::{Console, LIST, PASSWORD, PEM_A};
 use axum::http::StatusCode;
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use std::time::Duration;
 async fn a_partner_signs_in_and_gets_to_the_page_they_asked_for() {
     let console = Console::start().await;
     let mut browser = console.browser();
-    let asked = browser.get(&format!("{LIST}/new")).await;
+    let wanted = format!("{LIST}/01900000-0000-7000-8000-000000000000/rename");
+    let asked = browser.get(&wanted).await;
     assert_eq!(asked.status, StatusCode::SEE_OTHER);
     let page = browser.get(asked.location()).await;
     let next = page.hidden("next");
-    assert_eq!(next, format!("{LIST}/new"));
+    assert_eq!(next, wanted);
     let answer =
         browser.post("/sign-in", &[("email", "Owner@Alpine.example"), ("password", PASSWORD), ("next", &next)]).await;
     assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, &*next));
@@ -133,4 +134,56 @@ async fn an_empty_field_is_named_and_the_rest_is_kept() {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     answer.says("Enter your password.");
     assert!(answer.body.contains("owner@alpine.example"));
+}
+
+#[tokio::test]
+async fn a_form_that_was_filled_in_while_the_session_ended_is_found_again() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/{id}/rename");
+    let version = owner.get(&path).await.hidden("version");
+    console.advance(Duration::from_secs(31 * 60));
+    let sent = owner.post(&path, &[("version", &version), ("name", "Ledger & <sons>")]).await;
+    assert_eq!(sent.status, StatusCode::FORBIDDEN);
+    sent.says("You were signed out before this was sent");
+    assert_eq!(console.application(&id).await.name.as_str(), "Ledger");
+
+    let (next, unsent) = (sent.hidden("next"), sent.hidden("unsent").replace("&amp;", "&"));
+    assert_eq!(next, path);
+    let fields = [("email", "owner@alpine.example"), ("next", &*next), ("unsent", &*unsent)];
+    let wrong = owner.post("/sign-in", &[&fields[..], &[("password", "wrong")]].concat()).await;
+    assert_eq!(wrong.hidden("unsent").replace("&amp;", "&"), unsent, "it waits through a typing error");
+    let right = owner.post("/sign-in", &[&fields[..], &[("password", PASSWORD)]].concat()).await;
+    assert_eq!(right.location(), path);
+    let form = owner.get(&path).await;
+    assert_eq!(form.hidden("name"), "Ledger &amp; &lt;sons&gt;");
+    form.says("You were signed out before this form was sent");
+    // Shown once; and what was shown works.
+    assert_eq!(owner.get(&path).await.hidden("name"), "Ledger");
+    let renamed = owner.post(&path, &[("version", &form.hidden("version")), ("name", "Ledger & <sons>")]).await;
+    assert_eq!(renamed.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_form_that_waits_for_a_sign_in_holds_no_secret_and_serves_its_own_page_only() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let private = "-----BEGIN PRIVATE KEY-----\nMIIEcanary\n-----END PRIVATE KEY-----";
+    let fields = [("name", "Ledger"), ("public_key", private)];
+    let path = format!("{LIST}/new");
+    let sent = console.browser().post(&path, &fields).await;
+    sent.says("You were signed out before this was sent");
+    assert!(!sent.body.contains("canary"), "{}", sent.body);
+    let unsent = sent.hidden("unsent").replace("&amp;", "&");
+    owner.post("/sign-out", &[]).await;
+    let fields = [("email", "owner@alpine.example"), ("password", PASSWORD), ("next", &path), ("unsent", &unsent)];
+    assert_eq!(owner.post("/sign-in", &fields).await.location(), path);
+    assert!(!owner.get(LIST).await.text().contains("You were signed out"), "another page");
+    assert!(!owner.get(&path).await.body.contains("value=\"Ledger\""), "and then it is forgotten");
+    // An address that takes a form only leads on to the application.
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let key = console.application(&id).await.api_keys[0].id;
+    let answer = owner.get(&format!("{LIST}/{id}/api-keys/{key}/stored")).await;
+    assert_eq!(answer.location(), format!("{LIST}/{id}"));
 }

@@ -2,17 +2,21 @@
 
 use crate::support::{Console, Database, PASSWORD, PEM_A, PEM_B};
 use domain::{
+    access::Operation,
+    actor::{Actor, ActorKind},
     application::Replacement,
-    audit::AuditAction,
+    audit::{AuditAction, AuditFilter, AuditScope},
     permission::PermissionSet,
     public_key::PublicKey,
     text::{ApplicationName, Reason},
     time::Timestamp,
 };
 use server::{
-    backend::{BackendError, CreateApplication, IssuedApiKey},
+    backend::{Asked, BackendError, CreateApplication, IssuedApiKey, Said},
     store::{
-        StoreError, applications, audit, settings, sign_in_failures,
+        StoreError, applications, audit,
+        sessions::DatabaseSessions,
+        settings, sign_in_failures,
         usage::{self, KeyUsage},
     },
 };
@@ -30,7 +34,14 @@ async fn on_every_engine(test: impl AsyncFn(Console)) {
     }
 }
 
-fn asked(name: &str, pem: &str, token: &str) -> CreateApplication {
+const RENAME: Operation = Operation::RenameApplication;
+const REVOKE: Operation = Operation::RevokeApiKeys;
+
+fn seen(version: i64) -> Said {
+    Said { seen_version: Some(version), reason: None }
+}
+
+fn new(name: &str, pem: &str, token: &str) -> CreateApplication {
     CreateApplication {
         name: ApplicationName::new(name).unwrap(),
         public_key: PublicKey::from_pem(pem).unwrap(),
@@ -41,7 +52,7 @@ fn asked(name: &str, pem: &str, token: &str) -> CreateApplication {
 
 async fn create(console: &Console) -> IssuedApiKey {
     let actor = console.owner_actor().await;
-    console.backend.create_application(&actor, asked("Ledger", PEM_A, "t1")).await.unwrap().0
+    console.backend.create_application(&actor, new("Ledger", PEM_A, "t1")).await.unwrap().0
 }
 
 #[tokio::test]
@@ -50,22 +61,28 @@ async fn an_application_is_read_back_as_it_was_written() {
         let actor = console.owner_actor().await;
         let issued = create(&console).await;
         let id = issued.application.id;
+        let asked = Asked { actor: &actor, organization: actor.organization_id, application: id };
         assert_eq!(console.application(&id.to_string()).await, issued.application);
 
         let replacement = Replacement::WithGrace(Duration::from_secs(3600));
-        let replaced = console.backend.replace_api_key(&actor, id, Some(1), replacement, None).await.unwrap();
+        let replaced = console.backend.replace_api_key(asked, seen(1), replacement).await.unwrap();
         console.advance(Duration::from_secs(5));
         let revoke = async |key| {
-            console.backend.change(&actor, id, None, |application, by| application.revoke_api_key(key, None, by)).await
+            console
+                .backend
+                .change(asked, REVOKE, Said::default(), |application, by| application.revoke_api_key(key, by))
+                .await
         };
         revoke(replaced.id).await.unwrap();
-        console.backend.disable(&actor, id, Reason::new("a \"reason\"; DROP TABLE").unwrap()).await.unwrap();
+        console.backend.disable(asked, Some(Reason::new("a \"reason\"; DROP TABLE").unwrap())).await.unwrap();
         let key = PublicKey::from_pem(PEM_B).unwrap();
         let overlap = domain::application::SigningKeyReplacement::WithOverlap(Duration::from_secs(60));
-        console.backend.replace_signing_key(&actor, id, None, key, overlap, None).await.unwrap();
+        console.backend.replace_signing_key(asked, Said::default(), key, overlap).await.unwrap();
         let last = console
             .backend
-            .change(&actor, id, None, |application, by| application.change_permissions(PermissionSet::default(), by))
+            .change(asked, Operation::ChangePermissions, Said::default(), |application, by| {
+                application.change_permissions(PermissionSet::default(), by)
+            })
             .await
             .unwrap();
         let read = console.application(&id.to_string()).await;
@@ -85,7 +102,8 @@ async fn another_organizations_application_is_not_found() {
         let other = domain::id::OrganizationId(uuid::Uuid::from_u128(5));
         let id = issued.application.id;
         assert_eq!(applications::find(&mut conn, other, id).await.unwrap(), None);
-        assert!(audit::of_application(&mut conn, other, id, i64::MAX, 9).await.unwrap().is_empty());
+        let theirs = AuditScope::Application(other, id);
+        assert!(audit::events(&mut conn, theirs, AuditFilter::default(), i64::MAX, 9).await.unwrap().is_empty());
         assert!(applications::find(&mut conn, console.alpine, id).await.unwrap().is_some());
     })
     .await;
@@ -97,27 +115,28 @@ async fn a_change_whose_audit_event_cannot_be_written_does_not_happen() {
         let actor = console.owner_actor().await;
         let issued = create(&console).await;
         let id = issued.application.id;
+        let asked = Asked { actor: &actor, organization: actor.organization_id, application: id };
         let before = console.application(&id.to_string()).await;
         let mut transaction = console.store.write().await.unwrap();
         sqlx::query("ALTER TABLE audit_events RENAME TO audit_events_away").execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
 
         let key = before.api_keys[0].id;
-        let revoked = console.backend.change(&actor, id, None, |a, by| a.revoke_api_key(key, None, by)).await;
+        let revoked = console.backend.change(asked, REVOKE, Said::default(), |a, by| a.revoke_api_key(key, by)).await;
         assert!(matches!(revoked, Err(BackendError::Store(StoreError::Database(_)))), "{revoked:?}");
-        let replaced = console.backend.replace_api_key(&actor, id, None, Replacement::StopNow, None).await;
+        let replaced = console.backend.replace_api_key(asked, Said::default(), Replacement::StopNow).await;
         assert!(matches!(replaced, Err(BackendError::Store(_))));
-        let created = console.backend.create_application(&actor, asked("Other", PEM_B, "t2")).await;
+        let created = console.backend.create_application(&actor, new("Other", PEM_B, "t2")).await;
         assert!(matches!(created, Err(BackendError::Store(_))));
         assert_eq!(console.application(&id.to_string()).await, before);
-        assert_eq!(console.backend.applications(&actor).await.unwrap().len(), 1);
+        assert_eq!(console.backend.applications(&actor, actor.organization_id).await.unwrap().len(), 1);
 
         // The control: with the table back, the same change happens, and takes the number that was not used up.
         let mut transaction = console.store.write().await.unwrap();
         sqlx::query("ALTER TABLE audit_events_away RENAME TO audit_events").execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
-        console.backend.change(&actor, id, None, |a, by| a.revoke_api_key(key, None, by)).await.unwrap();
-        let events = console.backend.audit_events(&actor, id, None, 10).await.unwrap();
+        console.backend.change(asked, REVOKE, Said::default(), |a, by| a.revoke_api_key(key, by)).await.unwrap();
+        let events = console.events_of(id).await;
         assert_eq!(events[0].event.action, AuditAction::ApiKeyRevoked);
         assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [3, 2, 1]);
     })
@@ -130,17 +149,18 @@ async fn of_two_changes_to_one_version_the_second_is_refused() {
         let actor = console.owner_actor().await;
         let issued = create(&console).await;
         let id = issued.application.id;
+        let asked = Asked { actor: &actor, organization: actor.organization_id, application: id };
         let grace = Replacement::WithGrace(Duration::from_secs(3600));
-        let rotate = || console.backend.replace_api_key(&actor, id, Some(1), grace, None);
+        let rotate = || console.backend.replace_api_key(asked, seen(1), grace);
         let (first, second) = tokio::join!(rotate(), rotate());
         let outcomes = [first.map(drop), second.map(drop)];
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-        assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(BackendError::Stale))), "{outcomes:?}");
+        assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(BackendError::Stale(Some(_))))), "{outcomes:?}");
         assert_eq!(console.application(&id.to_string()).await.api_keys.len(), 2);
 
         // Two nodes that read the same version: the row itself refuses the second.
         let application = console.application(&id.to_string()).await;
-        let by = domain::application::By { actor: &actor, at: console.clock.now() };
+        let by = domain::application::By { actor: &actor, at: console.clock.now(), reason: None };
         let change = application.rename(ApplicationName::new("Renamed").unwrap(), by).unwrap();
         let mut transaction = console.store.write().await.unwrap();
         applications::save(&mut transaction, &change).await.unwrap();
@@ -154,11 +174,11 @@ async fn a_name_and_a_form_count_once_in_an_organization() {
     on_every_engine(async |console| {
         let actor = console.owner_actor().await;
         let issued = create(&console).await;
-        let same_name = console.backend.create_application(&actor, asked("LEDGER", PEM_B, "t2")).await;
+        let same_name = console.backend.create_application(&actor, new("LEDGER", PEM_B, "t2")).await;
         assert!(matches!(same_name, Err(BackendError::NameTaken)), "{same_name:?}");
-        let same_form = console.backend.create_application(&actor, asked("Other", PEM_B, "t1")).await;
+        let same_form = console.backend.create_application(&actor, new("Other", PEM_B, "t1")).await;
         assert!(matches!(same_form, Err(BackendError::AlreadyCreated(id)) if id == issued.application.id));
-        let twin = console.backend.create_application(&actor, asked("Other", PEM_A, "t3")).await.unwrap();
+        let twin = console.backend.create_application(&actor, new("Other", PEM_A, "t3")).await.unwrap();
         assert!(twin.1, "the same public key in one organization is told");
     })
     .await;
@@ -205,14 +225,17 @@ async fn the_history_is_read_page_by_page_without_a_gap() {
         let actor = console.owner_actor().await;
         let issued = create(&console).await;
         let id = issued.application.id;
+        let asked = Asked { actor: &actor, organization: actor.organization_id, application: id };
         for number in 0..25 {
             let name = ApplicationName::new(&format!("Name {number}")).unwrap();
-            console.backend.change(&actor, id, None, |a, by| a.rename(name, by)).await.unwrap();
+            console.backend.change(asked, RENAME, Said::default(), |a, by| a.rename(name, by)).await.unwrap();
         }
         let mut sequences = Vec::new();
         let mut before = None;
+        let scope = AuditScope::Organization(actor.organization_id);
         loop {
-            let page = console.backend.audit_events(&actor, id, before, 10).await.unwrap();
+            let all = AuditFilter::default();
+            let page = console.backend.audit_events(&actor, scope, all, before, 10).await.unwrap();
             sequences.extend(page.iter().map(|event| event.sequence));
             before = page.last().map(|event| event.sequence);
             if page.len() < 10 {
@@ -225,10 +248,70 @@ async fn the_history_is_read_page_by_page_without_a_gap() {
 }
 
 #[tokio::test]
+async fn a_history_is_filtered_by_what_who_and_when() {
+    on_every_engine(async |console| {
+        let issued = create(&console).await;
+        let (owner, admin) = (console.owner_actor().await, console.admin_actor().await);
+        let asked = Asked { actor: &admin, organization: console.alpine, application: issued.application.id };
+        console.advance(Duration::from_secs(60));
+        console.backend.disable(asked, Reason::new("drill").ok()).await.unwrap();
+        let at = console.clock.now();
+        let count = async |actor: &Actor, scope, filter| {
+            console.backend.audit_events(actor, scope, filter, None, 100).await.map(|events| events.len())
+        };
+        let all = AuditFilter::default();
+        let disabled = AuditFilter { action: Some(AuditAction::ApplicationDisabled), ..all };
+        let of_owner = AuditFilter { actor: Some(owner.user_id), ..all };
+        let by_nuvera = AuditFilter { kind: Some(ActorKind::Nuvera), ..all };
+        let (before, since) = (AuditFilter { until: Some(at), ..all }, AuditFilter { from: Some(at), ..all });
+        let mine = AuditScope::Organization(console.alpine);
+        for (filter, expected) in [(all, 3), (disabled, 1), (of_owner, 2), (by_nuvera, 1), (before, 2), (since, 1)] {
+            assert_eq!(count(&owner, mine, filter).await.unwrap(), expected, "{filter:?}");
+            assert_eq!(count(&admin, AuditScope::Everyone, filter).await.unwrap(), expected, "{filter:?}");
+        }
+        let others = AuditScope::Organization(console.borealis);
+        assert_eq!(count(&admin, others, all).await.unwrap(), 0);
+        assert!(matches!(count(&owner, others, all).await, Err(BackendError::NotFound)));
+        assert!(matches!(count(&owner, AuditScope::Everyone, all).await, Err(BackendError::Forbidden)));
+        let actors = console.backend.audit_actors(&owner, mine).await.unwrap();
+        assert_eq!(actors.into_iter().map(|(_, name)| name).collect::<Vec<_>>(), ["Ada Admin", "Olivia Okafor"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_prepared_replacement_is_read_back_claimed_and_gone() {
+    on_every_engine(async |console| {
+        let issued = create(&console).await;
+        let (owner, admin) = (console.owner_actor().await, console.admin_actor().await);
+        let id = issued.application.id;
+        let by_admin = Asked { actor: &admin, organization: console.alpine, application: id };
+        let said = Said { seen_version: Some(1), reason: Reason::new("lost").ok() };
+        for (version, replacement) in [(1, Replacement::WithGrace(Duration::from_secs(60))), (3, Replacement::StopNow)]
+        {
+            let said = Said { seen_version: Some(version), ..said.clone() };
+            let prepare = console
+                .backend
+                .change(by_admin, Operation::PrepareReplacement, said, |a, by| a.prepare_replacement(replacement, by));
+            let prepared = prepare.await.unwrap();
+            assert!(prepared.prepared_replacement.is_some());
+            assert_eq!(console.application(&id.to_string()).await, prepared);
+            let by_owner = Asked { actor: &owner, ..by_admin };
+            let claimed = console.backend.claim_replacement(by_owner, Said::default()).await.unwrap();
+            assert_eq!(claimed.application.prepared_replacement, None);
+            assert_eq!(console.application(&id.to_string()).await, claimed.application);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn sessions_are_kept_by_the_hash_of_their_id_and_end() {
     on_every_engine(async |console| {
-        let sessions = server::store::sessions::DatabaseSessions::new(console.store.clone(), console.clock.clone());
-        let expiry = time::OffsetDateTime::from_unix_timestamp(console.clock.now().as_seconds() + 60).unwrap();
+        let minute = Duration::from_secs(60);
+        let sessions = DatabaseSessions::new(console.store.clone(), console.clock.clone(), minute);
+        // tower-sessions' own idea of the time does not count.
+        let expiry = time::OffsetDateTime::UNIX_EPOCH;
         let id = Id(123_456_789);
         let mut record = Record { id, data: [("k".to_owned(), 7.into())].into(), expiry_date: expiry };
         sessions.create(&mut record).await.unwrap();
@@ -238,7 +321,7 @@ async fn sessions_are_kept_by_the_hash_of_their_id_and_end() {
         let stored: String = sqlx::Row::get(&stored, "id_hash");
         assert!(!stored.contains(&id.to_string()) && stored.len() == 43);
         drop(conn);
-        console.advance(Duration::from_secs(60));
+        console.advance(minute);
         assert!(sessions.load(&id).await.unwrap().is_none());
         sessions.purge().await.unwrap();
         let mut conn = console.store.read().await.unwrap();

@@ -11,6 +11,7 @@ use domain::{
     actor::Actor,
     api_key::check_shape,
     application::ApiApplication,
+    audit::{AuditFilter, AuditScope, RecordedEvent},
     id::{ApplicationId, OrganizationId},
     route::RouteTable,
     time::Timestamp,
@@ -93,6 +94,7 @@ pub struct Console {
     pub store: Store,
     pub clock: Clock,
     pub alpine: OrganizationId,
+    pub borealis: OrganizationId,
     router: Router,
     _database: Database,
 }
@@ -135,7 +137,7 @@ impl Console {
         let web = Arc::new(Web::new(backend.clone(), settings));
         web.ready.store(true, Ordering::Release);
         let router = web::router(web.clone(), store.clone());
-        Self { backend, gateway, store, clock, alpine, router, _database: database }
+        Self { backend, gateway, store, clock, alpine, borealis, router, _database: database }
     }
 
     /// A browser in which nobody is signed in.
@@ -155,9 +157,26 @@ impl Console {
         self.signed_in("owner@alpine.example").await
     }
 
+    pub async fn admin(&self) -> Browser {
+        self.signed_in("admin@nuvera.example").await
+    }
+
+    /// Where the admins find an application of Alpine Pay's.
+    pub fn in_hub(&self, id: &str) -> String {
+        format!("/organizations/{}/api-applications/{id}", self.alpine)
+    }
+
     /// The owner of Alpine Pay, for the backend itself.
     pub async fn owner_actor(&self) -> Actor {
-        let outcome = self.backend.sign_in("owner@alpine.example", PASSWORD.into(), None).await.unwrap();
+        self.actor("owner@alpine.example").await
+    }
+
+    pub async fn admin_actor(&self) -> Actor {
+        self.actor("admin@nuvera.example").await
+    }
+
+    async fn actor(&self, email: &str) -> Actor {
+        let outcome = self.backend.sign_in(email, PASSWORD.into(), None).await.unwrap();
         let server::backend::accounts::SignIn::Accepted(id) = outcome else { panic!("{outcome:?}") };
         self.backend.actor(id, None).await.unwrap().unwrap()
     }
@@ -169,11 +188,16 @@ impl Console {
         server::store::applications::find(&mut conn, self.alpine, id).await.unwrap().unwrap()
     }
 
-    /// How many audit events there are.
-    pub async fn events(&self, id: &str) -> Vec<String> {
+    /// The application's audit events, the newest first.
+    pub async fn events_of(&self, id: ApplicationId) -> Vec<RecordedEvent> {
         let mut conn = self.store.read().await.unwrap();
-        let id = id.parse().unwrap();
-        let events = server::store::audit::of_application(&mut conn, self.alpine, id, i64::MAX, 1000).await.unwrap();
+        let scope = AuditScope::Application(self.alpine, id);
+        server::store::audit::events(&mut conn, scope, AuditFilter::default(), i64::MAX, 1000).await.unwrap()
+    }
+
+    /// The codes of the application's audit events, the newest first.
+    pub async fn events(&self, id: &str) -> Vec<String> {
+        let events = self.events_of(id.parse().unwrap()).await;
         events.into_iter().map(|event| event.event.action.code().to_owned()).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Keys and applications in their states. What the console changes, the gateway obeys at once.
 
-use crate::support::{LEEWAY, START, World, new_api_key, new_signing_key, pair, plain_key, reason, timestamp};
+use crate::support::{LEEWAY, START, World, new_api_key, new_signing_key, pair, plain_key, timestamp};
 use domain::{
     api_key::PlainApiKey,
     application::{Replacement, SigningKeyReplacement},
@@ -15,9 +15,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn a_disabled_application_is_refused_however_valid_the_request_and_works_again_when_enabled() {
     let mut world = World::start().await;
     world.send(world.get()).await.verified();
-    world.change(|application, by| application.disable(reason(), by));
+    world.change(|application, by| application.disable(by));
     assert_eq!(world.refusal(world.get()).await, ("application_disabled".to_owned(), 403));
-    world.change(|application, by| application.enable(reason(), by));
+    world.change(|application, by| application.enable(by));
     world.send(world.get()).await.verified();
 }
 
@@ -28,10 +28,10 @@ async fn a_change_counts_for_the_next_request_on_an_open_connection() {
     for _ in 0..50 {
         connection.write(&world.get().bytes()).await;
         connection.read().await.unwrap().verified();
-        world.change(|application, by| application.disable(reason(), by));
+        world.change(|application, by| application.disable(by));
         connection.write(&world.get().bytes()).await;
         assert_eq!(connection.read().await.unwrap().refusal().0, "application_disabled");
-        world.change(|application, by| application.enable(reason(), by));
+        world.change(|application, by| application.enable(by));
     }
 }
 
@@ -41,7 +41,7 @@ async fn a_revoked_key_is_refused_and_its_replacement_works() {
     let old = world.get();
     let (replacement, pepper) = (plain_key(), world.pepper.clone());
     let new = new_api_key(&replacement, &pepper);
-    world.change(|application, by| application.replace_api_key(new, Replacement::StopNow, None, by));
+    world.change(|application, by| application.replace_api_key(new, Replacement::StopNow, by));
     let reply = world.send(old).await;
     assert_eq!(reply.refusal(), ("revoked_api_key".to_owned(), 401));
     assert!(reply.json()["detail"].as_str().unwrap().contains("was revoked at 15 Jan 2027, 08:00:00 UTC"));
@@ -55,7 +55,7 @@ async fn an_expiring_key_works_up_to_the_last_millisecond_and_the_rollback_bring
     let (replacement, pepper) = (plain_key(), world.pepper.clone());
     let old = world.application.api_keys[0].id;
     let new = new_api_key(&replacement, &pepper);
-    world.change(|application, by| application.replace_api_key(new, Replacement::WithGrace(HOUR), None, by));
+    world.change(|application, by| application.replace_api_key(new, Replacement::WithGrace(HOUR), by));
     let deadline = timestamp(START).plus(HOUR);
     world.clock.set(Timestamp::from_millis(deadline.as_millis() - 1));
     world.send(world.get()).await.verified();
@@ -82,7 +82,7 @@ async fn both_signing_keys_verify_during_an_overlap_and_one_after_it() {
     let invalid = ("invalid_signature".to_owned(), 401);
     assert_eq!(world.refusal(with(&world, 1)).await, invalid);
     let overlap = SigningKeyReplacement::WithOverlap(HOUR);
-    world.change(|application, by| application.replace_signing_key(new_signing_key(pair(1)), overlap, None, by));
+    world.change(|application, by| application.replace_signing_key(new_signing_key(pair(1)), overlap, by));
     let fingerprint = |reply: crate::support::Reply| reply.verified()["signingKeyFingerprint"].clone();
     assert_ne!(fingerprint(world.send(with(&world, 0)).await), fingerprint(world.send(with(&world, 1)).await));
     world.clock.set(Timestamp::from_millis(timestamp(START).plus(HOUR).as_millis() - 1));
@@ -97,9 +97,9 @@ async fn a_signing_key_that_is_replaced_at_once_no_longer_verifies_until_it_is_r
     let mut world = World::start().await;
     let first = world.application.signing_keys[0].id;
     let now = SigningKeyReplacement::StopNow;
-    world.change(|application, by| application.replace_signing_key(new_signing_key(pair(1)), now, None, by));
+    world.change(|application, by| application.replace_signing_key(new_signing_key(pair(1)), now, by));
     assert_eq!(world.refusal(world.get()).await, ("invalid_signature".to_owned(), 401));
-    world.change(|application, by| application.restore_signing_key(first, now, None, by));
+    world.change(|application, by| application.restore_signing_key(first, now, by));
     world.send(world.get()).await.verified();
 }
 
@@ -120,7 +120,7 @@ async fn a_key_that_nobody_has_and_one_with_a_typo_share_a_code() {
 #[tokio::test]
 async fn the_state_of_a_key_is_told_only_to_who_has_all_of_it() {
     let mut world = World::start().await;
-    world.change(|application, by| application.disable(reason(), by));
+    world.change(|application, by| application.disable(by));
     let key = world.api_key.reveal();
     // The same public id with another secret, and its checksum right: all that can be made up from what the console shows.
     const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -148,7 +148,7 @@ async fn a_key_that_is_revoked_while_its_requests_body_is_on_the_way_is_refused(
     connection.write(head).await;
     assert_eq!(connection.read_head().await.unwrap().0, 100);
     let id = world.application.api_keys[0].id;
-    world.change(|application, by| application.revoke_api_key(id, None, by));
+    world.change(|application, by| application.revoke_api_key(id, by));
     connection.write(body).await;
     assert_eq!(connection.read().await.unwrap().refusal().0, "revoked_api_key");
 }

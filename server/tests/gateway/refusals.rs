@@ -1,6 +1,6 @@
 //! Every code, with its status, as it is met from outside; and that none was forgotten.
 
-use crate::support::{START, Setup, World, pair, plain_key, reason, timestamp};
+use crate::support::{START, Setup, World, pair, plain_key, timestamp};
 use domain::application::Replacement;
 use serde_json::json;
 use server::gateway::ReplayFence;
@@ -100,18 +100,18 @@ async fn from_one_gateway() -> Vec<(String, u16)> {
 async fn from_changed_applications() -> Vec<(String, u16)> {
     let mut met = Vec::new();
     let mut world = World::start().await;
-    world.change(|application, by| application.disable(reason(), by));
+    world.change(|application, by| application.disable(by));
     met.push(world.refusal(world.get()).await);
 
     let mut world = World::start().await;
     let id = world.application.api_keys[0].id;
-    world.change(|application, by| application.revoke_api_key(id, None, by));
+    world.change(|application, by| application.revoke_api_key(id, by));
     met.push(world.refusal(world.get()).await);
 
     let mut world = World::start().await;
     let new = crate::support::new_api_key(&plain_key(), &world.pepper);
     let grace = Replacement::WithGrace(Duration::from_secs(1));
-    world.change(|application, by| application.replace_api_key(new, grace, None, by));
+    world.change(|application, by| application.replace_api_key(new, grace, by));
     world.clock.set(timestamp(START + 1));
     met.push(world.refusal(world.get()).await);
     met
@@ -172,7 +172,7 @@ async fn a_refusal_says_what_to_do() {
 #[tokio::test]
 async fn the_first_reason_in_the_agreed_order_is_told() {
     let mut world = World::start().await;
-    world.change(|application, by| application.disable(reason(), by));
+    world.change(|application, by| application.disable(by));
     let mut call = world.call("POST", "/api/v1/payment/quote", b"body");
     call.header["alg"] = json!("none");
     call.pair = pair(1);
@@ -198,7 +198,7 @@ async fn the_first_reason_in_the_agreed_order_is_told() {
     next(&world, &call).await;
     let mut call = call.without("x-api-key").add("x-api-key", &key);
     next(&world, &call).await;
-    world.change(|application, by| application.enable(reason(), by));
+    world.change(|application, by| application.enable(by));
     next(&world, &call).await;
     call.header["alg"] = json!("RS256");
     next(&world, &call).await;

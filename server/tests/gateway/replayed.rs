@@ -39,9 +39,9 @@ async fn a_refused_request_does_not_use_its_jti_up() {
     for (wrong, code) in [(wrong_signature, "invalid_signature"), (wrong_body, "body_hash_mismatch")] {
         assert_eq!(world.send_bytes(&wrong).await.refusal().0, code);
     }
-    world.change(|application, by| application.disable(crate::support::reason(), by));
+    world.change(|application, by| application.disable(by));
     assert_eq!(world.send_bytes(&bytes).await.refusal().0, "application_disabled");
-    world.change(|application, by| application.enable(crate::support::reason(), by));
+    world.change(|application, by| application.enable(by));
     world.send_bytes(&bytes).await.verified();
 }
 
@@ -64,7 +64,7 @@ async fn two_applications_may_use_the_same_jti() {
         signing_key: new_signing_key(pair(0)),
         api_key: new_api_key(&api_key, &world.pepper),
     };
-    let by = By { actor: &crate::support::actor(), at: timestamp(START) };
+    let by = By { actor: &crate::support::actor(), at: timestamp(START), reason: None };
     world.gateway.snapshot().apply(&ApiApplication::create(new, by).application);
     world.send(world.get().claim("jti", "same")).await.verified();
     let call = world.get().claim("jti", "same").claim("sub", api_key.reveal());

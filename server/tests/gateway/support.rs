@@ -146,7 +146,8 @@ impl Setup {
             signing_key: new_signing_key(pair(0)),
             api_key: new_api_key(&api_key, &pepper),
         };
-        let application = ApiApplication::create(new, By { actor: &actor(), at: clock.now() }).application;
+        let application =
+            ApiApplication::create(new, By { actor: &actor(), at: clock.now(), reason: None }).application;
         let gateway = Gateway::new(self.settings, clock.clone(), pepper.clone(), self.fence);
         gateway.snapshot().load(vec![application.clone()]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -178,7 +179,8 @@ impl World {
 
     /// Changes the application as a person would, and tells the gateway.
     pub fn change(&mut self, change: impl FnOnce(ApiApplication, By<'_>) -> Result<Change, ChangeError>) {
-        let by = By { actor: &actor(), at: self.clock.now() };
+        let reason = reason();
+        let by = By { actor: &actor(), at: self.clock.now(), reason: Some(&reason) };
         self.application = change(self.application.clone(), by).unwrap().application;
         self.gateway.snapshot().apply(&self.application);
     }

@@ -2,13 +2,13 @@
 
 use crate::{
     page::{ApplicationView, Usage},
-    paths,
     ui::{
         ApiKeyBadge, ButtonLink, Callout, Card, Cell, Code, Column, DataTable, Form, LastUsed, RowHeader, Submit, Time,
-        Variant,
+        Variant, may, place,
     },
 };
 use domain::{
+    access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
     application::ApiApplication,
     time::Timestamp,
@@ -51,7 +51,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     let live_keys = if live.is_empty() {
         view! {
             <p class="table-empty">
-                "No API key works: every request is refused. Create a replacement key to go on."
+                "No API key works: every request is refused until there is a replacement key."
             </p>
         }
         .into_any()
@@ -63,24 +63,30 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
         }
         .into_any()
     };
-    let actions = view! {
-        <ButtonLink
-            href=paths::application_action(application.id, "replace-exposed-api-key")
-            text="Replace exposed key"
-            variant=Variant::DangerQuiet
-        />
-        <ButtonLink
-            href=paths::application_action(application.id, "replace-api-key")
-            text="Create replacement key"
-            variant=Variant::Primary
-        />
-    };
+    let prepare = (may(Operation::PrepareReplacement) && application.claimable_replacement(now).is_none()).then(|| {
+        let href = place().action(application.id, "prepare-replacement");
+        view! { <ButtonLink href text="Prepare replacement key" /> }
+    });
+    let replace = may(Operation::RotateApiKeys).then(|| {
+        view! {
+            <ButtonLink
+                href=place().action(application.id, "replace-exposed-api-key")
+                text="Replace exposed key"
+                variant=Variant::DangerQuiet
+            />
+            <ButtonLink
+                href=place().action(application.id, "replace-api-key")
+                text="Create replacement key"
+                variant=Variant::Primary
+            />
+        }
+    });
     view! {
         <Card
             id="api-keys"
             heading="API keys"
             lead="Sent as x-api-key with every request. A key is shown once; afterwards only its beginning and its end."
-            actions=actions.into_any()
+            actions=view! { {prepare} {replace} }.into_any()
         >
             {unconfirmed}
             {live_keys}
@@ -108,15 +114,17 @@ fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl Into
                     <Code text=about.clone() /> {format!(", created by {} on ", key.created_by)} <Time at=key.created_at />
                 </p>
                 <div class="actions actions--small">
-                    <Form
-                        action=paths::api_key_action(application.id, key.id, "stored")
-                        version=application.version
-                        inline=true
-                    >
-                        <Submit text="I have stored this key" about=about.clone() />
-                    </Form>
+                    {may(Operation::RotateApiKeys).then(|| view! {
+                        <Form
+                            action=place().api_key_action(application.id, key.id, "stored")
+                            version=application.version
+                            inline=true
+                        >
+                            <Submit text="I have stored this key" about=about.clone() />
+                        </Form>
+                    })}
                     <ButtonLink
-                        href=paths::api_key_action(application.id, key.id, "revoke")
+                        href=place().api_key_action(application.id, key.id, "revoke")
                         text="Revoke"
                         about=about.clone()
                         variant=Variant::DangerQuiet
@@ -162,15 +170,16 @@ fn actions(application: &ApiApplication, key: &ApiKey, status: ApiKeyStatus) -> 
         return view! { <span class="quiet">"None"</span> }.into_any();
     }
     let about = key_name(key);
-    let deadline = matches!(status, ApiKeyStatus::Expiring { .. }).then(|| {
-        let href = paths::api_key_action(application.id, key.id, "deadline");
+    let may_move = may(Operation::RotateApiKeys) && matches!(status, ApiKeyStatus::Expiring { .. });
+    let deadline = may_move.then(|| {
+        let href = place().api_key_action(application.id, key.id, "deadline");
         view! { <ButtonLink href text="Change deadline" about=about.clone() /> }
     });
     view! {
         <div class="actions actions--small">
             {deadline}
             <ButtonLink
-                href=paths::api_key_action(application.id, key.id, "revoke")
+                href=place().api_key_action(application.id, key.id, "revoke")
                 text="Revoke"
                 about=about.clone()
                 variant=Variant::DangerQuiet

@@ -3,8 +3,7 @@
 use super::api_keys::key_name;
 use crate::{
     page::{ApplicationView, Usage},
-    paths,
-    ui::{ButtonLink, Card, Code, Step, Steps, Time, Variant, requests},
+    ui::{ButtonLink, Card, Code, Step, Steps, Time, Variant, place, requests},
 };
 use domain::{
     api_key::{ApiKey, ApiKeyStatus},
@@ -97,7 +96,7 @@ fn old_key(
         Progress::Silent => "Not used since the new key took over. You can revoke it.",
     };
     let revoke = (progress == Progress::Silent).then(|| {
-        let href = paths::api_key_action(application.id, key.id, "revoke");
+        let href = place().api_key_action(application.id, key.id, "revoke");
         view! { <ButtonLink href text="Revoke" about=key_name(key) variant=Variant::DangerQuiet /> }
     });
     let stops = match key.state {

@@ -2,10 +2,9 @@
 
 use crate::{
     page::{ApplicationView, Usage},
-    paths,
     ui::{
         ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, LastUsed, RowHeader, SigningKeyBadge,
-        Time, Variant,
+        Time, Variant, place,
     },
 };
 use domain::{
@@ -50,13 +49,13 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
         }
     });
     let replace = view! {
-        <ButtonLink href=paths::application_action(application.id, "replace-signing-key") text="Replace signing key" />
+        <ButtonLink href=place().action(application.id, "replace-signing-key") text="Replace signing key" />
     };
     view! {
         <Card
             id="signing-keys"
             heading="Signing key"
-            lead="The public half of the RSA key that signs each request. The private half never leaves your side."
+            lead="The public half of the RSA key that signs each request. Nuvera never has the private half."
             actions=replace.into_any()
         >
             <Facts>
@@ -87,7 +86,7 @@ fn row(application: &ApiApplication, key: &SigningKey, usage: Option<&Usage>, no
     let fingerprint = key.public_key.fingerprint();
     let about = fingerprint.clone();
     let retire = can_retire.then(|| {
-        let href = paths::signing_key_action(application.id, key.id, "retire");
+        let href = place().signing_key_action(application.id, key.id, "retire");
         view! { <ButtonLink href text="Retire" about=about.clone() variant=Variant::DangerQuiet /> }
     });
     view! {
@@ -107,7 +106,7 @@ fn row(application: &ApiApplication, key: &SigningKey, usage: Option<&Usage>, no
             <Cell label="Actions">
                 <div class="actions actions--small">
                     <ButtonLink
-                        href=paths::signing_key_action(application.id, key.id, "restore")
+                        href=place().signing_key_action(application.id, key.id, "restore")
                         text="Restore"
                         about=about.clone()
                     />

@@ -13,7 +13,7 @@ use domain::{
     public_key::PublicKey,
     text::{ApplicationName, Reason},
 };
-use std::sync::{OnceLock, atomic::AtomicBool, atomic::Ordering};
+use std::sync::{LazyLock, OnceLock, atomic::AtomicBool, atomic::Ordering};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -41,7 +41,8 @@ fn actor() -> Actor {
 }
 
 fn by(actor: &Actor) -> By<'_> {
-    By { actor, at: NOW }
+    static REASON: LazyLock<Reason> = LazyLock::new(|| Reason::new("for the test").unwrap());
+    By { actor, at: NOW, reason: Some(&REASON) }
 }
 
 fn hash(number: u8) -> ApiKeyHash {
@@ -66,10 +67,6 @@ fn application(number: u8) -> ApiApplication {
     ApiApplication::create(new, by(&actor())).application
 }
 
-fn reason() -> Reason {
-    Reason::new("test").unwrap()
-}
-
 fn snapshot() -> Snapshot {
     Snapshot::new(Clock::manual(NOW))
 }
@@ -79,7 +76,7 @@ fn loading_replaces_everything_and_applying_one_application() {
     let snapshot = snapshot();
     snapshot.load(vec![application(1), application(2)]);
     assert!(snapshot.find(&hash(1)).is_some() && snapshot.find(&hash(2)).is_some());
-    let disabled = application(1).disable(reason(), by(&actor())).unwrap().application;
+    let disabled = application(1).disable(by(&actor())).unwrap().application;
     snapshot.apply(&disabled);
     assert!(!snapshot.find(&hash(1)).unwrap().application.enabled);
     assert!(snapshot.find(&hash(2)).unwrap().application.enabled);
@@ -93,7 +90,7 @@ fn a_revoked_key_is_remembered_and_a_removed_one_is_not() {
     let application = application(1);
     snapshot.apply(&application);
     let id = application.api_keys[0].id;
-    let mut revoked = application.revoke_api_key(id, None, by(&actor())).unwrap().application;
+    let mut revoked = application.revoke_api_key(id, by(&actor())).unwrap().application;
     snapshot.apply(&revoked);
     assert_eq!(snapshot.find(&hash(1)).unwrap().key.status(NOW), ApiKeyStatus::Revoked { at: NOW });
     revoked.api_keys.clear();
@@ -107,7 +104,7 @@ fn a_key_that_is_long_dead_is_forgotten() {
     let snapshot = Snapshot::new(clock.clone());
     let application = application(1);
     let id = application.api_keys[0].id;
-    let revoked = application.revoke_api_key(id, None, by(&actor())).unwrap().application;
+    let revoked = application.revoke_api_key(id, by(&actor())).unwrap().application;
     clock.advance(REMEMBER_DEAD_KEYS);
     snapshot.load(vec![revoked.clone()]);
     assert!(snapshot.find(&hash(1)).is_some());
@@ -128,7 +125,7 @@ fn a_public_key_is_parsed_once_and_the_current_one_comes_first() {
     let first = parsed(&snapshot);
     let new = NewSigningKey { id: SigningKeyId(Uuid::from_u128(99)), public_key: public_keys()[1].clone() };
     let overlap = SigningKeyReplacement::WithOverlap(Duration::from_secs(60));
-    let replaced = application.replace_signing_key(new, overlap, None, by(&actor())).unwrap().application;
+    let replaced = application.replace_signing_key(new, overlap, by(&actor())).unwrap().application;
     snapshot.apply(&replaced);
     let both = parsed(&snapshot);
     assert_eq!(both.len(), 2);
@@ -139,8 +136,7 @@ fn a_public_key_is_parsed_once_and_the_current_one_comes_first() {
     snapshot.apply(&retired.application);
     assert_eq!(parsed(&snapshot).len(), 1);
     // Restored, the older key is the current one again.
-    let restored =
-        replaced.clone().restore_signing_key(replaced.signing_keys[1].id, overlap, None, by(&actor())).unwrap();
+    let restored = replaced.clone().restore_signing_key(replaced.signing_keys[1].id, overlap, by(&actor())).unwrap();
     snapshot.apply(&restored.application);
     let known = snapshot.find(&hash(1)).unwrap();
     let states = known.application.signing_keys.iter().map(|key| key.key.state == SigningKeyState::Current);
@@ -152,7 +148,7 @@ fn a_reader_never_sees_half_a_change() {
     let snapshot = Arc::new(snapshot());
     let plain = application(1);
     let permissions = "CUSTOMERS_READ".parse().unwrap();
-    let changed = plain.clone().disable(reason(), by(&actor())).unwrap().application;
+    let changed = plain.clone().disable(by(&actor())).unwrap().application;
     let changed = changed.change_permissions(permissions, by(&actor())).unwrap().application;
     snapshot.load(vec![plain.clone(), application(2)]);
     let stop = Arc::new(AtomicBool::new(false));

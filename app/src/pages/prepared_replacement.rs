@@ -1,0 +1,139 @@
+//! A replacement key that Nuvera prepares and somebody of the partner's claims: the key is made at the claim, and shown
+//! to the person who claims it.
+
+use super::replace_api_key::GRACE;
+use crate::{
+    paths::Place,
+    ui::{
+        Actions, ButtonLink, Callout, Consequences, Fact, Facts, Form, RadioGroup, RadioOption, ReasonField, Submit,
+        Time, Variant, may, place, surroundings,
+    },
+};
+use domain::{
+    access::Operation,
+    api_key::MAX_LIVE_KEYS,
+    application::{ApiApplication, PreparedReplacement},
+};
+use leptos::prelude::*;
+
+/// What an application's page says while one waits.
+pub(super) fn waiting(application: &ApiApplication, prepared: &PreparedReplacement) -> impl IntoView + use<> {
+    let is_partner = may(Operation::RotateApiKeys);
+    let heading =
+        if is_partner { "Nuvera prepared a replacement key for you" } else { "A replacement key waits to be claimed" };
+    let action = |action| place().action(application.id, action);
+    let claim = is_partner.then(|| {
+        view! { <ButtonLink href=action("claim-replacement") text="Claim replacement key" variant=Variant::Primary /> }
+    });
+    let withdraw = if is_partner { "Decline" } else { "Withdraw" };
+    view! {
+        <Callout heading=heading>
+            <p>{format!("By {} on ", prepared.by)} <Time at=prepared.at /></p>
+            <p class="reason">{format!("“{}”", prepared.reason)}</p>
+            <p>
+                {format!("When it is claimed, {}. It can be claimed until ", prepared.replacement)}
+                <Time at=prepared.expires_at />
+            </p>
+            <div class="actions">
+                {claim} <ButtonLink href=action("withdraw-replacement") text=withdraw about="the replacement key" />
+            </div>
+        </Callout>
+    }
+}
+
+pub(super) fn prepare(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+    let is_full = application.live_keys(surroundings().now).count() >= MAX_LIVE_KEYS;
+    let at_once = RadioOption {
+        value: "none",
+        label: "Not at all".to_owned(),
+        hint: "Every live key stops when the new one is claimed: for a suspected exposure.".to_owned(),
+    };
+    let windows = GRACE.iter().filter(|_| !is_full).map(|&(value, label, _)| RadioOption {
+        value,
+        label: label.to_owned(),
+        hint: format!("Active keys stop {label} after the claim."),
+    });
+    let default = if is_full { "none" } else { "86400" };
+    view! {
+        {super::heading(
+            title,
+            "Somebody of the partner’s claims the key within 72 hours. It is made then, and shown to them only: you never see it.",
+        )}
+        <Form action=place().action(application.id, "prepare-replacement") version=application.version>
+            <RadioGroup
+                name="grace"
+                legend="How long the old keys work still"
+                options=windows.chain([at_once]).collect()
+                default
+            />
+            <ReasonField />
+            <Actions>
+                <Submit variant=Variant::Primary text="Prepare replacement key" />
+                {super::cancel(application)}
+            </Actions>
+        </Form>
+    }
+}
+
+pub(super) fn withdraw(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+    let Some(prepared) = application.claimable_replacement(surroundings().now) else {
+        return nothing_left(title, application).into_any();
+    };
+    let consequence = match place() {
+        Place::Settings => "Nuvera sees that you declined it.",
+        Place::Hub { .. } => "The partner sees that you withdrew it.",
+    };
+    view! {
+        {super::heading(title, "")}
+        {facts(prepared)}
+        <Consequences heading="Nobody can claim it any more">
+            <p>{format!("No key was made, and none stops. {consequence}")}</p>
+        </Consequences>
+        <Form action=place().action(application.id, "withdraw-replacement") version=application.version>
+            <ReasonField optional=true />
+            <Actions>
+                <Submit variant=Variant::Danger text="Withdraw replacement key" />
+                {super::cancel(application)}
+            </Actions>
+        </Form>
+    }
+    .into_any()
+}
+
+pub(super) fn claim(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+    let Some(prepared) = application.claimable_replacement(surroundings().now) else {
+        return nothing_left(title, application).into_any();
+    };
+    view! {
+        {super::heading(title, "The key is made now and shown to you, once. Have the place where you will store it at hand.")}
+        {facts(prepared)}
+        <Form action=place().action(application.id, "claim-replacement") version=application.version>
+            <Actions>
+                <Submit variant=Variant::Primary text="Claim replacement key" />
+                {super::cancel(application)}
+            </Actions>
+        </Form>
+    }
+    .into_any()
+}
+
+fn facts(prepared: &PreparedReplacement) -> impl IntoView + use<> {
+    view! {
+        <Facts>
+            <Fact term="Prepared"><Time at=prepared.at /> {format!(" by {}, Nuvera", prepared.by)}</Fact>
+            <Fact term="Why">{prepared.reason.to_string()}</Fact>
+            <Fact term="When claimed">{prepared.replacement.to_string()}</Fact>
+            <Fact term="Can be claimed until"><Time at=prepared.expires_at /></Fact>
+        </Facts>
+    }
+}
+
+fn nothing_left(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+    view! {
+        {super::heading(title, "")}
+        <Callout heading="There is no prepared replacement key any more">
+            <p>"It was claimed or withdrawn, or its 72 hours are over. The audit history says which."</p>
+            <ButtonLink href=place().application(application.id) text="Back to the application" />
+        </Callout>
+    }
+}

@@ -1,0 +1,13 @@
+-- A replacement key that Nuvera prepared and the partner has not claimed yet. There is no key before the claim.
+CREATE TABLE prepared_replacements (
+    application_id TEXT PRIMARY KEY REFERENCES applications (id),
+    prepared_at BIGINT NOT NULL,
+    prepared_by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    -- The grace window of the keys before it, in milliseconds; null: they stop at once.
+    grace BIGINT,
+    expires_at BIGINT NOT NULL
+);
+
+-- The people in a history, and one person's events in it.
+CREATE INDEX audit_events_by_actor ON audit_events (organization_id, actor_user_id, actor_name);

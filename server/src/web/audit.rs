@@ -1,0 +1,329 @@
+//! Audit histories as pages and as files.
+
+use super::{Web, visit::Visit};
+use crate::backend::{Backend, BackendError};
+use app::page::{AuditSubject, FieldError, Page, PageContext, Submission};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::RawQuery,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use domain::{
+    access::Operation,
+    actor::{Actor, ActorKind},
+    audit::{AuditAction, AuditFilter, AuditScope, RecordedEvent},
+    time::Timestamp,
+};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Events on a page.
+const PAGE: usize = 50;
+/// Events that a file is written from at a time.
+const BATCH: i64 = 500;
+
+/// What a history is asked for with.
+struct Asked {
+    filter: AuditFilter,
+    before: Option<i64>,
+    /// What could not be read; the filter leaves it out.
+    errors: Vec<FieldError>,
+    /// As it was sent.
+    values: Vec<(String, String)>,
+}
+
+impl Asked {
+    fn read(query: Option<&str>) -> Self {
+        let values: Vec<(String, String)> =
+            form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+        let mut errors = Vec::new();
+        let text = |field: &str| {
+            values.iter().find(|(name, value)| name == field && !value.is_empty()).map(|(_, value)| value.as_str())
+        };
+        let mut wrong = |field, message: &str| errors.push(FieldError { field, message: message.to_owned() });
+        let time = "Enter a date and a time (UTC), such as 2026-11-23T18:30.";
+        macro_rules! read {
+            ($field:literal, $read:expr, $message:expr) => {
+                text($field).and_then(|text| {
+                    let read = $read(text);
+                    if read.is_none() {
+                        wrong($field, $message);
+                    }
+                    read
+                })
+            };
+        }
+        let filter = AuditFilter {
+            action: read!("action", AuditAction::from_code, "There is no such change. Choose one of the list."),
+            actor: read!("actor", |id: &str| id.parse().ok(), "There is no such person. Choose one of the list."),
+            kind: read!("kind", ActorKind::from_code, "Choose one of the sides, or both."),
+            from: read!("from", Timestamp::from_input_value, time),
+            until: read!("until", Timestamp::from_input_value, time),
+        };
+        let before = text("before").and_then(|text| text.parse().ok());
+        Self { filter, before, errors, values }
+    }
+}
+
+/// The history that a path leads to, and its scope.
+async fn subject(visit: &Visit, kind: Kind) -> Result<(AuditSubject, AuditScope), BackendError> {
+    Ok(match kind {
+        Kind::OfApplication => {
+            let application = visit.application(Operation::ViewApplications).await?;
+            let scope = AuditScope::Application(application.organization_id, application.id);
+            (AuditSubject::Application { id: application.id, name: application.name.to_string() }, scope)
+        }
+        Kind::OfOrganization => (AuditSubject::Organization, AuditScope::Organization(visit.organization())),
+        Kind::OfEveryone => (AuditSubject::Everyone, AuditScope::Everyone),
+    })
+}
+
+/// Whose history a route shows.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// The application's that the path names.
+    OfApplication,
+    /// The organization's in whose place it is.
+    OfOrganization,
+    /// Everybody's.
+    OfEveryone,
+}
+
+/// A history's page at `path`, and its files beside it.
+pub fn routes(path: &str, kind: Kind) -> Router<Arc<Web>> {
+    let file = |format| get(move |visit: Visit, RawQuery(query): RawQuery| file(visit, kind, query, format));
+    Router::new()
+        .route(path, get(move |visit: Visit, RawQuery(query): RawQuery| page(visit, kind, query)))
+        .route(&format!("{path}.csv"), file(Format::Csv))
+        .route(&format!("{path}.jsonl"), file(Format::JsonLines))
+}
+
+async fn page(visit: Visit, kind: Kind, query: Option<String>) -> Response {
+    let asked = Asked::read(query.as_deref());
+    let page = async {
+        let (subject, scope) = subject(&visit, kind).await?;
+        let backend = &visit.web.backend;
+        // One more than is shown tells whether there are older ones.
+        let limit = PAGE as i64 + 1;
+        let mut events = backend.audit_events(&visit.actor, scope, asked.filter, asked.before, limit).await?;
+        let has_older = events.len() > PAGE;
+        events.truncate(PAGE);
+        Ok(Page::Audit {
+            subject,
+            filter: asked.filter,
+            actors: backend.audit_actors(&visit.actor, scope).await?,
+            older: events.last().filter(|_| has_older).map(|event| event.sequence),
+            is_continued: asked.before.is_some(),
+            events,
+        })
+    };
+    match page.await {
+        Ok(page) if !asked.errors.is_empty() => {
+            let submission = Submission { values: asked.values, errors: asked.errors, form_error: None };
+            let context = PageContext { submission, ..visit.context() };
+            super::render::page(StatusCode::UNPROCESSABLE_ENTITY, page, context).await
+        }
+        page => visit.answer(page).await,
+    }
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// RFC 4180, with a header, for spreadsheets: see [`defused`].
+    Csv,
+    /// A JSON object a line, as it is.
+    JsonLines,
+}
+
+/// What a file says of an event, in this order.
+#[derive(Serialize)]
+struct Line<'a> {
+    sequence: i64,
+    at: String,
+    organization_id: String,
+    organization: &'a str,
+    application_id: String,
+    application: &'a str,
+    actor_id: String,
+    actor: &'a str,
+    actor_kind: &'a str,
+    address: Option<String>,
+    action: &'a str,
+    target: &'a str,
+    before: Option<&'a str>,
+    after: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    fn of(RecordedEvent { sequence, organization_name, application_name, event }: &'a RecordedEvent) -> Self {
+        Self {
+            sequence: *sequence,
+            at: event.at.rfc3339(),
+            organization_id: event.organization_id.to_string(),
+            organization: organization_name,
+            application_id: event.application_id.to_string(),
+            application: application_name.as_str(),
+            actor_id: event.actor.user_id.to_string(),
+            actor: &event.actor.name,
+            actor_kind: event.actor.kind.code(),
+            address: event.actor.address.map(|address| address.to_string()),
+            action: event.action.code(),
+            target: &event.target,
+            before: event.before.as_deref(),
+            after: event.after.as_deref(),
+            reason: event.reason.as_ref().map(|reason| reason.as_str()),
+        }
+    }
+
+    fn cells(&self) -> [String; HEADER.len()] {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        [
+            self.sequence.to_string(),
+            self.at.clone(),
+            self.organization_id.clone(),
+            self.organization.to_owned(),
+            self.application_id.clone(),
+            self.application.to_owned(),
+            self.actor_id.clone(),
+            self.actor.to_owned(),
+            self.actor_kind.to_owned(),
+            text(self.address.as_deref()),
+            self.action.to_owned(),
+            self.target.to_owned(),
+            text(self.before),
+            text(self.after),
+            text(self.reason),
+        ]
+    }
+}
+
+/// The first line of a CSV file: the names that JSON Lines use.
+const HEADER: [&str; 15] = [
+    "sequence",
+    "at",
+    "organization_id",
+    "organization",
+    "application_id",
+    "application",
+    "actor_id",
+    "actor",
+    "actor_kind",
+    "address",
+    "action",
+    "target",
+    "before",
+    "after",
+    "reason",
+];
+
+/// A cell that no spreadsheet takes for a formula (OWASP, CSV injection): what could begin one is put behind an
+/// apostrophe.
+fn defused(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}
+
+/// Sends a history as a file, newest first, reading a batch when the one before it has been taken.
+async fn file(visit: Visit, kind: Kind, query: Option<String>, format: Format) -> Response {
+    let asked = Asked::read(query.as_deref());
+    if !asked.errors.is_empty() {
+        // A file that says more than was asked for would be taken for the answer.
+        return page(visit, kind, query).await;
+    }
+    let reader = Reader {
+        backend: visit.web.backend.clone(),
+        actor: visit.actor.clone(),
+        filter: asked.filter,
+        format,
+        scope: match subject(&visit, kind).await {
+            Ok((_, scope)) => scope,
+            Err(error) => return visit.answer(Err(error)).await,
+        },
+    };
+    // What goes wrong at the first batch still has a page to say so; later the connection breaks off, and the file is
+    // seen to be incomplete.
+    let first = match reader.batch(asked.before, true).await {
+        Ok(first) => first,
+        Err(error) => return visit.answer(Err(error)).await,
+    };
+    let rest = futures::stream::unfold((reader, first.1), |(reader, next)| async move {
+        let batch = reader.batch(Some(next?), false).await;
+        let next = batch.as_ref().ok().and_then(|(_, next)| *next);
+        Some((batch.map(|(text, _)| text), (reader, next)))
+    });
+    let body = futures::StreamExt::chain(futures::stream::once(async move { Ok(first.0) }), rest);
+    let (kind, extension) = match format {
+        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        Format::JsonLines => ("application/jsonl; charset=utf-8", "jsonl"),
+    };
+    let name = format!("attachment; filename=\"audit-history.{extension}\"");
+    let mut response = Body::from_stream(body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(header::CONTENT_DISPOSITION, name);
+    }
+    response
+}
+
+/// Reads a history batch by batch.
+struct Reader {
+    backend: Arc<Backend>,
+    actor: Actor,
+    scope: AuditScope,
+    filter: AuditFilter,
+    format: Format,
+}
+
+impl Reader {
+    /// The next batch as text, and where the one after it begins, if there is one.
+    async fn batch(&self, before: Option<i64>, is_first: bool) -> Result<(Bytes, Option<i64>), BackendError> {
+        let events = self.backend.audit_events(&self.actor, self.scope, self.filter, before, BATCH).await?;
+        let next = events.last().filter(|_| events.len() as i64 == BATCH).map(|event| event.sequence);
+        let lines = events.iter().map(Line::of);
+        let text = match self.format {
+            Format::Csv => csv_lines(lines, is_first),
+            Format::JsonLines => json_lines(lines),
+        };
+        Ok((text.into(), next))
+    }
+}
+
+fn json_lines<'a>(lines: impl Iterator<Item = Line<'a>>) -> Vec<u8> {
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, &line).expect("strings and numbers are JSON, and memory takes them");
+        text.push(b'\n');
+    }
+    text
+}
+
+fn csv_lines<'a>(lines: impl Iterator<Item = Line<'a>>, with_header: bool) -> Vec<u8> {
+    let mut writer =
+        csv::WriterBuilder::new().has_headers(false).terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let written = "strings are CSV, and memory takes them";
+    if with_header {
+        writer.write_record(HEADER).expect(written);
+    }
+    for line in lines {
+        writer.write_record(line.cells().map(defused)).expect(written);
+    }
+    writer.into_inner().expect(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::defused;
+
+    #[test]
+    fn a_cell_is_no_formula() {
+        for dangerous in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(defused(dangerous.to_owned()), format!("'{dangerous}"));
+        }
+        assert_eq!(defused("1=1".to_owned()), "1=1");
+    }
+}

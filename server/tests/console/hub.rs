@@ -1,0 +1,190 @@
+//! What Nuvera's admins do for partners, and what the partners see of it.
+
+use crate::support::{Browser, Console, LIST, PEM_A, PEM_B, PEM_C};
+use axum::http::StatusCode;
+use domain::api_key::ApiKeyStatus;
+use std::time::Duration;
+
+const WHY: &str = "Ticket 4711: the partner called us.";
+
+#[tokio::test]
+async fn an_organization_is_found_by_a_part_of_its_name() {
+    let console = Console::start().await;
+    let mut admin = console.admin().await;
+    let all = admin.get("/organizations").await;
+    all.says("Alpine Pay").says("Borealis Finance");
+    assert!(!all.text().contains("Customer Co"), "customers have no API applications");
+    let found = admin.get("/organizations?q=ALPI").await;
+    found.says("Alpine Pay");
+    assert!(!found.text().contains("Borealis"));
+    admin.get("/organizations?q=%3Cnobody%3E").await.says("No partner organization is called “<nobody>”");
+    let organization = admin.get(&format!("/organizations/{}", console.alpine)).await;
+    organization.says("No API application yet").says("You act for Nuvera in Alpine Pay");
+}
+
+/// Each of an admin's changes: where its form is, and what is filled in.
+fn changes<'a>(key: &'a str) -> [(String, &'a [(&'a str, &'a str)], &'a str); 6] {
+    [
+        ("/permissions".into(), &[("permissions", "CUSTOMERS_READ")], "permissions.changed"),
+        ("/replace-signing-key".into(), &[("public_key", PEM_B), ("overlap", "3600")], "signing_key.replaced"),
+        ("/prepare-replacement".into(), &[("grace", "3600")], "replacement.prepared"),
+        ("/disable".into(), &[], "application.disabled"),
+        ("/enable".into(), &[], "application.enabled"),
+        (format!("/api-keys/{key}/revoke"), &[("confirm_name", "Ledger")], "api_key.revoked"),
+    ]
+}
+
+#[tokio::test]
+async fn an_admin_changes_nothing_without_a_reason_and_the_partner_reads_it() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let key = console.application(&id).await.api_keys[0].id.to_string();
+    let mut admin = console.admin().await;
+    for (action, fields, event) in changes(&key) {
+        let path = format!("{}{action}", console.in_hub(&id));
+        let before = console.application(&id).await;
+        let silent = admin.submit(&path, fields).await;
+        assert_eq!(silent.status, StatusCode::UNPROCESSABLE_ENTITY, "{action}");
+        silent.says("Enter a reason");
+        assert_eq!(console.application(&id).await, before, "{action}");
+
+        let done = admin.submit(&path, &[fields, &[("reason", WHY)]].concat()).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{action}: {}", done.text());
+        assert!(done.location().starts_with(&console.in_hub(&id)), "{}", done.location());
+        assert_eq!(admin.get(done.location()).await.status, StatusCode::OK);
+        let newest = &console.events_of(id.parse().unwrap()).await[0].event;
+        assert_eq!(newest.action.code(), event);
+        let history = owner.get(&format!("{LIST}/{id}/audit?action={event}")).await;
+        history.says("Ada Admin Nuvera").says(&format!("“{WHY}”"));
+    }
+}
+
+#[tokio::test]
+async fn the_partner_is_told_that_nuvera_stopped_an_application_and_why() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, key) = owner.create("Ledger", PEM_A).await;
+    let mut admin = console.admin().await;
+    admin.submit(&format!("{}/disable", console.in_hub(&id)), &[("reason", WHY)]).await;
+    assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    owner.get(&format!("{LIST}/{id}")).await.says("By Ada Admin Nuvera on").says(&format!("“{WHY}”"));
+    admin.get("/organizations").await.says("Alpine PayAPI applications1Disabled1");
+}
+
+#[tokio::test]
+async fn an_admin_is_offered_and_allowed_nothing_that_is_the_partners() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let key = console.application(&id).await.api_keys[0].id;
+    let before = console.application(&id).await;
+    let mut admin = console.admin().await;
+    let page = admin.get(&console.in_hub(&id)).await;
+    for action in [
+        "/rename".to_owned(),
+        "/replace-api-key".into(),
+        "/replace-exposed-api-key".into(),
+        "/claim-replacement".into(),
+        format!("/api-keys/{key}/deadline"),
+        format!("/api-keys/{key}/keep"),
+        format!("/api-keys/{key}/stored"),
+    ] {
+        assert!(!page.body.contains(&format!("{action}\"")), "{action} is offered");
+        let path = format!("{}{action}", console.in_hub(&id));
+        let fields = [("version", "1"), ("reason", WHY), ("name", "Theirs"), ("grace", "3600")];
+        assert_eq!(admin.post(&path, &fields).await.status, StatusCode::FORBIDDEN, "{action}");
+    }
+    // The control: what is an admin's is offered.
+    assert!(page.body.contains("/permissions\"") && page.body.contains("/prepare-replacement\""), "{}", page.body);
+    // Their key pairs are theirs: here is nothing that generates one.
+    let form = admin.get(&format!("{}/replace-signing-key", console.in_hub(&id))).await;
+    assert!(!form.text().contains("Generate") && form.body.contains("name=\"public_key\""));
+    // Nuvera itself has no API applications.
+    assert_eq!(admin.get(LIST).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(admin.get(&format!("{LIST}/new")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(console.application(&id).await, before);
+}
+
+async fn prepare(console: &Console, admin: &mut Browser, id: &str, grace: &str) {
+    let path = format!("{}/prepare-replacement", console.in_hub(id));
+    let answer = admin.submit(&path, &[("grace", grace), ("reason", WHY)]).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
+    assert!(answer.keys().is_empty());
+    assert!(admin.get(answer.location()).await.keys().is_empty(), "an admin never sees a key");
+}
+
+#[tokio::test]
+async fn a_prepared_replacement_is_claimed_by_the_partner_who_alone_sees_the_key() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, old) = owner.create("Ledger", PEM_A).await;
+    let mut admin = console.admin().await;
+    prepare(&console, &mut admin, &id, "3600").await;
+    owner.get(LIST).await.says("Key to claim");
+    owner.get(&format!("{LIST}/{id}")).await.says("Nuvera prepared a replacement key for you").says(WHY);
+    assert_eq!(console.gateway_says(&old).await, "malformed_token", "nothing stopped");
+
+    console.advance(Duration::from_secs(71 * 3600));
+    let mut colleague = console.signed_in("developer@alpine.example").await;
+    let claimed = colleague.submit(&format!("{LIST}/{id}/claim-replacement"), &[]).await;
+    assert_eq!((claimed.status, claimed.keys().len()), (StatusCode::OK, 1), "{}", claimed.text());
+    assert_eq!(console.gateway_says(&claimed.keys()[0]).await, "malformed_token", "the new key works");
+    let at = console.clock.now().plus(Duration::from_secs(3600));
+    let old_key = &console.application(&id).await.api_keys[1];
+    assert_eq!(old_key.status(console.clock.now()), ApiKeyStatus::Expiring { at }, "the window begins at the claim");
+    let events = ["api_key.expiring", "api_key.created", "replacement.claimed", "replacement.prepared"];
+    assert_eq!(console.events(&id).await[..4], events);
+    colleague.get(&format!("{LIST}/{id}/audit")).await.says("prepared by Ada Admin");
+
+    // Once: neither by the same form, nor from the page again.
+    let again = colleague.post(&format!("{LIST}/{id}/claim-replacement"), &[("version", "3")]).await;
+    assert_eq!((again.status, again.keys().len()), (StatusCode::CONFLICT, 0));
+    colleague
+        .get(&format!("{LIST}/{id}/claim-replacement"))
+        .await
+        .says("There is no prepared replacement key any more");
+}
+
+#[tokio::test]
+async fn a_prepared_replacement_is_withdrawn_declined_or_lapses() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let mut admin = console.admin().await;
+    let claim = format!("{LIST}/{id}/claim-replacement");
+    let nothing = "There is no prepared replacement key any more";
+    prepare(&console, &mut admin, &id, "none").await;
+    let withdraw = format!("{}/withdraw-replacement", console.in_hub(&id));
+    admin.submit(&withdraw, &[]).await.says("Enter a reason");
+    assert_eq!(admin.submit(&withdraw, &[("reason", WHY)]).await.status, StatusCode::SEE_OTHER);
+    owner.get(&claim).await.says(nothing);
+
+    prepare(&console, &mut admin, &id, "none").await;
+    let declined = owner.submit(&format!("{LIST}/{id}/withdraw-replacement"), &[]).await;
+    assert_eq!(declined.status, StatusCode::SEE_OTHER, "a partner declines without a word: {}", declined.text());
+    owner.get(&claim).await.says(nothing);
+
+    prepare(&console, &mut admin, &id, "none").await;
+    let version = owner.get(&claim).await.hidden("version");
+    console.advance(Duration::from_secs(72 * 3600));
+    let mut owner = console.owner().await;
+    owner.get(&claim).await.says(nothing);
+    let late = owner.post(&claim, &[("version", &version)]).await;
+    assert_eq!((late.status, late.keys().len()), (StatusCode::CONFLICT, 0));
+    late.says("its 72 hours are over");
+    assert_eq!(console.application(&id).await.api_keys.len(), 1);
+}
+
+#[tokio::test]
+async fn an_admin_cannot_register_a_key_that_another_organization_has() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    console.signed_in("owner@borealis.example").await.create("Payouts", PEM_C).await;
+    let mut admin = console.admin().await;
+    let path = format!("{}/replace-signing-key", console.in_hub(&id));
+    let refused = admin.submit(&path, &[("public_key", PEM_C), ("overlap", "none"), ("reason", WHY)]).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    refused.says("registered elsewhere");
+}

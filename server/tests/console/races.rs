@@ -1,0 +1,157 @@
+//! Two people acting at once on one application: one wins, the other is told what happened.
+
+use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B};
+use axum::http::StatusCode;
+use std::collections::HashMap;
+
+/// What one of the two does, from a form that they opened before the other acted.
+struct Move {
+    browser: Browser,
+    path: String,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Move {
+    async fn open(mut browser: Browser, path: String, fields: &[(&'static str, &str)]) -> Self {
+        let version = browser.get(&path).await.hidden("version");
+        let mut fields: Vec<_> = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        fields.push(("version", version));
+        Self { browser, path, fields }
+    }
+
+    async fn send(mut self) -> Answer {
+        let fields: Vec<_> = self.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.browser.post(&self.path, &fields).await
+    }
+}
+
+fn went_through(answer: &Answer) -> bool {
+    matches!(answer.status, StatusCode::OK | StatusCode::SEE_OTHER)
+}
+
+/// What must hold after any race: each change has its events, and the gateway judges each key as the database does.
+async fn assert_consistent(console: &Console, id: &str, keys: &HashMap<String, String>) {
+    let application = console.application(id).await;
+    let now = console.clock.now();
+    for key in &application.api_keys {
+        let Some(text) = keys.get(key.prefix.as_str()) else { continue };
+        let expected = match (application.is_enabled(), key.status(now).is_live()) {
+            (_, false) => "revoked_api_key",
+            (false, true) => "application_disabled",
+            // The key is good; what was sent as a token is none.
+            (true, true) => "malformed_token",
+        };
+        assert_eq!(console.gateway_says(text).await, expected, "{}", key.prefix);
+    }
+}
+
+/// Lets two forms race, several times; both opened before either is sent. Answers how often each went through.
+async fn race(
+    setup: impl AsyncFn(&Console, &str),
+    first: (&str, &str, &[(&'static str, &str)]),
+    second: (&str, &str, &[(&'static str, &str)]),
+    is_stop: bool,
+) {
+    for round in 0..6 {
+        let console = Console::start().await;
+        let mut owner = console.owner().await;
+        let (id, key) = owner.create("Ledger", PEM_A).await;
+        setup(&console, &id).await;
+        let mut keys = HashMap::from([(key[..12].to_owned(), key)]);
+        let key_id = console.application(&id).await.api_keys[0].id.to_string();
+        let before = console.application(&id).await;
+        let mut moves = Vec::new();
+        for (who, action, fields) in [first, second] {
+            let base = if who == "admin@nuvera.example" { console.in_hub(&id) } else { format!("{LIST}/{id}") };
+            let path = format!("{base}{}", action.replace("{key}", &key_id));
+            moves.push(Move::open(console.signed_in(who).await, path, fields).await);
+        }
+        if round % 2 == 1 {
+            moves.reverse();
+        }
+        let events = console.events(&id).await.len();
+        let [a, b] = <[Move; 2]>::try_from(moves).ok().unwrap();
+        let (a, b) = tokio::join!(tokio::spawn(a.send()), tokio::spawn(b.send()));
+        let answers = [a.unwrap(), b.unwrap()];
+        let won = answers.iter().filter(|answer| went_through(answer)).count();
+        // A stop goes through whatever the other did; of two others, one does.
+        assert!(if is_stop { won >= 1 } else { won == 1 }, "{:?}", answers.each_ref().map(|a| (a.status, a.text())));
+        for answer in &answers {
+            for key in answer.keys() {
+                keys.insert(key[..12].to_owned(), key);
+            }
+            if !went_through(answer) {
+                assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text());
+                assert!(answer.keys().is_empty());
+                let text = answer.text();
+                let told = ["Somebody changed this application", "already disabled"];
+                assert!(told.iter().any(|words| text.contains(words)), "{text}");
+            }
+        }
+        let after = console.application(&id).await;
+        assert_eq!(after.version, before.version + won as i64);
+        assert!(console.events(&id).await.len() > events);
+        assert!(after.api_keys.len() <= before.api_keys.len() + 1);
+        assert_consistent(&console, &id, &keys).await;
+    }
+}
+
+const OWNER: &str = "owner@alpine.example";
+const DEVELOPER: &str = "developer@alpine.example";
+const ADMIN: &str = "admin@nuvera.example";
+
+async fn nothing(_: &Console, _: &str) {}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_rotations() {
+    let rotate: &[(&'static str, &str)] = &[("grace", "3600")];
+    race(nothing, (OWNER, "/replace-api-key", rotate), (DEVELOPER, "/replace-api-key", rotate), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_against_a_revocation() {
+    let revoke: &[(&'static str, &str)] = &[("confirm_name", "Ledger"), ("reason", "exposed")];
+    let rotate = (OWNER, "/replace-api-key", &[("grace", "3600")] as &[_]);
+    race(nothing, rotate, (ADMIN, "/api-keys/{key}/revoke", revoke), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_against_a_signing_key_replacement() {
+    let replace: &[(&'static str, &str)] = &[("public_key", PEM_B), ("overlap", "none")];
+    let stop: &[(&'static str, &str)] = &[("reason", "incident")];
+    race(nothing, (ADMIN, "/disable", stop), (OWNER, "/replace-signing-key", replace), true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stops() {
+    let stop: &[(&'static str, &str)] = &[("reason", "incident")];
+    race(nothing, (ADMIN, "/disable", stop), (OWNER, "/disable", stop), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_against_its_withdrawal() {
+    let prepared = async |console: &Console, id: &str| {
+        let path = format!("{}/prepare-replacement", console.in_hub(id));
+        let answer = console.admin().await.submit(&path, &[("grace", "none"), ("reason", "lost")]).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    };
+    let withdraw: &[(&'static str, &str)] = &[("reason", "a mistake")];
+    race(prepared, (OWNER, "/claim-replacement", &[]), (ADMIN, "/withdraw-replacement", withdraw), false).await;
+}
+
+#[tokio::test]
+async fn a_stale_page_says_what_happened_meanwhile_and_shows_how_things_are() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    owner.submit(&format!("{LIST}/{id}/replace-api-key"), &[("grace", "3600")]).await;
+    let key = console.application(&id).await.api_keys[1].clone();
+    let path = format!("{LIST}/{id}/api-keys/{}/deadline", key.id);
+    let version = owner.get(&path).await.hidden("version");
+    let mut colleague = console.signed_in("developer@alpine.example").await;
+    colleague.submit(&format!("{LIST}/{id}/api-keys/{}/revoke", key.id), &[]).await;
+    let stale = owner.post(&path, &[("deadline", "2026-11-23T18:00:00"), ("version", &version)]).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT);
+    stale.says(&format!("API key revoked ({}) by Deniz Demir", key.prefix));
+    stale.says("revoked");
+}
