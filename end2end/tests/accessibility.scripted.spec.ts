@@ -34,6 +34,10 @@ test('pages without an application', async ({ page }) => {
   await check(page, 'sign-in with errors');
   await signIn(page, 'admin@nuvera.example');
   await check(page, 'organization hub');
+  await page.goto('/organizations?q=nobody');
+  await check(page, 'organization hub, nothing found');
+  await page.goto('/organizations/audit?action=api_key.revoked&actor=me');
+  await check(page, 'history across organizations, with an error');
   await page.goto(APPLICATIONS);
   await check(page, 'forbidden');
   await page.goto('/nowhere');
@@ -88,4 +92,34 @@ test('every action of an application', async ({ page }) => {
   await check(page, 'disabled application');
   await page.goto(`${application.path}/enable`);
   await check(page, 'enable');
+});
+
+test('an application in the organization hub, and what is prepared there', async ({ page, otherPage: admin }) => {
+  test.setTimeout(240_000);
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('Hub'), externalKeyPair(), ['PAYMENTS_READ']);
+  await signIn(admin, 'admin@nuvera.example');
+  await admin.getByRole('link', { name: 'Alpine Pay' }).click();
+  await check(admin, 'organization');
+  await admin.getByRole('link', { name: application.name }).click();
+  const inHub = { path: new URL(admin.url()).pathname };
+  for (const action of ['Prepare replacement key', 'Replace signing key', 'Change permissions', 'Audit history']) {
+    await openAction(admin, inHub, action);
+    await check(admin, `${action}, in the hub`);
+  }
+  await openAction(admin, inHub, 'Prepare replacement key');
+  await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
+  await check(admin, 'prepare without a reason');
+  await admin.getByLabel('Reason').fill('for the test');
+  await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
+  await check(admin, 'application in the hub');
+  await page.goto(application.path);
+  await check(page, 'a key to claim');
+  await openAction(page, application, 'Claim replacement key');
+  await check(page, 'claim');
+  await page.goto(`${application.path}/withdraw-replacement`);
+  await check(page, 'decline');
+  await page.context().clearCookies();
+  await page.getByRole('button', { name: 'Withdraw replacement key' }).click();
+  await check(page, 'sign-in with a form that waits');
 });

@@ -1,85 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createHash, createSign, randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SERVER } from './addresses';
-import { createApplication, expect, externalKeyPair, signIn, test, uniqueName } from './support';
+import { Instance, newData } from './instance';
+import { createApplication, expect, externalKeyPair, present, signedToken, signIn, test, uniqueName } from './support';
 
 // The server as an operator meets it: first start, clean stop, crash, and what a restart must not forget.
-
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
-
-class Instance {
-  private process?: ChildProcess;
-  private constructor(
-    readonly console: string,
-    readonly gateway: string,
-    private readonly args: string[],
-  ) {}
-
-  static async create(data: string, ...more: string[]) {
-    const [console, gateway] = [await freePort(), await freePort()];
-    return new Instance(`http://127.0.0.1:${console}`, `http://127.0.0.1:${gateway}`, [
-      'serve',
-      ...['--data', data, '--site', '../target/site'],
-      ...['--console-address', `127.0.0.1:${console}`, '--gateway-address', `127.0.0.1:${gateway}`],
-      ...more,
-    ]);
-  }
-
-  async start() {
-    this.process = spawn(SERVER, this.args, { stdio: 'ignore' });
-    await expect.poll(async () => (await fetch(`${this.console}/readyz`).catch(() => undefined))?.status).toBe(200);
-  }
-
-  async stop(signal: NodeJS.Signals): Promise<number | null> {
-    const ended = once(this.process!, 'exit');
-    this.process!.kill(signal);
-    const [code] = await ended;
-    return code;
-  }
-}
-
-function newData(): string {
-  return join(mkdtempSync(join(tmpdir(), 'nuvera-lifecycle-')), 'data');
-}
-
-function token(apiKey: string, privateFile: string): string {
-  const now = Math.floor(Date.now() / 1000);
-  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const input = `${encode({ alg: 'RS256', typ: 'JWT' })}.${encode({
-    iss: 'nuvera-api',
-    aud: 'nuvera-rest-api',
-    sub: apiKey,
-    method: 'GET',
-    uri: '/api/v1/signature-test',
-    bodyHash: createHash('sha256').digest('hex'),
-    iat: now,
-    exp: now + 60,
-    jti: randomUUID(),
-  })}`;
-  const signature = createSign('RSA-SHA256').update(input).sign(readFileSync(privateFile)).toString('base64url');
-  return `${input}.${signature}`;
-}
-
-async function present(gateway: string, apiKey: string, bearer: string): Promise<string> {
-  const response = await fetch(`${gateway}/api/v1/signature-test`, {
-    headers: { 'x-api-key': apiKey, authorization: `Bearer ${bearer}` },
-  });
-  const body = await response.json();
-  return response.status === 200 ? 'accepted' : body.code;
-}
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test(`no token is accepted before a ${signal} and again after the restart`, async ({ browser }) => {
@@ -89,7 +15,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     await signIn(page);
     const pair = externalKeyPair();
     const application = await createApplication(page, uniqueName('Restart'), pair);
-    const bearer = token(application.apiKey, pair.privateFile);
+    const bearer = signedToken(application.apiKey, pair.privateFile);
     expect(await present(instance.gateway, application.apiKey, bearer)).toBe('accepted');
     expect(await present(instance.gateway, application.apiKey, bearer)).toBe('replay_detected');
 
@@ -99,7 +25,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     // A token that is signed afterwards is accepted: after a clean stop at the next second, after a crash once the
     // leeway is over.
     await expect
-      .poll(() => present(instance.gateway, application.apiKey, token(application.apiKey, pair.privateFile)), {
+      .poll(() => present(instance.gateway, application.apiKey, signedToken(application.apiKey, pair.privateFile)), {
         timeout: 15_000,
       })
       .toBe('accepted');

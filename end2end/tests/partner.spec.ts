@@ -8,6 +8,7 @@ import {
   expectRefused,
   externalKeyPair,
   openAction,
+  PASSWORD,
   send,
   shownAs,
   signIn,
@@ -144,6 +145,58 @@ test.describe('mistakes', () => {
     await expect(summary).toContainText('Use at most 80 characters');
     await expect(page.getByLabel('Application name')).toHaveValue('x'.repeat(81));
     await expect(page.getByText('This is a certificate.').first()).toBeVisible();
+  });
+});
+
+test.describe('a form', () => {
+  test.use({ expectedErrors: /status of 4(03|09)/ });
+
+  test('that is sent after the session ended is found again as it was', async ({ page }) => {
+    await signIn(page);
+    await page.goto(`${APPLICATIONS}/new`);
+    const name = uniqueName('Kept & <safe>');
+    await page.getByLabel('Application name').fill(name);
+    await choosePasting(page);
+    await page.getByLabel('Public key (PEM)').fill(externalKeyPair().publicPem);
+    await page.locator('input[value="PAYMENTS_READ"]').check();
+    await page.context().clearCookies();
+    await page.getByRole('button', { name: 'Create API application' }).click();
+    await expect(page.getByText('You were signed out before this was sent')).toBeVisible();
+    await page.getByLabel('Email').fill('owner@alpine.example');
+    await page.getByLabel('Password').fill(PASSWORD);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await expect(page.getByText('Here it is as you left it')).toBeVisible();
+    await expect(page.getByLabel('Application name')).toHaveValue(name);
+    await expect(page.locator('input[value="PAYMENTS_READ"]')).toBeChecked();
+    await page.getByRole('button', { name: 'Create API application' }).click();
+    await storeShownKey(page);
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText(name);
+  });
+
+  test('that is out of date says what happened meanwhile, and shows how things are', async ({ page, otherPage }) => {
+    await signIn(page);
+    const application = await createApplication(page, uniqueName('Two tabs'), externalKeyPair());
+    await openAction(page, application, 'Create replacement key');
+    const tab = await page.context().newPage();
+    await openAction(tab, application, 'Create replacement key');
+    await tab.getByRole('button', { name: 'Create replacement key' }).click();
+    const second = await storeShownKey(tab);
+    await page.getByRole('button', { name: 'Create replacement key' }).click();
+    await expect(page.getByText('Somebody changed this application after you opened this page').first()).toBeVisible();
+    await expect(page.getByText(/API key confirmed as stored .* by Olivia Okafor/).first()).toBeVisible();
+    await expect(page.getByText(shownAs(second)).first()).toBeVisible();
+
+    // A colleague revokes a key while its page is open.
+    await page.goto(application.path);
+    await (await row(page, second)).getByRole('link', { name: /Revoke/ }).click();
+    await signIn(otherPage, 'developer@alpine.example');
+    await otherPage.goto(application.path);
+    await (await row(otherPage, second)).getByRole('link', { name: /Revoke/ }).click();
+    await otherPage.getByRole('button', { name: 'Revoke API key' }).click();
+    await expect(otherPage.getByText('The key is revoked.')).toBeVisible();
+    await page.getByRole('button', { name: 'Revoke API key' }).click();
+    await expect(page.getByText(/API key revoked .* by Deniz Demir/).first()).toBeVisible();
+    await expect(page.getByText('This key no longer works')).toBeVisible();
   });
 });
 

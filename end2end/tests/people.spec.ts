@@ -1,3 +1,5 @@
+import type { Page } from '@playwright/test';
+import { CONSOLE } from './addresses';
 import { APPLICATIONS, createApplication, expect, externalKeyPair, PASSWORD, signIn, test, uniqueName } from './support';
 
 // Who gets where.
@@ -29,6 +31,74 @@ test.describe('a stranger', () => {
     await page.goto(APPLICATIONS);
     await expect(page.getByText(application.name)).toHaveCount(0);
   });
+});
+
+/** Every address there is about an application, as its owner and an admin find them, those that only take forms included. */
+async function addresses(owner: Page, admin: Page, application: { path: string; name: string }) {
+  const linked = async (page: Page, path: string) => {
+    await page.goto(path);
+    const links = await page.locator('a').evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).pathname));
+    return [path, ...links.filter((link) => link.startsWith(path))];
+  };
+  const own = await linked(owner, application.path);
+  const keys = new Set(own.flatMap((path) => path.match(/.*\/api-keys\/[^/]+/) ?? []));
+  const forms = [...keys].flatMap((key) => [`${key}/keep`, `${key}/stored`, `${key}/deadline`]);
+  const files = ['/audit.csv', '/audit.jsonl', '/claim-replacement', '/withdraw-replacement'];
+  await admin.goto('/organizations');
+  await admin.getByRole('link', { name: 'Alpine Pay' }).click();
+  const organization = new URL(admin.url()).pathname;
+  const ofOrganization = ['', '/audit', '/audit.csv', '/audit.jsonl'].map((end) => organization + end);
+  await admin.getByRole('link', { name: application.name }).click();
+  const inHub = await linked(admin, new URL(admin.url()).pathname);
+  return {
+    settings: [...new Set([...own, ...forms, ...files.map((file) => application.path + file)])],
+    hub: [...new Set([...ofOrganization, ...inHub])],
+  };
+}
+
+/** What a browser's request for an address is answered with, opened and sent a form. */
+async function answers(page: Page, address: string): Promise<number[]> {
+  const options = { maxRedirects: 0, headers: { origin: CONSOLE } };
+  const form = { version: '2', reason: 'none of my business', grace: '3600', overlap: 'none', name: 'Stolen' };
+  const [opened, sent] = [await page.request.get(address, options), await page.request.post(address, { ...options, form })];
+  return [opened.status(), sent.status()];
+}
+
+test('another organization’s ids lead nowhere, whoever asks and however', async ({ page, otherPage: admin }) => {
+  test.setTimeout(120_000);
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('Foreign'), externalKeyPair());
+  await signIn(admin, 'admin@nuvera.example');
+  const { settings, hub } = await addresses(page, admin, application);
+  expect(settings.length).toBeGreaterThan(15);
+  expect(hub.length).toBeGreaterThan(8);
+  // The control: to whom they belong, they are there.
+  for (const address of settings) expect((await page.request.get(address)).status(), address).toBe(200);
+  for (const address of hub) expect((await admin.request.get(address)).status(), address).toBe(200);
+
+  // To an admin, the partner's own settings are not a place to act in, whatever the id.
+  for (const address of settings) {
+    for (const status of await answers(admin, address)) expect([403, 404, 405], address).toContain(status);
+  }
+  await page.context().clearCookies();
+  for (const email of ['owner@borealis.example', 'owner@alpine.example', 'developer@alpine.example']) {
+    await signIn(page, email);
+    const foreign = email.includes('borealis') ? [...settings, ...hub] : hub;
+    for (const address of foreign) {
+      for (const status of await answers(page, address)) expect([404, 405], `${email} ${address}`).toContain(status);
+    }
+    await page.context().clearCookies();
+  }
+  // Nobody, and somebody of a customer platform, who cannot sign in: to the sign-in page, and no further.
+  await page.goto('/sign-in');
+  await page.request.post('/sign-in', {
+    headers: { origin: CONSOLE },
+    form: { email: 'user@customer.example', password: PASSWORD },
+  });
+  for (const address of [...settings, ...hub]) expect([303, 403], address).toEqual(await answers(page, address));
+  await signIn(page);
+  await page.goto(application.path);
+  await expect(page.getByRole('heading', { level: 1 }), 'and nothing was changed').toHaveText(application.name);
 });
 
 test('a Nuvera admin lands in the organization hub', async ({ page }) => {

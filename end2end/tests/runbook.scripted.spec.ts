@@ -1,6 +1,3 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import {
   APPLICATIONS,
@@ -8,6 +5,7 @@ import {
   expect,
   expectAccepted,
   expectRefused,
+  generatePair,
   openAction,
   send,
   shownAs,
@@ -18,22 +16,6 @@ import {
 } from './support';
 
 const CLIENTS: Client[] = ['jose', 'openssl', 'pyjwt'];
-
-/** Generates a pair on the page, and answers the file that the private key was downloaded to. */
-async function generatePair(page: Page, bits: string): Promise<string> {
-  await page.getByLabel('Generate it in this browser').check();
-  await page.getByLabel('Size').selectOption(bits);
-  await page.getByRole('button', { name: 'Generate key pair' }).click();
-  await expect(page.getByText('The key pair is ready.')).toBeVisible({ timeout: 45_000 });
-  const downloading = page.waitForEvent('download');
-  await page.getByRole('button', { name: 'Download private key' }).click();
-  const download = await downloading;
-  expect(download.suggestedFilename()).toMatch(/\.pem$/);
-  const file = join(mkdtempSync(join(tmpdir(), 'nuvera-key-')), 'private.pem');
-  await download.saveAs(file);
-  await page.getByLabel('I have stored the private key').check();
-  return file;
-}
 
 function keyRow(page: Page, apiKey: string) {
   return page.locator('#api-keys tr', { hasText: shownAs(apiKey) });

@@ -1,7 +1,7 @@
 import { test as base, expect, type Page } from '@playwright/test';
 import { execFile } from 'node:child_process';
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { createHash, createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,22 +13,39 @@ export const PASSWORD = 'nuvera-demo-password';
 export const APPLICATIONS = '/settings/platform/api-applications';
 
 /** A page on which an error in the browser's console, or one that nobody caught, fails the test. */
-export const test = base.extend<{ expectedErrors: RegExp }>({
+export const test = base.extend<{ expectedErrors: RegExp; otherPage: Page }>({
   /** What a test provokes on purpose: the browser reports every answer of 400 and above. */
   expectedErrors: [/^$/, { option: true }],
   page: async ({ page, expectedErrors, javaScriptEnabled }, use) => {
-    const errors: string[] = [];
-    page.on('console', (message) => {
-      // Without scripts the browser warns that what they would have used was loaded for nothing.
-      const told = javaScriptEnabled === false ? ['error'] : ['error', 'warning'];
-      if (told.includes(message.type())) errors.push(message.text());
-    });
-    page.on('pageerror', (error) => errors.push(String(error)));
+    const check = watch(page, javaScriptEnabled);
     await use(page);
-    const unexpected = errors.filter((error) => !expectedErrors.test(error));
-    expect(unexpected, 'errors in the browser’s console').toEqual([]);
+    check(expectedErrors);
+  },
+  /** Somebody else's browser, watched like the first. */
+  otherPage: async ({ browser, contextOptions, baseURL, expectedErrors, javaScriptEnabled }, use) => {
+    const context = await browser.newContext({ ...contextOptions, baseURL, javaScriptEnabled });
+    const page = await context.newPage();
+    const check = watch(page, javaScriptEnabled);
+    await use(page);
+    check(expectedErrors);
+    await context.close();
   },
 });
+
+/** Listens to a page; what comes back tells whether anything went wrong in it. */
+function watch(page: Page, javaScriptEnabled?: boolean) {
+  const errors: string[] = [];
+  // Without scripts the browser warns that what they would have used was loaded for nothing.
+  const told = javaScriptEnabled === false ? ['error'] : ['error', 'warning'];
+  page.on('console', (message) => {
+    if (told.includes(message.type())) errors.push(message.text());
+  });
+  page.on('pageerror', (error) => errors.push(String(error)));
+  return (expected: RegExp) => {
+    const unexpected = errors.filter((error) => !expected.test(error));
+    expect(unexpected, 'errors in the browser’s console').toEqual([]);
+  };
+}
 
 export async function signIn(page: Page, email = 'owner@alpine.example') {
   await page.goto('/sign-in');
@@ -59,6 +76,22 @@ export function externalKeyPair(): KeyPair {
   const privateFile = join(mkdtempSync(join(tmpdir(), 'nuvera-key-')), 'private.pem');
   writeFileSync(privateFile, privateKey, { mode: 0o600 });
   return { publicPem: publicKey, privateFile };
+}
+
+/** Generates a pair on the page, and answers the file that the private key was downloaded to. */
+export async function generatePair(page: Page, bits: string): Promise<string> {
+  await page.getByLabel('Generate it in this browser').check();
+  await page.getByLabel('Size').selectOption(bits);
+  await page.getByRole('button', { name: 'Generate key pair' }).click();
+  await expect(page.getByText('The key pair is ready.')).toBeVisible({ timeout: 45_000 });
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download private key' }).click();
+  const download = await downloading;
+  expect(download.suggestedFilename()).toMatch(/\.pem$/);
+  const file = join(mkdtempSync(join(tmpdir(), 'nuvera-key-')), 'private.pem');
+  await download.saveAs(file);
+  await page.getByLabel('I have stored the private key').check();
+  return file;
 }
 
 export interface Application {
@@ -171,4 +204,70 @@ export async function openAction(page: Page, application: { path: string }, link
   await page.goto(application.path);
   await page.getByRole('link', { name: link, exact: true }).first().click();
   await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+}
+
+/** A request token that nobody's library made. */
+export function signedToken(apiKey: string, privateFile: string, uri = '/api/v1/signature-test'): string {
+  const now = Math.floor(Date.now() / 1000);
+  const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const input = `${encode({ alg: 'RS256', typ: 'JWT' })}.${encode({
+    iss: 'nuvera-api',
+    aud: 'nuvera-rest-api',
+    sub: apiKey,
+    method: 'GET',
+    uri,
+    bodyHash: createHash('sha256').digest('hex'),
+    iat: now,
+    exp: now + 60,
+    jti: randomUUID(),
+  })}`;
+  const signature = createSign('RSA-SHA256').update(input).sign(readFileSync(privateFile)).toString('base64url');
+  return `${input}.${signature}`;
+}
+
+/** Sends a token; answers `accepted`, or why it was refused. */
+export async function present(
+  gateway: string,
+  apiKey: string,
+  bearer: string,
+  uri = '/api/v1/signature-test',
+): Promise<string> {
+  const response = await fetch(gateway + uri, {
+    headers: { 'x-api-key': apiKey, authorization: `Bearer ${bearer}` },
+  });
+  const body = await response.json();
+  return response.status === 200 ? 'accepted' : body.code;
+}
+
+/** A partner's service: sends signed requests until it is stopped, and remembers what came of each. */
+export class Traffic {
+  private readonly seen: { startedAt: number; outcome: string }[] = [];
+  private running = true;
+  private readonly ended: Promise<void>;
+
+  constructor(apiKey: string, privateFile: string, uri?: string) {
+    this.ended = this.run(apiKey, privateFile, uri);
+  }
+
+  private async run(apiKey: string, privateFile: string, uri?: string) {
+    while (this.running) {
+      const startedAt = performance.now();
+      const outcome = await present(GATEWAY, apiKey, signedToken(apiKey, privateFile, uri), uri);
+      this.seen.push({ startedAt, outcome });
+      await new Promise((next) => setTimeout(next, 20));
+    }
+  }
+
+  /** Waits until several requests that start from now on have been answered; all of them must have come to `outcome`. */
+  async expectNow(outcome: string) {
+    const from = performance.now();
+    const since = () => this.seen.filter(({ startedAt }) => startedAt >= from).map((request) => request.outcome);
+    await expect.poll(() => since().length).toBeGreaterThan(5);
+    expect(new Set(since())).toEqual(new Set([outcome]));
+  }
+
+  async stop() {
+    this.running = false;
+    await this.ended;
+  }
 }

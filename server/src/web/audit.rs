@@ -71,13 +71,13 @@ impl Asked {
 /// The history that a path leads to, and its scope.
 async fn subject(visit: &Visit, kind: Kind) -> Result<(AuditSubject, AuditScope), BackendError> {
     Ok(match kind {
-        Kind::OfApplication => {
+        Kind::Application => {
             let application = visit.application(Operation::ViewApplications).await?;
             let scope = AuditScope::Application(application.organization_id, application.id);
             (AuditSubject::Application { id: application.id, name: application.name.to_string() }, scope)
         }
-        Kind::OfOrganization => (AuditSubject::Organization, AuditScope::Organization(visit.organization())),
-        Kind::OfEveryone => (AuditSubject::Everyone, AuditScope::Everyone),
+        Kind::Organization => (AuditSubject::Organization, AuditScope::Organization(visit.organization())),
+        Kind::Everyone => (AuditSubject::Everyone, AuditScope::Everyone),
     })
 }
 
@@ -85,11 +85,11 @@ async fn subject(visit: &Visit, kind: Kind) -> Result<(AuditSubject, AuditScope)
 #[derive(Clone, Copy)]
 pub enum Kind {
     /// The application's that the path names.
-    OfApplication,
+    Application,
     /// The organization's in whose place it is.
-    OfOrganization,
+    Organization,
     /// Everybody's.
-    OfEveryone,
+    Everyone,
 }
 
 /// A history's page at `path`, and its files beside it.

@@ -115,7 +115,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/withdraw-replacement", page(get(api_keys::withdraw_form), post(api_keys::withdraw)))
             .route("/claim-replacement", page(get(api_keys::claim_form), post(api_keys::claim)))
             .route("/replace-signing-key", page(get(signing_keys::replace_form), post(signing_keys::replace)))
-            .merge(audit::routes("/audit", audit::Kind::OfApplication))
+            .merge(audit::routes("/audit", audit::Kind::Application))
             .route("/api-keys/{key}/stored", page(get(api_keys::back_to_application), post(api_keys::confirm_stored)))
             .route("/api-keys/{key}/deadline", page(get(api_keys::deadline_form), post(api_keys::move_deadline)))
             .route("/api-keys/{key}/keep", page(get(api_keys::back_to_application), post(api_keys::keep)))
@@ -125,7 +125,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
     };
     let hub = Router::new()
         .route("/", get(applications::list))
-        .merge(audit::routes("/audit", audit::Kind::OfOrganization))
+        .merge(audit::routes("/audit", audit::Kind::Organization))
         .nest("/api-applications/{application}", of_application());
 
     let people = Router::new()
@@ -134,10 +134,10 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(paths::SIGN_OUT, post(sign_in::sign_out))
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
-        .merge(audit::routes(&Place::Settings.audit(), audit::Kind::OfOrganization))
+        .merge(audit::routes(&Place::Settings.audit(), audit::Kind::Organization))
         .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application())
         .route(paths::ORGANIZATION_HUB, get(hub::organizations))
-        .merge(audit::routes(paths::HUB_AUDIT, audit::Kind::OfEveryone))
+        .merge(audit::routes(paths::HUB_AUDIT, audit::Kind::Everyone))
         .nest(&format!("{}/{{organization}}", paths::ORGANIZATION_HUB), hub)
         .fallback(sign_in::not_found)
         .layer(middleware::from_fn_with_state(web.clone(), sign_in::keep_unsent))

@@ -22,8 +22,11 @@ async fn an_organization_is_found_by_a_part_of_its_name() {
     organization.says("No API application yet").says("You act for Nuvera in Alpine Pay");
 }
 
-/// Each of an admin's changes: where its form is, and what is filled in.
-fn changes<'a>(key: &'a str) -> [(String, &'a [(&'a str, &'a str)], &'a str); 6] {
+/// Where a form is, what is filled in, and the event that it leads to.
+type Form = (String, &'static [(&'static str, &'static str)], &'static str);
+
+/// Each of an admin's changes.
+fn changes(key: &str) -> [Form; 6] {
     [
         ("/permissions".into(), &[("permissions", "CUSTOMERS_READ")], "permissions.changed"),
         ("/replace-signing-key".into(), &[("public_key", PEM_B), ("overlap", "3600")], "signing_key.replaced"),

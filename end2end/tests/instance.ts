@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect } from '@playwright/test';
+import { SERVER } from './addresses';
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as { port: number };
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+/** A server of a test's own, with free ports. */
+export class Instance {
+  private process?: ChildProcess;
+  /** What it has written to its log. */
+  readonly logged: Buffer[] = [];
+
+  private constructor(
+    readonly console: string,
+    readonly gateway: string,
+    private readonly args: string[],
+  ) {}
+
+  static async create(data: string, ...more: string[]) {
+    const [console, gateway] = [await freePort(), await freePort()];
+    return new Instance(`http://127.0.0.1:${console}`, `http://127.0.0.1:${gateway}`, [
+      'serve',
+      ...['--data', data, '--site', '../target/site'],
+      ...['--console-address', `127.0.0.1:${console}`, '--gateway-address', `127.0.0.1:${gateway}`],
+      ...more,
+    ]);
+  }
+
+  async start() {
+    this.process = spawn(SERVER, this.args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.process.stderr!.on('data', (bytes: Buffer) => this.logged.push(bytes));
+    await expect.poll(async () => (await fetch(`${this.console}/readyz`).catch(() => undefined))?.status).toBe(200);
+  }
+
+  async stop(signal: NodeJS.Signals): Promise<number | null> {
+    const ended = once(this.process!, 'exit');
+    this.process!.kill(signal);
+    const [code] = await ended;
+    return code;
+  }
+}
+
+/** A data folder that does not exist yet. */
+export function newData(): string {
+  return join(mkdtempSync(join(tmpdir(), 'nuvera-lifecycle-')), 'data');
+}
