@@ -51,6 +51,13 @@ pub struct ServeSettings {
     /// The address that the gateway listens on.
     #[arg(long, env = "NUVERA_GATEWAY_ADDRESS", default_value = "127.0.0.1:45000")]
     pub gateway_address: SocketAddr,
+    /// Where nginx, Traefik or Envoy may ask whether a request is good; off where it is not given. It believes whoever
+    /// asks: keep it in a private network.
+    #[arg(long, env = "NUVERA_FORWARD_AUTH_ADDRESS")]
+    pub forward_auth_address: Option<SocketAddr>,
+    /// Where Prometheus finds the gateway's metrics; off where it is not given.
+    #[arg(long, env = "NUVERA_METRICS_ADDRESS")]
+    pub metrics_address: Option<SocketAddr>,
     /// The origin that partners see, for the snippets. By default http:// and the gateway's address.
     #[arg(long, env = "NUVERA_GATEWAY_URL")]
     pub gateway_url: Option<String>,
@@ -69,6 +76,12 @@ pub struct ServeSettings {
     /// How many requests' jti are remembered at the most; more than that within their lifetime are refused.
     #[arg(long, env = "NUVERA_REPLAY_CAPACITY", default_value_t = 8_000_000, value_parser = parse_capacity)]
     pub replay_capacity: usize,
+    /// How many requests per second each application may send, a second's worth of them at once; 0: any number.
+    #[arg(long, env = "NUVERA_RATE_LIMIT", default_value_t = 0)]
+    pub rate_limit: u32,
+    /// How many requests per minute that name no known API key are explained to one network address; 0: any number.
+    #[arg(long, env = "NUVERA_FAILURE_LIMIT", default_value_t = 120)]
+    pub failure_limit: u32,
     /// The route table. By default the built-in one, which is the public API reference's.
     #[arg(long, env = "NUVERA_ROUTES")]
     pub routes: Option<PathBuf>,

@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     config::{CreateAdmin, ServeSettings, StateSettings},
     demo,
-    gateway::{Gateway, GatewaySettings, ReplayFence},
+    gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
     pepper::Pepper,
     store::{Store, StoreError, sessions::DatabaseSessions, settings},
     web::{self, Web, WebSettings},
@@ -59,6 +59,8 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
         upstream,
         upstream_timeout: settings.upstream_timeout(),
         replay_capacity: settings.replay_capacity,
+        rate_limit: RateLimit::new(settings.rate_limit, Duration::from_secs(1)),
+        failure_limit: RateLimit::new(settings.failure_limit, Duration::from_secs(60)),
         routes,
     };
     let fence = take_fence(&store, &clock, gateway_settings.leeway).await?;
@@ -68,6 +70,10 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
 
     let console = bind("--console-address", settings.console_address).await?;
     let api = bind("--gateway-address", settings.gateway_address).await?;
+    let forward_auth = match settings.forward_auth_address {
+        Some(address) => Some(bind("--forward-auth-address", address).await?),
+        None => None,
+    };
     if settings.demo {
         demo::create_people(&backend).await?;
         demo::announce(&console_origin, &gateway_origin);
@@ -88,6 +94,10 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
     let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock), stop.clone()));
     let gateway_server = tokio::spawn(gateway.clone().serve(api, stop.clone()));
+    let forward_auth_server = forward_auth.map(|listener| {
+        let serving = gateway.clone().serve_forward_auth(listener, stop.clone());
+        tokio::spawn(serving)
+    });
     let router = web::router(web.clone(), store.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let console_server =
         axum::serve(console, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
@@ -102,7 +112,10 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
     gateway.set_ready(false);
     stop.cancel();
     // The gateway closes what is left after its own time; a console connection that is still open then is cut.
-    let drained = gateway_server.await;
+    let mut drained = gateway_server.await;
+    if let Some(server) = forward_auth_server {
+        drained = drained.and(server.await);
+    }
     if tokio::time::timeout(DRAIN, console_server).await.is_err() {
         tracing::warn!("a console connection was still open and is cut");
     }

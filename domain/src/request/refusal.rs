@@ -80,6 +80,14 @@ pub enum Refusal {
     ReplayDetected,
     #[error("The gateway cannot remember more requests at the moment. Send the request again shortly, signed anew.")]
     ReplayCapacity,
+    #[error(
+        "The application sends more requests than it may. Wait {retry_after_seconds} s, then go on more slowly; the token can be sent again while it is valid."
+    )]
+    RateLimited { retry_after_seconds: u64 },
+    #[error(
+        "Too many requests from your network address named no API key that is known. Wait {retry_after_seconds} s, and check the header `x-api-key`."
+    )]
+    TooManyFailures { retry_after_seconds: u64 },
     #[error("No such endpoint, or not with this method. Check both against the API reference.")]
     UnknownRoute,
     #[error("This needs the permission {0}, which the application does not have. Its owner can grant it.")]
@@ -189,7 +197,9 @@ impl Refusal {
     /// After how many seconds the same request, signed anew, may succeed, where that can be told.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::TokenPredatesStart { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::TokenPredatesStart { retry_after_seconds }
+            | Self::RateLimited { retry_after_seconds }
+            | Self::TooManyFailures { retry_after_seconds } => Some(*retry_after_seconds),
             Self::ReplayCapacity | Self::UpstreamUnavailable => Some(1),
             _ => None,
         }
@@ -225,6 +235,8 @@ impl Refusal {
             Self::InvalidSignature => ("invalid_signature", 401, "Invalid signature"),
             Self::ReplayDetected => ("replay_detected", 401, "Replay detected"),
             Self::ReplayCapacity => ("replay_capacity", 503, "Too many requests to remember"),
+            Self::RateLimited { .. } => ("rate_limited", 429, "Too many requests"),
+            Self::TooManyFailures { .. } => ("too_many_failures", 429, "Too many failed attempts"),
             Self::UnknownRoute => ("unknown_route", 404, "Unknown endpoint"),
             Self::PermissionMissing(_) => ("permission_missing", 403, "Permission missing"),
             Self::UpstreamUnavailable => ("upstream_unavailable", 502, "Service unavailable"),

@@ -32,10 +32,28 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// once would only keep the processor busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Who comes through a listener.
+#[derive(Clone, Copy)]
+enum Door {
+    /// Partners' requests.
+    Api,
+    /// An edge's questions about them.
+    ForwardAuth,
+}
+
 impl Gateway {
+    /// Answers edges on `listener` until `stop`, as [`Gateway::serve`] serves requests: see `forward_auth.rs`.
+    pub async fn serve_forward_auth(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        self.serve_at(Door::ForwardAuth, listener, stop).await;
+    }
+
     /// Serves HTTP/1.1 on `listener` until `stop`. Then no connection is accepted any more and idle ones are closed;
     /// requests in flight have ten seconds to finish, and what is left after that is cut off.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        self.serve_at(Door::Api, listener, stop).await;
+    }
+
+    async fn serve_at(self: Arc<Self>, door: Door, listener: TcpListener, stop: CancellationToken) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
@@ -50,7 +68,7 @@ impl Gateway {
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn(self.clone().connection(&http, graceful.watcher(), stream, peer));
+                        connections.spawn(self.clone().connection(door, &http, graceful.watcher(), stream, peer));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -71,6 +89,7 @@ impl Gateway {
     /// Serves one connection to its end.
     fn connection(
         self: Arc<Self>,
+        door: Door,
         http: &http1::Builder,
         watcher: Watcher,
         stream: TcpStream,
@@ -83,7 +102,12 @@ impl Gateway {
         let address = peer.ip().to_canonical();
         let service = service_fn(move |request| {
             let (gateway, notes) = (self.clone(), notes.take());
-            async move { Ok::<_, Infallible>(gateway.respond(request, notes, address).await) }
+            async move {
+                Ok::<_, Infallible>(match door {
+                    Door::Api => gateway.respond(request, notes, address).await,
+                    Door::ForwardAuth => gateway.answer_edge(request, notes, address).await,
+                })
+            }
         });
         let connection = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
         async move {

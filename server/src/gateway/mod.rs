@@ -2,13 +2,15 @@
 //! reason.
 //!
 //! The order is fixed, cheap checks first, and a token's `jti` is used up last: request head → key's form → look-up by
-//! keyed hash → key's and application's state → token's form → claims → body and its hash → signature → replay →
+//! keyed hash → key's and application's state → token's form → claims → body and its hash → signature → rate → replay →
 //! permission → upstream. `verify.rs` reads in that order.
 //!
 //! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
 //! replaces before the change is acknowledged; what it sees is counted in [`Usage`], which somebody else writes down.
 
+mod forward_auth;
 mod framing;
+mod limits;
 mod listener;
 mod problem;
 mod proxy;
@@ -21,11 +23,13 @@ mod steady_clock;
 mod usage;
 mod verify;
 
+pub use limits::RateLimit;
 pub use snapshot::Snapshot;
 pub use usage::{KeyUse, Usage, UsageBatch};
 
 use crate::{clock::Clock, pepper::Pepper};
 use domain::route::RouteTable;
+use limits::FailedAttempts;
 use proxy::Proxy;
 use replay::Replay;
 use std::{
@@ -52,6 +56,10 @@ pub struct GatewaySettings {
     pub replay_capacity: usize,
     /// How long the upstream may take to begin its answer.
     pub upstream_timeout: Duration,
+    /// How many requests an application may send; `None`: any number.
+    pub rate_limit: Option<RateLimit>,
+    /// How many requests that name no known API key are explained to one network address; `None`: any number.
+    pub failure_limit: Option<RateLimit>,
     /// The endpoints, and what each needs.
     pub routes: RouteTable,
 }
@@ -65,6 +73,8 @@ impl GatewaySettings {
             upstream: None,
             replay_capacity: 0,
             upstream_timeout: Duration::ZERO,
+            rate_limit: None,
+            failure_limit: None,
             routes: RouteTable::default(),
         }
     }
@@ -87,6 +97,7 @@ pub struct Gateway {
     snapshot: Snapshot,
     usage: Usage,
     replay: Replay,
+    failed_attempts: FailedAttempts,
     fence: ReplayFence,
     /// The latest `iat` that was accepted, or the fence where that is later; `i64::MIN` where there is neither.
     latest_issued_at: AtomicI64,
@@ -104,6 +115,7 @@ impl Gateway {
             snapshot: Snapshot::new(clock),
             usage: Usage::default(),
             replay: Replay::new(settings.replay_capacity, settings.leeway),
+            failed_attempts: FailedAttempts::new(settings.failure_limit),
             latest_issued_at: AtomicI64::new(fence.refuse_issued_at_or_before.unwrap_or(i64::MIN)),
             fence,
             ready: AtomicBool::new(false),

@@ -26,22 +26,45 @@ struct Problem<'a> {
     received: Option<Cow<'a, str>>,
 }
 
+impl<'a> Problem<'a> {
+    fn new(refusal: &'a Refusal, request_id: Uuid) -> Self {
+        let (expected, received) = match refusal.comparison() {
+            Some(Comparison { expected, received }) => (Some(expected), Some(received)),
+            None => (None, None),
+        };
+        Self {
+            r#type: refusal.problem_type(),
+            title: refusal.title(),
+            status: refusal.status(),
+            detail: refusal.detail(),
+            code: refusal.code(),
+            request_id,
+            expected,
+            received,
+        }
+    }
+}
+
+/// What [`response`] tells, in one line of ASCII: fit for a header.
+pub(super) fn ascii(refusal: &Refusal, request_id: Uuid) -> String {
+    let json = serde_json::to_string(&Problem::new(refusal, request_id)).unwrap_or_default();
+    let mut line = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            line.push(character);
+        } else {
+            // RFC 8259, 7: beyond the basic plane a surrogate pair.
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                line.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    line
+}
+
 /// The response that tells of `refusal`.
 pub(super) fn response(refusal: &Refusal, request_id: Uuid) -> Response<Full<Bytes>> {
-    let (expected, received) = match refusal.comparison() {
-        Some(Comparison { expected, received }) => (Some(expected), Some(received)),
-        None => (None, None),
-    };
-    let problem = Problem {
-        r#type: refusal.problem_type(),
-        title: refusal.title(),
-        status: refusal.status(),
-        detail: refusal.detail(),
-        code: refusal.code(),
-        request_id,
-        expected,
-        received,
-    };
+    let problem = Problem::new(refusal, request_id);
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     // Strings and numbers only: this cannot fail, and if it did, the status would still say the most of it.
     let body = serde_json::to_vec(&problem).unwrap_or_default();

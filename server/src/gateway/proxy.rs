@@ -99,16 +99,8 @@ impl Proxy {
         for name in [X_API_KEY, AUTHORIZATION, HOST, CONTENT_LENGTH, EXPECT] {
             headers.remove(name);
         }
-        let application = &verified.key.application;
-        for (name, value) in [
-            ("x-nuvera-organization-id", application.organization_id.0),
-            ("x-nuvera-application-id", application.id.0),
-            ("x-nuvera-key-id", verified.key.key.id.0),
-            (X_REQUEST_ID.as_str(), request_id),
-        ] {
-            let value = HeaderValue::try_from(value.to_string()).ok()?;
-            headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
-        }
+        headers.extend(verified.identity());
+        headers.insert(X_REQUEST_ID, HeaderValue::try_from(request_id.to_string()).ok()?);
         Some(Request::from_parts(parts, Full::new(verified.body)))
     }
 }

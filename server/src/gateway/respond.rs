@@ -6,7 +6,7 @@ use super::{
     problem,
     receive::discard,
     record::Record,
-    verify::{Verified, X_REQUEST_ID},
+    verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_head},
 };
 use crate::random;
 use bytes::Bytes;
@@ -70,14 +70,23 @@ impl Gateway {
         }
         let request_id = random::uuid(self.clock.now());
         let mut record = Record::new(&parts.method, &parts.uri, request_id);
-        let answered = match self.verify(&parts, notes, &mut body, address, &mut record).await {
+        let presented = Presented {
+            headers: &parts.headers,
+            method: parts.method.as_str(),
+            uri: parts.uri.path_and_query().map_or("", |uri| uri.as_str()),
+        };
+        let verified = match check_head(&parts, notes) {
+            Ok(()) => self.verify(presented, PresentedBody::Arriving(&mut body), address, &mut record).await,
+            Err(refusal) => Err(refusal),
+        };
+        let answered = match verified {
             Ok(verified) => self.let_through(parts, verified, request_id).await,
             Err(refusal) => {
                 // With an ambiguous length nobody knows what the rest is. Who waits for "100 Continue" has sent nothing.
                 if !notes.ambiguous_length() && !parts.headers.contains_key(EXPECT) && !body.is_end_stream() {
                     discard(&mut body).await;
                 }
-                Err(refusal)
+                Err(self.told(refusal, address, &record))
             }
         };
         let mut response = match answered {
@@ -116,7 +125,7 @@ impl Gateway {
     }
 
     /// `/healthz` says that the process answers, `/readyz` that requests shall be sent to it. Both need no credentials.
-    fn health(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+    pub(super) fn health(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return None;
         }

@@ -4,6 +4,7 @@
 //! without its entries (they are shared), about a millisecond for 50,000 keys, which is nothing beside the database
 //! write that comes with it.
 
+use super::limits::Bucket;
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
@@ -53,6 +54,8 @@ pub(super) struct KnownApplication {
     pub(super) name: String,
     pub(super) enabled: bool,
     pub(super) permissions: PermissionSet,
+    /// How much of its rate limit is left. It stays the same through changes.
+    pub(super) bucket: Arc<Bucket>,
     /// Those that are not retired for good, the current one first. Whether a retiring one verifies still is judged at
     /// use.
     pub(super) signing_keys: Vec<VerifyingKey>,
@@ -129,6 +132,7 @@ impl KnownApplication {
             name: application.name.to_string(),
             enabled: application.is_enabled(),
             permissions: application.permissions,
+            bucket: before.map_or_else(Arc::default, |before| before.bucket.clone()),
             signing_keys,
         }
     }

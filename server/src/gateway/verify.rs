@@ -1,7 +1,13 @@
 //! A request's verification, from its head to its permission, in the order that the module above states.
 
 use super::{
-    Gateway, framing::HeadNotes, receive::receive, record::Record, replay::ReplayError, snapshot::KnownKey, usage::Use,
+    Gateway,
+    framing::HeadNotes,
+    receive::receive,
+    record::Record,
+    replay::ReplayError,
+    snapshot::{KnownApplication, KnownKey},
+    usage::Use,
 };
 use bytes::Bytes;
 use domain::{
@@ -12,7 +18,7 @@ use domain::{
     time::Timestamp,
 };
 use http::{
-    HeaderMap, HeaderName, Method, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE, USER_AGENT},
     request::Parts,
 };
@@ -20,7 +26,9 @@ use hyper::body::Incoming;
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
+use uuid::fmt::Hyphenated;
 
 /// The header with the API key.
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -41,8 +49,45 @@ pub(super) struct Verified {
     pub(super) body: Bytes,
     /// Its hash, as the token says it.
     pub(super) body_hash: String,
+    /// Whether the body was seen, and has that hash.
+    pub(super) is_body_verified: bool,
     /// The permission that was needed, where one was.
     pub(super) permission: Option<Permission>,
+}
+
+impl Verified {
+    /// Who sent the request, in the headers that tell the upstream.
+    pub(super) fn identity(&self) -> [(HeaderName, HeaderValue); 3] {
+        let application = &self.key.application;
+        [
+            ("x-nuvera-organization-id", application.organization_id.0),
+            ("x-nuvera-application-id", application.id.0),
+            ("x-nuvera-key-id", self.key.key.id.0),
+        ]
+        .map(|(name, id)| {
+            let mut text = [0; Hyphenated::LENGTH];
+            let id = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text));
+            (HeaderName::from_static(name), id.expect("a UUID is hexadecimal digits and hyphens"))
+        })
+    }
+}
+
+/// A request as it came, or as the edge that asks describes it.
+pub(super) struct Presented<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) method: &'a str,
+    /// Path and query, as they were sent.
+    pub(super) uri: &'a str,
+}
+
+/// What is known of the body.
+pub(super) enum PresentedBody<'a> {
+    /// It is on its way.
+    Arriving(&'a mut Incoming),
+    /// Somebody who is trusted has seen it, and this is its hash.
+    Hashed([u8; 32]),
+    /// Nobody has: what the token says of it stays unverified.
+    Unseen,
 }
 
 impl Gateway {
@@ -52,14 +97,13 @@ impl Gateway {
     /// The first reason not to let it through.
     pub(super) async fn verify(
         &self,
-        parts: &Parts,
-        notes: HeadNotes,
-        body: &mut Incoming,
+        presented: Presented<'_>,
+        body: PresentedBody<'_>,
         address: IpAddr,
         record: &mut Record,
     ) -> Result<Verified, Refusal> {
-        check_head(parts, notes)?;
-        let (api_key, token) = credentials(&parts.headers)?;
+        let Presented { headers, method, uri } = presented;
+        let (api_key, token) = credentials(headers)?;
         check_shape(api_key).map_err(|shape| Refusal::InvalidApiKey(Some(shape)))?;
         let hash = self.pepper.hash(api_key);
         let now = self.clock.now();
@@ -67,13 +111,21 @@ impl Gateway {
 
         let token = UnverifiedToken::parse(token)?;
         let claims = token.claims()?;
-        let uri = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
-        let request = BoundRequest { api_key, method: parts.method.as_str(), uri };
-        claims.check(&request, now, self.settings.leeway)?;
+        claims.check(&BoundRequest { api_key, method, uri }, now, self.settings.leeway)?;
         self.check_fence(&claims, now)?;
 
-        let body = receive(body, self.settings.max_body_bytes).await?;
-        claims.check_body(&body.sha256)?;
+        let (body, is_body_verified) = match body {
+            PresentedBody::Arriving(body) => {
+                let received = receive(body, self.settings.max_body_bytes).await?;
+                claims.check_body(&received.sha256)?;
+                (received.bytes, true)
+            }
+            PresentedBody::Hashed(sha256) => {
+                claims.check_body(&sha256)?;
+                (Bytes::new(), true)
+            }
+            PresentedBody::Unseen => (Bytes::new(), false),
+        };
         // A body takes its time: meanwhile the key may have been revoked, and the token may have expired.
         let now = self.clock.now();
         let key = self.admit(&hash, now, record)?;
@@ -85,23 +137,45 @@ impl Gateway {
             .find(|signing_key| signing_key.verifies(token.signing_input(), token.signature()))
             .ok_or(Refusal::InvalidSignature)?;
 
+        self.check_rate(application, now)?;
         self.use_up(&key, &claims, now)?;
         self.usage.record(Use {
             api_key: key.key.id,
             signing_key: signing_key.key.id,
             at: now,
             address,
-            user_agent: parts.headers.get(USER_AGENT).map_or(b"", |value| value.as_bytes()),
+            user_agent: headers.get(USER_AGENT).map_or(b"", |value| value.as_bytes()),
         });
 
-        let permission = match self.settings.routes.find(request.method, parts.uri.path()) {
+        let path = uri.split_once('?').map_or(uri, |(path, _)| path);
+        let permission = match self.settings.routes.find(method, path) {
             None => return Err(Refusal::UnknownRoute),
             Some(Access::Any) => None,
             Some(Access::Needs(needed)) if application.permissions.contains(needed) => Some(needed),
             Some(Access::Needs(missing)) => return Err(Refusal::PermissionMissing(missing)),
         };
         let (fingerprint, body_hash) = (signing_key.fingerprint.clone(), claims.body_hash().to_owned());
-        Ok(Verified { key, fingerprint, body: body.bytes, body_hash, permission })
+        Ok(Verified { key, fingerprint, body, body_hash, is_body_verified, permission })
+    }
+
+    /// Before the `jti` is used up: whoever is too quick can send the same token again a little later.
+    fn check_rate(&self, application: &KnownApplication, now: Timestamp) -> Result<(), Refusal> {
+        let Some(limit) = self.settings.rate_limit else { return Ok(()) };
+        let taken = application.bucket.take(limit, now);
+        taken.map_err(|wait| Refusal::RateLimited { retry_after_seconds: whole_seconds(wait) })
+    }
+
+    /// What to tell of a refusal. An address from which too many requests come that name no known key is told only
+    /// that. Whoever sends a key that is or was good is told what is wrong, however often: a forgotten deployment must
+    /// not hide from its owners, and healthy ones behind the same address must not suffer for it.
+    pub(super) fn told(&self, refusal: Refusal, address: IpAddr, record: &Record) -> Refusal {
+        if refusal.status() != 401 || record.key_id.is_some() {
+            return refusal;
+        }
+        match self.failed_attempts.count(address, self.clock.now()) {
+            Ok(()) => refusal,
+            Err(wait) => Refusal::TooManyFailures { retry_after_seconds: whole_seconds(wait) },
+        }
     }
 
     /// The key with this hash, if it works and its application is enabled. Whoever is told more than "unknown" has sent
@@ -143,8 +217,16 @@ impl Gateway {
     }
 }
 
+/// Rounded up, and at least one: sooner it is too soon.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait + Duration::from_nanos(999_999_999)).as_secs().max(1)
+}
+
 /// Refuses what two readers could understand in two ways, what is not offered, and headers that are not the client's.
-fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal> {
+///
+/// # Errors
+/// The first of them.
+pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal> {
     if notes.ambiguous_length() {
         return Err(MalformedRequest::AmbiguousLength.into());
     }
@@ -163,11 +245,30 @@ fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal> {
     if hosts > 1 || hosts == 0 && parts.version == Version::HTTP_11 {
         return Err(MalformedRequest::Host.into());
     }
-    let names = parts.headers.keys().map(HeaderName::as_str).chain(connection_options(&parts.headers));
-    if let Some(reserved) = names.filter_map(reserved).next() {
-        return Err(Refusal::ReservedHeader(reserved));
-    }
-    Ok(())
+    check_reserved(&parts.headers)
+}
+
+/// Refuses headers that are the gateway's to set.
+fn check_reserved(headers: &HeaderMap) -> Result<(), Refusal> {
+    check_identity(headers)?;
+    let own = "x-request-id";
+    let is_request_id = |name: &str| name.len() == own.len() && begins_with(name, own);
+    if named(headers).any(is_request_id) { Err(Refusal::ReservedHeader(own)) } else { Ok(()) }
+}
+
+/// Refuses headers that would tell the upstream who sent the request.
+///
+/// # Errors
+/// [`Refusal::ReservedHeader`]
+pub(super) fn check_identity(headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_identity = |name: &str| begins_with(name, IDENTITY_PREFIX);
+    // What was sent is not repeated: it may be anything.
+    if named(headers).any(is_identity) { Err(Refusal::ReservedHeader("x-nuvera-…")) } else { Ok(()) }
+}
+
+/// The names of all headers, and those that `Connection` names.
+fn named(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.keys().map(HeaderName::as_str).chain(connection_options(headers))
 }
 
 /// The names in all `Connection` headers: headers that concern this connection only (RFC 9110, 7.6.1).
@@ -176,16 +277,11 @@ pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &s
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
-/// Which of the gateway's own headers `name` stands for. Some servers take `_` for `-` (CGI began it), so both are the
-/// same here. What was sent is not repeated: it may be anything.
-fn reserved(name: &str) -> Option<&'static str> {
+/// Whether a header's name begins with one of ours. Some servers take `_` for `-` (CGI began it), so both are the same
+/// here.
+fn begins_with(name: &str, own: &str) -> bool {
     let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || a == b'_' && b == b'-';
-    let begins_with = |own: &str| name.len() >= own.len() && name.bytes().zip(own.bytes()).all(same);
-    if begins_with(IDENTITY_PREFIX) {
-        return Some("x-nuvera-…");
-    }
-    let request_id = "x-request-id";
-    (name.len() == request_id.len() && begins_with(request_id)).then_some(request_id)
+    name.len() >= own.len() && name.bytes().zip(own.bytes()).all(same)
 }
 
 /// The API key and the token, of which each must have been sent once.
@@ -197,7 +293,15 @@ fn credentials(headers: &HeaderMap) -> Result<(&[u8], &[u8]), Refusal> {
     Ok((api_key, token))
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName, told: &'static str) -> Result<Option<&'a [u8]>, Refusal> {
+/// The value of a header that may come once.
+///
+/// # Errors
+/// [`Refusal::DuplicateHeader`]
+pub(super) fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+    told: &'static str,
+) -> Result<Option<&'a [u8]>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let first = values.next().map(|value| value.as_bytes());
     if values.next().is_some() { Err(Refusal::DuplicateHeader(told)) } else { Ok(first) }

@@ -6,6 +6,7 @@ mod accepted;
 mod bindings;
 mod keys;
 mod lifecycle;
+mod limited;
 mod malformed;
 mod proxied;
 mod refusals;

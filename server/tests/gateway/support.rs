@@ -122,6 +122,8 @@ impl Default for Setup {
             upstream: None,
             replay_capacity: 1_000_000,
             upstream_timeout: Duration::from_secs(20),
+            rate_limit: None,
+            failure_limit: None,
             routes: RouteTable::default(),
         };
         Self { settings, fence: ReplayFence::default() }

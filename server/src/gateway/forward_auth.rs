@@ -1,0 +1,212 @@
+//! Verification for an edge that is there already: nginx (`auth_request`), Traefik (ForwardAuth) or Envoy (`ext_authz`
+//! over HTTP) asks here whether a request may pass, and forwards it itself.
+//!
+//! Each has a path of its own, because each tells of the request in its own way, and a header that one edge sets could
+//! come from a client behind another. Whoever can reach this listener is believed: it belongs in a private network.
+//!
+//! An edge that does not show the body leaves one check undone. The answer then says so
+//! (`x-nuvera-body-verified: false`), with the hash that the body must have, for whoever reads the body.
+
+use super::{
+    Gateway,
+    framing::HeadNotes,
+    problem,
+    record::Record,
+    respond::ResponseBody,
+    verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_identity, single},
+};
+use crate::random;
+use bytes::Bytes;
+use domain::request::{MalformedRequest, Refusal};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+    request::Parts,
+};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use std::net::IpAddr;
+use uuid::Uuid;
+
+/// Who asks, and therefore how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edge {
+    /// `/nginx`: `x-original-method`, `x-original-uri`, `x-original-address`, and where it can hash a body
+    /// `x-original-body-sha256`, all set by nginx's configuration. Only 200, 401 and 403 mean anything to it.
+    Nginx,
+    /// `/traefik`: `x-forwarded-method`, `x-forwarded-uri`, `x-forwarded-for`.
+    Traefik,
+    /// `/envoy/…`: the request's own method, and its path behind the prefix.
+    Envoy,
+}
+
+/// What an edge tells of a request.
+struct Told<'a> {
+    edge: Edge,
+    method: &'a str,
+    uri: &'a str,
+    address: Option<IpAddr>,
+    /// Whether the body comes along: `/traefik-body`, `/envoy-body`.
+    shows_body: bool,
+    body_sha256: Option<[u8; 32]>,
+}
+
+impl Gateway {
+    /// Answers an edge.
+    pub(super) async fn answer_edge(
+        &self,
+        request: Request<Incoming>,
+        notes: HeadNotes,
+        peer: IpAddr,
+    ) -> Response<ResponseBody> {
+        let (parts, mut body) = request.into_parts();
+        if let Some(health) = self.health(&parts) {
+            return health.map(Either::Left);
+        }
+        let told = match Told::by(&parts) {
+            Ok(told) => told,
+            Err(problem) => return misconfigured(problem).map(Either::Left),
+        };
+        let address = told.address.unwrap_or(peer);
+        let request_id = random::uuid(self.clock.now());
+        let method = Method::from_bytes(told.method.as_bytes()).unwrap_or_default();
+        let uri: Uri = told.uri.parse().unwrap_or_default();
+        let mut record = Record::new(&method, &uri, request_id);
+        let verified = match told.check(&parts.headers, notes) {
+            Ok(()) => {
+                let presented = Presented { headers: &parts.headers, method: told.method, uri: told.uri };
+                let body = match told.body_sha256 {
+                    Some(sha256) => PresentedBody::Hashed(sha256),
+                    None if told.shows_body => PresentedBody::Arriving(&mut body),
+                    None => PresentedBody::Unseen,
+                };
+                self.verify(presented, body, address, &mut record).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = match verified {
+            Ok(verified) => {
+                record.outcome("ok", 200);
+                allowed(&verified)
+            }
+            Err(refusal) => {
+                let refusal = self.told(refusal, address, &record);
+                record.outcome(refusal.code(), refusal.status());
+                refused(told.edge, &refusal, request_id)
+            }
+        };
+        if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        response.map(Either::Left)
+    }
+}
+
+impl<'a> Told<'a> {
+    fn by(parts: &'a Parts) -> Result<Self, &'static str> {
+        let headers = &parts.headers;
+        let path = parts.uri.path();
+        let door = path[1..].split('/').next().unwrap_or_default();
+        let told = |edge, method, uri| Self { edge, method, uri, address: None, shows_body: false, body_sha256: None };
+        match door {
+            "nginx" => {
+                let method = text(headers, "x-original-method").ok_or("nginx must set X-Original-Method, once")?;
+                let uri = text(headers, "x-original-uri").ok_or("nginx must set X-Original-URI, once")?;
+                let body_sha256 = match text(headers, "x-original-body-sha256") {
+                    None => None,
+                    Some(hex) => Some(unhex(hex).ok_or("X-Original-Body-SHA256 must be a SHA-256 in hex, or empty")?),
+                };
+                let address = text(headers, "x-original-address").and_then(|address| address.parse().ok());
+                Ok(Self { address, body_sha256, ..told(Edge::Nginx, method, uri) })
+            }
+            "traefik" | "traefik-body" => {
+                let method = text(headers, "x-forwarded-method").ok_or("Traefik sets X-Forwarded-Method, once")?;
+                let uri = text(headers, "x-forwarded-uri").ok_or("Traefik sets X-Forwarded-Uri, once")?;
+                let shows_body = door.ends_with("-body");
+                Ok(Self { address: forwarded_for(headers), shows_body, ..told(Edge::Traefik, method, uri) })
+            }
+            "envoy" | "envoy-body" => {
+                let whole = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
+                let uri = &whole[door.len() + 1..];
+                let shows_body = door.ends_with("-body");
+                let method = parts.method.as_str();
+                Ok(Self { address: forwarded_for(headers), shows_body, ..told(Edge::Envoy, method, uri) })
+            }
+            _ => Err("ask at /nginx, /traefik, /traefik-body, /envoy/… or /envoy-body/…"),
+        }
+    }
+
+    /// What the gateway's own listener checks of a head, as far as it can be told from here.
+    fn check(&self, headers: &HeaderMap, notes: HeadNotes) -> Result<(), Refusal> {
+        check_identity(headers)?;
+        if !self.uri.starts_with('/') || self.uri.contains('#') || notes.fragment() {
+            return Err(MalformedRequest::Target.into());
+        }
+        Ok(())
+    }
+}
+
+/// A header's value, where it was sent once and is not empty.
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
+    let value = single(headers, &HeaderName::from_static(name), name).ok()??;
+    std::str::from_utf8(value).ok().filter(|text| !text.is_empty())
+}
+
+/// The last address in `X-Forwarded-For`: the one that the edge wrote itself.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok()
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The request may pass. The edge gives these headers to the service behind it.
+fn allowed(verified: &Verified) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    let headers = response.headers_mut();
+    for (name, value) in verified.identity() {
+        headers.insert(name, value);
+    }
+    let is_verified = if verified.is_body_verified { "true" } else { "false" };
+    headers.insert("x-nuvera-body-verified", HeaderValue::from_static(is_verified));
+    // Hex digits: every one of them may stand in a header.
+    if let Ok(hash) = HeaderValue::from_str(&verified.body_hash) {
+        headers.insert("x-nuvera-body-hash", hash);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refused(edge: Edge, refusal: &Refusal, request_id: Uuid) -> Response<Full<Bytes>> {
+    let mut response = problem::response(refusal, request_id);
+    if edge == Edge::Nginx {
+        // Every other status would be an error of the edge's to it. What it was, and all there is to tell, is in headers.
+        let status = if refusal.status() == 403 { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED };
+        *response.status_mut() = status;
+        let problem = problem::ascii(refusal, request_id);
+        let headers = response.headers_mut();
+        headers.insert("x-nuvera-status", refusal.status().into());
+        if let Ok(problem) = HeaderValue::try_from(problem) {
+            headers.insert("x-nuvera-problem", problem);
+        }
+    }
+    response
+}
+
+/// The edge is not set up as this module says: its operator's to mend, and nobody passes until then.
+fn misconfigured(problem: &'static str) -> Response<Full<Bytes>> {
+    tracing::error!(problem, "the edge asks in a way that cannot be answered");
+    let mut response = Response::new(Full::from(format!("forward-auth: {problem}\n")));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

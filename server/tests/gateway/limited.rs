@@ -1,0 +1,70 @@
+//! How often somebody may ask, and what they are told when it is too often.
+
+use crate::support::{Call, Setup, World, pair, plain_key};
+use domain::application::Replacement;
+use server::gateway::RateLimit;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn limited() -> (String, u16) {
+    ("rate_limited".to_owned(), 429)
+}
+
+#[tokio::test]
+async fn an_application_that_is_too_quick_is_told_when_to_go_on_and_its_token_is_not_used_up() {
+    let world = Setup::with(|setup| setup.settings.rate_limit = RateLimit::new(3, SECOND)).start().await;
+    for _ in 0..3 {
+        world.send(world.get()).await.verified();
+    }
+    let call = world.get();
+    let token = call.token();
+    let bytes = call.bytes_with(&token);
+    let refused = world.send_bytes(&bytes).await;
+    assert_eq!(refused.refusal(), limited());
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    world.clock.advance(SECOND);
+    world.send_bytes(&bytes).await.verified();
+    // The control: what is not signed costs the application nothing.
+    world.clock.advance(SECOND);
+    for _ in 0..5 {
+        let forged = world.send(Call { pair: pair(1), ..world.get() }).await;
+        assert_eq!(forged.refusal(), ("invalid_signature".to_owned(), 401));
+    }
+    for _ in 0..3 {
+        world.send(world.get()).await.verified();
+    }
+}
+
+#[tokio::test]
+async fn a_limit_survives_changes_to_the_application() {
+    let mut world = Setup::with(|setup| setup.settings.rate_limit = RateLimit::new(1, SECOND)).start().await;
+    world.send(world.get()).await.verified();
+    world.change(|application, by| application.disable(by));
+    world.change(|application, by| application.enable(by));
+    assert_eq!(world.send(world.get()).await.refusal(), limited());
+}
+
+#[tokio::test]
+async fn guessing_keys_is_slowed_down_and_harms_nobody_else_behind_the_address() {
+    let minute = Duration::from_secs(60);
+    let mut world = Setup::with(|setup| setup.settings.failure_limit = RateLimit::new(2, minute)).start().await;
+    let guess = async |world: &World| {
+        let call = world.get().without("x-api-key").add("x-api-key", plain_key().reveal());
+        let reply = world.send(call).await;
+        (reply.refusal().0, reply.header("retry-after").map(str::to_owned))
+    };
+    for _ in 0..2 {
+        assert_eq!(guess(&world).await.0, "invalid_api_key");
+    }
+    assert_eq!(guess(&world).await, ("too_many_failures".to_owned(), Some("30".to_owned())));
+    // A deployment that works goes on, and a forgotten one is told what is wrong, however often.
+    world.send(world.get()).await.verified();
+    let new = crate::support::new_api_key(&plain_key(), &world.pepper);
+    world.change(|application, by| application.replace_api_key(new, Replacement::StopNow, by));
+    for _ in 0..3 {
+        assert_eq!(world.send(world.get()).await.refusal().0, "revoked_api_key");
+    }
+    world.clock.advance(Duration::from_secs(30));
+    assert_eq!(guess(&world).await.0, "invalid_api_key");
+}
