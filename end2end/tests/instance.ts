@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { expect } from '@playwright/test';
 import { SERVER } from './addresses';
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address() as { port: number };

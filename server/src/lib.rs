@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod gateway;
+pub mod metrics;
 pub mod pepper;
 pub mod random;
 pub mod run;

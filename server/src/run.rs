@@ -10,6 +10,7 @@ use crate::{
     config::{CreateAdmin, ServeSettings, StateSettings},
     demo,
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
+    metrics,
     pepper::Pepper,
     store::{Store, StoreError, sessions::DatabaseSessions, settings},
     web::{self, Web, WebSettings},
@@ -74,6 +75,10 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
         Some(address) => Some(bind("--forward-auth-address", address).await?),
         None => None,
     };
+    let metrics = match settings.metrics_address {
+        Some(address) => Some(bind("--metrics-address", address).await?),
+        None => None,
+    };
     if settings.demo {
         demo::create_people(&backend).await?;
         demo::announce(&console_origin, &gateway_origin);
@@ -98,6 +103,7 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
         let serving = gateway.clone().serve_forward_auth(listener, stop.clone());
         tokio::spawn(serving)
     });
+    let metrics_server = metrics.map(|listener| tokio::spawn(metrics::serve(gateway.clone(), listener, stop.clone())));
     let router = web::router(web.clone(), store.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let console_server =
         axum::serve(console, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
@@ -118,6 +124,9 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
     }
     if tokio::time::timeout(DRAIN, console_server).await.is_err() {
         tracing::warn!("a console connection was still open and is cut");
+    }
+    if let Some(server) = metrics_server {
+        server.await??;
     }
     flushing.cancel();
     flusher.await?;

@@ -17,13 +17,13 @@ impl Backend {
     /// # Errors
     /// The database fails. Nothing is lost.
     pub async fn flush_usage(&self) -> Result<(), BackendError> {
-        let batch = self.gateway.usage().drain();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let written = self.write_usage(&batch).await;
-        if written.is_err() {
-            self.gateway.usage().restore(batch);
+        let usage = self.gateway.usage();
+        let now = self.clock.now();
+        let batch = usage.drain();
+        let written = if batch.is_empty() { Ok(()) } else { self.write_usage(&batch).await };
+        match written {
+            Ok(()) => usage.flushed(now),
+            Err(_) => usage.restore(batch),
         }
         written
     }

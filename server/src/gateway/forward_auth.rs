@@ -71,7 +71,7 @@ impl Gateway {
         let request_id = random::uuid(self.clock.now());
         let method = Method::from_bytes(told.method.as_bytes()).unwrap_or_default();
         let uri: Uri = told.uri.parse().unwrap_or_default();
-        let mut record = Record::new(&method, &uri, request_id);
+        let mut record = Record::new(&self.metrics, &method, &uri, request_id);
         let verified = match told.check(&parts.headers, notes) {
             Ok(()) => {
                 let presented = Presented { headers: &parts.headers, method: told.method, uri: told.uri };
@@ -84,6 +84,7 @@ impl Gateway {
             }
             Err(refusal) => Err(refusal),
         };
+        record.judged();
         let mut response = match verified {
             Ok(verified) => {
                 record.outcome("ok", 200);

@@ -12,6 +12,7 @@ mod forward_auth;
 mod framing;
 mod limits;
 mod listener;
+mod metrics;
 mod problem;
 mod proxy;
 mod receive;
@@ -30,6 +31,7 @@ pub use usage::{KeyUse, Usage, UsageBatch};
 use crate::{clock::Clock, pepper::Pepper};
 use domain::route::RouteTable;
 use limits::FailedAttempts;
+use metrics::Metrics;
 use proxy::Proxy;
 use replay::Replay;
 use std::{
@@ -98,6 +100,7 @@ pub struct Gateway {
     usage: Usage,
     replay: Replay,
     failed_attempts: FailedAttempts,
+    metrics: Metrics,
     fence: ReplayFence,
     /// The latest `iat` that was accepted, or the fence where that is later; `i64::MIN` where there is neither.
     latest_issued_at: AtomicI64,
@@ -112,10 +115,11 @@ impl Gateway {
         Arc::new(Self {
             clock: SteadyClock::new(clock.clone()),
             pepper,
+            usage: Usage::new(clock.now()),
             snapshot: Snapshot::new(clock),
-            usage: Usage::default(),
             replay: Replay::new(settings.replay_capacity, settings.leeway),
             failed_attempts: FailedAttempts::new(settings.failure_limit),
+            metrics: Metrics::new(),
             latest_issued_at: AtomicI64::new(fence.refuse_issued_at_or_before.unwrap_or(i64::MIN)),
             fence,
             ready: AtomicBool::new(false),

@@ -1,17 +1,20 @@
 //! One structured event per request, for whoever runs the gateway. It never holds a key, a token or a query string.
 
+use super::metrics::Metrics;
 use domain::{
     id::{ApiKeyId, ApplicationId},
     request::masked,
 };
 use http::{Method, Uri};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What is known of a request so far. The event is emitted when this is dropped, so there is one even for a request
 /// whose sender went away.
-pub(super) struct Record {
+pub(super) struct Record<'a> {
+    metrics: &'a Metrics,
     started: Instant,
+    judged_after: Option<Duration>,
     method: Method,
     uri: Uri,
     pub(super) request_id: Uuid,
@@ -21,10 +24,12 @@ pub(super) struct Record {
     status: u16,
 }
 
-impl Record {
-    pub(super) fn new(method: &Method, uri: &Uri, request_id: Uuid) -> Self {
+impl<'a> Record<'a> {
+    pub(super) fn new(metrics: &'a Metrics, method: &Method, uri: &Uri, request_id: Uuid) -> Self {
         Self {
+            metrics,
             started: Instant::now(),
+            judged_after: None,
             method: method.clone(),
             uri: uri.clone(),
             request_id,
@@ -35,6 +40,11 @@ impl Record {
         }
     }
 
+    /// It is verified, or refused.
+    pub(super) fn judged(&mut self) {
+        self.judged_after = Some(self.started.elapsed());
+    }
+
     /// How it ended: a refusal's code or `ok`, and the status that was answered.
     pub(super) fn outcome(&mut self, code: &'static str, status: u16) {
         self.code = code;
@@ -42,8 +52,9 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for Record<'_> {
     fn drop(&mut self) {
+        self.metrics.request(self.code, self.judged_after);
         tracing::info!(
             target: "gateway",
             method = %masked(self.method.as_str()),

@@ -79,6 +79,11 @@ impl Replay {
         }
     }
 
+    /// How many tokens are remembered, those included whose time is over and that nobody has asked for since.
+    pub(super) fn len(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+
     /// Uses `jti` up, in one step: of any number of callers with the same `jti` at the same time one succeeds.
     /// `expires_at` is the token's `exp` in seconds; `now` must never run backwards.
     ///

@@ -69,7 +69,7 @@ impl Gateway {
             return health.map(Either::Left);
         }
         let request_id = random::uuid(self.clock.now());
-        let mut record = Record::new(&parts.method, &parts.uri, request_id);
+        let mut record = Record::new(&self.metrics, &parts.method, &parts.uri, request_id);
         let presented = Presented {
             headers: &parts.headers,
             method: parts.method.as_str(),
@@ -79,6 +79,7 @@ impl Gateway {
             Ok(()) => self.verify(presented, PresentedBody::Arriving(&mut body), address, &mut record).await,
             Err(refusal) => Err(refusal),
         };
+        record.judged();
         let answered = match verified {
             Ok(verified) => self.let_through(parts, verified, request_id).await,
             Err(refusal) => {

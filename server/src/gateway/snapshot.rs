@@ -18,7 +18,10 @@ use domain::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ pub struct Snapshot {
     table: ArcSwap<Table>,
     /// Held while a new table is made: two changes at once would lose one of them.
     changing: Mutex<()>,
+    /// Milliseconds since 1970.
+    changed_at: AtomicI64,
     clock: Clock,
 }
 
@@ -71,7 +76,8 @@ pub(super) struct VerifyingKey {
 impl Snapshot {
     /// One that knows nothing.
     pub(super) fn new(clock: Clock) -> Self {
-        Self { table: ArcSwap::default(), changing: Mutex::new(()), clock }
+        let changed_at = AtomicI64::new(clock.now().as_millis());
+        Self { table: ArcSwap::default(), changing: Mutex::new(()), changed_at, clock }
     }
 
     /// Forgets everything, and knows `applications` from now on.
@@ -82,7 +88,7 @@ impl Snapshot {
         for application in &applications {
             table.insert(application, known.applications.get(&application.id), self.clock.now());
         }
-        self.table.store(Arc::new(table));
+        self.replace(table);
     }
 
     /// Knows `application` as it is now. When this returns, no request that starts later is judged by what was before.
@@ -92,12 +98,23 @@ impl Snapshot {
         let before = table.applications.remove(&application.id);
         table.keys.retain(|_, known| known.application.id != application.id);
         table.insert(application, before.as_ref(), self.clock.now());
-        self.table.store(Arc::new(table));
+        self.replace(table);
+    }
+
+    /// How many keys are known, and when what is known last changed.
+    pub(super) fn size_and_age(&self) -> (usize, Timestamp) {
+        let changed_at = Timestamp::from_millis(self.changed_at.load(Ordering::Relaxed));
+        (self.table.load().keys.len(), changed_at)
     }
 
     /// The key whose hash this is, in whatever state.
     pub(super) fn find(&self, hash: &ApiKeyHash) -> Option<Arc<KnownKey>> {
         self.table.load().keys.get(hash).cloned()
+    }
+
+    fn replace(&self, table: Table) {
+        self.table.store(Arc::new(table));
+        self.changed_at.store(self.clock.now().as_millis(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, ()> {

@@ -11,7 +11,7 @@ use std::{
     net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -31,6 +31,8 @@ pub struct Usage {
     signing_keys: Counters<SigningKeyId>,
     first_use: Notify,
     uncounted: AtomicU64,
+    /// Milliseconds since 1970.
+    flushed_at: AtomicI64,
 }
 
 /// What was seen of one key.
@@ -78,6 +80,21 @@ impl UsageBatch {
 }
 
 impl Usage {
+    /// Nothing was used yet, and nothing need be written.
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { flushed_at: AtomicI64::new(now.as_millis()), ..Self::default() }
+    }
+
+    /// Remembers that everything that had been drained by `now` is written down.
+    pub fn flushed(&self, now: Timestamp) {
+        self.flushed_at.fetch_max(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// When that last was.
+    pub(super) fn flushed_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.flushed_at.load(Ordering::Relaxed))
+    }
+
     /// Takes out what was seen since the last time.
     pub fn drain(&self) -> UsageBatch {
         UsageBatch { api_keys: self.api_keys.drain(), signing_keys: self.signing_keys.drain() }

@@ -100,7 +100,7 @@ impl Gateway {
         presented: Presented<'_>,
         body: PresentedBody<'_>,
         address: IpAddr,
-        record: &mut Record,
+        record: &mut Record<'_>,
     ) -> Result<Verified, Refusal> {
         let Presented { headers, method, uri } = presented;
         let (api_key, token) = credentials(headers)?;
@@ -168,7 +168,7 @@ impl Gateway {
     /// What to tell of a refusal. An address from which too many requests come that name no known key is told only
     /// that. Whoever sends a key that is or was good is told what is wrong, however often: a forgotten deployment must
     /// not hide from its owners, and healthy ones behind the same address must not suffer for it.
-    pub(super) fn told(&self, refusal: Refusal, address: IpAddr, record: &Record) -> Refusal {
+    pub(super) fn told(&self, refusal: Refusal, address: IpAddr, record: &Record<'_>) -> Refusal {
         if refusal.status() != 401 || record.key_id.is_some() {
             return refusal;
         }
@@ -180,7 +180,7 @@ impl Gateway {
 
     /// The key with this hash, if it works and its application is enabled. Whoever is told more than "unknown" has sent
     /// the whole key.
-    fn admit(&self, hash: &ApiKeyHash, now: Timestamp, record: &mut Record) -> Result<Arc<KnownKey>, Refusal> {
+    fn admit(&self, hash: &ApiKeyHash, now: Timestamp, record: &mut Record<'_>) -> Result<Arc<KnownKey>, Refusal> {
         let key = self.snapshot.find(hash).ok_or(Refusal::InvalidApiKey(None))?;
         record.application_id = Some(key.application.id);
         record.key_id = Some(key.key.id);

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod bindings;
+mod edges;
 mod keys;
 mod lifecycle;
 mod limited;

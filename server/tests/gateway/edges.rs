@@ -1,0 +1,184 @@
+//! What an edge that asks is told: nginx, Traefik and Envoy, each in its way.
+
+use crate::support::{Call, Connection, EMPTY_BODY_HASH, Reply, World, sha256_hex};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// A gateway with a second door, for edges.
+struct Edges {
+    world: World,
+    address: std::net::SocketAddr,
+}
+
+impl Edges {
+    async fn start() -> Self {
+        let world = World::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(world.gateway.clone().serve_forward_auth(listener, CancellationToken::new()));
+        Self { world, address }
+    }
+
+    async fn send(&self, bytes: &[u8]) -> Reply {
+        let mut connection = Connection::open(self.address).await;
+        connection.write(bytes).await;
+        connection.read().await.expect("an answer")
+    }
+
+    /// Asks about `call` by way of `door`, with `headers` of the edge's and `body` where it shows one.
+    async fn ask(&self, call: Call, door: &str, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let token = call.token();
+        let mut question = Call { method: method.to_owned(), uri: door.to_owned(), body: body.to_vec(), ..call };
+        for (name, value) in headers {
+            question = question.add(name, value);
+        }
+        self.send(&question.bytes_with(&token)).await
+    }
+
+    async fn nginx(&self, call: Call, hash: &str) -> Reply {
+        let (method, uri) = (call.method.clone(), call.uri.clone());
+        let headers = [
+            ("X-Original-Method", &*method),
+            ("X-Original-URI", &*uri),
+            ("X-Original-Address", "198.51.100.4"),
+            ("X-Original-Body-SHA256", hash),
+        ];
+        self.ask(call, "/nginx", "GET", &headers, b"").await
+    }
+}
+
+fn assert_allowed(reply: &Reply, world: &World, is_body_verified: &str) {
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.header("x-nuvera-application-id"), Some(&*world.application.id.to_string()));
+    assert_eq!(reply.header("x-nuvera-organization-id"), Some(&*world.application.organization_id.to_string()));
+    assert_eq!(reply.header("x-nuvera-key-id"), Some(&*world.application.api_keys[0].id.to_string()));
+    assert_eq!(reply.header("x-nuvera-body-verified"), Some(is_body_verified));
+    assert!(reply.header("x-request-id").is_some() && reply.body.is_empty());
+}
+
+#[tokio::test]
+async fn nginx_is_told_that_nobody_has_seen_the_body_and_which_hash_it_must_have() {
+    let edges = Edges::start().await;
+    let call = edges.world.post();
+    let hash = sha256_hex(&call.body);
+    let reply = edges.nginx(call, "").await;
+    assert_allowed(&reply, &edges.world, "false");
+    assert_eq!(reply.header("x-nuvera-body-hash"), Some(&*hash));
+    // Where it can hash the body, that is checked.
+    assert_allowed(&edges.nginx(edges.world.post(), &hash).await, &edges.world, "true");
+    let other = edges.nginx(edges.world.post(), EMPTY_BODY_HASH).await;
+    assert_eq!((other.status, other.header("x-nuvera-status")), (401, Some("401")));
+    assert!(other.header("x-nuvera-problem").unwrap().contains("\"code\":\"body_hash_mismatch\""));
+    assert_eq!(edges.world.gateway.usage().drain().api_keys[0].address.to_string(), "198.51.100.4");
+}
+
+#[tokio::test]
+async fn nginx_gets_a_status_that_it_understands_and_the_problem_in_a_header() {
+    let mut edges = Edges::start().await;
+    let call = edges.world.post().claim("uri", "/api/v1/other");
+    let reply = edges.nginx(call, "").await;
+    assert_eq!(reply.status, 401);
+    let problem = reply.header("x-nuvera-problem").unwrap();
+    assert!(problem.is_ascii(), "{problem}");
+    let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
+    assert_eq!((&problem["code"], &problem["received"]), (&"uri_mismatch".into(), &"/api/v1/other".into()));
+    assert_eq!(problem["requestId"].as_str(), reply.header("x-request-id"));
+    let missing = edges.nginx(edges.world.call("GET", "/api/v1/payment/quote/1", b""), "").await;
+    assert_eq!((missing.status, missing.header("x-nuvera-status")), (403, Some("403")));
+    let unknown = edges.nginx(edges.world.call("DELETE", "/api/v1/customers", b""), "").await;
+    assert_eq!((unknown.status, unknown.header("x-nuvera-status")), (401, Some("404")));
+    edges.world.change(|application, by| application.disable(by));
+    let disabled = edges.nginx(edges.world.post(), "").await;
+    assert_eq!(disabled.status, 403);
+    assert!(disabled.header("x-nuvera-problem").unwrap().contains("application_disabled"));
+}
+
+#[tokio::test]
+async fn traefik_and_envoy_get_the_problem_itself() {
+    let edges = Edges::start().await;
+    let forwarded = [
+        ("X-Forwarded-Method", "POST"),
+        ("X-Forwarded-Uri", "/api/v1/customers"),
+        ("X-Forwarded-For", "203.0.113.9, 198.51.100.5"),
+    ];
+    let post = || edges.world.post();
+    let body = post().body;
+    assert_allowed(&edges.ask(post(), "/traefik", "GET", &forwarded, b"").await, &edges.world, "false");
+    assert_allowed(&edges.ask(post(), "/traefik-body", "GET", &forwarded, &body).await, &edges.world, "true");
+    assert_eq!(edges.world.gateway.usage().drain().api_keys[0].address.to_string(), "198.51.100.5");
+    let changed = edges.ask(post(), "/traefik-body", "GET", &forwarded, b"{}").await;
+    assert_eq!(changed.refusal().0, "body_hash_mismatch");
+
+    let envoy = "/envoy/api/v1/customers";
+    assert_allowed(&edges.ask(post(), envoy, "POST", &[], b"").await, &edges.world, "false");
+    assert_allowed(&edges.ask(post(), "/envoy-body/api/v1/customers", "POST", &[], &body).await, &edges.world, "true");
+    let get = edges.ask(edges.world.get(), "/envoy/api/v1/customers?limit=20", "GET", &[], b"").await;
+    assert_allowed(&get, &edges.world, "false");
+    let reordered = edges.ask(edges.world.get(), "/envoy/api/v1/customers?limit=21", "GET", &[], b"").await;
+    assert_eq!(reordered.refusal(), ("uri_mismatch".to_owned(), 401));
+    let other_method = edges.ask(edges.world.get(), "/envoy/api/v1/customers?limit=20", "PUT", &[], b"").await;
+    assert_eq!(other_method.status, 401);
+}
+
+#[tokio::test]
+async fn a_token_counts_once_at_all_doors_together() {
+    let edges = Edges::start().await;
+    let call = edges.world.get();
+    let token = call.token();
+    let bytes = call.bytes_with(&token);
+    let question = Call { uri: format!("/envoy{}", call.uri), ..call };
+    assert_allowed(&edges.send(&question.bytes_with(&token)).await, &edges.world, "false");
+    assert_eq!(edges.world.send_bytes(&bytes).await.refusal().0, "replay_detected");
+}
+
+#[tokio::test]
+async fn nobody_passes_who_poses_as_somebody_or_where_the_edge_says_too_little() {
+    let edges = Edges::start().await;
+    for header in ["x-nuvera-application-id", "X_Nuvera_Body_Verified"] {
+        let reply = edges.nginx(edges.world.post().add(header, "1"), "").await;
+        assert_eq!((reply.status, reply.header("x-nuvera-status")), (401, Some("400")));
+        assert!(reply.header("x-nuvera-problem").unwrap().contains("reserved_header"));
+    }
+    for uri in ["http://api.test/api/v1/customers", "/api/v1/customers#x", "api/v1/customers"] {
+        let call = Call { uri: uri.to_owned(), ..edges.world.post() };
+        assert!(edges.nginx(call, "").await.header("x-nuvera-problem").unwrap().contains("malformed_request"), "{uri}");
+    }
+    let half = [("X-Original-Method", "POST")];
+    for (door, headers) in [
+        ("/nginx", &half[..]),
+        ("/nginx", &[("X-Original-URI", "/a"), ("X-Original-URI", "/b"), ("X-Original-Method", "GET")]),
+        ("/traefik", &half[..]),
+        ("/elsewhere", &[]),
+        ("/", &[]),
+    ] {
+        let reply = edges.ask(edges.world.post(), door, "GET", headers, b"").await;
+        assert_eq!(reply.status, 500, "{door}");
+        assert!(reply.text().starts_with("forward-auth: "), "{}", reply.text());
+    }
+    let bad_hash = edges.nginx(edges.world.post(), "xyz").await;
+    assert_eq!(bad_hash.status, 500, "{bad_hash:?}");
+}
+
+#[tokio::test]
+async fn what_came_of_requests_is_counted() {
+    let edges = Edges::start().await;
+    edges.world.send(edges.world.get()).await.verified();
+    edges.nginx(edges.world.get(), "").await;
+    edges.world.refusal(edges.world.get().claim("iss", "me")).await;
+    let text = edges.world.gateway.metrics().unwrap();
+    for line in [
+        "nuvera_gateway_requests_total{code=\"ok\"} 2",
+        "nuvera_gateway_requests_total{code=\"wrong_issuer\"} 1",
+        "nuvera_gateway_verification_seconds_count 3",
+        "nuvera_gateway_replay_entries 2",
+        "nuvera_gateway_snapshot_keys 1",
+        "nuvera_gateway_snapshot_age_seconds 0.0",
+        "nuvera_gateway_flush_lag_seconds 0.0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+    edges.world.clock.advance(std::time::Duration::from_secs(2));
+    assert!(edges.world.gateway.metrics().unwrap().contains("flush_lag_seconds 2.0"));
+    edges.world.gateway.usage().flushed(edges.world.clock.now());
+    assert!(edges.world.gateway.metrics().unwrap().contains("flush_lag_seconds 0.0"));
+}
