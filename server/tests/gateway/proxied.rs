@@ -193,3 +193,40 @@ async fn a_service_that_does_not_answer_is_given_up_on() {
     // Whether it was carried out is unknown: the token stays used.
     assert_eq!(world.send_bytes(&bytes).await.refusal().0, "replay_detected");
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_takes_its_request_along() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    drop(client);
+    // Nobody waits for the answer any more: the service is told by the end of its connection.
+    assert!(served.0.read_u8().await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_holds_the_service_up_and_not_the_gateways_memory() {
+    const LENGTH: usize = 64 * 1024 * 1024;
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write(&format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n")).await;
+    let chunk = vec![b'x'; 64 * 1024];
+    let mut written = 0;
+    // What the sockets hold is taken at once; then nothing more is, until the client reads.
+    while let Ok(result) = tokio::time::timeout(Duration::from_millis(500), served.0.write(&chunk)).await {
+        written += result.unwrap();
+        assert!(written < LENGTH / 2, "somebody holds the rest in memory");
+    }
+    let rest = async {
+        while written < LENGTH {
+            written += served.0.write(&chunk[..chunk.len().min(LENGTH - written)]).await.unwrap();
+        }
+    };
+    let (reply, ()) = tokio::join!(client.read(), rest);
+    assert_eq!(reply.unwrap().body.len(), LENGTH);
+}
