@@ -13,6 +13,7 @@ mod sieve;
 mod worker;
 
 pub use pair::KeyPair;
+pub use prime::Prime;
 
 use rand_core::CryptoRng;
 
@@ -79,8 +80,8 @@ pub enum Error {
 /// and d > 2^(bits/2). The pair has signed and verified a message before it is returned.
 pub fn generate<R: CryptoRng>(size: KeySize, rng: &mut R) -> Result<KeyPair, Error> {
     for _ in 0..ATTEMPTS {
-        let (p, q) = (prime::draw(size, rng), prime::draw(size, rng));
-        if let Some(pair) = pair::assemble(size, p, q)? {
+        let (p, q) = (Prime::draw(size, rng), Prime::draw(size, rng));
+        if let Some(pair) = KeyPair::assemble(size, p, q)? {
             return Ok(pair);
         }
     }

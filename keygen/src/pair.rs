@@ -22,6 +22,26 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
+    /// Makes the key of `p` and `q`, tries it and writes it down; `None` where FIPS 186-5 asks for two other primes.
+    ///
+    /// # Errors
+    /// The primes make no key, or one that does not work.
+    pub fn assemble(size: KeySize, p: Prime, q: Prime) -> Result<Option<Self>, Error> {
+        if !are_far_apart(size, p.value(), q.value()) {
+            return Ok(None);
+        }
+        let key = RsaPrivateKey::from_p_q(p.value().clone(), q.value().clone(), PUBLIC_EXPONENT.into())
+            .map_err(Error::Key)?;
+        if !is_exponent_long(size, key.d()) {
+            return Ok(None);
+        }
+        check(size, &key).map_err(Error::Key)?;
+        Ok(Some(Self {
+            private_key_pem: key.to_pkcs8_pem(LineEnding::LF).map_err(Error::PrivateKeyEncoding)?,
+            public_key_pem: key.to_public_key().to_public_key_pem(LineEnding::LF).map_err(Error::PublicKeyEncoding)?,
+        }))
+    }
+
     /// The private key: PKCS#8, PEM.
     pub fn private_key_pem(&self) -> &str {
         &self.private_key_pem
@@ -37,23 +57,6 @@ impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyPair").field("public_key_pem", &self.public_key_pem).finish_non_exhaustive()
     }
-}
-
-/// Makes the key of `p` and `q`, tries it and writes it down; `None` where FIPS 186-5 asks for two other primes.
-pub(crate) fn assemble(size: KeySize, p: Prime, q: Prime) -> Result<Option<KeyPair>, Error> {
-    if !are_far_apart(size, p.value(), q.value()) {
-        return Ok(None);
-    }
-    let key =
-        RsaPrivateKey::from_p_q(p.value().clone(), q.value().clone(), PUBLIC_EXPONENT.into()).map_err(Error::Key)?;
-    if !is_exponent_long(size, key.d()) {
-        return Ok(None);
-    }
-    check(size, &key).map_err(Error::Key)?;
-    Ok(Some(KeyPair {
-        private_key_pem: key.to_pkcs8_pem(LineEnding::LF).map_err(Error::PrivateKeyEncoding)?,
-        public_key_pem: key.to_public_key().to_public_key_pem(LineEnding::LF).map_err(Error::PublicKeyEncoding)?,
-    }))
 }
 
 /// |p − q| > 2^(bits/2 − 100): primes closer than that are found from the modulus by its square root.

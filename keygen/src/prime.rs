@@ -12,31 +12,40 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 pub(crate) const PUBLIC_EXPONENT: u32 = 65_537;
 
 /// A prime that may become half of a key: of the right length, its two top bits set, and coprime to the public exponent
-/// when one is taken away.
+/// when one is taken away. Wiped from memory when it is dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Prime(BigUint);
+pub struct Prime(BigUint);
 
 impl Prime {
+    /// Draws a prime for a key of `size`.
+    ///
+    /// With the top two bits set a prime is at least 1.5 · 2^(k−1) > √2 · 2^(k−1), so that the product of two has
+    /// exactly 2k bits.
+    ///
+    /// How sure: a composite comes through with a probability below 2^−112, 2^−128 and 2^−144, the bounds of FIPS
+    /// 186-5, Table B.1, by so many rounds of Miller-Rabin with random bases. `rounds` tells how they are counted.
+    pub fn draw<R: CryptoRng>(size: KeySize, rng: &mut R) -> Self {
+        Self::from_be_bytes(&match size {
+            KeySize::Rsa2048 => search::<U1024, R>(size, rng),
+            KeySize::Rsa3072 => search::<U1536, R>(size, rng),
+            KeySize::Rsa4096 => search::<U2048, R>(size, rng),
+        })
+    }
+
+    /// Takes a prime back that [`Prime::to_be_bytes`] gave away: it is not tried again.
+    pub fn from_be_bytes(bytes: &[u8]) -> Self {
+        Self(BigUint::from_bytes_be(bytes))
+    }
+
+    /// The number, big-endian. Half of a private key: whoever calls this answers for where it goes.
+    pub fn to_be_bytes(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.0.to_bytes_be())
+    }
+
     /// The number.
     pub(crate) fn value(&self) -> &BigUint {
         &self.0
     }
-}
-
-/// Draws a prime for a key of `size`.
-///
-/// With the top two bits set a prime is at least 1.5 · 2^(k−1) > √2 · 2^(k−1), so that the product of two has exactly
-/// 2k bits.
-///
-/// How sure: a composite comes through with a probability below 2^−112, 2^−128 and 2^−144, the bounds of FIPS 186-5,
-/// Table B.1, by so many rounds of Miller-Rabin with random bases. [`rounds`] tells how they are counted.
-pub(crate) fn draw<R: CryptoRng>(size: KeySize, rng: &mut R) -> Prime {
-    let bytes = match size {
-        KeySize::Rsa2048 => search::<U1024, R>(size, rng),
-        KeySize::Rsa3072 => search::<U1536, R>(size, rng),
-        KeySize::Rsa4096 => search::<U2048, R>(size, rng),
-    };
-    Prime(BigUint::from_bytes_be(&bytes))
 }
 
 /// Looks upward from a random start, and from another one where there is nothing near.

@@ -1,10 +1,11 @@
-//! Generates a key pair in a Web Worker.
+//! Generates a key pair in Web Workers.
 //!
 //! The private key is in this page's memory until the page is left: never in the form, an address or any storage. The
 //! form is held back until somebody says that they have stored it.
 
 use super::{dom, words};
 use domain::public_key::PublicKey;
+use js_sys::Uint8Array;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -37,7 +38,9 @@ struct Generator {
     copy: HtmlElement,
     stored: HtmlInputElement,
     error: HtmlElement,
-    worker: RefCell<Option<Worker>>,
+    workers: RefCell<Vec<Worker>>,
+    /// The first of the two primes, while the second is searched.
+    prime: RefCell<Option<Uint8Array>>,
     pair: RefCell<Option<Pair>>,
     is_sent: Cell<bool>,
 }
@@ -68,7 +71,8 @@ impl Generator {
             copy: part("[data-copy-private]")?,
             stored: part("[data-private-stored]")?,
             error: part("[data-generate-error]")?,
-            worker: RefCell::new(None),
+            workers: RefCell::default(),
+            prime: RefCell::default(),
             pair: RefCell::new(None),
             is_sent: Cell::new(false),
         })
@@ -118,35 +122,46 @@ impl Generator {
         self.stop("");
         self.forget();
         dom::set_error(&self.error, None);
-        let options = WorkerOptions::new();
-        options.set_type(WorkerType::Module);
-        let address = self.root.get_attribute("data-worker").unwrap_or_default();
-        let Ok(worker) = Worker::new_with_options(&address, &options) else {
-            return self.fail("This browser cannot generate keys here.");
-        };
-        self.on(&worker, "message", |generator, event| {
-            if let Some(event) = event.dyn_ref::<MessageEvent>() {
-                generator.receive(&event.data());
+        let cores = dom::window().map_or(1.0, |window| window.navigator().hardware_concurrency());
+        // Two search at once, and it does not matter who finds which prime: that takes half of the time.
+        for _ in 0..if cores >= 2.0 { 2 } else { 1 } {
+            if self.start_worker().is_none() {
+                return self.fail("This browser cannot generate keys here.");
             }
-        });
-        self.on(&worker, "error", |generator, _| generator.fail("The key generator could not be loaded."));
-        *self.worker.borrow_mut() = Some(worker);
+        }
         self.set_busy(true);
-        let words = format!("Generating a key pair of {} bits. This may take a few seconds.", self.bits.value());
+        let words = format!("Searching two primes for {} bits. This may take a few seconds.", self.bits.value());
         self.progress.set_text_content(Some(&words));
     }
 
-    fn receive(self: &Rc<Self>, message: &JsValue) {
-        let text = |name: &str| js_sys::Reflect::get(message, &name.into()).ok().and_then(|value| value.as_string());
-        match text("kind").as_deref() {
-            Some("ready") => {
-                let bits: f64 = self.bits.value().parse().unwrap_or(3072.0);
-                let order = js_sys::Object::new();
-                let _ = js_sys::Reflect::set(&order, &"bits".into(), &bits.into());
-                if let Some(worker) = &*self.worker.borrow() {
-                    let _ = worker.post_message(&order);
-                }
+    fn start_worker(self: &Rc<Self>) -> Option<()> {
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let address = self.root.get_attribute("data-worker").unwrap_or_default();
+        let worker = Worker::new_with_options(&address, &options).ok()?;
+        let generator = self.clone();
+        let sender = worker.clone();
+        dom::on(&worker, "message", move |event| {
+            if let Some(event) = event.dyn_ref::<MessageEvent>() {
+                generator.receive(&sender, &event.data());
             }
+        });
+        self.on(&worker, "error", |generator, _| generator.fail("The key generator could not be loaded."));
+        self.workers.borrow_mut().push(worker);
+        Some(())
+    }
+
+    fn receive(self: &Rc<Self>, worker: &Worker, message: &JsValue) {
+        let get = |name: &str| js_sys::Reflect::get(message, &name.into()).ok();
+        let text = |name: &str| get(name).and_then(|value| value.as_string());
+        match text("kind").as_deref() {
+            Some("ready") => self.order(worker, "search", &[]),
+            Some("prime") => match get("prime").and_then(|value| value.dyn_into().ok()) {
+                Some(prime) => self.take_prime(worker, prime),
+                None => self.fail("The key generator answered something else than a prime."),
+            },
+            // All but impossible: the two are too close to each other.
+            Some("unfit") => self.order(worker, "search", &[]),
             Some("done") => match (text("privateKeyPem"), text("publicKeyPem")) {
                 (Some(private), Some(public)) => self.finish(Zeroizing::new(private), &public),
                 _ => self.fail("The key generator answered something else than a key pair."),
@@ -154,6 +169,44 @@ impl Generator {
             Some("failed") => self.fail(&text("message").unwrap_or_default()),
             _ => {}
         }
+    }
+
+    /// With the first prime the search goes on; whoever finds the second makes the key, and nobody else is needed.
+    fn take_prime(&self, worker: &Worker, prime: Uint8Array) {
+        let first = self.prime.borrow_mut().take();
+        match first {
+            None => {
+                *self.prime.borrow_mut() = Some(prime);
+                self.progress.set_text_content(Some("One of two primes is found."));
+                self.order(worker, "search", &[]);
+            }
+            Some(first) => {
+                self.workers.borrow_mut().retain(|other| {
+                    let is_needed = other == worker;
+                    if !is_needed {
+                        other.terminate();
+                    }
+                    is_needed
+                });
+                self.progress.set_text_content(Some("Both primes are found. Trying the key."));
+                self.order(worker, "assemble", &[("p", &first), ("q", &prime)]);
+                for prime in [first, prime] {
+                    prime.fill(0, 0, prime.length());
+                }
+            }
+        }
+    }
+
+    fn order(&self, worker: &Worker, kind: &str, primes: &[(&str, &Uint8Array)]) {
+        let bits: f64 = self.bits.value().parse().unwrap_or(3072.0);
+        let order = js_sys::Object::new();
+        let _ = js_sys::Reflect::set(&order, &"kind".into(), &kind.into());
+        let _ = js_sys::Reflect::set(&order, &"bits".into(), &bits.into());
+        for (name, prime) in primes {
+            let _ = js_sys::Reflect::set(&order, &(*name).into(), prime);
+        }
+        // Copied while it is posted: what is filled with zeros afterwards is ours.
+        let _ = worker.post_message(&order);
     }
 
     fn finish(&self, private: Zeroizing<String>, public: &str) {
@@ -177,10 +230,13 @@ impl Generator {
         dom::set_error(&self.error, Some(&words));
     }
 
-    /// Ends the worker, and whatever it is at.
+    /// Ends the workers, and whatever they are at.
     fn stop(&self, words: &str) {
-        if let Some(worker) = self.worker.borrow_mut().take() {
+        for worker in self.workers.borrow_mut().drain(..) {
             worker.terminate();
+        }
+        if let Some(prime) = self.prime.borrow_mut().take() {
+            prime.fill(0, 0, prime.length());
         }
         self.set_busy(false);
         self.progress.set_text_content(Some(words));
