@@ -8,6 +8,3 @@ CREATE TABLE prepared_replacements (
     grace BIGINT,
     expires_at BIGINT NOT NULL
 );
-
--- The people in a history, and one person's events in it.
-CREATE INDEX audit_events_by_actor ON audit_events (organization_id, actor_user_id, actor_name);

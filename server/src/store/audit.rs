@@ -6,9 +6,8 @@ use domain::{
     audit::{AuditAction, AuditActor, AuditEvent, AuditFilter, AuditScope, RecordedEvent},
     id::UserId,
     text::{ApplicationName, Reason},
-    time::Timestamp,
 };
-use sqlx::{AnyConnection, Row, any::AnyRow};
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 
 /// Appends `events`, in order, in the caller's transaction: they are recorded with the change, or neither is.
 ///
@@ -44,51 +43,70 @@ pub async fn append(conn: &mut AnyConnection, events: &[AuditEvent]) -> Result<(
     Ok(())
 }
 
-/// The statement with the given condition, which may use `$1` and `$2`.
-macro_rules! scoped {
-    ($condition:literal) => {
-        [
-            concat!(
-                "SELECT e.sequence, CAST(e.sequence AS TEXT) AS id, e.at, e.organization_id, e.application_id,
-                     e.actor_user_id, e.actor_name, e.actor_kind, e.address, e.action, e.target, e.before_words,
-                     e.after_words, e.reason, a.name AS application_name, o.name AS organization_name
-                 FROM audit_events e
-                 JOIN applications a ON a.id = e.application_id
-                 JOIN organizations o ON o.id = e.organization_id
-                 WHERE ",
-                $condition,
-                " AND e.sequence < $3
-                 AND (CAST($4 AS TEXT) IS NULL OR e.action = $4)
-                 AND (CAST($5 AS TEXT) IS NULL OR e.actor_user_id = $5)
-                 AND (CAST($6 AS TEXT) IS NULL OR e.actor_kind = $6)
-                 AND e.at >= $7 AND e.at < $8
-                 ORDER BY e.sequence DESC
-                 LIMIT $9"
-            ),
-            concat!(
-                "SELECT e.actor_user_id, MAX(e.actor_user_id) AS id, MAX(e.actor_name) AS actor_name
-                 FROM audit_events e
-                 WHERE ",
-                $condition,
-                " GROUP BY e.actor_user_id
-                 ORDER BY 3"
-            ),
-        ]
-    };
+/// A statement in the making: its conditions, and what they are bound to.
+#[derive(Default)]
+struct Conditions {
+    sql: Vec<String>,
+    bound: Vec<Bound>,
 }
 
-/// The two statements of a scope, events and people, and what its condition is bound to. Where the scope needs less,
-/// the condition is told something that is always true: both engines count the placeholders.
-fn statements(scope: AuditScope) -> ([&'static str; 2], [String; 2]) {
-    match scope {
-        AuditScope::Application(organization, application) => (
-            scoped!("e.organization_id = $1 AND e.application_id = $2"),
-            [organization.to_string(), application.to_string()],
-        ),
-        AuditScope::Organization(organization) => {
-            (scoped!("e.organization_id = $1 AND $2 = 'any'"), [organization.to_string(), "any".to_owned()])
+enum Bound {
+    Text(String),
+    Number(i64),
+}
+
+impl Conditions {
+    /// Adds a condition; `?` stands for the value.
+    fn and(&mut self, condition: &str, value: Bound) {
+        self.bound.push(value);
+        self.sql.push(condition.replace('?', &format!("${}", self.bound.len())));
+    }
+
+    fn and_text(&mut self, condition: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.and(condition, Bound::Text(value.to_string()));
         }
-        AuditScope::Everyone => (scoped!("$1 = $2"), ["any".to_owned(), "any".to_owned()]),
+    }
+
+    fn of(scope: AuditScope) -> Self {
+        let mut conditions = Self::default();
+        let (organization, application) = match scope {
+            AuditScope::Application(organization, application) => (Some(organization), Some(application)),
+            AuditScope::Organization(organization) => (Some(organization), None),
+            AuditScope::Everyone => (None, None),
+        };
+        conditions.and_text("e.organization_id = ?", organization);
+        conditions.and_text("e.application_id = ?", application);
+        conditions
+    }
+
+    /// Only the conditions that are wanted are there: an engine picks its index by them.
+    fn filtered(mut self, filter: AuditFilter) -> Self {
+        self.and_text("e.action = ?", filter.action.map(AuditAction::code));
+        self.and_text("e.actor_user_id = ?", filter.actor);
+        self.and_text("e.actor_kind = ?", filter.kind.map(ActorKind::code));
+        // The second half of each says nothing new, but where in the order of sequence numbers to begin and to end. The
+        // plus sign keeps SQLite from walking all rows for it: it then reads the index by time alone.
+        for (condition, at) in [
+            ("e.at >= ? AND e.sequence >= (SELECT MIN(+sequence) FROM audit_events WHERE at >= ?)", filter.from),
+            ("e.at < ? AND e.sequence <= (SELECT MAX(+sequence) FROM audit_events WHERE at < ?)", filter.until),
+        ] {
+            if let Some(at) = at {
+                self.and(condition, Bound::Number(at.as_millis()));
+            }
+        }
+        self
+    }
+
+    async fn fetch(self, conn: &mut AnyConnection, before: &str, after: &str) -> sqlx::Result<Vec<AnyRow>> {
+        let condition = if self.sql.is_empty() { "1 = 1".to_owned() } else { self.sql.join(" AND ") };
+        // Made of this module's own constants: no value stands in the text.
+        let sql = AssertSqlSafe(format!("{before} {condition} {after}"));
+        let query = self.bound.into_iter().fold(sqlx::query(sql), |query, bound| match bound {
+            Bound::Text(text) => query.bind(text),
+            Bound::Number(number) => query.bind(number),
+        });
+        query.fetch_all(conn).await
     }
 }
 
@@ -103,19 +121,16 @@ pub async fn events(
     before: i64,
     limit: i64,
 ) -> Result<Vec<RecordedEvent>> {
-    let ([events, _], [first, second]) = statements(scope);
-    let rows = sqlx::query(events)
-        .bind(first)
-        .bind(second)
-        .bind(before)
-        .bind(filter.action.map(AuditAction::code))
-        .bind(filter.actor.map(|actor| actor.to_string()))
-        .bind(filter.kind.map(ActorKind::code))
-        .bind(filter.from.map_or(i64::MIN, Timestamp::as_millis))
-        .bind(filter.until.map_or(i64::MAX, Timestamp::as_millis))
-        .bind(limit)
-        .fetch_all(conn)
-        .await?;
+    let mut conditions = Conditions::of(scope).filtered(filter);
+    conditions.and("e.sequence < ?", Bound::Number(before));
+    let select = "SELECT e.sequence, CAST(e.sequence AS TEXT) AS id, e.at, e.organization_id, e.application_id,
+             e.actor_user_id, e.actor_name, e.actor_kind, e.address, e.action, e.target, e.before_words, e.after_words,
+             e.reason, a.name AS application_name, o.name AS organization_name
+         FROM audit_events e
+         JOIN applications a ON a.id = e.application_id
+         JOIN organizations o ON o.id = e.organization_id
+         WHERE";
+    let rows = conditions.fetch(conn, select, &format!("ORDER BY e.sequence DESC LIMIT {limit}")).await?;
     rows.iter().map(event).collect()
 }
 
@@ -124,9 +139,11 @@ pub async fn events(
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn actors(conn: &mut AnyConnection, scope: AuditScope) -> Result<Vec<(UserId, String)>> {
-    let ([_, actors], [first, second]) = statements(scope);
-    let rows = sqlx::query(actors).bind(first).bind(second).fetch_all(conn).await?;
-    rows.iter().map(|row| Ok((parse(row, TABLE, "actor_user_id")?, row.try_get("actor_name")?))).collect()
+    // One look into an index a person: a long history has few of them.
+    let select = "SELECT u.id, u.name FROM users u WHERE EXISTS (
+             SELECT 1 FROM audit_events e WHERE e.actor_user_id = u.id AND";
+    let rows = Conditions::of(scope).fetch(conn, select, ") ORDER BY u.name, u.id").await?;
+    rows.iter().map(|row| Ok((parse(row, "users", "id")?, row.try_get("name")?))).collect()
 }
 
 const TABLE: &str = "audit_events";
