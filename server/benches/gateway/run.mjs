@@ -1,0 +1,168 @@
+// The gateway's whole job, beside others that do the same, in turns on one pinned core: POST with a kilobyte of JSON,
+// RS256 over 2048 bits, look-up of the key, claims, body hash, signature, replay. The load is on the other core, with
+// unique tokens that were signed before.
+//
+//   node server/benches/gateway/run.mjs [rounds] [seconds]
+//
+// Needs the release builds of `server` and of its examples, haproxy, openssl and taskset. Nothing here passes or fails,
+// except that a peer that does not refuse what it must is not measured.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { cpus, tmpdir } from 'node:os';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const [rounds, seconds] = [Number(process.argv[2] ?? 5), Number(process.argv[3] ?? 3)];
+const here = dirname(fileURLToPath(import.meta.url));
+const target = process.env.CARGO_TARGET_DIR ?? join(here, '../../../target');
+const release = (program) => join(target, 'release', program);
+const folder = mkdtempSync(join(tmpdir(), 'nuvera-bench-'));
+const CONNECTIONS = 32;
+const PORTS = { console: 3400, gateway: 45400, haproxy: 45401, fastify: 45402, axum: 45403 };
+
+const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+  modulusLength: 2048,
+  publicKeyEncoding: { type: 'spki', format: 'pem' },
+  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+});
+const files = { publicKey: join(folder, 'public.pem'), privateKey: join(folder, 'private.pem') };
+writeFileSync(files.publicKey, publicKey);
+writeFileSync(files.privateKey, privateKey, { mode: 0o600 });
+
+const children = [];
+function start(program, args, env = {}) {
+  const options = { stdio: 'ignore', env: { ...process.env, ...env } };
+  const child = spawn('taskset', ['-c', '0', program, ...args], options);
+  children.push(child);
+  return child;
+}
+
+async function answers(url) {
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    if (await fetch(url).catch(() => undefined)) return;
+    await new Promise((next) => setTimeout(next, 100));
+  }
+  throw new Error(`${url} does not answer`);
+}
+
+/** Starts the real thing, and creates an application in its console, as a person would. */
+async function startGateway() {
+  const console = `http://127.0.0.1:${PORTS.console}`;
+  const child = start(release('server'), [
+    ...['serve', '--demo', '--data', join(folder, 'data'), '--site', join(target, 'site')],
+    ...['--console-address', `127.0.0.1:${PORTS.console}`, '--gateway-address', `127.0.0.1:${PORTS.gateway}`],
+  ]);
+  await answers(`${console}/readyz`);
+  const post = (path, form, cookie = '') =>
+    fetch(console + path, {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { origin: console, cookie },
+      body: new URLSearchParams(form),
+    });
+  const signedIn = await post('/sign-in', { email: 'owner@alpine.example', password: 'nuvera-demo-password' });
+  const cookie = signedIn.headers.getSetCookie()[0].split(';')[0];
+  const created = await post(
+    '/settings/platform/api-applications/new',
+    { creation_token: randomUUID(), name: 'Benchmark', public_key: publicKey },
+    cookie,
+  );
+  const apiKey = (await created.text()).match(/nvk_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}/)[0];
+  return { child, apiKey };
+}
+
+const { child: gateway, apiKey } = await startGateway();
+const keyHash = createHash('sha256').update(apiKey).digest('hex');
+const env = { KEY_HASH: keyHash, PUBLIC_KEY_FILE: files.publicKey };
+writeFileSync(join(folder, 'keys'), `${keyHash} application\n`);
+const configuration = readFileSync(join(here, 'haproxy.cfg'), 'utf8')
+  .replaceAll('@PORT@', PORTS.haproxy)
+  .replaceAll('@KEYS@', join(folder, 'keys'))
+  .replaceAll('@PUBLIC_KEY@', files.publicKey);
+writeFileSync(join(folder, 'haproxy.cfg'), configuration);
+
+const peers = [
+  { name: 'this gateway', port: PORTS.gateway, child: gateway, guess: 30_000 },
+  { name: 'HAProxy', port: PORTS.haproxy, child: start('haproxy', ['-db', '-f', join(folder, 'haproxy.cfg')]), guess: 15_000 },
+  {
+    name: 'axum + jsonwebtoken',
+    port: PORTS.axum,
+    child: start(release('examples/bench_baseline'), [], { ...env, PORT: PORTS.axum }),
+    guess: 25_000,
+  },
+  {
+    name: 'fastify + jose',
+    port: PORTS.fastify,
+    child: start('node', [join(here, 'fastify.mjs')], { ...env, PORT: PORTS.fastify }),
+    guess: 8_000,
+  },
+];
+
+const client = { NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
+const processorSeconds = (pid) => {
+  // The name in parentheses may hold anything; what follows it is plain.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+};
+const residentMegabytes = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
+
+/** Signs, pins the load to the other core, and lets it run. */
+async function load(peer, requests, rate) {
+  const args = [`127.0.0.1:${peer.port}`, requests, CONNECTIONS, ...(rate ? [rate] : [])].map(String);
+  const child = spawn(release('examples/bench_load'), args, { env: { ...process.env, ...client }, stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  await lines.next();
+  execFileSync('taskset', ['-acp', '1', child.pid], { stdio: 'ignore' });
+  const before = processorSeconds(peer.child.pid);
+  child.stdin.write('\n');
+  const { value } = await lines.next();
+  const result = JSON.parse(value);
+  const spent = processorSeconds(peer.child.pid) - before;
+  await once(child, 'exit');
+  if (result.accepted !== result.requests) throw new Error(`${peer.name} accepted ${result.accepted} of ${result.requests}`);
+  return { ...result, rate: result.requests / result.seconds, micros: (spent / result.requests) * 1e6 };
+}
+
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
+const say = (text) => process.stdout.write(`${text}\n`);
+
+try {
+  for (const peer of peers) {
+    await answers(`http://127.0.0.1:${peer.port}/`);
+    execFileSync(release('examples/bench_load'), [`127.0.0.1:${peer.port}`, 'check'], { env: { ...process.env, ...client } });
+    // Warm up, and learn how many requests fill the time.
+    peer.guess = (await load(peer, Math.round(peer.guess / 2))).rate;
+    peer.runs = [];
+  }
+  const before = residentMegabytes(gateway.pid);
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const peer of peers) peer.runs.push(await load(peer, Math.round(peer.guess * seconds)));
+    say(`round ${round}: ${peers.map((peer) => `${peer.name} ${Math.round(peer.runs.at(-1).rate)}/s`).join(', ')}`);
+  }
+  const [own] = peers;
+  const half = median(own.runs.map((run) => run.rate)) / 2;
+  const relaxed = await load(own, Math.round(half * seconds), half);
+  const verified = execFileSync('taskset', ['-c', '0', 'openssl', 'speed', '-mr', '-seconds', '3', 'rsa2048'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const bare = Number(verified.toString().match(/\+F2:\d+:2048:[\d.e-]+:([\d.e-]+)/)[1]);
+  const floor = bare < 1 ? 1 / bare : bare;
+
+  say(`\n${cpus()[0].model}, ${cpus().length} cores, one of them for each server; median of ${rounds} rounds of ${seconds} s\n`);
+  say('| | requests/s on one core | CPU µs per request | this gateway is |');
+  say('|---|---|---|---|');
+  const rate = (peer) => median(peer.runs.map((run) => run.rate));
+  for (const peer of peers) {
+    const micros = median(peer.runs.map((run) => run.micros));
+    const ratio = peer === own ? '' : `${(rate(own) / rate(peer)).toFixed(2)} × as fast`;
+    say(`| ${peer.name} | ${Math.round(rate(peer)).toLocaleString('en')} | ${micros.toFixed(1)} | ${ratio} |`);
+  }
+  say(`| bare RSA-2048 verification (openssl speed) | ${Math.round(floor).toLocaleString('en')} | ${(1e6 / floor).toFixed(1)} | |`);
+  say(`\nAt half of its load the gateway answers in ${relaxed.p50.toFixed(2)} ms (p50) and ${relaxed.p99.toFixed(2)} ms (p99).`);
+  say(`Its memory: ${before.toFixed(0)} MB after the warm-up, ${residentMegabytes(gateway.pid).toFixed(0)} MB at the end.`);
+} finally {
+  for (const child of children) child.kill();
+  rmSync(folder, { recursive: true, force: true });
+}
