@@ -393,6 +393,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
     ];
     let codes: std::collections::BTreeSet<_> = all.iter().map(Refusal::code).collect();
     assert_eq!(codes.len(), all.len());
+    assert_eq!(codes, Refusal::CODES.iter().map(|(code, _)| *code).collect());
     for refusal in all {
         assert!((400..600).contains(&refusal.status()));
         assert!(refusal.code().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));

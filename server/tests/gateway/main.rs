@@ -4,6 +4,7 @@
 
 mod accepted;
 mod bindings;
+mod conformance;
 mod keys;
 mod lifecycle;
 mod malformed;
@@ -12,4 +13,3 @@ mod refusals;
 mod replayed;
 mod secrets;
 mod support;
-mod tokens;
