@@ -8,6 +8,7 @@ mod conformance;
 mod keys;
 mod lifecycle;
 mod malformed;
+mod never_late;
 mod proxied;
 mod refusals;
 mod replayed;
