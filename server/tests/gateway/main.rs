@@ -6,6 +6,7 @@ mod accepted;
 mod bindings;
 mod conformance;
 mod keys;
+mod killed;
 mod lifecycle;
 mod malformed;
 mod never_late;

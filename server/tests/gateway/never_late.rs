@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How many connections send without a pause.
-const CONNECTIONS: usize = 12;
+const CONNECTIONS: usize = 6;
 
 const SECOND: Duration = Duration::from_secs(1);
 
