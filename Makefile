@@ -1,5 +1,5 @@
 # The front door. `make run` and `make test` set up what they need themselves.
-.PHONY: run test check dev bench setup site release
+.PHONY: run test check dev bench soak fuzz setup site release
 
 run: setup site release
 	./target/release/server serve --demo
@@ -23,8 +23,19 @@ dev: setup
 	cargo run --package server -- serve --demo
 
 # Figures for whoever compares; nothing here passes or fails.
-bench: setup site
+bench: site release
+	scripts/setup bench
 	node keygen/benches/browser.mjs
+	cargo build --release --package server --examples
+	node server/benches/gateway/run.mjs
+
+# What takes too long for every run: a million tokens sent twice at the same time, on one gateway.
+soak:
+	cargo test --release --package server --test gateway -- --ignored
+
+# Random bytes for what reads what strangers send; needs a nightly compiler and cargo-fuzz. SECONDS is for each target.
+fuzz:
+	fuzz/run $(or $(SECONDS),300)
 
 setup:
 	scripts/setup build

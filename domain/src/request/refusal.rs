@@ -145,6 +145,21 @@ pub struct Comparison<'a> {
     pub received: Cow<'a, str>,
 }
 
+/// Makes the match that a refusal looks its facts up in, and the list of them all: the compiler holds the first
+/// complete, and the second says the same.
+macro_rules! facts {
+    ($($kind:pat => ($code:literal, $status:literal, $title:literal),)*) => {
+        /// Code and status of every kind of refusal.
+        pub const CODES: &'static [(&'static str, u16)] = &[$(($code, $status)),*];
+
+        fn facts(&self) -> (&'static str, u16, &'static str) {
+            match self {
+                $($kind => ($code, $status, $title),)*
+            }
+        }
+    };
+}
+
 impl Refusal {
     /// The stable code that programs act on.
     pub fn code(&self) -> &'static str {
@@ -205,9 +220,8 @@ impl Refusal {
         }
     }
 
-    /// Code, status and title of each kind: the one table of them.
-    fn facts(&self) -> (&'static str, u16, &'static str) {
-        match self {
+    // Code, status and title of each kind: the one table of them.
+    facts! {
             Self::MalformedRequest(_) => ("malformed_request", 400, "Malformed request"),
             Self::DuplicateHeader(_) => ("duplicate_header", 400, "Header sent twice"),
             Self::ReservedHeader(_) => ("reserved_header", 400, "Reserved header"),
@@ -241,7 +255,6 @@ impl Refusal {
             Self::PermissionMissing(_) => ("permission_missing", 403, "Permission missing"),
             Self::UpstreamUnavailable => ("upstream_unavailable", 502, "Service unavailable"),
             Self::UpstreamTimeout => ("upstream_timeout", 504, "Service too slow"),
-        }
     }
 }
 

@@ -395,6 +395,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
     ];
     let codes: std::collections::BTreeSet<_> = all.iter().map(Refusal::code).collect();
     assert_eq!(codes.len(), all.len());
+    assert_eq!(codes, Refusal::CODES.iter().map(|(code, _)| *code).collect());
     for refusal in all {
         assert!((400..600).contains(&refusal.status()));
         assert!(refusal.code().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
@@ -469,4 +470,12 @@ proptest! {
         let text = format!("{before}{KEY}{after}");
         prop_assert!(!masked(&text).contains(&KEY[13..]));
     }
+}
+
+#[test]
+fn the_description_of_the_gateway_names_every_code() {
+    let description = include_str!("../../../docs/gateway.openapi.yaml");
+    let (_, list) = description.split_once("enum:\n").unwrap();
+    let named: Vec<_> = list.lines().map_while(|line| line.trim().strip_prefix("- ")).collect();
+    assert_eq!(named, Refusal::CODES.iter().map(|&(code, _)| code).collect::<Vec<_>>());
 }

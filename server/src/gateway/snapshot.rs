@@ -188,3 +188,6 @@ fn is_long_dead(key: &ApiKey, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod wycheproof;

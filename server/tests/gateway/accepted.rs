@@ -1,7 +1,6 @@
 //! What is accepted, and what the built-in handler says about it.
 
 use crate::support::{EMPTY_BODY_HASH, World, pair, public_key, sha256_hex};
-use domain::permission::Area;
 use serde_json::json;
 
 #[tokio::test]
@@ -41,30 +40,6 @@ async fn a_body_is_bound_by_the_bytes_that_were_sent() {
 }
 
 #[tokio::test]
-async fn a_body_in_chunks_is_hashed_without_its_framing() {
-    let world = World::start().await;
-    let mut call = world.call("POST", "/api/v1/customers", b"hello").add("Transfer-Encoding", "chunked");
-    call.body = b"2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nX-Trailer: ignored\r\n\r\n".to_vec();
-    let reply = world.send(call).await;
-    assert_eq!(reply.verified()["bodyHash"], sha256_hex(b"hello"));
-    assert_eq!(reply.header("connection"), Some("close"));
-}
-
-#[tokio::test]
-async fn an_absent_and_an_empty_body_have_the_empty_strings_hash() {
-    let world = World::start().await;
-    for call in [
-        world.call("POST", "/api/v1/signature-test", b""),
-        world.call("POST", "/api/v1/signature-test", b"").add("Content-Length", "0"),
-    ] {
-        assert_eq!(world.send(call).await.verified()["bodyHash"], EMPTY_BODY_HASH);
-    }
-    let mut chunked = world.call("POST", "/api/v1/signature-test", b"").add("Transfer-Encoding", "chunked");
-    chunked.body = b"0\r\n\r\n".to_vec();
-    assert_eq!(world.send(chunked).await.verified()["bodyHash"], EMPTY_BODY_HASH);
-}
-
-#[tokio::test]
 async fn a_connection_is_kept_for_the_next_request() {
     let world = World::start().await;
     let mut connection = world.connect().await;
@@ -85,38 +60,6 @@ async fn requests_sent_in_one_go_are_answered_in_order() {
     connection.read().await.unwrap().verified();
     assert_eq!(connection.read().await.unwrap().refusal().0, "wrong_issuer");
     connection.read().await.unwrap().verified();
-}
-
-#[tokio::test]
-async fn who_waits_for_100_continue_is_told_to_go_on_only_where_the_head_passed() {
-    let world = World::start().await;
-    let call = world.post().add("Expect", "100-continue");
-    let bytes = call.bytes();
-    let (head, body) = bytes.split_at(bytes.len() - call.body.len());
-    let mut connection = world.connect().await;
-    connection.write(head).await;
-    assert_eq!(connection.read_head().await.unwrap().0, 100);
-    connection.write(body).await;
-    connection.read().await.unwrap().verified();
-
-    let call = world.post().add("Expect", "100-continue").claim("iss", "x");
-    let bytes = call.bytes();
-    let mut connection = world.connect().await;
-    connection.write(&bytes[..bytes.len() - call.body.len()]).await;
-    assert_eq!(connection.read().await.unwrap().refusal().0, "wrong_issuer");
-    assert!(connection.is_closed().await);
-}
-
-#[tokio::test]
-async fn an_endpoint_that_needs_no_permission_is_open_to_every_application() {
-    let mut world = World::start().await;
-    world.change(|application, by| application.change_permissions(Default::default(), by));
-    let verified = world.send(world.call("GET", "/api/v1/signature-test", b"")).await.verified();
-    assert_eq!(verified["permission"], serde_json::Value::Null);
-    assert_eq!(world.refusal(world.get()).await, ("permission_missing".to_owned(), 403));
-    let read = domain::permission::PermissionSet::new([Area::Customers.read()]).unwrap();
-    world.change(|application, by| application.change_permissions(read, by));
-    world.send(world.get()).await.verified();
 }
 
 #[tokio::test]

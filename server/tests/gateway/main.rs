@@ -4,14 +4,16 @@
 
 mod accepted;
 mod bindings;
+mod conformance;
 mod edges;
 mod keys;
+mod killed;
 mod lifecycle;
 mod limited;
 mod malformed;
+mod never_late;
 mod proxied;
 mod refusals;
 mod replayed;
 mod secrets;
 mod support;
-mod tokens;
