@@ -458,6 +458,24 @@ mod tests {
         fn any_bytes_at_all_are_judged_without_a_panic(bytes: Vec<u8>) {
             prop_assert!(check_shape(&bytes).is_err());
         }
+
+        #[test]
+        fn a_key_is_read_as_it_was_written_and_no_part_of_it_is_a_key(seed: u8, end in 0_usize..51, more: u8) {
+            let key = plain(seed);
+            let text = key.reveal();
+            prop_assert_eq!(PlainApiKey::parse(text), Ok(key.clone()));
+            prop_assert!(check_shape(&text.as_bytes()[..end]).is_err());
+            prop_assert!(end == 0 || check_shape(&text.as_bytes()[end..]).is_err());
+            prop_assert_eq!(check_shape(&[text.as_bytes(), &[more]].concat()), Err(ApiKeyShapeError::NotAKey));
+        }
+
+        #[test]
+        fn any_bytes_behind_the_brand_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 47)) {
+            let text = [BRAND.as_bytes(), &bytes].concat();
+            if check_shape(&text).is_ok() {
+                prop_assert!(text.is_ascii());
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use std::fmt;
 /// The rows that the gateway uses unless it is given others.
 const STANDARD: &str = include_str!("routes.txt");
 
+/// What the gateway answers before it looks at any row: whether it lives, and whether it shall be sent requests.
+pub const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// The endpoints that can be reached.
@@ -51,8 +54,10 @@ pub enum RouteProblem {
     RepeatedParameter(String),
     #[error("“{0}” is not a permission; use a code from the protocol's table, or “any”")]
     Permission(String),
-    #[error("a request may match this row and the one in line {0}: make them differ, or remove one")]
-    Overlap(usize),
+    #[error("{this} overlaps {other} in line {line}: a request may match both. Make them differ, or remove one")]
+    Overlap { this: String, other: String, line: usize },
+    #[error("{this} is never reached by {answered}, which the gateway answers itself, without credentials. Remove it")]
+    AnsweredBefore { this: String, answered: &'static str },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +79,8 @@ impl RouteTable {
     /// comment; empty lines are skipped.
     ///
     /// # Errors
-    /// The first row that is malformed, or that a request to an earlier row could match too.
+    /// The first row that is malformed, that a request to an earlier row could match too, or that a request which the
+    /// gateway answers itself would have matched. So no row is out of reach, and their order does not matter.
     pub fn parse(text: &str) -> Result<Self, RouteTableError> {
         let mut routes: Vec<Route> = Vec::new();
         for (index, row) in text.lines().enumerate() {
@@ -85,10 +91,14 @@ impl RouteTable {
             }
             let failed = |problem| RouteTableError { line, problem };
             let route = Route::parse(line, row).map_err(failed)?;
-            match routes.iter().find(|earlier| earlier.overlaps(&route)) {
-                Some(earlier) => return Err(failed(RouteProblem::Overlap(earlier.line))),
-                None => routes.push(route),
+            if let Some(answered) = HEALTH.into_iter().find(|path| route.reads() && route.matches(path)) {
+                return Err(failed(RouteProblem::AnsweredBefore { this: route.to_string(), answered }));
             }
+            if let Some(earlier) = routes.iter().find(|earlier| earlier.overlaps(&route)) {
+                let (this, other) = (route.to_string(), earlier.to_string());
+                return Err(failed(RouteProblem::Overlap { this, other, line: earlier.line }));
+            }
+            routes.push(route);
         }
         Ok(Self(routes))
     }
@@ -136,6 +146,11 @@ impl Route {
         Ok(Self { line, method: method.to_owned(), segments, access })
     }
 
+    /// Whether it is one of the methods under which the gateway tells of its health.
+    fn reads(&self) -> bool {
+        matches!(&*self.method, "GET" | "HEAD")
+    }
+
     fn matches(&self, path: &str) -> bool {
         let Some(path) = path.strip_prefix('/') else { return false };
         let mut sent = path.split('/');
@@ -173,6 +188,17 @@ impl Segment {
             Self::Literal(text) => sent == text,
             Self::Parameter(_) => is_unambiguous(sent),
         }
+    }
+}
+
+impl fmt::Display for Route {
+    /// As the row says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.method)?;
+        self.segments.iter().try_for_each(|segment| match segment {
+            Segment::Literal(text) => write!(f, "/{text}"),
+            Segment::Parameter(name) => write!(f, "/{{{name}}}"),
+        })
     }
 }
 

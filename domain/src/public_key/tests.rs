@@ -205,4 +205,33 @@ proptest::proptest! {
             proptest::prop_assert!(to == before || at > 20);
         }
     }
+
+    #[test]
+    fn a_key_has_one_text_however_it_was_wrapped(breaks in proptest::collection::vec((0_usize..392, "[ \\t\\r\\n]{1,3}"), 0..20)) {
+        let key = PublicKey::from_pem(GOOD).unwrap();
+        let mut body: String = GOOD.lines().filter(|line| !line.starts_with('-')).collect();
+        for (at, white) in breaks {
+            let at = at.min(body.len());
+            body.insert_str(at, &white);
+        }
+        let read = PublicKey::from_pem(&format!("{BEGIN}{body}{END}"));
+        proptest::prop_assert_eq!(read.as_ref().map(PublicKey::pem), Ok(key.pem()));
+        proptest::prop_assert_eq!(read.map(|key| key.fingerprint()), Ok(key.fingerprint()));
+    }
+
+    #[test]
+    fn any_damage_to_a_pem_is_judged_without_a_panic(at in 0_usize..451, to: char) {
+        let at = at.min(GOOD.len() - 1);
+        let damaged = format!("{}{to}{}", &GOOD[..at], &GOOD[at + 1..]);
+        // What is read in spite of it has a text of its own, which is read as the same key.
+        if let Ok(key) = PublicKey::from_pem(&damaged) {
+            proptest::prop_assert_eq!(PublicKey::from_pem(&key.pem()), Ok(key));
+        }
+    }
+
+    #[test]
+    fn any_bytes_in_a_pem_are_judged_without_a_panic(bytes: Vec<u8>) {
+        let pem = format!("{BEGIN}\n{}\n{END}", STANDARD.encode(&bytes));
+        proptest::prop_assert!(PublicKey::from_pem(&pem).is_err() && PublicKey::from_der(&bytes).is_err());
+    }
 }

@@ -470,6 +470,34 @@ proptest! {
         let text = format!("{before}{KEY}{after}");
         prop_assert!(!masked(&text).contains(&KEY[13..]));
     }
+
+    #[test]
+    fn a_token_that_is_taken_is_written_as_an_encoder_writes_it(
+        header in prop::sample::select(vec![r#"{"alg":"RS256"}"#, r#"{"alg":"RS256","typ":"JWT"}"#, r#" {"alg":"RS256" }"#]),
+        claims: Vec<u8>, signature: Vec<u8>
+    ) {
+        let segments = [header.as_bytes(), &claims, &signature].map(|bytes| URL_SAFE_NO_PAD.encode(bytes));
+        let text = segments.join(".");
+        let token = UnverifiedToken::parse(text.as_bytes()).unwrap();
+        prop_assert_eq!(token.signature(), &signature[..]);
+        prop_assert_eq!(token.signing_input(), &text.as_bytes()[..segments[0].len() + 1 + segments[1].len()]);
+        // Any text that is not what an encoder writes is refused, or means other bytes.
+        for (padded, part) in [(format!("{text}="), Part::Signature), (format!("={text}"), Part::Header)] {
+            prop_assert_eq!(UnverifiedToken::parse(padded.as_bytes()).err(), Some(TokenProblem::Base64(part).into()));
+        }
+    }
+
+    #[test]
+    fn claims_of_any_type_are_judged_without_a_panic(
+        claim in prop::sample::select(vec!["iss", "aud", "sub", "method", "uri", "bodyHash", "iat", "exp", "nbf", "jti"]),
+        number: i64, fraction: f64, text: String
+    ) {
+        for value in [json!(number), json!(fraction), json!(text), json!([number]), json!({text.clone(): number}), json!(null)] {
+            if let Err(refusal) = judge_claims(&with(claim, value)) {
+                prop_assert!(!refusal.detail().contains(char::is_control));
+            }
+        }
+    }
 }
 
 #[test]

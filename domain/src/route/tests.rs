@@ -88,14 +88,53 @@ fn rows_that_one_request_could_match_are_refused_together() {
         [("/a/b", "/a/b"), ("/a/{x}", "/a/{y}"), ("/a/{x}", "/a/b"), ("/a/b", "/a/{x}"), ("/{x}/b", "/a/{y}")]
     {
         let read = |method| RouteTable::parse(&format!("GET {first} any\n# between\n{method} {second} CUSTOMERS_READ"));
-        assert_eq!(
-            read("GET"),
-            Err(RouteTableError { line: 3, problem: RouteProblem::Overlap(1) }),
-            "{first} {second}"
-        );
+        let (this, other) = (format!("GET {second}"), format!("GET {first}"));
+        let problem = RouteProblem::Overlap { this, other, line: 1 };
+        assert_eq!(read("GET"), Err(RouteTableError { line: 3, problem }), "{first} {second}");
         assert!(read("PUT").is_ok());
     }
     assert!(RouteTable::parse("GET /a/{x} any\nGET /a/{x}/b any\nGET /b/{x} any # apart\n").is_ok());
+}
+
+#[test]
+fn both_rows_of_an_overlap_are_named() {
+    let error = RouteTable::parse("GET /a/{x} any\n\nGET /a/b any").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "line 3: GET /a/b overlaps GET /a/{x} in line 1: a request may match both. Make them differ, or remove one"
+    );
+}
+
+#[test]
+fn a_row_that_the_gateways_own_answers_keep_requests_from_is_refused() {
+    for (row, answered) in [
+        ("GET /healthz", "/healthz"),
+        ("HEAD /readyz", "/readyz"),
+        ("GET /readyz", "/readyz"),
+        ("GET /{anything}", "/healthz"),
+    ] {
+        let problem = RouteProblem::AnsweredBefore { this: row.to_owned(), answered };
+        assert_eq!(RouteTable::parse(&format!("{row} any")), Err(RouteTableError { line: 1, problem }), "{row}");
+    }
+    for row in ["POST /healthz any", "GET /healthz/{x} any", "GET /health any", "PUT /{anything} any"] {
+        assert!(RouteTable::parse(row).is_ok(), "{row}");
+    }
+}
+
+/// Rows of few words, so that many of them overlap.
+fn rows() -> impl Strategy<Value = Vec<(&'static str, Vec<&'static str>)>> {
+    let method = prop::sample::select(vec!["GET", "POST"]);
+    let segment = prop::sample::select(vec!["a", "b", "c.d", "{x}"]);
+    prop::collection::vec((method, prop::collection::vec(segment, 1..4)), 1..8)
+}
+
+fn written(rows: &[(&str, Vec<&str>)]) -> String {
+    // Every parameter of a row needs a name of its own.
+    let path = |segments: &[&str]| -> String {
+        let named = segments.iter().enumerate();
+        named.map(|(index, segment)| format!("/{}", segment.replace("{x}", &format!("{{x{index}}}")))).collect()
+    };
+    rows.iter().map(|(method, segments)| format!("{method} {} any\n", path(segments))).collect()
 }
 
 proptest! {
@@ -115,5 +154,35 @@ proptest! {
     #[test]
     fn any_text_at_all_is_read_without_a_panic(text: String) {
         let _ = RouteTable::parse(&text);
+    }
+
+    #[test]
+    fn no_row_of_a_table_is_out_of_reach_and_none_is_reached_by_two_ways(rows in rows(), sent in "/([ab{]|c[.]d)(/([ab]|c[.]d|%41)){0,3}") {
+        let parsed = RouteTable::parse(&written(&rows));
+        let alone: Vec<_> = rows.iter().filter_map(|row| RouteTable::parse(&written(std::slice::from_ref(row))).ok()).collect();
+        for method in ["GET", "POST"] {
+            let matching = alone.iter().filter(|table| table.find(method, &sent).is_some()).count();
+            if let Ok(table) = &parsed {
+                prop_assert_eq!(table.find(method, &sent).is_some(), matching == 1);
+            }
+            // Where two rows match one request, the table is refused.
+            prop_assert!(matching < 2 || parsed.is_err());
+        }
+        if let Ok(table) = &parsed {
+            for (method, segments) in &rows {
+                let witness: String = segments.iter().map(|s| format!("/{}", s.replace("{x}", "other"))).collect();
+                prop_assert_eq!(table.find(method, &witness), Some(Access::Any));
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_rows_does_not_matter(rows in rows(), sent in "/[ab](/([ab]|c[.]d)){0,3}") {
+        let backwards: Vec<_> = rows.iter().rev().cloned().collect();
+        let (table, other) = (RouteTable::parse(&written(&rows)), RouteTable::parse(&written(&backwards)));
+        prop_assert_eq!(table.is_ok(), other.is_ok());
+        if let (Ok(table), Ok(other)) = (table, other) {
+            prop_assert_eq!(table.find("GET", &sent), other.find("GET", &sent));
+        }
     }
 }

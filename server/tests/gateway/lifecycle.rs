@@ -17,7 +17,8 @@ async fn health_needs_no_credentials_and_readiness_is_what_was_set() {
     assert_eq!(get(&world, "/readyz").await, (200, "ready\n".to_owned()));
     world.gateway.set_ready(false);
     assert_eq!(get(&world, "/readyz").await.0, 503);
-    // Only these two, and only to be read.
+    // Only these two, which no row of a route table may match, and only to be read.
+    assert_eq!(domain::route::HEALTH, ["/healthz", "/readyz"]);
     assert_eq!(get(&world, "/healthz/").await.0, 401);
     let reply = world.send_bytes(b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(reply.refusal().0, "missing_api_key");
