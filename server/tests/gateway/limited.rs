@@ -21,7 +21,7 @@ async fn an_application_that_is_too_quick_is_told_when_to_go_on_and_its_token_is
     let token = call.token();
     let bytes = call.bytes_with(&token);
     let refused = world.send_bytes(&bytes).await;
-    assert_eq!(refused.refusal(), limited());
+    assert_eq!(refused.refusal(), limited(), "rate_limited");
     assert_eq!(refused.header("retry-after"), Some("1"));
     world.clock.advance(SECOND);
     world.send_bytes(&bytes).await.verified();
