@@ -217,8 +217,9 @@ fn is_unreserved(byte: u8) -> bool {
 }
 
 /// Whether every reader takes `segment` for one and the same path segment. Not so where it is empty, a dot segment
-/// (RFC 3986, 5.2.4), holds a backslash or a path parameter (`;`: some servers cut there), or where decoding it, once or
-/// twice, brings up a slash, a dot, a percent sign or a control character.
+/// (RFC 3986, 5.2.4), holds a backslash or a path parameter (`;`: some servers cut there), or where decoding it, once
+/// or twice, brings up a slash, a dot, a percent sign or a control character. Nor where it holds bytes that are no
+/// ASCII: a URI has none (RFC 3986, 2), and to a reader of Latin-1 some of them are control characters.
 fn is_unambiguous(segment: &str) -> bool {
     if matches!(segment, "" | "." | "..") {
         return false;
@@ -234,7 +235,7 @@ fn is_unambiguous(segment: &str) -> bool {
                 _ => false,
             },
             b'\\' | b';' => false,
-            other => !other.is_ascii_control(),
+            other => other.is_ascii_graphic(),
         };
         if !plain {
             return false;
