@@ -267,6 +267,11 @@ pub enum ApiKeyError {
 }
 
 impl ApiKey {
+    /// How it is shown to people: its beginning and its last four characters.
+    pub fn shown(&self) -> String {
+        format!("{}…{}", self.prefix, self.last_four)
+    }
+
     /// A new, active key.
     pub fn new(new: NewApiKey, created_by: &str, now: Timestamp) -> Self {
         let NewApiKey { id, prefix, last_four, hash, pepper_id } = new;

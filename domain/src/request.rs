@@ -11,7 +11,7 @@ mod json;
 mod refusal;
 mod token;
 
-pub use claims::{BoundRequest, Claims, lower_hex};
+pub use claims::{BoundRequest, Claims};
 pub use refusal::{ClaimProblem, Comparison, MalformedRequest, Refusal};
 pub use token::{Part, TokenProblem, UnverifiedToken, bearer_token};
 

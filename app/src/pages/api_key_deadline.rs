@@ -13,7 +13,7 @@ use leptos::prelude::*;
 pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) -> impl IntoView + use<> {
     let now = surroundings().now;
     let status = key.status(now);
-    let name = format!("{}…{}", key.prefix, key.last_four);
+    let name = key.shown();
     let forms = match (status, key.state) {
         (ApiKeyStatus::Expiring { at }, ApiKeyState::Expiring { replaced_at, .. }) => {
             let latest = replaced_at.plus(MAX_GRACE);

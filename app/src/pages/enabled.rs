@@ -36,7 +36,7 @@ pub(super) fn enable(title: String, application: &ApiApplication) -> impl IntoVi
                 ApiKeyStatus::Expiring { at } => format!(", until {at}"),
                 _ => String::new(),
             };
-            view! { <li><Code text=format!("{}…{}", key.prefix, key.last_four) /> {until}</li> }
+            view! { <li><Code text=key.shown() /> {until}</li> }
         })
         .collect();
     let consequence = if live.is_empty() {

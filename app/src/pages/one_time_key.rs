@@ -66,7 +66,7 @@ fn after_replacement(application: &ApiApplication, id: ApiKeyId) -> impl IntoVie
                 ApiKeyStatus::Expiring { at } => view! { "stops at " <Time at /> }.into_any(),
                 _ => "has no deadline".into_any(),
             };
-            view! { <li><Code text=format!("{}…{}", key.prefix, key.last_four) /> " " {until}</li> }
+            view! { <li><Code text=key.shown() /> " " {until}</li> }
         })
         .collect();
     let stopped = old.is_empty();

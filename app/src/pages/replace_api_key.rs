@@ -83,7 +83,7 @@ fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
         };
         view! {
             <li>
-                <Code text=format!("{}…{}", key.prefix, key.last_four) />
+                <Code text=key.shown() />
                 <ApiKeyBadge status />
                 <span>{fate}</span>
             </li>
@@ -107,10 +107,7 @@ fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
 
 pub(super) fn exposed(title: String, application: &ApiApplication) -> impl IntoView + use<> {
     let now = surroundings().now;
-    let live: Vec<_> = application
-        .live_keys(now)
-        .map(|key| view! { <li><Code text=format!("{}…{}", key.prefix, key.last_four) /></li> })
-        .collect();
+    let live: Vec<_> = application.live_keys(now).map(|key| view! { <li><Code text=key.shown() /></li> }).collect();
     let stops = if live.is_empty() {
         view! { <p>"No key works at the moment, so nothing stops. You get a new key, shown once."</p> }.into_any()
     } else {

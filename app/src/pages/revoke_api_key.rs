@@ -22,7 +22,7 @@ pub(super) fn view(
 ) -> impl IntoView + use<> {
     let now = surroundings().now;
     let status = key.status(now);
-    let name = &format!("{}…{}", key.prefix, key.last_four);
+    let name = &key.shown();
     if !status.is_live() {
         return view! {
             {super::heading(title, "")}

@@ -6,7 +6,7 @@ use super::{
     quoted,
     refusal::ClaimProblem,
 };
-use crate::time::Timestamp;
+use crate::{hex, time::Timestamp};
 use std::{borrow::Cow, hint::black_box, time::Duration};
 
 /// A token's claims, each of the right type. `sub` is a secret, hence no `Debug`.
@@ -111,7 +111,7 @@ impl<'a> Claims<'a> {
     /// # Errors
     /// [`Refusal::BodyHashMismatch`]
     pub fn check_body(&self, sha256: &[u8; 32]) -> Result<(), Refusal> {
-        let expected = lower_hex(sha256);
+        let expected = hex::lower(sha256);
         if self.body_hash == expected {
             return Ok(());
         }
@@ -137,12 +137,6 @@ impl<'a> Claims<'a> {
     pub fn body_hash(&self) -> &str {
         &self.body_hash
     }
-}
-
-/// A hash as `bodyHash` writes it.
-pub fn lower_hex(hash: &[u8; 32]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    hash.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 fn text<'a>(object: &mut Object<'a>, claim: &'static str) -> Result<Cow<'a, str>, Refusal> {

@@ -15,9 +15,12 @@ use super::{
     respond::ResponseBody,
     verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_identity, single},
 };
-use crate::random;
+use crate::{forwarded, random};
 use bytes::Bytes;
-use domain::request::{MalformedRequest, Refusal};
+use domain::{
+    hex,
+    request::{MalformedRequest, Refusal},
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
     header::{CACHE_CONTROL, CONTENT_TYPE},
@@ -115,7 +118,9 @@ impl<'a> Told<'a> {
                 let uri = text(headers, "x-original-uri").ok_or("nginx must set X-Original-URI, once")?;
                 let body_sha256 = match text(headers, "x-original-body-sha256") {
                     None => None,
-                    Some(hex) => Some(unhex(hex).ok_or("X-Original-Body-SHA256 must be a SHA-256 in hex, or empty")?),
+                    Some(text) => {
+                        Some(hex::parse(text).ok_or("X-Original-Body-SHA256 must be a SHA-256 in hex, or empty")?)
+                    }
                 };
                 let address = text(headers, "x-original-address").and_then(|address| address.parse().ok());
                 Ok(Self { address, body_sha256, ..told(Edge::Nginx, method, uri) })
@@ -124,14 +129,14 @@ impl<'a> Told<'a> {
                 let method = text(headers, "x-forwarded-method").ok_or("Traefik sets X-Forwarded-Method, once")?;
                 let uri = text(headers, "x-forwarded-uri").ok_or("Traefik sets X-Forwarded-Uri, once")?;
                 let shows_body = door.ends_with("-body");
-                Ok(Self { address: forwarded_for(headers), shows_body, ..told(Edge::Traefik, method, uri) })
+                Ok(Self { address: forwarded::last_address(headers), shows_body, ..told(Edge::Traefik, method, uri) })
             }
             "envoy" | "envoy-body" => {
                 let whole = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
                 let uri = &whole[door.len() + 1..];
                 let shows_body = door.ends_with("-body");
                 let method = parts.method.as_str();
-                Ok(Self { address: forwarded_for(headers), shows_body, ..told(Edge::Envoy, method, uri) })
+                Ok(Self { address: forwarded::last_address(headers), shows_body, ..told(Edge::Envoy, method, uri) })
             }
             _ => Err("ask at /nginx, /traefik, /traefik-body, /envoy/… or /envoy-body/…"),
         }
@@ -151,23 +156,6 @@ impl<'a> Told<'a> {
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
     let value = single(headers, &HeaderName::from_static(name), name).ok()??;
     std::str::from_utf8(value).ok().filter(|text| !text.is_empty())
-}
-
-/// The last address in `X-Forwarded-For`: the one that the edge wrote itself.
-fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-    last.rsplit(',').next()?.trim().parse().ok()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// The request may pass. The edge gives these headers to the service behind it.

@@ -5,6 +5,7 @@ use domain::{
     actor::ActorKind,
     api_key::{ApiKey, ApiKeyHash, ApiKeyState, KeyPrefix},
     application::{ApiApplication, Change, Disabled, PreparedReplacement, Replacement},
+    hex,
     id::{ApplicationId, OrganizationId},
     public_key::PublicKey,
     signing_key::{SigningKey, SigningKeyState},
@@ -240,7 +241,7 @@ async fn save_keys(conn: &mut AnyConnection, application: &ApiApplication) -> Re
         .bind(ordinal)
         .bind(key.prefix.as_str())
         .bind(&key.last_four)
-        .bind(hex(&key.hash))
+        .bind(hex::lower(&key.hash.0))
         .bind(&key.pepper_id)
         .bind(key.created_at.as_millis())
         .bind(&key.created_by)
@@ -378,7 +379,7 @@ fn api_key(row: &AnyRow) -> Result<ApiKey> {
         id: parse(row, "api_keys", "id")?,
         prefix: KeyPrefix::from_stored(row.try_get("prefix")?),
         last_four: row.try_get("last_four")?,
-        hash: convert(row, "api_keys", "hash", unhex)?,
+        hash: convert(row, "api_keys", "hash", |text| hex::parse(text).map(ApiKeyHash))?,
         pepper_id: row.try_get("pepper_id")?,
         created_at: timestamp(row, "created_at")?,
         created_by: row.try_get("created_by")?,
@@ -400,19 +401,4 @@ fn signing_key(row: &AnyRow) -> Result<SigningKey> {
         created_by: row.try_get("created_by")?,
         state,
     })
-}
-
-fn hex(hash: &ApiKeyHash) -> String {
-    hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<ApiKeyHash> {
-    let mut hash = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(ApiKeyHash(hash))
 }

@@ -1,6 +1,7 @@
 //! What every answer carries, and what no request may do.
 
 use super::{Web, render, visit};
+use crate::forwarded;
 use app::page::Page;
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -91,8 +92,6 @@ pub async fn readyz(State(web): State<Arc<Web>>) -> impl IntoResponse {
 }
 
 fn client_address(request: &Request, trust_forwarded_for: bool) -> Option<IpAddr> {
-    let forwarded = request.headers().get("x-forwarded-for").filter(|_| trust_forwarded_for);
-    // The last entry is the one that our own proxy wrote; those before it are the client's to invent.
-    let named = forwarded.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    let named = trust_forwarded_for.then(|| forwarded::last_address(request.headers())).flatten();
     named.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()))
 }

@@ -95,19 +95,14 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     }
 }
 
-/// The beginning of a key and its last four characters.
-pub(super) fn key_name(key: &ApiKey) -> String {
-    format!("{}…{}", key.prefix, key.last_four)
-}
-
 /// Keys that work and that nobody may have: shown once, never confirmed, never used.
 fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl IntoView + use<> {
     let heading = match keys {
-        [key] => format!("{} is not confirmed as stored", key_name(key)),
+        [key] => format!("{} is not confirmed as stored", key.shown()),
         keys => format!("{} keys are not confirmed as stored", keys.len()),
     };
     let rows = keys.iter().map(|key| {
-        let about = &key_name(key);
+        let about = &key.shown();
         view! {
             <li>
                 <p class="fates__text">
@@ -151,7 +146,7 @@ fn row(application: &ApiApplication, key: &ApiKey, usage: Option<&Usage>, now: T
     view! {
         <tr role="row">
             <RowHeader>
-                <Code text=key_name(key) />
+                <Code text=key.shown() />
                 <p class="quiet">{format!("by {}", key.created_by)}</p>
                 <p class="quiet"><Time at=key.created_at /></p>
             </RowHeader>
@@ -169,7 +164,7 @@ fn actions(application: &ApiApplication, key: &ApiKey, status: ApiKeyStatus) -> 
     if !status.is_live() {
         return view! { <span class="quiet">"None"</span> }.into_any();
     }
-    let about = key_name(key);
+    let about = key.shown();
     let may_move = may(Operation::RotateApiKeys) && matches!(status, ApiKeyStatus::Expiring { .. });
     let deadline = may_move.then(|| {
         let href = place().api_key_action(application.id, key.id, "deadline");

@@ -1,6 +1,5 @@
 //! A rotation under way, as a path: store, deploy and verify, revoke. Each step says how far things are.
 
-use super::api_keys::key_name;
 use crate::{
     page::{ApplicationView, Usage},
     ui::{ButtonLink, Card, Code, Step, Steps, Time, Variant, place, requests},
@@ -31,7 +30,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> Option<impl IntoVi
     });
     let verified = new_usage.is_some();
     Some(view! {
-        <Card id="rotation" heading="Rotation under way" lead=format!("{} replaces what was before it.", key_name(new))>
+        <Card id="rotation" heading="Rotation under way" lead=format!("{} replaces what was before it.", new.shown())>
             <Steps>
                 <Step heading="Store the new key" done=new.stored_at.is_some() || verified>
                     {match new.stored_at {
@@ -97,7 +96,7 @@ fn old_key(
     };
     let revoke = (progress == Progress::Silent).then(|| {
         let href = place().api_key_action(application.id, key.id, "revoke");
-        view! { <ButtonLink href text="Revoke" about=key_name(key) variant=Variant::DangerQuiet /> }
+        view! { <ButtonLink href text="Revoke" about=key.shown() variant=Variant::DangerQuiet /> }
     });
     let stops = match key.state {
         domain::api_key::ApiKeyState::Expiring { at, .. } => Some(view! { <p>"Stops by itself at " <Time at /></p> }),
@@ -106,7 +105,7 @@ fn old_key(
     view! {
         <li>
             <div class="fates__text">
-                <p><Code text=key_name(key) /> " " <strong>{words}</strong></p>
+                <p><Code text=key.shown() /> " " <strong>{words}</strong></p>
                 {last} {stops}
             </div>
             {revoke}
