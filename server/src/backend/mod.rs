@@ -416,7 +416,11 @@ fn name_taken(error: StoreError) -> BackendError {
     }
 }
 
-fn authorise(actor: &Actor, organization: OrganizationId, operation: Operation) -> Result<(), BackendError> {
+/// Whether `actor` may do `operation` in `organization`.
+///
+/// # Errors
+/// They may not: [`BackendError::Forbidden`], or [`BackendError::NotFound`] where it must look as if there were nothing.
+pub fn authorise(actor: &Actor, organization: OrganizationId, operation: Operation) -> Result<(), BackendError> {
     match access(actor, organization, operation) {
         Access::Allowed => Ok(()),
         Access::Forbidden => Err(BackendError::Forbidden),

@@ -2,7 +2,7 @@
 
 use super::{
     applications::usage,
-    submitted::{Refused, Submitted},
+    submitted::{NOT_A_TIME, Refused, Submitted},
     visit::Visit,
 };
 use crate::backend::{BackendError, IssuedApiKey, Said};
@@ -10,7 +10,6 @@ use app::page::{Notice, Page};
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::{
     access::Operation,
-    api_key::ApiKey,
     application::{ApiApplication, By, Replacement},
     id::ApiKeyId,
     time::Timestamp,
@@ -144,7 +143,8 @@ pub async fn confirm_stored(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn deadline_page(visit: &Visit) -> Result<Page, BackendError> {
-    let (application, key) = find(visit, Operation::RotateApiKeys).await?;
+    let application = visit.application(Operation::RotateApiKeys).await?;
+    let key = application.api_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
     Ok(Page::ApiKeyDeadline { application, key })
 }
 
@@ -158,8 +158,8 @@ pub async fn move_deadline(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
         let key = visit.param("key")?;
-        let at = Timestamp::from_input_value(sent.text("deadline"))
-            .ok_or_else(|| Refused::field("deadline", "Enter a date and a time (UTC), such as 2026-11-23T18:30."))?;
+        let at =
+            Timestamp::from_input_value(sent.text("deadline")).ok_or_else(|| Refused::field("deadline", NOT_A_TIME))?;
         let change = |application: ApiApplication, by: By<'_>| application.move_deadline(key, at, by);
         visit.change(&sent, Operation::RotateApiKeys, change).await?;
         Ok(Notice::DeadlineMoved)
@@ -178,9 +178,9 @@ pub async fn keep(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn revoke_page(visit: &Visit) -> Result<Page, BackendError> {
-    let (application, key) = find(visit, Operation::RevokeApiKeys).await?;
     let mut used = visit.web.backend.application_usage(visit.asked()?, Operation::RevokeApiKeys).await?;
-    Ok(Page::RevokeApiKey { usage: used.api_keys.remove(&key.id).map(usage), application, key })
+    let key = used.application.api_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
+    Ok(Page::RevokeApiKey { usage: used.api_keys.remove(&key.id).map(usage), application: used.application, key })
 }
 
 /// Shows the form that revokes a key.
@@ -203,10 +203,4 @@ pub async fn revoke(visit: Visit, sent: Submitted) -> Response {
         Ok(Notice::KeyRevoked)
     };
     visit.changed(result.await, sent, async || revoke_page(&visit).await).await
-}
-
-async fn find(visit: &Visit, operation: Operation) -> Result<(ApiApplication, ApiKey), BackendError> {
-    let application = visit.application(operation).await?;
-    let key = application.api_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
-    Ok((application, key))
 }

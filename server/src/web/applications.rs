@@ -5,7 +5,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    backend::{BackendError, CreateApplication},
+    backend::{BackendError, CreateApplication, authorise},
     random,
     store::usage::KeyUsage,
 };
@@ -28,24 +28,23 @@ const RECENT_EVENTS: i64 = 5;
 
 /// Shows the organization's applications.
 pub async fn list(visit: Visit) -> Response {
-    let page = summaries(&visit).await.map(|items| match &visit.place {
-        Place::Settings => Page::Applications { items },
-        Place::Hub { name, .. } => Page::Organization { name: name.clone(), items },
+    let found = visit.web.backend.applications(&visit.actor, visit.organization()).await;
+    let page = found.map(|found| {
+        let summary = |(application, last_used_at)| ApplicationSummary { application, last_used_at };
+        let items = found.into_iter().map(summary).collect();
+        match &visit.place {
+            Place::Settings => Page::Applications { items },
+            Place::Hub { name, .. } => Page::Organization { name: name.clone(), items },
+        }
     });
     visit.answer(page).await
 }
 
-async fn summaries(visit: &Visit) -> Result<Vec<ApplicationSummary>, BackendError> {
-    let found = visit.web.backend.applications(&visit.actor, visit.organization()).await?;
-    let summary = |(application, last_used_at)| ApplicationSummary { application, last_used_at };
-    Ok(found.into_iter().map(summary).collect())
-}
-
 /// Shows the form for a new application.
 pub async fn create_form(visit: Visit) -> Response {
-    // Who may not see applications is told so here, and not after filling in the form.
-    let page = summaries(&visit).await.map(|_| new_application(&visit));
-    visit.answer(page).await
+    // Who may not create one is told so here, and not after filling in the form.
+    let allowed = authorise(&visit.actor, visit.organization(), Operation::CreateApplication);
+    visit.answer(allowed.map(|()| new_application(&visit))).await
 }
 
 /// Creates an application, and shows its first API key: here, in this answer, once.

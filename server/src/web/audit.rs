@@ -1,8 +1,12 @@
 //! Audit histories as pages and as files.
 
-use super::{Web, visit::Visit};
+use super::{
+    Web,
+    submitted::{NOT_A_TIME, Submitted},
+    visit::Visit,
+};
 use crate::backend::{Backend, BackendError};
-use app::page::{AuditSubject, FieldError, Page, PageContext, Submission};
+use app::page::{AuditSubject, FieldError, Page, PageContext};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -31,41 +35,50 @@ struct Asked {
     before: Option<i64>,
     /// What could not be read; the filter leaves it out.
     errors: Vec<FieldError>,
-    /// As it was sent.
-    values: Vec<(String, String)>,
+    sent: Submitted,
 }
 
 impl Asked {
     fn read(query: Option<&str>) -> Self {
-        let values: Vec<(String, String)> =
-            form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+        let sent = Submitted::parse(query.unwrap_or_default().as_bytes());
         let mut errors = Vec::new();
-        let text = |field: &str| {
-            values.iter().find(|(name, value)| name == field && !value.is_empty()).map(|(_, value)| value.as_str())
-        };
-        let mut wrong = |field, message: &str| errors.push(FieldError { field, message: message.to_owned() });
-        let time = "Enter a date and a time (UTC), such as 2026-11-23T18:30.";
-        macro_rules! read {
-            ($field:literal, $read:expr, $message:expr) => {
-                text($field).and_then(|text| {
-                    let read = $read(text);
-                    if read.is_none() {
-                        wrong($field, $message);
-                    }
-                    read
-                })
-            };
-        }
         let filter = AuditFilter {
-            action: read!("action", AuditAction::from_code, "There is no such change. Choose one of the list."),
-            actor: read!("actor", |id: &str| id.parse().ok(), "There is no such person. Choose one of the list."),
-            kind: read!("kind", ActorKind::from_code, "Choose one of the sides, or both."),
-            from: read!("from", Timestamp::from_input_value, time),
-            until: read!("until", Timestamp::from_input_value, time),
+            action: read(
+                &sent,
+                "action",
+                AuditAction::from_code,
+                "There is no such change. Choose one of the list.",
+                &mut errors,
+            ),
+            actor: read(
+                &sent,
+                "actor",
+                |id| id.parse().ok(),
+                "There is no such person. Choose one of the list.",
+                &mut errors,
+            ),
+            kind: read(&sent, "kind", ActorKind::from_code, "Choose one of the sides, or both.", &mut errors),
+            from: read(&sent, "from", Timestamp::from_input_value, NOT_A_TIME, &mut errors),
+            until: read(&sent, "until", Timestamp::from_input_value, NOT_A_TIME, &mut errors),
         };
-        let before = text("before").and_then(|text| text.parse().ok());
-        Self { filter, before, errors, values }
+        Self { filter, before: sent.text("before").parse().ok(), errors, sent }
     }
+}
+
+/// One field of a filter; an empty one asks for nothing.
+fn read<T>(
+    sent: &Submitted,
+    field: &'static str,
+    read: impl FnOnce(&str) -> Option<T>,
+    problem: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    let text = Some(sent.text(field)).filter(|text| !text.is_empty())?;
+    let value = read(text);
+    if value.is_none() {
+        errors.push(FieldError { field, message: problem.to_owned() });
+    }
+    value
 }
 
 /// The history that a path leads to, and its scope.
@@ -122,7 +135,7 @@ async fn page(visit: Visit, kind: Kind, query: Option<String>) -> Response {
     };
     match page.await {
         Ok(page) if !asked.errors.is_empty() => {
-            let submission = Submission { values: asked.values, errors: asked.errors, form_error: None };
+            let submission = asked.sent.submission(asked.errors, None);
             let context = PageContext { submission, ..visit.context() };
             super::render::page(StatusCode::UNPROCESSABLE_ENTITY, page, context).await
         }

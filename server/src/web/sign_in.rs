@@ -129,8 +129,13 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
     let (mut parts, body) = request.into_parts();
     match visit::actor(&mut parts, &web).await {
         Ok(None) => {}
+        Ok(Some(actor)) => {
+            // The page need not look again.
+            parts.extensions.insert(actor);
+            return next.run(Request::from_parts(parts, body)).await;
+        }
         // Where nobody can tell, the page itself says what is wrong.
-        Ok(Some(_)) | Err(_) => return next.run(Request::from_parts(parts, body)).await,
+        Err(_) => return next.run(Request::from_parts(parts, body)).await,
     }
     let unsent = to_bytes(body, MAX_UNSENT_BYTES).await.ok().map(|body| {
         let values = Submitted::parse(&body).shown_again();

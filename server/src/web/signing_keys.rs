@@ -12,7 +12,6 @@ use domain::{
     access::Operation,
     application::{ApiApplication, By, SigningKeyReplacement},
     public_key::PublicKey,
-    signing_key::SigningKey,
 };
 
 async fn replace_page(visit: &Visit) -> Result<Page, BackendError> {
@@ -38,7 +37,9 @@ pub async fn replace(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn restore_page(visit: &Visit) -> Result<Page, BackendError> {
-    find(visit).await.map(|(application, key)| Page::RestoreSigningKey { application, key })
+    let application = visit.application(Operation::ReplaceSigningKeys).await?;
+    let key = application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
+    Ok(Page::RestoreSigningKey { application, key })
 }
 
 /// Shows the form that makes an earlier key current again.
@@ -58,9 +59,10 @@ pub async fn restore(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn retire_page(visit: &Visit) -> Result<Page, BackendError> {
-    let (application, key) = find(visit).await?;
     let mut used = visit.web.backend.application_usage(visit.asked()?, Operation::ReplaceSigningKeys).await?;
-    Ok(Page::RetireSigningKey { usage: used.signing_keys.remove(&key.id).map(usage), application, key })
+    let key = used.application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
+    let usage = used.signing_keys.remove(&key.id).map(usage);
+    Ok(Page::RetireSigningKey { usage, application: used.application, key })
 }
 
 /// Shows the form that ends a key's overlap.
@@ -77,12 +79,6 @@ pub async fn retire(visit: Visit, sent: Submitted) -> Response {
         Ok(Notice::SigningKeyRetired)
     };
     visit.changed(result.await, sent, async || retire_page(&visit).await).await
-}
-
-async fn find(visit: &Visit) -> Result<(ApiApplication, SigningKey), BackendError> {
-    let application = visit.application(Operation::ReplaceSigningKeys).await?;
-    let key = application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
-    Ok((application, key))
 }
 
 /// What becomes of the current key: `none`, or a number of seconds.

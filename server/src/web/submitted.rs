@@ -17,6 +17,9 @@ use std::time::Duration;
 /// stands in the form's other fields kept.
 const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
 
+/// What is told at a field whose date and time cannot be read.
+pub const NOT_A_TIME: &str = "Enter a date and a time (UTC), such as 2026-11-23T18:30.";
+
 /// The most characters of a field that are shown again: ten times what any field takes.
 const MAX_SHOWN_AGAIN: usize = 64 * 1024;
 

@@ -153,6 +153,9 @@ pub async fn notice(parts: &mut Parts, web: &Arc<Web>) -> Option<Notice> {
 /// # Errors
 /// The database fails.
 pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, BackendError> {
+    if let Some(known) = parts.extensions.get::<Actor>() {
+        return Ok(Some(known.clone()));
+    }
     let Ok(session) = Session::from_request_parts(parts, web).await else { return Ok(None) };
     let signed_in = session.get::<SignedIn>(SIGNED_IN).await.map_err(session_failed)?;
     let Some(signed_in) = signed_in else { return Ok(None) };
