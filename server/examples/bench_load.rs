@@ -1,6 +1,9 @@
 //! The load for the gateway's benchmark: signs a pool of unique requests, says so, and at a line on its standard input
 //! sends them over kept connections, each request after the answer to the one before.
 //!
+//! It never sleeps while it sends: a client on another machine costs the server no waking up either, and with a RATE each
+//! request is sent at its microsecond, evenly spread over the connections.
+//!
 //! `bench_load ADDRESS REQUESTS CONNECTIONS [RATE]`, with `NUVERA_API_KEY` and `PRIVATE_KEY_FILE` (PKCS#8 PEM). It prints
 //! one line of JSON. `bench_load ADDRESS check` sends one good request, and then those that must be refused.
 
@@ -14,9 +17,7 @@ use serde_json::json;
 use std::{
     env,
     error::Error,
-    fs, io,
-    sync::Arc,
-    thread,
+    fs, io, thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
@@ -109,21 +110,30 @@ async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) 
     }
 }
 
+/// When a connection sends: its first request so long after the start, and then one every `every`.
+#[derive(Clone, Copy)]
+struct Pace {
+    first: Duration,
+    every: Duration,
+}
+
 /// Sends `requests` over one connection; with a pace, each at its time. Answers how many were accepted, and how long
-/// each took.
-async fn send(address: String, requests: Vec<Vec<u8>>, pace: Option<Duration>) -> Outcome<(usize, Vec<Duration>)> {
+/// each took, counted from when it was due.
+async fn send(address: String, requests: Vec<Vec<u8>>, pace: Option<Pace>) -> Outcome<(usize, Vec<Duration>)> {
     let mut stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(4096);
     let mut accepted = 0;
     let mut taken = Vec::with_capacity(requests.len());
-    let mut due = tokio::time::Instant::now();
-    for request in &requests {
+    let begun = Instant::now();
+    for (index, request) in (0_u32..).zip(&requests) {
+        let mut started = Instant::now();
         if let Some(pace) = pace {
-            tokio::time::sleep_until(due).await;
-            due += pace;
+            started = begun + pace.first + pace.every * index;
+            while Instant::now() < started {
+                tokio::task::yield_now().await;
+            }
         }
-        let started = Instant::now();
         if exchange(&mut stream, request, &mut buffer).await? == 200 {
             accepted += 1;
         }
@@ -158,8 +168,12 @@ async fn check(signer: &Signer, address: &str) -> Outcome<()> {
     Ok(())
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Outcome<()> {
+fn main() -> Outcome<()> {
+    // By default the sockets are looked at every 61 steps, and with tasks that never rest a step is one of theirs.
+    tokio::runtime::Builder::new_current_thread().enable_all().event_interval(4).build()?.block_on(run())
+}
+
+async fn run() -> Outcome<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let signer = Signer::from_environment()?;
     let address = arguments.first().ok_or("the address is missing")?.clone();
@@ -169,7 +183,10 @@ async fn main() -> Outcome<()> {
     let count: usize = arguments.get(1).ok_or("how many requests?")?.parse()?;
     let connections: usize = arguments.get(2).ok_or("over how many connections?")?.parse()?;
     let rate: Option<f64> = arguments.get(3).map(|rate| rate.parse()).transpose()?;
-    let pace = rate.map(|rate| Duration::from_secs_f64(connections as f64 / rate));
+    let pace = |index: usize| {
+        let seconds = |requests: usize| rate.map(|rate| Duration::from_secs_f64(requests as f64 / rate));
+        Some(Pace { first: seconds(index)?, every: seconds(connections)? })
+    };
     let mut pools: Vec<Vec<Vec<u8>>> = vec![Vec::new(); connections];
     for (index, request) in sign_all(&signer, count)?.into_iter().enumerate() {
         pools[index % connections].push(request);
@@ -177,8 +194,13 @@ async fn main() -> Outcome<()> {
     println!("signed");
     io::stdin().read_line(&mut String::new())?;
     let started = Instant::now();
-    let address = Arc::new(address);
-    let senders: Vec<_> = pools.into_iter().map(|pool| tokio::spawn(send(address.to_string(), pool, pace))).collect();
+    let awake = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    let pools = pools.into_iter().enumerate();
+    let senders: Vec<_> = pools.map(|(index, pool)| tokio::spawn(send(address.clone(), pool, pace(index)))).collect();
     let (mut accepted, mut taken) = (0, Vec::with_capacity(count));
     for sender in senders {
         let (count, times) = sender.await??;
@@ -186,6 +208,7 @@ async fn main() -> Outcome<()> {
         taken.extend(times);
     }
     let seconds = started.elapsed().as_secs_f64();
+    awake.abort();
     taken.sort_unstable();
     let quantile = |part: f64| taken[((taken.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0;
     println!(

@@ -2,7 +2,7 @@
 // RS256 over 2048 bits, look-up of the key, claims, body hash, signature, replay. The load is on the other core, with
 // unique tokens that were signed before.
 //
-//   node server/benches/gateway/run.mjs [rounds] [seconds]
+//   node server/benches/gateway/run.mjs [rounds] [seconds] [the peers' names, a regular expression]
 //
 // Needs the release builds of `server` and of its examples, haproxy, openssl and taskset. Nothing here passes or fails,
 // except that a peer that does not refuse what it must is not measured.
@@ -85,7 +85,7 @@ const configuration = readFileSync(join(here, 'haproxy.cfg'), 'utf8')
   .replaceAll('@PUBLIC_KEY@', files.publicKey);
 writeFileSync(join(folder, 'haproxy.cfg'), configuration);
 
-const peers = [
+const all = [
   { name: 'this gateway', port: PORTS.gateway, child: gateway, guess: 30_000 },
   { name: 'HAProxy', port: PORTS.haproxy, child: start('haproxy', ['-db', '-f', join(folder, 'haproxy.cfg')]), guess: 15_000 },
   {
@@ -101,6 +101,7 @@ const peers = [
     guess: 8_000,
   },
 ];
+const peers = all.filter((peer) => peer.child === gateway || peer.name.match(process.argv[4] ?? ''));
 
 const client = { NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
 const processorSeconds = (pid) => {

@@ -116,7 +116,7 @@ impl<S> NotedStream<S> {
                     return taken + here;
                 }
                 Place::Head(head) => {
-                    let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
+                    let Some(end) = memchr::memchr(b'\n', rest) else {
                         head.line.extend_from_slice(rest);
                         return bytes.len();
                     };

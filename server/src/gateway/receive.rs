@@ -3,9 +3,11 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Bytes, BytesMut};
 use domain::request::{MalformedRequest, Refusal};
+use futures::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
+use tokio::time::timeout;
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,9 +35,11 @@ pub(super) async fn receive(body: &mut Incoming, max_bytes: usize) -> Result<Rec
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(Refusal::BodyTooLarge { max_bytes });
     }
-    match tokio::time::timeout(BODY_TIMEOUT, collect(body, max_bytes)).await {
-        Ok(received) => received,
-        Err(_) => Err(Refusal::BodyTimeout),
+    let mut collecting = pin!(collect(body, max_bytes));
+    // Most bodies are there by now, and need no timer.
+    match (&mut collecting).now_or_never() {
+        Some(received) => received,
+        None => timeout(BODY_TIMEOUT, collecting).await.unwrap_or(Err(Refusal::BodyTimeout)),
     }
 }
 
@@ -74,7 +78,7 @@ pub(super) async fn discard(body: &mut Incoming) {
         }
     };
     // Too slow: then the connection is closed all the same.
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
+    let _ = timeout(DISCARD_TIMEOUT, reading).await;
 }
 
 fn finish(hash: Context) -> [u8; 32] {
