@@ -254,6 +254,8 @@ pub enum Page {
     NewApplication {
         /// Makes a second submission of the form harmless.
         creation_token: String,
+        /// A text to sign, to show that somebody holds the private half of the key.
+        challenge: String,
     },
     /// The response that shows a new API key, once.
     OneTimeKey {
@@ -321,6 +323,8 @@ pub enum Page {
     ReplaceSigningKey {
         /// The application.
         application: ApiApplication,
+        /// A text to sign, to show that somebody holds the private half of the new key.
+        challenge: String,
     },
     /// Make an earlier signing key current again.
     RestoreSigningKey {

@@ -125,6 +125,8 @@ pub struct NewSigningKey {
     pub id: SigningKeyId,
     /// The key.
     pub public_key: PublicKey,
+    /// Whether it came with proof that somebody holds its private half.
+    pub is_proven: bool,
 }
 
 /// What becomes of the live keys when a replacement is created.
@@ -221,20 +223,14 @@ impl ApiApplication {
             disabled: None,
             permissions,
             api_keys: vec![ApiKey::new(api_key, &by.actor.name, by.at)],
-            signing_keys: vec![SigningKey {
-                id: signing_key.id,
-                public_key: signing_key.public_key,
-                created_at: by.at,
-                created_by: by.actor.name.clone(),
-                state: SigningKeyState::Current,
-            }],
+            signing_keys: vec![signing_key.registered(by)],
             prepared_replacement: None,
             version: 1,
         };
         let described = format!(
             "permissions {}; signing key {}",
             permissions_in_words(permissions),
-            application.current_signing_key().public_key.fingerprint()
+            described(application.current_signing_key())
         );
         let key = &application.api_keys[0];
         let created = Noted::new(AuditAction::ApplicationCreated, application.name.as_str()).after(described);
@@ -489,20 +485,11 @@ impl ApiApplication {
         }
         let before = self.current_signing_key().public_key.fingerprint();
         let old = self.replace_current(replacement, by.at)?;
-        let after = format!("{} current; {old}", new.public_key.fingerprint());
-        let noted = Noted::new(AuditAction::SigningKeyReplaced, &new.public_key.fingerprint())
+        let key = new.registered(by);
+        let noted = Noted::new(AuditAction::SigningKeyReplaced, &key.public_key.fingerprint())
             .before(format!("{before} current"))
-            .after(after);
-        self.signing_keys.insert(
-            0,
-            SigningKey {
-                id: new.id,
-                public_key: new.public_key,
-                created_at: by.at,
-                created_by: by.actor.name.clone(),
-                state: SigningKeyState::Current,
-            },
-        );
+            .after(format!("{} current; {old}", described(&key)));
+        self.signing_keys.insert(0, key);
         self.changed(by, [noted])
     }
 
@@ -603,6 +590,25 @@ impl ApiApplication {
         let events = noted.into_iter().map(|noted| noted.event(&self, by)).collect();
         Ok(Change { application: self, events })
     }
+}
+
+impl NewSigningKey {
+    fn registered(self, by: By<'_>) -> SigningKey {
+        SigningKey {
+            id: self.id,
+            public_key: self.public_key,
+            created_at: by.at,
+            created_by: by.actor.name.clone(),
+            proven_at: self.is_proven.then_some(by.at),
+            state: SigningKeyState::Current,
+        }
+    }
+}
+
+/// A new signing key as people read it in the history.
+fn described(key: &SigningKey) -> String {
+    let proof = if key.proven_at.is_some() { "possession proven" } else { "possession not proven" };
+    format!("{} ({proof})", key.public_key.fingerprint())
 }
 
 /// Permissions as people read them in the history.

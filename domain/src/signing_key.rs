@@ -17,6 +17,9 @@ pub struct SigningKey {
     pub created_at: Timestamp,
     /// Who registered it.
     pub created_by: String,
+    /// When it was shown that somebody holds its private half, by a signature that this server had asked for; `None`
+    /// where that was not shown. A request signed with it shows the same.
+    pub proven_at: Option<Timestamp>,
     /// Where it stands.
     pub state: SigningKeyState,
 }

@@ -45,6 +45,8 @@ test('the key generator leaves nothing of the private key behind, and is cancell
   await page.getByLabel('I have stored the private key').check();
   await page.getByRole('button', { name: 'Create API application' }).click();
   await storeShownKey(page);
+  // It signed what the server had given out.
+  await expect(page.getByText(/^Possession proven 2/)).toBeVisible();
 });
 
 test('leaving with a private key that is not stored warns', async ({ page }) => {

@@ -1,4 +1,6 @@
 import type { Page } from '@playwright/test';
+import { execFileSync } from 'node:child_process';
+import { dirname } from 'node:path';
 import {
   APPLICATIONS,
   choosePasting,
@@ -206,7 +208,6 @@ test('the snippet on the page runs as it stands', async ({ page }) => {
   const application = await createApplication(page, uniqueName('Snippet'), pair);
   await page.goto(application.path);
   const snippet = await page.locator('#test-snippet').innerText();
-  const { execFileSync } = await import('node:child_process');
   const run = (apiKey: string) =>
     execFileSync('bash', ['-c', snippet], {
       env: { ...process.env, NUVERA_API_KEY: apiKey, NUVERA_PRIVATE_KEY_FILE: pair.privateFile },
@@ -214,4 +215,36 @@ test('the snippet on the page runs as it stands', async ({ page }) => {
     });
   expect(run(application.apiKey)).toMatch(/^HTTP\/1.1 200[^]*"verified": ?true/);
   expect(run(application.apiKey.slice(0, 12))).toMatch(/^HTTP\/1.1 401[^]*invalid_api_key/);
+});
+
+test.describe('a pasted key', () => {
+  test.use({ expectedErrors: /status of 422/ });
+
+  test('is not yet proven until the first request; a signature proves it at once', async ({ page }) => {
+    await signIn(page);
+    const [first, second] = [externalKeyPair(), externalKeyPair()];
+    const application = await createApplication(page, uniqueName('Possession'), first);
+    const signingKey = page.locator('#signing-keys');
+    await expect(signingKey.getByText('Not yet proven')).toBeVisible();
+    await expectAccepted(send('openssl', application.apiKey, first.privateFile));
+    await expect(async () => {
+      await page.goto(application.path);
+      await expect(signingKey.getByText('Possession proven by a request')).toBeVisible({ timeout: 1_000 });
+    }).toPass();
+
+    await page.getByRole('link', { name: 'Replace signing key' }).click();
+    await choosePasting(page);
+    await page.getByLabel('Public key (PEM)').fill(second.publicPem);
+    await page.getByText('Prove that you hold the private key').click();
+    const command = await page.locator('#proof-command').innerText();
+    const sign = (privateFile: string) =>
+      execFileSync('bash', ['-c', command], { cwd: dirname(privateFile), encoding: 'utf8' });
+    await page.getByLabel('Signature (base64)').fill(sign(first.privateFile));
+    await page.getByRole('button', { name: 'Replace signing key' }).click();
+    await expect(page.locator('#proof-error')).toContainText('was not made by the private half of this public key');
+    await expect(page.getByLabel('Public key (PEM)')).toHaveValue(second.publicPem);
+    await page.getByLabel('Signature (base64)').fill(sign(second.privateFile));
+    await page.getByRole('button', { name: 'Replace signing key' }).click();
+    await expect(signingKey.getByText(/^Possession proven 2/)).toBeVisible();
+  });
 });

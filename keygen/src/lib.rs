@@ -77,11 +77,11 @@ pub enum Error {
 
 /// Generates a key pair under the conditions of FIPS 186-5, A.1.1 and A.1.3: two primes of exactly half the modulus's
 /// bits, at least √2 · 2^(bits/2 − 1) and more than 2^(bits/2 − 100) apart, each prime less one coprime to e = 65537,
-/// and d > 2^(bits/2). The pair has signed and verified a message before it is returned.
-pub fn generate<R: CryptoRng>(size: KeySize, rng: &mut R) -> Result<KeyPair, Error> {
+/// and d > 2^(bits/2). The pair has signed `challenge`, and verified that, before it is returned.
+pub fn generate<R: CryptoRng>(size: KeySize, challenge: &str, rng: &mut R) -> Result<KeyPair, Error> {
     for _ in 0..ATTEMPTS {
         let (p, q) = (Prime::draw(size, rng), Prime::draw(size, rng));
-        if let Some(pair) = KeyPair::assemble(size, p, q)? {
+        if let Some(pair) = KeyPair::assemble(size, p, q, challenge)? {
             return Ok(pair);
         }
     }

@@ -4,29 +4,30 @@ use crate::{
     Error, KeySize,
     prime::{PUBLIC_EXPONENT, Prime},
 };
+use base64ct::{Base64, Encoding};
 use rsa::{
     BigUint, Pkcs1v15Sign, RsaPrivateKey,
     pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding},
+    sha2::{Digest, Sha256},
     traits::{PrivateKeyParts, PublicKeyParts},
 };
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// What the self-test signs, in the place of a hash: which hash a signature is about makes no difference to the key.
-const SELF_TEST: &[u8; 32] = b"signed once to see that it works";
-
-/// A key pair, written down. The private half is wiped from memory when it is dropped.
+/// A key pair that has signed a challenge, written down. The private half is wiped from memory when it is dropped.
 pub struct KeyPair {
     private_key_pem: Zeroizing<String>,
     public_key_pem: String,
+    proof: String,
 }
 
 impl KeyPair {
-    /// Makes the key of `p` and `q`, tries it and writes it down; `None` where FIPS 186-5 asks for two other primes.
+    /// Makes the key of `p` and `q`, signs `challenge` with it, verifies that, and writes it all down; `None` where FIPS
+    /// 186-5 asks for two other primes.
     ///
     /// # Errors
     /// The primes make no key, or one that does not work.
-    pub fn assemble(size: KeySize, p: Prime, q: Prime) -> Result<Option<Self>, Error> {
+    pub fn assemble(size: KeySize, p: Prime, q: Prime, challenge: &str) -> Result<Option<Self>, Error> {
         if !are_far_apart(size, p.value(), q.value()) {
             return Ok(None);
         }
@@ -35,8 +36,9 @@ impl KeyPair {
         if !is_exponent_long(size, key.d()) {
             return Ok(None);
         }
-        check(size, &key).map_err(Error::Key)?;
+        let signature = prove(size, &key, challenge).map_err(Error::Key)?;
         Ok(Some(Self {
+            proof: Base64::encode_string(&signature),
             private_key_pem: key.to_pkcs8_pem(LineEnding::LF).map_err(Error::PrivateKeyEncoding)?,
             public_key_pem: key.to_public_key().to_public_key_pem(LineEnding::LF).map_err(Error::PublicKeyEncoding)?,
         }))
@@ -50,6 +52,12 @@ impl KeyPair {
     /// The public key: SPKI, PEM.
     pub fn public_key_pem(&self) -> &str {
         &self.public_key_pem
+    }
+
+    /// The signature over the challenge (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2), in base64: it shows that
+    /// whoever sent the public key had the private one.
+    pub fn proof(&self) -> &str {
+        &self.proof
     }
 }
 
@@ -74,14 +82,16 @@ fn power_of_two(exponent: u32) -> BigUint {
     BigUint::from(1_u8) << exponent as usize
 }
 
-/// A key that does not work is found here, and not by the first request that it signs.
-fn check(size: KeySize, key: &RsaPrivateKey) -> Result<(), rsa::Error> {
+/// Signs `challenge`, as a request is signed. A key that does not work is found here, and not by the first request.
+fn prove(size: KeySize, key: &RsaPrivateKey, challenge: &str) -> Result<Vec<u8>, rsa::Error> {
     key.validate()?;
     if key.n().bits() != size.bits() as usize {
         return Err(rsa::Error::InvalidModulus);
     }
-    let signature = key.sign(Pkcs1v15Sign::new_unprefixed(), SELF_TEST)?;
-    key.to_public_key().verify(Pkcs1v15Sign::new_unprefixed(), SELF_TEST, &signature)
+    let digest = Sha256::digest(challenge);
+    let signature = key.sign(Pkcs1v15Sign::new::<Sha256>(), &digest)?;
+    key.to_public_key().verify(Pkcs1v15Sign::new::<Sha256>(), &digest, &signature)?;
+    Ok(signature)
 }
 
 #[cfg(test)]

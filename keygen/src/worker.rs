@@ -1,8 +1,8 @@
 //! The module as a Web Worker, so that the page stays awake while primes are searched.
 //!
 //! It posts `{kind: "ready"}` when it has started. `{kind: "search", bits: 2048 | 3072 | 4096}` is answered with
-//! `{kind: "prime", prime}`, a `Uint8Array`; `{kind: "assemble", bits, p, q}` with
-//! `{kind: "done", privateKeyPem, publicKeyPem}`, or with `{kind: "unfit"}` where two other primes are needed; either with
+//! `{kind: "prime", prime}`, a `Uint8Array`; `{kind: "assemble", bits, p, q, challenge}`
+//! with `{kind: "done", privateKeyPem, publicKeyPem, proof}`, `proof` being the signature over the challenge, or with `{kind: "unfit"}` where two other primes are needed; either with
 //! `{kind: "failed", message}`. So several workers can search at once, and whichever finds the second prime makes the key.
 //! Where the module cannot even start, or traps, the page hears the worker's `error` event instead. To cancel is to
 //! terminate the worker: that takes its memory along, and with it what it drew.
@@ -23,6 +23,9 @@ extern "C" {
 
     #[wasm_bindgen(method, getter, structural)]
     fn bits(this: &Request) -> Option<f64>;
+
+    #[wasm_bindgen(method, getter, structural)]
+    fn challenge(this: &Request) -> Option<String>;
 
     #[wasm_bindgen(method, getter, structural)]
     fn p(this: &Request) -> Option<Uint8Array>;
@@ -55,12 +58,16 @@ fn carry_out(request: &Request) -> Result<JsValue, String> {
     let size =
         request.bits().and_then(|bits| KeySize::from_bits(bits as u32)).ok_or("A key has 2048, 3072 or 4096 bits.")?;
     if let (Some("assemble"), Some(p), Some(q)) = (request.kind().as_deref(), request.p(), request.q()) {
-        let pair = KeyPair::assemble(size, take(&p), take(&q)).map_err(|error| error.to_string())?;
+        let challenge = request.challenge().ok_or("There is no challenge to sign.")?;
+        let pair = KeyPair::assemble(size, take(&p), take(&q), &challenge).map_err(|error| error.to_string())?;
         return Ok(pair.map_or_else(
             || message("unfit", &[]),
             |pair| {
-                let fields =
-                    [("privateKeyPem", pair.private_key_pem().into()), ("publicKeyPem", pair.public_key_pem().into())];
+                let fields = [
+                    ("privateKeyPem", pair.private_key_pem().into()),
+                    ("publicKeyPem", pair.public_key_pem().into()),
+                    ("proof", pair.proof().into()),
+                ];
                 message("done", &fields)
             },
         ));

@@ -1,11 +1,13 @@
 //! Key pairs as their owners meet them: read by `rsa` and by OpenSSL's command line.
 
+use base64ct::{Base64, Encoding};
 use getrandom::{SysRng, rand_core::UnwrapErr};
 use keygen::{Error, KeyPair, KeySize, generate};
 use rand_core::{Infallible, TryCryptoRng, TryRng};
 use rsa::{
-    BigUint, RsaPrivateKey, RsaPublicKey,
+    BigUint, Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey,
     pkcs8::{DecodePrivateKey, DecodePublicKey},
+    sha2::{Digest, Sha256},
     traits::{PrivateKeyParts, PublicKeyParts},
 };
 use std::{
@@ -13,8 +15,10 @@ use std::{
     process::{Command, Stdio},
 };
 
+const CHALLENGE: &str = "nuvera-proof-v1.a.b.c.d";
+
 fn key_pair(size: KeySize) -> KeyPair {
-    generate(size, &mut UnwrapErr(SysRng)).expect("a key pair is generated")
+    generate(size, CHALLENGE, &mut UnwrapErr(SysRng)).expect("a key pair is generated")
 }
 
 fn private_key(pair: &KeyPair) -> RsaPrivateKey {
@@ -83,6 +87,21 @@ fn openssl_accepts_both_halves() {
 }
 
 #[test]
+fn the_proof_is_a_signature_over_the_challenge_and_nothing_else() {
+    for size in KeySize::ALL {
+        let pair = key_pair(size);
+        let key = RsaPublicKey::from_public_key_pem(pair.public_key_pem()).expect("the public key is SPKI");
+        let signature = Base64::decode_vec(pair.proof()).expect("the proof is base64");
+        let verifies = |text: &str| {
+            let digest = Sha256::digest(text);
+            key.verify(Pkcs1v15Sign::new::<Sha256>(), &digest, &signature).is_ok()
+        };
+        assert!(verifies(CHALLENGE));
+        assert!(!verifies("nuvera-proof-v1.a.b.c.e"));
+    }
+}
+
+#[test]
 fn three_thousand_bits_are_the_default() {
     assert_eq!(KeySize::default().bits(), 3072);
     assert_eq!(KeySize::from_bits(3072), Some(KeySize::Rsa3072));
@@ -99,7 +118,7 @@ fn a_private_key_is_not_in_the_debug_text() {
 
 #[test]
 fn random_numbers_that_are_not_random_are_refused() {
-    let error = generate(KeySize::Rsa2048, &mut Stuck).expect_err("no key comes from a stuck source");
+    let error = generate(KeySize::Rsa2048, CHALLENGE, &mut Stuck).expect_err("no key comes from a stuck source");
     assert!(matches!(error, Error::Randomness), "{error}");
 }
 

@@ -1,8 +1,11 @@
 //! The pepper: the secret with which API keys are hashed, kept outside the database.
 
 use crate::random;
-use aws_lc_rs::hmac;
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use domain::api_key::ApiKeyHash;
 use std::{
     fs::{self, OpenOptions},
@@ -68,6 +71,17 @@ impl Pepper {
         let mut hash = [0; 32];
         hash.copy_from_slice(tag.as_ref());
         ApiKeyHash(hash)
+    }
+
+    /// A seal that only this server can put on `text`: it comes back as it went out, or is not recognised.
+    pub fn seal(&self, text: &str) -> String {
+        // No API key begins like this, so that no seal is the hash of one.
+        URL_SAFE_NO_PAD.encode(self.hash(format!("nuvera seal {text}").as_bytes()).0)
+    }
+
+    /// Whether `seal` is the one on `text`; the comparison takes as long wherever they differ.
+    pub fn is_sealed(&self, text: &str, seal: &str) -> bool {
+        verify_slices_are_equal(self.seal(text).as_bytes(), seal.as_bytes()).is_ok()
     }
 
     /// What this pepper makes of a fixed text: stored beside the keys, it tells a wrong pepper at start.

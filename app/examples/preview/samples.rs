@@ -154,11 +154,11 @@ fn creation() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let (replaced, key) = (rotating()?.0, plain(9));
     let replaced_key = replaced.api_keys[0].id;
     Ok(vec![
-        ("create", context(), Page::NewApplication { creation_token: token() }),
+        ("create", context(), Page::NewApplication { creation_token: token(), challenge: CHALLENGE.to_owned() }),
         (
             "create-errors",
             PageContext { submission: wrong, ..context() },
-            Page::NewApplication { creation_token: token() },
+            Page::NewApplication { creation_token: token(), challenge: CHALLENGE.to_owned() },
         ),
         ("key-first", context(), Page::OneTimeKey { application: first, api_key_id: first_key, key: plain(1) }),
         ("key-replacement", context(), Page::OneTimeKey { application: replaced, api_key_id: replaced_key, key }),
@@ -254,7 +254,11 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("withdraw", hub_context(), Page::WithdrawReplacement { application: prepared()? }),
         ("claim", context(), Page::ClaimReplacement { application: prepared()? }),
         ("claim-lapsed", context(), Page::ClaimReplacement { application: one.clone() }),
-        ("hub-replace-signing-key", hub_context(), Page::ReplaceSigningKey { application: one.clone() }),
+        (
+            "hub-replace-signing-key",
+            hub_context(),
+            Page::ReplaceSigningKey { application: one.clone(), challenge: CHALLENGE.to_owned() },
+        ),
         ("rename", context(), Page::Rename { application: one.clone() }),
         ("permissions", context(), Page::Permissions { application: one.clone() }),
         ("disable", context(), Page::Disable { application: one.clone() }),
@@ -276,7 +280,11 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
             error("confirm_name", "ledger", "Type the name exactly as it is: Ledger, production."),
             Page::RevokeApiKey { application: one.clone(), key: last, usage: None },
         ),
-        ("replace-signing-key", context(), Page::ReplaceSigningKey { application: one }),
+        (
+            "replace-signing-key",
+            context(),
+            Page::ReplaceSigningKey { application: one, challenge: CHALLENGE.to_owned() },
+        ),
         ("restore-signing-key", context(), Page::RestoreSigningKey { application: states.clone(), key: retired }),
         (
             "retire-signing-key",
@@ -360,8 +368,11 @@ fn new_key(seed: u8) -> NewApiKey {
     }
 }
 
+/// As the server makes one.
+const CHALLENGE: &str = "nuvera-proof-v1.0199a5a2-7b1c-7000-8000-000000000001.1795404310000.mCF0fV4Gk2yT7c1YhD3b9w.l3Jr0x5sFqQ2m8aUeT4nY7pZbKcWv1RgHdXo6iLtNEs";
+
 fn signing_key(index: usize) -> Result<NewSigningKey> {
-    Ok(NewSigningKey { id: SigningKeyId(id()), public_key: PublicKey::from_pem(PUBLIC_KEYS[index])? })
+    Ok(NewSigningKey { id: SigningKeyId(id()), public_key: PublicKey::from_pem(PUBLIC_KEYS[index])?, is_proven: false })
 }
 
 fn create(name: &str, at: Timestamp) -> Result<Change> {

@@ -26,6 +26,8 @@ pub fn wake() {
 struct Generator {
     root: HtmlElement,
     field: HtmlTextAreaElement,
+    challenge: HtmlInputElement,
+    proof: HtmlTextAreaElement,
     by_generation: HtmlInputElement,
     bits: HtmlSelectElement,
     start: HtmlElement,
@@ -48,6 +50,8 @@ struct Generator {
 struct Pair {
     private: Zeroizing<String>,
     public: String,
+    /// What signing the challenge gave.
+    proof: String,
     fingerprint: String,
 }
 
@@ -58,7 +62,9 @@ impl Generator {
         }
         Some(Self {
             root: dom::first("[data-signing-key]")?,
-            field: part("textarea")?,
+            field: part("#public_key")?,
+            challenge: part("[data-challenge]")?,
+            proof: part("#proof")?,
             by_generation: part("#key-source-generate")?,
             bits: part("[data-bits]")?,
             start: part("[data-start]")?,
@@ -162,8 +168,8 @@ impl Generator {
             },
             // All but impossible: the two are too close to each other.
             Some("unfit") => self.order(worker, "search", &[]),
-            Some("done") => match (text("privateKeyPem"), text("publicKeyPem")) {
-                (Some(private), Some(public)) => self.finish(Zeroizing::new(private), &public),
+            Some("done") => match (text("privateKeyPem"), text("publicKeyPem"), text("proof")) {
+                (Some(private), Some(public), Some(proof)) => self.finish(Zeroizing::new(private), &public, proof),
                 _ => self.fail("The key generator answered something else than a key pair."),
             },
             Some("failed") => self.fail(&text("message").unwrap_or_default()),
@@ -202,6 +208,7 @@ impl Generator {
         let order = js_sys::Object::new();
         let _ = js_sys::Reflect::set(&order, &"kind".into(), &kind.into());
         let _ = js_sys::Reflect::set(&order, &"bits".into(), &bits.into());
+        let _ = js_sys::Reflect::set(&order, &"challenge".into(), &self.challenge.value().into());
         for (name, prime) in primes {
             let _ = js_sys::Reflect::set(&order, &(*name).into(), prime);
         }
@@ -209,14 +216,14 @@ impl Generator {
         let _ = worker.post_message(&order);
     }
 
-    fn finish(&self, private: Zeroizing<String>, public: &str) {
+    fn finish(&self, private: Zeroizing<String>, public: &str, proof: String) {
         let key = match PublicKey::from_pem(public) {
             Ok(key) => key,
             Err(refusal) => return self.fail(&refusal.to_string()),
         };
         self.stop("The key pair is ready. Store the private key now.");
-        let pair = Pair { private, public: key.pem(), fingerprint: key.fingerprint() };
-        self.field.set_value(&pair.public);
+        let pair = Pair { private, public: key.pem(), proof, fingerprint: key.fingerprint() };
+        self.fill_in(&pair);
         self.fingerprint.set_text_content(Some(&pair.fingerprint));
         self.stored.set_checked(false);
         *self.pair.borrow_mut() = Some(pair);
@@ -258,9 +265,19 @@ impl Generator {
             && !self.stored.checked()
             && self.field.value() == pair.public
         {
-            self.field.set_value("");
+            self.clear();
         }
         dom::show(&self.result, false);
+    }
+
+    fn fill_in(&self, pair: &Pair) {
+        self.field.set_value(&pair.public);
+        self.proof.set_value(&pair.proof);
+    }
+
+    fn clear(&self) {
+        self.field.set_value("");
+        self.proof.set_value("");
     }
 
     fn save(&self) {
@@ -288,9 +305,9 @@ impl Generator {
         let pair = self.pair.borrow();
         let Some(pair) = &*pair else { return };
         if self.by_generation.checked() {
-            self.field.set_value(&pair.public);
+            self.fill_in(pair);
         } else if !self.stored.checked() && self.field.value() == pair.public {
-            self.field.set_value("");
+            self.clear();
         }
     }
 

@@ -10,7 +10,7 @@ pub fn wake() {
 }
 
 fn try_wake() -> Option<()> {
-    let field: HtmlTextAreaElement = dom::first("[data-signing-key] textarea")?;
+    let field: HtmlTextAreaElement = dom::first("#public_key")?;
     let check: HtmlElement = dom::first("[data-check]")?;
     let error: HtmlElement = dom::first("[data-check-error]")?;
     let target = field.clone();

@@ -57,7 +57,9 @@ fn body(page: &Page) -> AnyView {
         Page::Unavailable { request_id } => refused::unavailable(title, request_id).into_any(),
         Page::Applications { items } => applications::view(title, items).into_any(),
         Page::Organization { items, .. } => applications::organization(title, items).into_any(),
-        Page::NewApplication { creation_token } => new_application::view(title, creation_token).into_any(),
+        Page::NewApplication { creation_token, challenge } => {
+            new_application::view(title, creation_token, challenge).into_any()
+        }
         Page::OneTimeKey { application, api_key_id, key } => {
             one_time_key::view(title, application, *api_key_id, key).into_any()
         }
@@ -72,7 +74,9 @@ fn body(page: &Page) -> AnyView {
         Page::RevokeApiKey { application, key, usage } => {
             revoke_api_key::view(title, application, key, usage.as_ref()).into_any()
         }
-        Page::ReplaceSigningKey { application } => replace_signing_key::replace(title, application).into_any(),
+        Page::ReplaceSigningKey { application, challenge } => {
+            replace_signing_key::replace(title, application, challenge).into_any()
+        }
         Page::RestoreSigningKey { application, key } => {
             replace_signing_key::restore(title, application, key).into_any()
         }
@@ -129,7 +133,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::ReplaceExposedApiKey { application }
         | Page::ApiKeyDeadline { application, .. }
         | Page::RevokeApiKey { application, .. }
-        | Page::ReplaceSigningKey { application }
+        | Page::ReplaceSigningKey { application, .. }
         | Page::RestoreSigningKey { application, .. }
         | Page::RetireSigningKey { application, .. }
         | Page::PrepareReplacement { application }

@@ -7,7 +7,7 @@ use crate::{
 use domain::permission::PermissionSet;
 use leptos::prelude::*;
 
-pub(super) fn view(title: String, creation_token: &str) -> impl IntoView + use<> {
+pub(super) fn view(title: String, creation_token: &str, challenge: &str) -> impl IntoView + use<> {
     view! {
         {super::heading(title, "An API key, a signing key and permissions for one of your systems.")}
         <Form action=paths::NEW_APPLICATION>
@@ -22,7 +22,7 @@ pub(super) fn view(title: String, creation_token: &str) -> impl IntoView + use<>
                 heading="Signing key"
                 lead="Your service signs every request with an RSA private key. Nuvera keeps the public half only."
             >
-                <SigningKeyField />
+                <SigningKeyField challenge=challenge />
             </Card>
             <Card id="permissions-card" heading="Permissions">
                 <PermissionChooser chosen=PermissionSet::default() />

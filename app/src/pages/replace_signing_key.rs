@@ -12,14 +12,14 @@ use std::time::Duration;
 const OVERLAP: &[(&str, &str, u64)] =
     &[("3600", "1 hour", 3_600), ("86400", "24 hours", 86_400), ("604800", "7 days", 604_800)];
 
-pub(super) fn replace(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+pub(super) fn replace(title: String, application: &ApiApplication, challenge: &str) -> impl IntoView + use<> {
     let now = surroundings().now;
     let current = application.current_signing_key().public_key.fingerprint();
     view! {
         {super::heading(title, "Requests signed with the new private key are accepted at once; the old one overlaps for as long as you choose.")}
         <Form action=place().action(application.id, "replace-signing-key") version=application.version>
             <Card id="signing-key" heading="New signing key">
-                <SigningKeyField file_stem=application.name.to_string() />
+                <SigningKeyField file_stem=application.name.to_string() challenge=challenge />
             </Card>
             <Card id="old-key" heading="The key it replaces">
                 <Facts>

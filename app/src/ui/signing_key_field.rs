@@ -15,6 +15,9 @@ use leptos::prelude::*;
 /// The field's name.
 const NAME: &str = "public_key";
 
+/// The field of the signature over the challenge.
+const PROOF: &str = "proof";
+
 /// How to make a pair with a tool that most systems have.
 const COMMANDS: &str = "\
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
@@ -27,6 +30,9 @@ pub fn SigningKeyField(
     /// Begins the name of the private key's file; `None` where the form asks for the application's name itself.
     #[prop(optional_no_strip, into)]
     file_stem: Option<String>,
+    /// The text to sign, to show that somebody holds the private half.
+    #[prop(into)]
+    challenge: String,
 ) -> impl IntoView {
     let page = surroundings();
     let error = page.submission.error(NAME).map(ToOwned::to_owned);
@@ -40,6 +46,7 @@ pub fn SigningKeyField(
     let generation = (place() == Place::Settings).then(|| generation(pasting));
     view! {
         <div class="signing-key" data-signing-key data-worker=worker data-file-stem=file_stem>
+            <input type="hidden" name="challenge" value=challenge.clone() data-challenge />
             {generation}
             <div class="signing-key__paste" data-paste>
                 <div class="field" class:field--wrong=error.is_some()>
@@ -72,8 +79,49 @@ pub fn SigningKeyField(
                         " where your service reads its secrets, and paste what the last command prints."
                     </p>
                 </details>
+                {proof(&challenge)}
             </div>
         </div>
+    }
+}
+
+/// Where a pasted key can prove that somebody holds its private half. A generated one does so by itself, here too.
+fn proof(challenge: &str) -> impl IntoView + use<> {
+    let page = surroundings();
+    let error = page.submission.error(PROOF).map(ToOwned::to_owned);
+    // A signature over another text is worth nothing.
+    let is_same = page.submission.value("challenge") == Some(challenge);
+    let typed = page.submission.value(PROOF).filter(|_| is_same).unwrap_or_default().to_owned();
+    let is_open = error.is_some() || !typed.is_empty();
+    let command =
+        format!("printf '%s' '{challenge}' |\n  openssl dgst -sha256 -sign private.pem |\n  openssl base64 -A");
+    view! {
+        <details class="details" open=is_open>
+            <summary>"Prove that you hold the private key (recommended)"</summary>
+            <p>
+                "Run this where the private key is, and paste what it prints: a mix-up shows now, and not in production. Without it the key works as well, and is shown as not yet proven until the first request signed with it."
+            </p>
+            <CodeBlock id="proof-command" label="Command that signs" text=command />
+            <div class="field" class:field--wrong=error.is_some()>
+                <label class="field__label" for=PROOF>
+                    "Signature (base64)" <span class="field__optional">" (optional)"</span>
+                </label>
+                {error_view(PROOF, error.clone())}
+                <textarea
+                    class="input input--code"
+                    id=PROOF
+                    name=PROOF
+                    rows="4"
+                    spellcheck="false"
+                    autocomplete="off"
+                    autocapitalize="off"
+                    aria-describedby=describe(PROOF, false, error.is_some())
+                    aria-invalid=error.is_some().then_some("true")
+                >
+                    {typed}
+                </textarea>
+            </div>
+        </details>
     }
 }
 

@@ -42,6 +42,21 @@ fn new_signing_key(pem: usize) -> NewSigningKey {
     NewSigningKey {
         id: SigningKeyId(Uuid::from_u128(100 + pem as u128)),
         public_key: PublicKey::from_pem(PEMS[pem]).unwrap(),
+        is_proven: false,
+    }
+}
+
+#[test]
+fn a_key_that_came_with_proof_is_proven_since_then_and_the_history_says_so() {
+    let actor = actor();
+    let later = By { actor: &actor, at: START.plus(HOUR), reason: None };
+    for (is_proven, proven_at, words) in
+        [(true, Some(later.at), "(possession proven)"), (false, None, "(possession not proven)")]
+    {
+        let new = NewSigningKey { is_proven, ..new_signing_key(1) };
+        let change = application().replace_signing_key(new, SigningKeyReplacement::StopNow, later).unwrap();
+        assert_eq!(change.application.current_signing_key().proven_at, proven_at);
+        assert!(change.events[0].after.as_ref().unwrap().contains(words), "{:?}", change.events[0].after);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a use case did not come about.
 
+use super::ProofError;
 use crate::store::StoreError;
 use domain::{application::ChangeError, audit::RecordedEvent, id::ApplicationId};
 
@@ -26,6 +27,9 @@ pub enum BackendError {
     /// Another organization has registered the public key; nobody is told which.
     #[error("This public key cannot be used: it is registered elsewhere. Generate a new key pair.")]
     KeyOfAnotherOrganization,
+    /// What should prove that somebody holds a private key does not.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     /// The form was sent before, and created this application.
     #[error("the form was sent before")]
     AlreadyCreated(ApplicationId),

@@ -8,8 +8,10 @@ pub mod accounts;
 mod error;
 pub mod flush;
 mod pending;
+mod proof;
 
 pub use error::BackendError;
+pub use proof::{Proof, ProofError};
 
 use crate::{
     clock::Clock,
@@ -100,6 +102,8 @@ pub struct CreateApplication {
     pub name: ApplicationName,
     /// Its first signing key.
     pub public_key: PublicKey,
+    /// That somebody holds its private half.
+    pub proof: Option<Proof>,
     /// What its requests may do.
     pub permissions: PermissionSet,
     /// Came with the form, so that the form sent twice creates one application.
@@ -251,7 +255,8 @@ impl Backend {
     /// organization has the same public key.
     ///
     /// # Errors
-    /// Not allowed; the name is taken; the key is another organization's; the form was sent before; the database fails.
+    /// Not allowed; the name is taken; the key is another organization's; the proof proves nothing; the form was
+    /// sent before; the database fails.
     pub async fn create_application(
         &self,
         actor: &Actor,
@@ -259,6 +264,7 @@ impl Backend {
     ) -> Result<(IssuedApiKey, bool), BackendError> {
         let organization = actor.organization_id;
         authorise(actor, organization, Operation::CreateApplication)?;
+        let is_proven = self.check_proof(organization, &asked.public_key, asked.proof.as_ref())?;
         let mut pending = self.settled().await?;
         let mut transaction = self.store.write().await?;
         if let Some(id) = applications::created_with(&mut transaction, organization, &asked.creation_token).await? {
@@ -276,7 +282,7 @@ impl Backend {
             id: ApplicationId(random::uuid(now)),
             name: asked.name,
             permissions: asked.permissions,
-            signing_key: NewSigningKey { id: SigningKeyId(random::uuid(now)), public_key: asked.public_key },
+            signing_key: NewSigningKey { id: SigningKeyId(random::uuid(now)), public_key: asked.public_key, is_proven },
             api_key,
         };
         let change = ApiApplication::create(new, By { actor, at: now, reason: None });
@@ -368,15 +374,17 @@ impl Backend {
     /// application of the organization has the same one.
     ///
     /// # Errors
-    /// As [`Backend::change`]; the key is another organization's.
+    /// As [`Backend::change`]; the key is another organization's; the proof proves nothing.
     pub async fn replace_signing_key(
         &self,
         asked: Asked<'_>,
         said: Said,
         public_key: PublicKey,
+        proof: Option<&Proof>,
         replacement: SigningKeyReplacement,
     ) -> Result<bool, BackendError> {
         authorise(asked.actor, asked.organization, Operation::ReplaceSigningKeys)?;
+        let is_proven = self.check_proof(asked.organization, &public_key, proof)?;
         let fingerprint = public_key.fingerprint();
         let mut conn = self.store.read().await?;
         let registered =
@@ -385,7 +393,7 @@ impl Backend {
         if registered == Registered::ByAnotherOrganization {
             return Err(BackendError::KeyOfAnotherOrganization);
         }
-        let new = NewSigningKey { id: SigningKeyId(random::uuid(self.clock.now())), public_key };
+        let new = NewSigningKey { id: SigningKeyId(random::uuid(self.clock.now())), public_key, is_proven };
         self.change(asked, Operation::ReplaceSigningKeys, said, |application, by| {
             application.replace_signing_key(new, replacement, by)
         })

@@ -34,7 +34,8 @@ macro_rules! queries {
                 " ORDER BY k.ordinal DESC"
             ),
             concat!(
-                "SELECT k.id, k.application_id, k.pem, k.created_at, k.created_by, k.retires_at, k.retired_at
+                "SELECT k.id, k.application_id, k.pem, k.created_at, k.created_by, k.proven_at, k.retires_at,
+                     k.retired_at
                  FROM signing_keys k JOIN applications a ON a.id = k.application_id ",
                 $condition,
                 " ORDER BY k.ordinal DESC"
@@ -261,8 +262,8 @@ async fn save_keys(conn: &mut AnyConnection, application: &ApiApplication) -> Re
         };
         let saved = sqlx::query(
             "INSERT INTO signing_keys (id, application_id, ordinal, pem, fingerprint, created_at, created_by,
-                 retires_at, retired_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 proven_at, retires_at, retired_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
              ON CONFLICT (id) DO UPDATE SET retires_at = excluded.retires_at, retired_at = excluded.retired_at",
         )
         .bind(key.id.to_string())
@@ -272,6 +273,7 @@ async fn save_keys(conn: &mut AnyConnection, application: &ApiApplication) -> Re
         .bind(key.public_key.fingerprint())
         .bind(key.created_at.as_millis())
         .bind(&key.created_by)
+        .bind(key.proven_at.map(|at| at.as_millis()))
         .bind(retires_at)
         .bind(retired_at)
         .execute(&mut *conn)
@@ -399,6 +401,7 @@ fn signing_key(row: &AnyRow) -> Result<SigningKey> {
         public_key: convert(row, "signing_keys", "pem", |pem| PublicKey::from_pem(pem).ok())?,
         created_at: timestamp(row, "created_at")?,
         created_by: row.try_get("created_by")?,
+        proven_at: optional_timestamp(row, "proven_at")?,
         state,
     })
 }

@@ -1,6 +1,7 @@
 //! The list of applications, a new one, and one application's own pages.
 
 use super::{
+    signing_keys::read_proof,
     submitted::{Refused, Submitted},
     visit::Visit,
 };
@@ -44,7 +45,7 @@ pub async fn list(visit: Visit) -> Response {
 pub async fn create_form(visit: Visit) -> Response {
     // Who may not create one is told so here, and not after filling in the form.
     let allowed = authorise(&visit.actor, visit.organization(), Operation::CreateApplication);
-    visit.answer(allowed.map(|()| new_application(&visit))).await
+    visit.answer(allowed.map(|()| new_application(&visit, None))).await
 }
 
 /// Creates an application, and shows its first API key: here, in this answer, once.
@@ -59,12 +60,8 @@ pub async fn create(visit: Visit, sent: Submitted) -> Response {
             visit.show_with_notice(page, twin.then_some(Notice::CreatedTwin)).await
         }
         Err(refused) => {
-            let token = sent.text("creation_token").to_owned();
-            let page = async || match token.is_empty() {
-                true => Ok(new_application(&visit)),
-                false => Ok(Page::NewApplication { creation_token: token }),
-            };
-            visit.show_again(refused, sent, page).await
+            let page = new_application(&visit, Some(&sent));
+            visit.show_again(refused, sent, async || Ok(page)).await
         }
     }
 }
@@ -170,8 +167,13 @@ pub fn usage(used: KeyUsage) -> Usage {
     Usage { first_used_at, last_used_at, address, user_agent, count: requests }
 }
 
-fn new_application(visit: &Visit) -> Page {
-    Page::NewApplication { creation_token: random::uuid(visit.web.backend.clock().now()).to_string() }
+fn new_application(visit: &Visit, sent: Option<&Submitted>) -> Page {
+    let sent_token = sent.map(|sent| sent.text("creation_token")).filter(|token| !token.is_empty());
+    let new_token = || random::uuid(visit.web.backend.clock().now()).to_string();
+    Page::NewApplication {
+        creation_token: sent_token.map_or_else(new_token, ToOwned::to_owned),
+        challenge: visit.challenge(sent),
+    }
 }
 
 /// Reads the whole form before it is refused, so that every mistake is told at once.
@@ -185,7 +187,7 @@ fn read_new_application(sent: &Submitted) -> Result<CreateApplication, Refused> 
     let creation_token = sent.text("creation_token").to_owned();
     match (name, public_key, permissions) {
         (Ok(name), Ok(public_key), Ok(permissions)) if (1..=64).contains(&creation_token.len()) => {
-            Ok(CreateApplication { name, public_key, permissions, creation_token })
+            Ok(CreateApplication { name, public_key, proof: read_proof(sent), permissions, creation_token })
         }
         (Ok(_), Ok(_), Ok(_)) => {
             Err(Refused::Form("This form is out of date. Check what it holds, and send it again.".to_owned()))

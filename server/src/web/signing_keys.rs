@@ -5,7 +5,7 @@ use super::{
     submitted::{Refused, Submitted},
     visit::Visit,
 };
-use crate::backend::BackendError;
+use crate::backend::{BackendError, Proof};
 use app::page::{Notice, Page};
 use axum::response::Response;
 use domain::{
@@ -14,13 +14,13 @@ use domain::{
     public_key::PublicKey,
 };
 
-async fn replace_page(visit: &Visit) -> Result<Page, BackendError> {
-    visit.form(Operation::ReplaceSigningKeys, |application| Page::ReplaceSigningKey { application }).await
+async fn replace_page(visit: &Visit, challenge: String) -> Result<Page, BackendError> {
+    visit.form(Operation::ReplaceSigningKeys, |application| Page::ReplaceSigningKey { application, challenge }).await
 }
 
 /// Shows the form for another signing key.
 pub async fn replace_form(visit: Visit) -> Response {
-    visit.answer(replace_page(&visit).await).await
+    visit.answer(replace_page(&visit, visit.challenge(None)).await).await
 }
 
 /// Registers another public key.
@@ -30,10 +30,13 @@ pub async fn replace(visit: Visit, sent: Submitted) -> Response {
         let public_key =
             PublicKey::from_pem(sent.text("public_key")).map_err(|error| Refused::field("public_key", error))?;
         let replacement = read_overlap(&sent)?;
-        let twin = visit.web.backend.replace_signing_key(visit.asked()?, said, public_key, replacement).await?;
+        let (asked, proof) = (visit.asked()?, read_proof(&sent));
+        let backend = &visit.web.backend;
+        let twin = backend.replace_signing_key(asked, said, public_key, proof.as_ref(), replacement).await?;
         Ok(if twin { Notice::SigningKeyReplacedTwin } else { Notice::SigningKeyReplaced })
     };
-    visit.changed(result.await, sent, async || replace_page(&visit).await).await
+    let (result, challenge) = (result.await, visit.challenge(Some(&sent)));
+    visit.changed(result, sent, async || replace_page(&visit, challenge).await).await
 }
 
 async fn restore_page(visit: &Visit) -> Result<Page, BackendError> {
@@ -79,6 +82,12 @@ pub async fn retire(visit: Visit, sent: Submitted) -> Response {
         Ok(Notice::SigningKeyRetired)
     };
     visit.changed(result.await, sent, async || retire_page(&visit).await).await
+}
+
+/// The proof that somebody holds a new key's private half, where they give one.
+pub fn read_proof(sent: &Submitted) -> Option<Proof> {
+    let [challenge, signature] = ["challenge", "proof"].map(|field| sent.text(field).trim().to_owned());
+    (!signature.is_empty()).then_some(Proof { challenge, signature })
 }
 
 /// What becomes of the current key: `none`, or a number of seconds.

@@ -140,6 +140,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
     match error {
         BackendError::NameTaken => Some("name"),
         BackendError::KeyOfAnotherOrganization => Some("public_key"),
+        BackendError::Proof(_) => Some("proof"),
         BackendError::Refused(refused) => match refused {
             ChangeError::NameUnchanged => Some("name"),
             ChangeError::PermissionsUnchanged => Some("permissions"),

@@ -249,6 +249,16 @@ impl Visit {
         self.params.get(name).and_then(|text| text.parse().ok()).ok_or(BackendError::NotFound)
     }
 
+    /// A text to sign, for a form with a public key: the one that the form had before where it is still good, so that a
+    /// signature that was made is not made again.
+    pub fn challenge(&self, sent: Option<&Submitted>) -> String {
+        let unsent = || self.unsent.iter().find(|(name, _)| name == "challenge").map(|(_, value)| value.as_str());
+        let before = sent.map(|sent| sent.text("challenge")).or_else(unsent);
+        let (backend, organization) = (&self.web.backend, self.organization());
+        let is_open = |challenge: &&str| backend.is_open(challenge, organization);
+        before.filter(is_open).map_or_else(|| backend.challenge(organization), ToOwned::to_owned)
+    }
+
     /// Who asks about which application: the one that the path names.
     ///
     /// # Errors

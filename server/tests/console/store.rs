@@ -45,6 +45,7 @@ fn new(name: &str, pem: &str, token: &str) -> CreateApplication {
     CreateApplication {
         name: ApplicationName::new(name).unwrap(),
         public_key: PublicKey::from_pem(pem).unwrap(),
+        proof: None,
         permissions: "PAYMENTS_READ PAYMENTS_WRITE".parse().unwrap(),
         creation_token: token.into(),
     }
@@ -77,7 +78,7 @@ async fn an_application_is_read_back_as_it_was_written() {
         console.backend.disable(asked, Some(Reason::new("a \"reason\"; DROP TABLE").unwrap())).await.unwrap();
         let key = PublicKey::from_pem(PEM_B).unwrap();
         let overlap = domain::application::SigningKeyReplacement::WithOverlap(Duration::from_secs(60));
-        console.backend.replace_signing_key(asked, Said::default(), key, overlap).await.unwrap();
+        console.backend.replace_signing_key(asked, Said::default(), key, None, overlap).await.unwrap();
         let last = console
             .backend
             .change(asked, Operation::ChangePermissions, Said::default(), |application, by| {

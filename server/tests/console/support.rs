@@ -243,6 +243,12 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// The application that the page links to.
+    pub fn application_id(&self) -> String {
+        let at = self.body.find(&format!("{LIST}/0")).expect("a link to the application") + LIST.len() + 1;
+        self.body[at..at + 36].to_owned()
+    }
+
     /// The value of a hidden field of the page's form.
     pub fn hidden(&self, name: &str) -> String {
         let at =
@@ -343,8 +349,7 @@ impl Browser {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         let keys = answer.keys();
         assert_eq!(keys.len(), 1, "{}", answer.body);
-        let at = answer.body.find(&format!("{LIST}/0")).expect("a link to the application") + LIST.len() + 1;
-        (answer.body[at..at + 36].to_owned(), keys[0].clone())
+        (answer.application_id(), keys[0].clone())
     }
 
     pub async fn create_answer(&mut self, name: &str, pem: &str, permissions: &[&str]) -> Answer {

@@ -258,6 +258,7 @@ impl Platform {
         let wish = CreateApplication {
             name: ApplicationName::new("Ledger sync").unwrap(),
             public_key: public_key(pair(0)),
+            proof: None,
             permissions: permissions(),
             creation_token: "once".to_owned(),
         };
@@ -355,7 +356,7 @@ impl Platform {
                 self.apply(Operation::ReplaceSigningKeys, |a, by| a.restore_signing_key(id, now, by)).await;
             }
             None => {
-                self.backend.replace_signing_key(self.asked(), Said::default(), new, now).await.unwrap();
+                self.backend.replace_signing_key(self.asked(), Said::default(), new, None, now).await.unwrap();
             }
         }
     }

@@ -161,7 +161,7 @@ impl Setup {
 }
 
 pub fn new_signing_key(pair: &RsaKeyPair) -> NewSigningKey {
-    NewSigningKey { id: SigningKeyId(random::uuid(timestamp(START))), public_key: public_key(pair) }
+    NewSigningKey { id: SigningKeyId(random::uuid(timestamp(START))), public_key: public_key(pair), is_proven: false }
 }
 
 pub fn new_api_key(key: &PlainApiKey, pepper: &Pepper) -> NewApiKey {

@@ -3,8 +3,8 @@
 use crate::{
     page::{ApplicationView, Usage},
     ui::{
-        ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, LastUsed, RowHeader, SigningKeyBadge,
-        Time, Variant, place,
+        Badge, ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, LastUsed, RowHeader,
+        SigningKeyBadge, Time, Tone, Variant, place,
     },
 };
 use domain::{
@@ -62,6 +62,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
                 <Fact term="Fingerprint"><Code text=current.public_key.fingerprint() /></Fact>
                 <Fact term="Size">{format!("RSA, {} bits", current.public_key.bits())}</Fact>
                 <Fact term="Registered"><Time at=current.created_at /> {format!(" by {}", current.created_by)}</Fact>
+                <Fact term="Private key">{possession(current, view.signing_key_usage.get(&current.id))}</Fact>
                 <Fact term="Last used">
                     <LastUsed usage=view.signing_key_usage.get(&current.id) />
                 </Fact>
@@ -73,6 +74,19 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
             {overlap}
             {history}
         </Card>
+    }
+}
+
+/// Whether it was shown that somebody holds the private half.
+fn possession(key: &SigningKey, usage: Option<&Usage>) -> AnyView {
+    match (key.proven_at, usage) {
+        (Some(at), _) => view! { "Possession proven " <Time at /> }.into_any(),
+        (None, Some(usage)) => view! { "Possession proven by a request " <Time at=usage.first_used_at /> }.into_any(),
+        (None, None) => view! {
+            <Badge tone=Tone::Waning text="Not yet proven" />
+            <p class="quiet">"Nobody has shown yet that they hold it. The first request signed with it does."</p>
+        }
+        .into_any(),
     }
 }
 

@@ -55,7 +55,7 @@ fn application(number: u8) -> ApiApplication {
         id: ApplicationId(id),
         name: ApplicationName::new("Ledger").unwrap(),
         permissions: PermissionSet::default(),
-        signing_key: NewSigningKey { id: SigningKeyId(id), public_key: public_keys()[0].clone() },
+        signing_key: NewSigningKey { id: SigningKeyId(id), public_key: public_keys()[0].clone(), is_proven: false },
         api_key: NewApiKey {
             id: ApiKeyId(id),
             prefix: KeyPrefix::from_stored("nvk_00000000".to_owned()),
@@ -123,7 +123,8 @@ fn a_public_key_is_parsed_once_and_the_current_one_comes_first() {
     let application = application(1);
     snapshot.apply(&application);
     let first = parsed(&snapshot);
-    let new = NewSigningKey { id: SigningKeyId(Uuid::from_u128(99)), public_key: public_keys()[1].clone() };
+    let new =
+        NewSigningKey { id: SigningKeyId(Uuid::from_u128(99)), public_key: public_keys()[1].clone(), is_proven: false };
     let overlap = SigningKeyReplacement::WithOverlap(Duration::from_secs(60));
     let replaced = application.replace_signing_key(new, overlap, by(&actor())).unwrap().application;
     snapshot.apply(&replaced);

@@ -26,6 +26,7 @@ fn verifying(public_key: PublicKey) -> VerifyingKey {
         public_key,
         created_at,
         created_by,
+        proven_at: None,
         state: SigningKeyState::Current,
     };
     VerifyingKey::new(&key, None).unwrap()

@@ -1,0 +1,87 @@
+//! Proof that somebody holds the private half of a public key: a signature over a text that this server gave out.
+//!
+//! The text is remembered nowhere. It carries its organization, its time and a random number under the server's seal, so
+//! it cannot be foreseen, chosen by somebody else, or brought from another organization. It has more dots than a token, so
+//! whoever signs it signs no request.
+
+use super::{Backend, BackendError};
+use crate::random;
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use domain::{id::OrganizationId, public_key::PublicKey, time::Timestamp};
+use std::time::Duration;
+
+/// Which texts these are. Another kind of proof would get another name.
+const KIND: &str = "nuvera-proof-v1";
+
+/// How long a challenge can be answered: whoever has to ask a colleague to sign it has a day.
+const CHALLENGE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A signed challenge, as a form brings it.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// The text from [`Backend::challenge`].
+    pub challenge: String,
+    /// The signature over it (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2), in base64.
+    pub signature: String,
+}
+
+/// Why a proof proves nothing; the words are for the person who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// The text is not this server's, another organization's, or too old.
+    #[error("The text to sign is no longer valid: it is good for 24 hours. Sign the new one that is shown now.")]
+    Challenge,
+    /// The signature is no base64.
+    #[error("This is no signature in base64. Paste the line that the command prints, all of it.")]
+    Unreadable,
+    /// The signature is not by this key, or over another text.
+    #[error(
+        "This signature was not made by the private half of this public key, or not over the text shown. Run the command again with the private key that belongs to it."
+    )]
+    Wrong,
+}
+
+impl Backend {
+    /// A text for somebody of `organization` to sign, to show that they hold a private key.
+    pub fn challenge(&self, organization: OrganizationId) -> String {
+        let nonce = URL_SAFE_NO_PAD.encode(random::bytes::<16>());
+        let text = format!("{KIND}.{organization}.{}.{nonce}", self.clock.now().as_millis());
+        let seal = self.pepper.seal(&text);
+        format!("{text}.{seal}")
+    }
+
+    /// Whether `challenge` can still be answered in `organization`.
+    pub fn is_open(&self, challenge: &str, organization: OrganizationId) -> bool {
+        let Some((text, seal)) = challenge.rsplit_once('.') else { return false };
+        let mut parts = text.split('.');
+        let is_for = parts.next() == Some(KIND) && parts.next() == Some(&*organization.to_string());
+        let given_at = parts.next().and_then(|millis| millis.parse().ok()).map(Timestamp::from_millis);
+        let in_time = given_at.is_some_and(|at| self.clock.now().since(at) < CHALLENGE_WINDOW);
+        is_for && in_time && self.pepper.is_sealed(text, seal)
+    }
+
+    /// Whether there is a proof.
+    ///
+    /// # Errors
+    /// There is one, and it proves nothing.
+    pub(super) fn check_proof(
+        &self,
+        organization: OrganizationId,
+        public_key: &PublicKey,
+        proof: Option<&Proof>,
+    ) -> Result<bool, BackendError> {
+        let Some(Proof { challenge, signature }) = proof else { return Ok(false) };
+        if !self.is_open(challenge, organization) {
+            return Err(ProofError::Challenge.into());
+        }
+        let signature: String = signature.split_ascii_whitespace().collect();
+        let signature = STANDARD.decode(signature).map_err(|_| ProofError::Unreadable)?;
+        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key.der()).map_err(|_| ProofError::Wrong)?;
+        key.verify_sig(challenge.as_bytes(), &signature).map_err(|_| ProofError::Wrong)?;
+        Ok(true)
+    }
+}
