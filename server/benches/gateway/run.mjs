@@ -22,7 +22,7 @@ const target = process.env.CARGO_TARGET_DIR ?? join(here, '../../../target');
 const release = (program) => join(target, 'release', program);
 const folder = mkdtempSync(join(tmpdir(), 'nuvera-bench-'));
 const CONNECTIONS = 32;
-const PORTS = { console: 3400, gateway: 45400, haproxy: 45401, fastify: 45402, axum: 45403 };
+const PORTS = { console: 3400, metrics: 3401, gateway: 45400, haproxy: 45401, fastify: 45402, axum: 45403 };
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', {
   modulusLength: 2048,
@@ -55,6 +55,7 @@ async function startGateway() {
   const child = start(release('server'), [
     ...['serve', '--demo', '--data', join(folder, 'data'), '--site', join(target, 'site')],
     ...['--console-address', `127.0.0.1:${PORTS.console}`, '--gateway-address', `127.0.0.1:${PORTS.gateway}`],
+    ...['--metrics-address', `127.0.0.1:${PORTS.metrics}`],
   ]);
   await answers(`${console}/readyz`);
   const post = (path, form, cookie = '') =>
@@ -111,9 +112,16 @@ const processorSeconds = (pid) => {
 };
 const residentMegabytes = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
 
+/** What the gateway itself counted: how many verifications, and how long they took in all. */
+async function verifications() {
+  const text = await (await fetch(`http://127.0.0.1:${PORTS.metrics}/metrics`)).text();
+  const value = (name) => Number(text.match(new RegExp(`^nuvera_gateway_verification_seconds_${name} (\\S+)$`, 'm'))[1]);
+  return { count: value('count'), seconds: value('sum') };
+}
+
 /** Signs, pins the load to the other core, and lets it run. */
-async function load(peer, requests, rate) {
-  const args = [`127.0.0.1:${peer.port}`, requests, CONNECTIONS, ...(rate ? [rate] : [])].map(String);
+async function load(peer, requests, rate, connections = CONNECTIONS) {
+  const args = [`127.0.0.1:${peer.port}`, requests, connections, ...(rate ? [rate] : [])].map(String);
   const child = spawn(release('examples/bench_load'), args, { env: { ...process.env, ...client }, stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   await lines.next();
@@ -147,6 +155,11 @@ try {
   const [own] = peers;
   const half = median(own.runs.map((run) => run.rate)) / 2;
   const relaxed = await load(own, Math.round(half * seconds), half);
+  // One connection: a verification that waits for no other one.
+  const counted = await verifications();
+  await load(own, Math.round(own.guess / 2), undefined, 1);
+  const after = await verifications();
+  const inProcess = (after.count - counted.count) / (after.seconds - counted.seconds);
   const verified = execFileSync('taskset', ['-c', '0', 'openssl', 'speed', '-mr', '-seconds', '3', 'rsa2048'], { stdio: ['ignore', 'pipe', 'ignore'] });
   const bare = Number(verified.toString().match(/\+F2:\d+:2048:[\d.e-]+:([\d.e-]+)/)[1]);
   const floor = bare < 1 ? 1 / bare : bare;
@@ -161,6 +174,7 @@ try {
     say(`| ${peer.name} | ${Math.round(rate(peer)).toLocaleString('en')} | ${micros.toFixed(1)} | ${ratio} |`);
   }
   say(`| bare RSA-2048 verification (openssl speed) | ${Math.round(floor).toLocaleString('en')} | ${(1e6 / floor).toFixed(1)} | |`);
+  say(`| verification inside the gateway | ${Math.round(inProcess).toLocaleString('en')} | ${(1e6 / inProcess).toFixed(1)} | ${(inProcess / floor).toFixed(2)} × the bare one |`);
   say(`\nAt half of its load the gateway answers in ${relaxed.p50.toFixed(2)} ms (p50) and ${relaxed.p99.toFixed(2)} ms (p99).`);
   say(`Its memory: ${before.toFixed(0)} MB after the warm-up, ${residentMegabytes(gateway.pid).toFixed(0)} MB at the end.`);
 } finally {
