@@ -51,6 +51,8 @@ pub struct Assets {
     pub style: String,
     /// The script of the Web Worker that generates key pairs.
     pub keygen_worker: String,
+    /// The script of the Web Worker that examines and encrypts keys.
+    pub keydoctor_worker: String,
 }
 
 macro_rules! notices {

@@ -296,7 +296,12 @@ fn context() -> PageContext {
             role: Role::PartnerOwner,
         }),
         place: Place::Settings,
-        assets: Assets { app: "app".into(), style: "main.css".into(), keygen_worker: "keygen_worker.js".into() },
+        assets: Assets {
+            app: "app".into(),
+            style: "main.css".into(),
+            keygen_worker: "keygen_worker.js".into(),
+            keydoctor_worker: "keydoctor_worker.js".into(),
+        },
         now: Timestamp::from_millis(NOW),
         gateway_url: "https://gateway.nuvera.example".into(),
         notice: None,
