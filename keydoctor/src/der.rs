@@ -4,11 +4,10 @@ use crate::{
     Finding, Form, Problem, openssh,
     parts::{Parts, PrivateParts},
 };
-use ::der::{Decode, Encode, asn1::AnyRef};
+use ::der::{Decode, Encode, Tagged, asn1::AnyRef};
 use domain::public_key::{PublicKey, PublicKeyError, check_algorithm};
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
 use spki::SubjectPublicKeyInfoRef;
-use x509_cert::{Certificate, request::CertReq};
 
 /// The labels that this module reads, so that damage behind one of them can be called by its name.
 const LABELS: [&str; 8] = [
@@ -42,13 +41,12 @@ pub(crate) fn read(label: Option<&str>, bytes: &[u8], passphrase: Option<&str>) 
         let (modulus, public_exponent) = (key.modulus.as_bytes(), key.public_exponent.as_bytes());
         return Parts { modulus, public_exponent, private: None }.into_finding(Form::Pkcs1Public);
     }
-    if let Ok(certificate) = Certificate::from_der(bytes) {
-        // What was read from DER can be written as DER.
-        let key = certificate.tbs_certificate.subject_public_key_info.to_der().map_err(|_| Problem::Unknown)?;
+    let members = Vec::<AnyRef<'_>>::from_der(bytes).unwrap_or_default();
+    if let Some(key) = certified(&members) {
         let info = SubjectPublicKeyInfoRef::from_der(&key).map_err(|_| Problem::Unknown)?;
         return spki(&key, &info, Form::Certificate);
     }
-    Err(otherwise(label, bytes))
+    Err(otherwise(label, bytes, &members))
 }
 
 fn pkcs8(key: &PrivateKeyInfo<'_>, form: Form) -> Result<Finding, Problem> {
@@ -92,8 +90,19 @@ fn spki(der: &[u8], key: &SubjectPublicKeyInfoRef<'_>, form: Form) -> Result<Fin
     Ok(Finding { form, public_key, private_key_pem: None })
 }
 
+/// The subject's public key in a certificate's members (RFC 5280, 4.1). Whether the certificate is valid does not matter:
+/// it is not what requests are verified with.
+fn certified(members: &[AnyRef<'_>]) -> Option<Vec<u8>> {
+    let [to_be_signed, _algorithm, _signature] = members else { return None };
+    let fields = to_be_signed.decode_as::<Vec<AnyRef<'_>>>().ok()?;
+    // The version stands before the others, unless it is the first.
+    let has_version = fields.first()?.tag().is_context_specific();
+    let key = fields.get(if has_version { 6 } else { 5 })?.to_der().ok()?;
+    SubjectPublicKeyInfoRef::from_der(&key).is_ok().then_some(key)
+}
+
 /// What it is that is no key for requests.
-fn otherwise(label: Option<&str>, bytes: &[u8]) -> Problem {
+fn otherwise(label: Option<&str>, bytes: &[u8], members: &[AnyRef<'_>]) -> Problem {
     /// RFC 5915, 3: the version of an elliptic curve's private key, and its bytes.
     fn is_sec1(members: &[AnyRef<'_>]) -> bool {
         matches!(members, [version, key, ..] if version.value() == [1] && key.decode_as::<::der::asn1::OctetStringRef<'_>>().is_ok())
@@ -101,14 +110,11 @@ fn otherwise(label: Option<&str>, bytes: &[u8]) -> Problem {
     if bytes.starts_with(&[0xFE, 0xED, 0xFE, 0xED]) {
         return Problem::JavaKeystore;
     }
-    if CertReq::from_der(bytes).is_ok() {
-        return Problem::CertificateRequest;
-    }
-    let members = Vec::<AnyRef<'_>>::from_der(bytes).unwrap_or_default();
-    match (label, &members[..]) {
+    match (label, members) {
         (_, members) if is_sec1(members) => Problem::Refused(PublicKeyError::EllipticCurve),
         // RFC 7292, 4: the version of a PFX is 3.
         (None, [version, ..]) if version.value() == [3] => Problem::Pkcs12,
+        (Some("CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST"), _) => Problem::CertificateRequest,
         (Some("ENCRYPTED PRIVATE KEY"), [_, _]) => Problem::OtherEncryption,
         (Some(label), _) if LABELS.contains(&label) => Problem::Malformed(label.to_owned()),
         (Some(label), _) => Problem::Refused(PublicKeyError::OtherBlock(label.to_owned())),
