@@ -324,6 +324,11 @@ pub enum Page {
         /// The application.
         application: ApiApplication,
     },
+    /// The key doctor.
+    CheckKey {
+        /// All of the organization's applications, by name: their signing keys are what a key is compared with.
+        applications: Vec<ApiApplication>,
+    },
     /// Make an earlier signing key current again.
     RestoreSigningKey {
         /// The application.
@@ -405,6 +410,7 @@ impl Page {
             Self::ApiKeyDeadline { .. } => "Change deadline",
             Self::RevokeApiKey { .. } => "Revoke API key",
             Self::ReplaceSigningKey { .. } => "Replace signing key",
+            Self::CheckKey { .. } => "Check a key",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
             Self::PrepareReplacement { .. } => "Prepare replacement key",
@@ -445,6 +451,7 @@ impl Page {
             | Self::ApiKeyDeadline { .. }
             | Self::RevokeApiKey { .. }
             | Self::ReplaceSigningKey { .. }
+            | Self::CheckKey { .. }
             | Self::RestoreSigningKey { .. }
             | Self::RetireSigningKey { .. } => true,
         }

@@ -116,6 +116,8 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
     Ok(vec![
         ("list-empty", context(), Page::Applications { items: vec![] }),
         ("hub-unfound", unfound_context, unfound_page),
+        ("check-key", context(), Page::CheckKey { applications: vec![rotating()?.0] }),
+        ("check-key-empty", hub_context(), Page::CheckKey { applications: vec![] }),
         ("hub-organization", hub_context(), of_organization),
         ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))] }),
         ("list-many", context(), Page::Applications { items: many }),
