@@ -14,7 +14,7 @@ check:
 	scripts/setup build
 	cargo fmt --check
 	cargo clippy --workspace --exclude frontend --all-targets -- -D warnings
-	cargo clippy --package frontend --package keygen --target wasm32-unknown-unknown -- -D warnings
+	cargo clippy --package frontend --package keygen --package keydoctor --target wasm32-unknown-unknown -- -D warnings
 	scripts/check-dependencies
 
 # Quicker builds, for work on the pages.

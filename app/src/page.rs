@@ -51,6 +51,8 @@ pub struct Assets {
     pub style: String,
     /// The script of the Web Worker that generates key pairs.
     pub keygen_worker: String,
+    /// The script of the Web Worker that examines and encrypts keys.
+    pub keydoctor_worker: String,
 }
 
 macro_rules! notices {
@@ -326,6 +328,11 @@ pub enum Page {
         /// A text to sign, to show that somebody holds the private half of the new key.
         challenge: String,
     },
+    /// The key doctor.
+    CheckKey {
+        /// All of the organization's applications, by name: their signing keys are what a key is compared with.
+        applications: Vec<ApiApplication>,
+    },
     /// Make an earlier signing key current again.
     RestoreSigningKey {
         /// The application.
@@ -407,6 +414,7 @@ impl Page {
             Self::ApiKeyDeadline { .. } => "Change deadline",
             Self::RevokeApiKey { .. } => "Revoke API key",
             Self::ReplaceSigningKey { .. } => "Replace signing key",
+            Self::CheckKey { .. } => "Check a key",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
             Self::PrepareReplacement { .. } => "Prepare replacement key",
@@ -447,6 +455,7 @@ impl Page {
             | Self::ApiKeyDeadline { .. }
             | Self::RevokeApiKey { .. }
             | Self::ReplaceSigningKey { .. }
+            | Self::CheckKey { .. }
             | Self::RestoreSigningKey { .. }
             | Self::RetireSigningKey { .. } => true,
         }

@@ -56,6 +56,11 @@ impl Place {
         }
     }
 
+    /// The key doctor, which knows all of the organization's signing keys.
+    pub fn check_key(&self) -> String {
+        format!("{}/check-key", self.applications())
+    }
+
     /// The organization's audit history. Every history takes GET `action`, `actor`, `kind`, `from`, `until` and
     /// `before`, and can be had as a file: with `.csv` and with `.jsonl` behind its address.
     pub fn audit(&self) -> String {

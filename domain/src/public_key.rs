@@ -228,7 +228,11 @@ fn pem_body(text: &str) -> Result<&str, PublicKeyError> {
     }
 }
 
-fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), PublicKeyError> {
+/// Refuses every algorithm but plain RSA (RFC 3279, 2.3.1).
+///
+/// # Errors
+/// What kind of key it is instead.
+pub fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), PublicKeyError> {
     match algorithm.oid {
         // RFC 3279, 2.3.1: the parameters are present, and NULL.
         RSA_ENCRYPTION if algorithm.parameters.is_some_and(|p| p.is_null()) => Ok(()),

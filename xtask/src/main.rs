@@ -1,6 +1,6 @@
 //! The build that cargo alone cannot do: `cargo run -p xtask -- site [--dev]` makes the browser's files.
 //!
-//! Cargo compiles `frontend` and `keygen` to WASM, wasm-bindgen (as a library, so that its version is the one in
+//! Cargo compiles `frontend`, `keygen` and `keydoctor` to WASM, wasm-bindgen (as a library, so that its version is the one in
 //! Cargo.lock) adds the JavaScript, wasm-opt shrinks, lightningcss bundles the style sheets; then every file gets its
 //! content's hash into its name and a brotli and a gzip twin. `target/site/assets.json` tells the server the names.
 

@@ -47,6 +47,9 @@ impl Mode {
 /// in either mode: otherwise a key would take minutes.
 const KEYGEN: Wasm = Wasm { package: "keygen", profile: "keygen-release", rust_flags: &["--cfg", "cpubits=\"32\""] };
 
+/// Small, but for what hashes a passphrase 600,000 times: optimised in either mode, like key generation.
+const KEYDOCTOR: Wasm = Wasm { package: "keydoctor", profile: "keydoctor-release", rust_flags: &[] };
+
 /// `assets.json`: what the server puts into its pages.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,6 +60,8 @@ struct Assets {
     style: String,
     /// The name of the script that starts the key generation's worker.
     keygen_worker: String,
+    /// The name of the script that starts the key doctor's worker.
+    keydoctor_worker: String,
 }
 
 /// Builds everything that has changed, and publishes it in `target/site`.
@@ -64,25 +69,34 @@ pub fn build(mode: Mode) -> Result<()> {
     let started = Instant::now();
     let (islands, optimize) = mode.islands();
     let (style, mut files) = bundle::style("nuvera", mode)?;
-    let (keygen, keygen_files) = bundle::wasm("keygen", KEYGEN.build()?, Optimize::Speed, Mode::Release)?;
-    let worker = bundle::script("keygen-worker", worker_script(&keygen), mode)?;
+    let (keygen_worker, keygen_files) = worker("keygen", &KEYGEN, Optimize::Speed, mode)?;
+    let (keydoctor_worker, keydoctor_files) = worker("keydoctor", &KEYDOCTOR, Optimize::Size, mode)?;
     let (app, app_files) = bundle::wasm("nuvera", islands.build()?, optimize, mode)?;
-    let assets = Assets { app, style, keygen_worker: worker.name.clone() };
+    let assets = Assets { app, style, keygen_worker, keydoctor_worker };
     files.extend(app_files);
     files.extend(keygen_files);
-    files.push(worker);
+    files.extend(keydoctor_files);
     publish(&assets, &files, &cargo::target_directory().join("site"))?;
     report(&files);
     println!("site: target/site is up to date ({:.1} s)", started.elapsed().as_secs_f32());
     Ok(())
 }
 
-/// Starts the key generation's module as a worker. A module that cannot be loaded is told in the same words as a key
-/// that cannot be made; the page would otherwise wait for ever.
-fn worker_script(keygen: &str) -> String {
+/// A module and the script that starts it as a worker; answers the script's name, and all files.
+fn worker(name: &str, module: &Wasm, optimize: Optimize, mode: Mode) -> Result<(String, Vec<File>)> {
+    let (stem, mut files) = bundle::wasm(name, module.build()?, optimize, Mode::Release)?;
+    let script = bundle::script(&format!("{name}-worker"), worker_script(&stem), mode)?;
+    let script_name = script.name.clone();
+    files.push(script);
+    Ok((script_name, files))
+}
+
+/// Starts a module as a worker. One that cannot be loaded is told in the same words as work that cannot be done; the
+/// page would otherwise wait for ever.
+fn worker_script(stem: &str) -> String {
     format!(
-        "import init from \"./{keygen}.js\";\n\
-         init({{ module_or_path: new URL(\"./{keygen}_bg.wasm\", import.meta.url) }})\
+        "import init from \"./{stem}.js\";\n\
+         init({{ module_or_path: new URL(\"./{stem}_bg.wasm\", import.meta.url) }})\
          .catch((error) => postMessage({{ kind: \"failed\", message: String(error) }}));\n"
     )
 }

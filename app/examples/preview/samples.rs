@@ -116,6 +116,8 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
     Ok(vec![
         ("list-empty", context(), Page::Applications { items: vec![] }),
         ("hub-unfound", unfound_context, unfound_page),
+        ("check-key", context(), Page::CheckKey { applications: vec![rotating()?.0] }),
+        ("check-key-empty", hub_context(), Page::CheckKey { applications: vec![] }),
         ("hub-organization", hub_context(), of_organization),
         ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))] }),
         ("list-many", context(), Page::Applications { items: many }),
@@ -304,7 +306,12 @@ fn context() -> PageContext {
             role: Role::PartnerOwner,
         }),
         place: Place::Settings,
-        assets: Assets { app: "app".into(), style: "main.css".into(), keygen_worker: "keygen_worker.js".into() },
+        assets: Assets {
+            app: "app".into(),
+            style: "main.css".into(),
+            keygen_worker: "keygen_worker.js".into(),
+            keydoctor_worker: "keydoctor_worker.js".into(),
+        },
         now: Timestamp::from_millis(NOW),
         gateway_url: "https://gateway.nuvera.example".into(),
         notice: None,

@@ -27,6 +27,11 @@ pub fn first<T: JsCast>(selector: &str) -> Option<T> {
     document()?.query_selector(selector).ok()??.dyn_into().ok()
 }
 
+/// The first element that `selector` finds within `root`, if it is a `T`.
+pub fn within<T: JsCast>(root: &Element, selector: &str) -> Option<T> {
+    root.query_selector(selector).ok()??.dyn_into().ok()
+}
+
 /// Calls `handler` for every `event` from now on. Nothing that an island wakes goes away before the page does, so
 /// neither does the handler.
 pub fn on(target: &EventTarget, event: &str, handler: impl FnMut(Event) + 'static) {

@@ -3,7 +3,7 @@
 //! The private key is in this page's memory until the page is left: never in the form, an address or any storage. The
 //! form is held back until somebody says that they have stored it.
 
-use super::{dom, words};
+use super::{dom, private_key::PrivateKeyActions};
 use domain::public_key::PublicKey;
 use js_sys::Uint8Array;
 use std::{
@@ -36,8 +36,7 @@ struct Generator {
     progress: HtmlElement,
     result: HtmlElement,
     fingerprint: HtmlElement,
-    download: HtmlElement,
-    copy: HtmlElement,
+    private_key: Rc<PrivateKeyActions>,
     stored: HtmlInputElement,
     error: HtmlElement,
     workers: RefCell<Vec<Worker>>,
@@ -47,12 +46,11 @@ struct Generator {
     is_sent: Cell<bool>,
 }
 
+/// What the page knows of a pair: its private half is the `private_key`'s.
 struct Pair {
-    private: Zeroizing<String>,
     public: String,
     /// What signing the challenge gave.
     proof: String,
-    fingerprint: String,
 }
 
 impl Generator {
@@ -73,8 +71,7 @@ impl Generator {
             progress: part("[data-progress]")?,
             result: part("[data-result]")?,
             fingerprint: part("[data-fingerprint]")?,
-            download: part("[data-download-private]")?,
-            copy: part("[data-copy-private]")?,
+            private_key: PrivateKeyActions::wake(&part("[data-private-key]")?)?,
             stored: part("[data-private-stored]")?,
             error: part("[data-generate-error]")?,
             workers: RefCell::default(),
@@ -90,8 +87,6 @@ impl Generator {
             generator.stop("Cancelled.");
             let _ = generator.start.focus();
         });
-        self.on_click(&self.download, |generator, _| generator.save());
-        self.on_click(&self.copy, |generator, _| generator.copy());
         self.on(&self.stored, "change", |generator, _| dom::set_error(&generator.error, None));
         self.on(&self.root, "change", |generator, _| generator.follow_source());
         if let Some(form) = self.field.form() {
@@ -222,13 +217,14 @@ impl Generator {
             Err(refusal) => return self.fail(&refusal.to_string()),
         };
         self.stop("The key pair is ready. Store the private key now.");
-        let pair = Pair { private, public: key.pem(), proof, fingerprint: key.fingerprint() };
+        let pair = Pair { public: key.pem(), proof };
         self.fill_in(&pair);
-        self.fingerprint.set_text_content(Some(&pair.fingerprint));
+        self.fingerprint.set_text_content(Some(&key.fingerprint()));
+        self.private_key.hold(private, key.fingerprint());
         self.stored.set_checked(false);
         *self.pair.borrow_mut() = Some(pair);
         dom::show(&self.result, true);
-        let _ = self.download.focus();
+        self.private_key.focus();
     }
 
     fn fail(&self, why: &str) {
@@ -261,6 +257,7 @@ impl Generator {
 
     /// Forgets the pair. Its public key stays in the form only where somebody has the private one.
     fn forget(&self) {
+        self.private_key.forget();
         if let Some(pair) = self.pair.borrow_mut().take()
             && !self.stored.checked()
             && self.field.value() == pair.public
@@ -278,25 +275,6 @@ impl Generator {
     fn clear(&self) {
         self.field.set_value("");
         self.proof.set_value("");
-    }
-
-    fn save(&self) {
-        let pair = self.pair.borrow();
-        let Some(pair) = &*pair else { return };
-        let name = self.root.get_attribute("data-file-stem");
-        let typed = || dom::first::<HtmlInputElement>("#name").map(|field| field.value());
-        let name = name.or_else(typed).unwrap_or_default();
-        dom::download(&pair.private, &words::file_name(&name, &pair.fingerprint), "application/x-pem-file");
-    }
-
-    fn copy(&self) {
-        let pair = self.pair.borrow();
-        let Some(pair) = &*pair else { return };
-        let progress = self.progress.clone();
-        dom::copy(&pair.private, move |copied| {
-            let words = if copied { "Private key copied." } else { "It could not be copied: download it instead." };
-            progress.set_text_content(Some(words));
-        });
     }
 
     /// Keeps the form's public key in step with where it comes from: a generated one is not sent as a pasted one while

@@ -9,15 +9,21 @@ mod copy_buttons;
 #[cfg(feature = "hydrate")]
 mod dom;
 #[cfg(feature = "hydrate")]
+mod key_doctor;
+#[cfg(feature = "hydrate")]
 mod key_generator;
 #[cfg(feature = "hydrate")]
 mod one_time_secret;
 #[cfg(feature = "hydrate")]
 mod permission_chooser;
 #[cfg(feature = "hydrate")]
+mod private_key;
+#[cfg(feature = "hydrate")]
 mod public_key_field;
 #[cfg(feature = "hydrate")]
 mod relative_times;
+#[cfg(feature = "hydrate")]
+mod task;
 #[cfg(any(feature = "hydrate", test))]
 mod words;
 
@@ -64,4 +70,9 @@ island!(
     /// Judges a pasted public key before it is sent, and throws a private key away at once.
     PublicKeyField,
     public_key_field
+);
+island!(
+    /// Says what a key is and whose, in the browser alone.
+    KeyDoctor,
+    key_doctor
 );

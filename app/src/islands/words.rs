@@ -18,7 +18,7 @@ pub fn relative(passed: f64) -> String {
 }
 
 /// The name of a private key's file: `name` as far as file names go, and the beginning of the key's fingerprint.
-pub fn file_name(name: &str, fingerprint: &str) -> String {
+pub fn file_name(name: &str, fingerprint: &str, encrypted: bool) -> String {
     let mut stem = String::new();
     for c in name.chars().take(60) {
         if c.is_ascii_alphanumeric() {
@@ -29,10 +29,16 @@ pub fn file_name(name: &str, fingerprint: &str) -> String {
     }
     let digest = fingerprint.strip_prefix("SHA256:").unwrap_or(fingerprint);
     let mark: String = digest.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    let end = if encrypted { "-encrypted" } else { "" };
     match stem.trim_end_matches('-') {
-        "" => format!("private-key-{mark}.pem"),
-        stem => format!("{stem}-{mark}.pem"),
+        "" => format!("private-key-{mark}{end}.pem"),
+        stem => format!("{stem}-{mark}{end}.pem"),
     }
+}
+
+/// A PEM text as an environment variable holds it: one line, the line breaks written as `\n`.
+pub fn one_line(pem: &str) -> String {
+    pem.replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -49,7 +55,12 @@ mod tests {
 
     #[test]
     fn a_file_is_named_after_the_application_and_its_key() {
-        assert_eq!(file_name("Ledger <b>, Prod/../", "SHA256:a/b+C9dEfGhI"), "ledger-b-prod-abC9dEfG.pem");
-        assert_eq!(file_name("…", "SHA256:abcdefghi"), "private-key-abcdefgh.pem");
+        assert_eq!(file_name("Ledger <b>, Prod/../", "SHA256:a/b+C9dEfGhI", false), "ledger-b-prod-abC9dEfG.pem");
+        assert_eq!(file_name("…", "SHA256:abcdefghi", true), "private-key-abcdefgh-encrypted.pem");
+    }
+
+    #[test]
+    fn a_pem_text_on_one_line_has_no_line_break() {
+        assert_eq!(one_line("-----BEGIN X-----\nAB\n-----END X-----\n"), r"-----BEGIN X-----\nAB\n-----END X-----\n");
     }
 }

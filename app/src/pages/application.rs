@@ -63,6 +63,10 @@ fn test_card(gateway_url: &str) -> impl IntoView + use<> {
             <CodeBlock id="test-variables" label="Variables" text=VARIABLES />
             <p>"Then send the request. An answer of 200 means that the key and the signature are right."</p>
             <CodeBlock id="test-snippet" label="Signed test request" text=test_request::snippet(gateway_url) />
+            <p>
+                "Refused for its signature? " <a href=place().check_key()>"Check the key"</a>
+                " that your service signs with."
+            </p>
         </Card>
     }
 }

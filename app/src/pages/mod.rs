@@ -4,6 +4,7 @@ mod api_key_deadline;
 mod application;
 mod applications;
 mod audit;
+mod check_key;
 mod enabled;
 mod new_application;
 mod one_time_key;
@@ -77,6 +78,7 @@ fn body(page: &Page) -> AnyView {
         Page::ReplaceSigningKey { application, challenge } => {
             replace_signing_key::replace(title, application, challenge).into_any()
         }
+        Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
         Page::RestoreSigningKey { application, key } => {
             replace_signing_key::restore(title, application, key).into_any()
         }
@@ -123,7 +125,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Unavailable { .. }
         | Page::OrganizationHub { .. } => Vec::new(),
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
-        Page::NewApplication { .. } | Page::Application { .. } => applications().collect(),
+        Page::NewApplication { .. } | Page::Application { .. } | Page::CheckKey { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }
         | Page::Rename { application }
         | Page::Permissions { application }

@@ -114,6 +114,7 @@ fn islands() -> impl IntoView {
         <islands::PermissionChooser />
         <islands::KeyGenerator />
         <islands::PublicKeyField />
+        <islands::KeyDoctor />
     }
 }
 

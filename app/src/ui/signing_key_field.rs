@@ -4,7 +4,7 @@
 //! `KeyGenerator` wakes the other way, and `PublicKeyField` judges what is pasted before it is sent.
 
 use super::{
-    CodeBlock,
+    CodeBlock, PrivateKeyActions,
     field::{describe, error_view},
     place, surroundings,
 };
@@ -80,6 +80,11 @@ pub fn SigningKeyField(
                     </p>
                 </details>
                 {proof(&challenge)}
+                <p class="field__hint">
+                    "You have a key in another form, or do not know which it is? "
+                    <a href=place().check_key() target="_blank" rel="noopener">"Check a key"</a>
+                    " (opens in a new tab)."
+                </p>
             </div>
         </div>
     }
@@ -171,12 +176,7 @@ fn generation(pasting: bool) -> impl IntoView {
                         <strong>"Store the private key now."</strong>
                         " It exists in this page only, and is gone when you leave."
                     </p>
-                    <div class="actions">
-                        <button type="button" class="button button--primary" data-download-private>
-                            "Download private key"
-                        </button>
-                        <button type="button" class="button" data-copy-private>"Copy private key"</button>
-                    </div>
+                    <PrivateKeyActions />
                     <div class="choice">
                         <input type="checkbox" id="private-key-stored" data-private-stored aria-describedby="private-key-stored-error" />
                         <label for="private-key-stored">"I have stored the private key"</label>

@@ -20,6 +20,7 @@ struct Manifest {
     app: String,
     style: String,
     keygen_worker: String,
+    keydoctor_worker: String,
 }
 
 /// Reads what the build called its files.
@@ -30,8 +31,9 @@ pub fn load_assets(site: &Path) -> Result<Assets, SiteError> {
     let path = site.join("assets.json");
     let failed = |problem: String| SiteError { path: path.display().to_string(), problem };
     let text = fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    let Manifest { app, style, keygen_worker } = serde_json::from_str(&text).map_err(|e| failed(e.to_string()))?;
-    Ok(Assets { app, style, keygen_worker })
+    let Manifest { app, style, keygen_worker, keydoctor_worker } =
+        serde_json::from_str(&text).map_err(|e| failed(e.to_string()))?;
+    Ok(Assets { app, style, keygen_worker, keydoctor_worker })
 }
 
 /// Serves them, compressed as the browser likes. The policy is the worker's: a worker does not inherit the page's.

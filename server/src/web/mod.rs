@@ -125,6 +125,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
     };
     let hub = Router::new()
         .route("/", get(applications::list))
+        .route("/check-key", get(signing_keys::check))
         .merge(audit::routes("/audit", audit::Kind::Organization))
         .nest("/api-applications/{application}", of_application());
 
@@ -134,6 +135,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(paths::SIGN_OUT, post(sign_in::sign_out))
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
+        .route(&Place::Settings.check_key(), get(signing_keys::check))
         .merge(audit::routes(&Place::Settings.audit(), audit::Kind::Organization))
         .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application())
         .route(paths::ORGANIZATION_HUB, get(hub::organizations))

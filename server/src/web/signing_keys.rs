@@ -14,6 +14,13 @@ use domain::{
     public_key::PublicKey,
 };
 
+/// Shows the key doctor, and what a key is compared with. It works in the browser: nothing comes back from it.
+pub async fn check(visit: Visit) -> Response {
+    let found = visit.web.backend.applications(&visit.actor, visit.organization()).await;
+    let applications = found.map(|found| found.into_iter().map(|(application, _)| application).collect());
+    visit.answer(applications.map(|applications| Page::CheckKey { applications })).await
+}
+
 async fn replace_page(visit: &Visit, challenge: String) -> Result<Page, BackendError> {
     visit.form(Operation::ReplaceSigningKeys, |application| Page::ReplaceSigningKey { application, challenge }).await
 }

@@ -126,7 +126,12 @@ impl Console {
             let person = NewPerson { organization_id, email, name, role, password: PASSWORD };
             backend.add_person(person).await.unwrap();
         }
-        let assets = Assets { app: "app".into(), style: "style.css".into(), keygen_worker: "worker.js".into() };
+        let assets = Assets {
+            app: "app".into(),
+            style: "style.css".into(),
+            keygen_worker: "keygen.js".into(),
+            keydoctor_worker: "keydoctor.js".into(),
+        };
         let settings = WebSettings {
             console_origin: ORIGIN.into(),
             gateway_origin: "http://127.0.0.1:45000".into(),

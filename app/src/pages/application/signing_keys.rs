@@ -48,7 +48,8 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
             </details>
         }
     });
-    let replace = view! {
+    let actions = view! {
+        <ButtonLink href=place().check_key() text="Check a key" />
         <ButtonLink href=place().action(application.id, "replace-signing-key") text="Replace signing key" />
     };
     view! {
@@ -56,7 +57,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
             id="signing-keys"
             heading="Signing key"
             lead="The public half of the RSA key that signs each request. Nuvera never has the private half."
-            actions=replace.into_any()
+            actions=actions.into_any()
         >
             <Facts>
                 <Fact term="Fingerprint"><Code text=current.public_key.fingerprint() /></Fact>

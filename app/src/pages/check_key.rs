@@ -1,0 +1,206 @@
+//! The key doctor: what a key is, and whose. For whoever is told "invalid signature".
+//!
+//! The island `KeyDoctor` does it all in the browser. No field here has a name, and there is no form: without scripts
+//! the page still lists the registered fingerprints and says how OpenSSL finds the one of a key.
+
+use crate::{
+    paths::{self, Place},
+    ui::{
+        Callout, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, PrivateKeyActions, RowHeader,
+        SigningKeyBadge, Time, place, surroundings,
+    },
+};
+use domain::{
+    application::ApiApplication,
+    signing_key::{SigningKey, SigningKeyState},
+    time::Timestamp,
+};
+use leptos::prelude::*;
+
+const COLUMNS: &[Column] = &[
+    Column { label: "Fingerprint", class: "column--wide" },
+    Column { label: "Application", class: "column--key" },
+    Column { label: "Status", class: "column--status" },
+];
+
+const COMMANDS: &str = "\
+# The fingerprint of a private key, and of a public one; behind “SHA256:” it is listed above.
+openssl pkey -in private.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64 | tr -d =
+openssl pkey -pubin -in public.pem -outform DER | openssl dgst -sha256 -binary | base64 | tr -d =
+
+# What kind of key it is, how long, and whether its numbers belong together.
+openssl pkey -in private.pem -noout -text -check | head -1
+
+# The two forms that every library reads: PKCS#8 and SPKI.
+openssl pkcs8 -topk8 -nocrypt -in key.pem -out private.pem
+openssl pkey -in key.pem -pubout -out public.pem";
+
+pub(super) fn view(title: String, applications: &[ApiApplication]) -> impl IntoView + use<> {
+    let page = surroundings();
+    let worker = format!("{}/{}", paths::ASSETS, page.assets.keydoctor_worker);
+    view! {
+        {super::heading(
+            title,
+            "Requests are refused for their signature, or you hold a key and do not know which? See what it is and which application it belongs to.",
+        )}
+        <div class="without-script">
+            <Callout heading="Checking a key here needs scripts">
+                <p>"The commands at the end of this page answer the same questions with OpenSSL."</p>
+            </Callout>
+        </div>
+        <div class="key-doctor needs-script" data-key-doctor data-worker=worker>
+            <Card
+                id="key"
+                heading="The key"
+                lead="Private or public, in any form. It stays in this browser: it is not sent, stored or logged, and is gone when you leave."
+            >
+                {input()}
+            </Card>
+            <div class="key-doctor__results" data-results></div>
+            <template data-finding>{finding()}</template>
+            <template data-problem>
+                <section class="key-doctor__finding">
+                    <h2>"This key cannot be used as it is"</h2>
+                    <p class="field__error" data-words></p>
+                </section>
+            </template>
+        </div>
+        {registered(applications, page.now)}
+        <Card id="openssl" heading="The same with OpenSSL" lead="On your own machine, without this page.">
+            <CodeBlock id="openssl-commands" label="OpenSSL commands" text=COMMANDS />
+        </Card>
+    }
+}
+
+fn input() -> impl IntoView {
+    view! {
+        <div class="field">
+            <label class="field__label" for="key-file">"Choose its file, or drop it anywhere on this page"</label>
+            <input class="key-doctor__file" type="file" id="key-file" autocomplete="off" data-key-file disabled />
+        </div>
+        <div class="field">
+            <label class="field__label" for="key-text">"Or paste it"</label>
+            <p class="field__hint" id="key-text-hint">
+                "PEM (PKCS#8, PKCS#1, OpenSSH, a certificate), a JSON Web Key, bare base64, or as it stands in an environment variable."
+            </p>
+            <textarea
+                class="input input--code"
+                id="key-text"
+                rows="7"
+                spellcheck="false"
+                autocomplete="off"
+                autocapitalize="off"
+                aria-describedby="key-text-hint"
+                data-key-text
+                disabled
+            ></textarea>
+        </div>
+        <div class="key-doctor__passphrase" data-key-passphrase hidden>
+            <div class="field">
+                <label class="field__label" for="key-passphrase">"Passphrase of the key"</label>
+                <input class="input" type="password" id="key-passphrase" autocomplete="off" data-key-passphrase-text />
+            </div>
+            <label class="choice">
+                <input type="checkbox" autocomplete="off" data-key-passphrase-shown />
+                <span>"Show the passphrase"</span>
+            </label>
+        </div>
+        <div class="actions">
+            <button type="button" class="button button--primary" data-check-key disabled>"Check key"</button>
+            <button type="button" class="button" data-clear disabled>"Clear"</button>
+        </div>
+        <p class="key-doctor__status" role="status" data-doctor-status>"Loading…"</p>
+    }
+}
+
+/// A key that was found: the island fills it in, once for each.
+fn finding() -> impl IntoView {
+    let organization = match place() {
+        Place::Settings => "your organization".to_owned(),
+        Place::Hub { name, .. } => name,
+    };
+    view! {
+        <section class="key-doctor__finding">
+            <h2 data-form></h2>
+            <p class="key-doctor__match" data-match>
+                {format!(
+                    "No application of {organization} has registered this key: requests signed with it are refused. Sign with the private key of a fingerprint that is listed below as current, or register this one's public half with “Replace signing key”.",
+                )}
+            </p>
+            <Facts>
+                <Fact term="Size"><span data-bits></span></Fact>
+                <Fact term="Fingerprint"><code data-fingerprint></code></Fact>
+            </Facts>
+            <h3 class="small-heading">"Public key (SPKI, PEM)"</h3>
+            <pre class="code-block__text" tabindex="0" role="group" aria-label="Public key"><code data-public></code></pre>
+            <div class="actions">
+                <button type="button" class="button" data-copy-public>"Copy public key"</button>
+                <button type="button" class="button" data-download-public>"Download public key"</button>
+            </div>
+            <p class="key-doctor__status" role="status" data-public-progress></p>
+            <div class="key-doctor__private" data-private>
+                <h3 class="small-heading">"Private key (PKCS#8, PEM)"</h3>
+                <PrivateKeyActions />
+            </div>
+        </section>
+    }
+}
+
+fn registered(applications: &[ApiApplication], now: Timestamp) -> impl IntoView + use<> {
+    let keys =
+        applications.iter().flat_map(|application| application.signing_keys.iter().map(move |key| (application, key)));
+    let rows: Vec<_> = keys.map(|(application, key)| row(application, key, now)).collect();
+    let table = if rows.is_empty() {
+        view! { <p class="table-empty">"No key is registered: there is no API application yet."</p> }.into_any()
+    } else {
+        view! { <DataTable caption="Registered signing keys" columns=COLUMNS>{rows}</DataTable> }.into_any()
+    };
+    view! {
+        <Card
+            id="registered"
+            heading="Registered signing keys"
+            lead="A key is compared by its fingerprint: the SHA-256 of its public half."
+        >
+            {table}
+        </Card>
+    }
+}
+
+fn row(application: &ApiApplication, key: &SigningKey, now: Timestamp) -> impl IntoView + use<> {
+    let status = key.status(now);
+    let fingerprint = key.public_key.fingerprint();
+    let registered = fingerprint.clone();
+    view! {
+        <tr role="row" data-registered=registered data-words=words(application, status)>
+            <RowHeader><Code text=fingerprint /></RowHeader>
+            <Cell label="Application">
+                <a href=place().application(application.id)>{application.name.to_string()}</a>
+            </Cell>
+            <Cell label="Status">
+                <SigningKeyBadge status />
+                {match status {
+                    SigningKeyState::Current => None,
+                    SigningKeyState::Retiring { at } => Some(view! { <p class="quiet">"Stops " <Time at /></p> }),
+                    SigningKeyState::Retired { at } => Some(view! { <p class="quiet">"Since " <Time at /></p> }),
+                }}
+            </Cell>
+        </tr>
+    }
+}
+
+/// What a match means, and what to do about it.
+fn words(application: &ApiApplication, status: SigningKeyState) -> String {
+    let name = &application.name;
+    let meaning = match status {
+        SigningKeyState::Current => {
+            format!("It is the current signing key of “{name}”: the gateway accepts what is signed with it.")
+        }
+        SigningKeyState::Retiring { at } => format!(
+            "It is a retiring signing key of “{name}”: the gateway accepts what is signed with it until {at}. Deploy the current one before."
+        ),
+        SigningKeyState::Retired { at } => format!(
+            "It is a retired signing key of “{name}”: the gateway refuses what is signed with it since {at}. Sign with the current one, or restore this one."
+        ),
+    };
+    if application.is_enabled() { meaning } else { format!("{meaning} The application is disabled.") }
+}
