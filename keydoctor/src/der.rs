@@ -34,8 +34,8 @@ pub(crate) fn read(label: Option<&str>, bytes: &[u8], passphrase: Option<&str>) 
     if let Ok(key) = pkcs1::RsaPrivateKey::from_der(bytes) {
         return pkcs1(&key, Form::Pkcs1);
     }
-    if let Ok(key) = SubjectPublicKeyInfoRef::from_der(bytes) {
-        return spki(bytes, &key, Form::Spki);
+    if SubjectPublicKeyInfoRef::from_der(bytes).is_ok() {
+        return spki(bytes, Form::Spki);
     }
     if let Ok(key) = pkcs1::RsaPublicKey::from_der(bytes) {
         let (modulus, public_exponent) = (key.modulus.as_bytes(), key.public_exponent.as_bytes());
@@ -43,8 +43,7 @@ pub(crate) fn read(label: Option<&str>, bytes: &[u8], passphrase: Option<&str>) 
     }
     let members = Vec::<AnyRef<'_>>::from_der(bytes).unwrap_or_default();
     if let Some(key) = certified(&members) {
-        let info = SubjectPublicKeyInfoRef::from_der(&key).map_err(|_| Problem::Unknown)?;
-        return spki(&key, &info, Form::Certificate);
+        return spki(&key, Form::Certificate);
     }
     Err(otherwise(label, bytes, &members))
 }
@@ -84,8 +83,7 @@ fn pkcs1(key: &pkcs1::RsaPrivateKey<'_>, form: Form) -> Result<Finding, Problem>
     .into_finding(form)
 }
 
-fn spki(der: &[u8], key: &SubjectPublicKeyInfoRef<'_>, form: Form) -> Result<Finding, Problem> {
-    check_algorithm(&key.algorithm).map_err(Problem::Refused)?;
+fn spki(der: &[u8], form: Form) -> Result<Finding, Problem> {
     let public_key = PublicKey::from_der(der).map_err(Problem::Refused)?;
     Ok(Finding { form, public_key, private_key_pem: None })
 }

@@ -158,14 +158,14 @@ impl Doctor {
     fn show(&self, answer: &JsValue) {
         let keys = Array::from(&task::field(answer, "keys"));
         let notes = Array::from(&task::field(answer, "notes"));
+        if let Some(list) = notes_list(&notes) {
+            let _ = self.results.append_child(&list);
+        }
         let mut needs_passphrase = false;
         for key in keys.iter() {
             needs_passphrase |= task::field(&key, "needsPassphrase").is_truthy();
             // Both templates are the server's: what they lack here would be a mistake in the page.
             let _ = self.show_key(&key);
-        }
-        if let Some(list) = notes_list(&notes) {
-            let _ = self.results.append_child(&list);
         }
         let words = match keys.length() {
             1 => "Examined. What it is stands below.".to_owned(),

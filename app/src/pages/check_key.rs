@@ -19,12 +19,12 @@ use leptos::prelude::*;
 
 const COLUMNS: &[Column] = &[
     Column { label: "Fingerprint", class: "column--wide" },
-    Column { label: "Application", class: "column--key" },
-    Column { label: "Status", class: "column--status" },
+    Column { label: "Application", class: "column--state" },
+    Column { label: "Status", class: "column--who" },
 ];
 
 const COMMANDS: &str = "\
-# The fingerprint of a private key, and of a public one; behind “SHA256:” it is listed above.
+# The fingerprint of a private key, and of a public one.
 openssl pkey -in private.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64 | tr -d =
 openssl pkey -pubin -in public.pem -outform DER | openssl dgst -sha256 -binary | base64 | tr -d =
 
@@ -66,7 +66,7 @@ pub(super) fn view(title: String, applications: &[ApiApplication]) -> impl IntoV
             </template>
         </div>
         {registered(applications, page.now)}
-        <Card id="openssl" heading="The same with OpenSSL" lead="On your own machine, without this page.">
+        <Card id="openssl" heading="The same with OpenSSL" lead="On your own machine, without this page. Fingerprints are listed above behind “SHA256:”.">
             <CodeBlock id="openssl-commands" label="OpenSSL commands" text=COMMANDS />
         </Card>
     }

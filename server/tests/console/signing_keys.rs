@@ -2,7 +2,7 @@
 
 use crate::support::{Console, LIST, PEM_A, PEM_B, PEM_C, START};
 use axum::http::StatusCode;
-use domain::signing_key::SigningKeyState;
+use domain::{public_key::PublicKey, signing_key::SigningKeyState};
 use std::time::Duration;
 
 async fn states(console: &Console, id: &str) -> Vec<SigningKeyState> {
@@ -24,6 +24,29 @@ async fn a_replacement_may_overlap_or_not() {
     let retired = SigningKeyState::Retired { at: START };
     assert_eq!(states(&console, &id).await, [SigningKeyState::Current, retired, retired]);
     owner.get(&format!("{LIST}/{id}/audit")).await.says("Signing key replaced").says("exposed");
+}
+
+#[tokio::test]
+async fn a_key_is_compared_with_every_one_that_the_organization_has_registered() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/{id}/replace-signing-key");
+    owner.submit(&path, &[("public_key", PEM_B), ("overlap", "none")]).await;
+    owner.submit(&path, &[("public_key", PEM_C), ("overlap", "3600")]).await;
+    let in_hub = format!("/organizations/{}/check-key", console.alpine);
+    for page in [owner.get(&format!("{LIST}/check-key")).await, console.admin().await.get(&in_hub).await] {
+        for (pem, standing) in [(PEM_A, "a retired"), (PEM_B, "a retiring"), (PEM_C, "the current")] {
+            let fingerprint = PublicKey::from_pem(pem).unwrap().fingerprint();
+            let row = page.body.split("<tr").find(|row| row.contains(&format!("data-registered=\"{fingerprint}\"")));
+            let row = row.expect("a row for each key");
+            assert!(row.contains(&format!("It is {standing} signing key of “Ledger”")), "{row}");
+        }
+    }
+    let mut stranger = console.signed_in("owner@borealis.example").await;
+    let theirs = stranger.get(&format!("{LIST}/check-key")).await;
+    theirs.says("No key is registered");
+    assert!(!theirs.body.contains("data-registered"), "another organization's keys are not there");
 }
 
 #[tokio::test]
