@@ -132,6 +132,28 @@ export async function storeShownKey(page: Page): Promise<string> {
   return apiKey;
 }
 
+/** Listens to the page's long tasks (over 50 ms) from now on; what comes back asks for the longest, in milliseconds. */
+export async function watchTasks(page: Page): Promise<() => Promise<number>> {
+  await page.evaluate(() => {
+    const seen: number[] = [];
+    new PerformanceObserver((list) => seen.push(...list.getEntries().map((entry) => entry.duration))).observe({
+      type: 'longtask',
+    });
+    Object.assign(window, { longTasks: seen });
+  });
+  const longest = () =>
+    page.evaluate(() => Math.max(0, ...(window as unknown as { longTasks: number[] }).longTasks.splice(0)));
+  // The control: a page that does not stay awake is noticed.
+  await page.evaluate(() => {
+    setTimeout(() => {
+      const end = performance.now() + 120;
+      while (performance.now() < end);
+    });
+  });
+  await expect.poll(longest).toBeGreaterThan(50);
+  return longest;
+}
+
 /** What is on the clipboard, pasted elsewhere: our own pages may not read it. */
 export async function clipboard(page: Page): Promise<string> {
   const elsewhere = await page.context().newPage();

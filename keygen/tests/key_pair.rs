@@ -13,6 +13,7 @@ use rsa::{
 use std::{
     io::Write,
     process::{Command, Stdio},
+    thread,
 };
 
 const CHALLENGE: &str = "nuvera-proof-v1.a.b.c.d";
@@ -86,6 +87,21 @@ fn openssl_accepts_both_halves() {
     }
 }
 
+/// 200 keys, by somebody else's arithmetic: see `independent_check.py`.
+#[test]
+fn two_hundred_keys_pass_an_independent_check() {
+    for (size, count) in [(KeySize::Rsa2048, 180), (KeySize::Rsa3072, 14), (KeySize::Rsa4096, 6)] {
+        let halves: Vec<String> = thread::scope(|scope| {
+            let generate = || (0..count / 2).map(|_| key_pair(size).private_key_pem().to_owned()).collect();
+            let threads: Vec<_> = (0..2).map(|_| scope.spawn(generate)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("keys are generated")).collect()
+        });
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/independent_check.py");
+        let said = run("python3", &[program, &size.bits().to_string()], &halves.concat());
+        assert_eq!(said, format!("{count} keys read\n"));
+    }
+}
+
 #[test]
 fn the_proof_is_a_signature_over_the_challenge_and_nothing_else() {
     for size in KeySize::ALL {
@@ -146,16 +162,21 @@ impl TryCryptoRng for Stuck {}
 
 /// What `openssl` says to `input`.
 fn openssl(arguments: &[&str], input: &str) -> String {
-    let mut child = Command::new("openssl")
+    run("openssl", arguments, input)
+}
+
+/// What a program says to `input`.
+fn run(program: &str, arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("openssl is installed (scripts/setup test)");
-    child.stdin.take().expect("stdin is a pipe").write_all(input.as_bytes()).expect("openssl reads its input");
-    let output = child.wait_with_output().expect("openssl ends");
-    let text = String::from_utf8(output.stdout).expect("openssl writes text");
-    assert!(output.status.success(), "openssl {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        .expect("it is installed (scripts/setup test)");
+    child.stdin.take().expect("stdin is a pipe").write_all(input.as_bytes()).expect("it reads its input");
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8(output.stdout).expect("it writes text");
+    assert!(output.status.success(), "{program} {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     text
 }
