@@ -5,7 +5,7 @@
 //   node keygen/benches/browser.mjs [keys]      CHROMIUM names another browser than /usr/bin/chromium
 //
 // So many keys of 2048 bits by the module and by the browser, half of 3072, a third of 4096. The others take so much
-// longer that they make a fifth, a tenth and a twentieth of that: with 100 keys it is about ten minutes in all.
+// longer that they make a twentieth of that: with 100 keys it is about eight minutes in all.
 
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -80,9 +80,9 @@ async function measure(workerUrl, keys) {
   }
   const results = [];
   for (const [bits, fast, slow] of [
-    [2048, keys, Math.ceil(keys / 5)],
-    [3072, Math.ceil(keys / 2), Math.ceil(keys / 10)],
-    [4096, Math.ceil(keys / 3), Math.ceil(keys / 20)],
+    [2048, keys, Math.ceil(keys / 20)],
+    [3072, Math.ceil(keys / 2), Math.ceil(keys / 40)],
+    [4096, Math.ceil(keys / 3), Math.ceil(keys / 100)],
   ]) {
     for (const [name, generate] of Object.entries(generators)) {
       // The first key waits for the optimising compiler; it is left out.

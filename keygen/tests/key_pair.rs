@@ -1,12 +1,16 @@
 //! Key pairs as their owners meet them: read by `rsa` and by OpenSSL's command line.
 
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair},
+};
 use base64ct::{Base64, Encoding};
 use getrandom::{SysRng, rand_core::UnwrapErr};
 use keygen::{Error, KeyPair, KeySize, generate};
 use rand_core::{Infallible, TryCryptoRng, TryRng};
 use rsa::{
     BigUint, Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey,
-    pkcs8::{DecodePrivateKey, DecodePublicKey},
+    pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey},
     sha2::{Digest, Sha256},
     traits::{PrivateKeyParts, PublicKeyParts},
 };
@@ -114,6 +118,38 @@ fn the_proof_is_a_signature_over_the_challenge_and_nothing_else() {
         };
         assert!(verifies(CHALLENGE));
         assert!(!verifies("nuvera-proof-v1.a.b.c.e"));
+    }
+}
+
+/// What partners and the gateway sign and verify with.
+#[test]
+fn node_pyjwt_and_aws_lc_sign_and_verify_with_every_size() {
+    const NODE: &str = "const { createPrivateKey, createPublicKey, sign, verify } = require('node:crypto');
+        const key = createPrivateKey(require('node:fs').readFileSync(0));
+        const good = verify('sha256', Buffer.from('a'), createPublicKey(key), sign('sha256', Buffer.from('a'), key));
+        process.stdout.write(`${key.asymmetricKeyDetails.modulusLength} ${good}`);";
+    const PYJWT: &str = "import jwt, sys
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+key = load_pem_private_key(sys.stdin.buffer.read(), None)
+token = jwt.encode({'a': 1}, key, 'RS256')
+print(key.key_size, jwt.decode(token, key.public_key(), ['RS256'])['a'] == 1, end='')";
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../end2end/.venv/bin/python");
+    for size in KeySize::ALL {
+        let pair = key_pair(size);
+        assert_eq!(run("node", &["-e", NODE], pair.private_key_pem()), format!("{} true", size.bits()));
+        assert_eq!(run(python, &["-c", PYJWT], pair.private_key_pem()), format!("{} True", size.bits()));
+
+        let der = private_key(&pair).to_pkcs8_der().expect("the key is written");
+        let signer = RsaKeyPair::from_pkcs8(der.as_bytes()).expect("aws-lc takes the private key");
+        let mut signature = vec![0; signer.public_modulus_len()];
+        let random = SystemRandom::new();
+        signer.sign(&RSA_PKCS1_SHA256, &random, b"a", &mut signature).expect("it signs");
+        let public = RsaPublicKey::from_public_key_pem(pair.public_key_pem()).expect("the public key is SPKI");
+        let public = public.to_public_key_der().expect("it is written");
+        let verifier = &RSA_PKCS1_2048_8192_SHA256;
+        let verifier = ParsedPublicKey::new(verifier, public.as_bytes()).expect("aws-lc takes it");
+        assert!(verifier.verify_sig(b"a", &signature).is_ok());
+        assert!(verifier.verify_sig(b"b", &signature).is_err());
     }
 }
 

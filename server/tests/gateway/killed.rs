@@ -49,7 +49,8 @@ struct Acknowledged {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_is_killed_under_load_loses_no_change_and_at_most_an_interval_of_counters() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("assets.json"), r#"{"app":"a","style":"s","keygenWorker":"k","keydoctorWorker":"d"}"#).unwrap();
+    fs::write(folder.path().join("assets.json"), r#"{"app":"a","style":"s","keygenWorker":"k","keydoctorWorker":"d"}"#)
+        .unwrap();
     let data = folder.path().join("data");
     let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
     let mut counted_on = 0;
