@@ -163,7 +163,7 @@ fn generation(pasting: bool) -> impl IntoView {
                 </div>
                 <progress data-spinner aria-label="Generating a key pair" hidden></progress>
                 <p class="signing-key__progress" role="status" data-progress>
-                    "Loading the key generator…"
+                    "Loading the key generator… Where it does not load, paste a public key instead."
                 </p>
                 <div class="signing-key__result" data-result hidden>
                     <dl class="facts">
