@@ -3,7 +3,7 @@
 //! The private key is in this page's memory until the page is left: never in the form, an address or any storage. The
 //! form is held back until somebody says that they have stored it.
 
-use super::{dom, private_key::PrivateKeyActions};
+use super::{dom, private_key::PrivateKeyActions, task};
 use domain::public_key::PublicKey;
 use js_sys::Uint8Array;
 use std::{
@@ -11,10 +11,7 @@ use std::{
     rc::Rc,
 };
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{
-    Event, HtmlElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement, MessageEvent, Worker, WorkerOptions,
-    WorkerType,
-};
+use web_sys::{Event, HtmlElement, HtmlInputElement, HtmlSelectElement, HtmlTextAreaElement, MessageEvent, Worker};
 use zeroize::Zeroizing;
 
 pub fn wake() {
@@ -136,10 +133,7 @@ impl Generator {
     }
 
     fn start_worker(self: &Rc<Self>) -> Option<()> {
-        let options = WorkerOptions::new();
-        options.set_type(WorkerType::Module);
-        let address = self.root.get_attribute("data-worker").unwrap_or_default();
-        let worker = Worker::new_with_options(&address, &options).ok()?;
+        let worker = task::worker(&self.root.get_attribute("data-worker").unwrap_or_default())?;
         let generator = self.clone();
         let sender = worker.clone();
         dom::on(&worker, "message", move |event| {
@@ -153,13 +147,12 @@ impl Generator {
     }
 
     fn receive(self: &Rc<Self>, worker: &Worker, message: &JsValue) {
-        let get = |name: &str| js_sys::Reflect::get(message, &name.into()).ok();
-        let text = |name: &str| get(name).and_then(|value| value.as_string());
+        let text = |name: &str| task::text(message, name);
         match text("kind").as_deref() {
             Some("ready") => self.order(worker, "search", &[]),
-            Some("prime") => match get("prime").and_then(|value| value.dyn_into().ok()) {
-                Some(prime) => self.take_prime(worker, prime),
-                None => self.fail("The key generator answered something else than a prime."),
+            Some("prime") => match task::field(message, "prime").dyn_into() {
+                Ok(prime) => self.take_prime(worker, prime),
+                Err(_) => self.fail("The key generator answered something else than a prime."),
             },
             // All but impossible: the two are too close to each other.
             Some("unfit") => self.order(worker, "search", &[]),
@@ -200,12 +193,9 @@ impl Generator {
 
     fn order(&self, worker: &Worker, kind: &str, primes: &[(&str, &Uint8Array)]) {
         let bits: f64 = self.bits.value().parse().unwrap_or(3072.0);
-        let order = js_sys::Object::new();
-        let _ = js_sys::Reflect::set(&order, &"kind".into(), &kind.into());
-        let _ = js_sys::Reflect::set(&order, &"bits".into(), &bits.into());
-        let _ = js_sys::Reflect::set(&order, &"challenge".into(), &self.challenge.value().into());
+        let order = task::object(kind, &[("bits", bits.into()), ("challenge", self.challenge.value().into())]);
         for (name, prime) in primes {
-            let _ = js_sys::Reflect::set(&order, &(*name).into(), prime);
+            task::set(&order, name, prime);
         }
         // Copied while it is posted: what is filled with zeros afterwards is ours.
         let _ = worker.post_message(&order);

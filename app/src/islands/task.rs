@@ -1,4 +1,5 @@
-//! One task for a Web Worker of its own, which ends with it: what it knew goes away with its memory.
+//! Web Workers, what is said to them, and one task for a worker of its own, which ends with it: what it knew goes away with
+//! its memory.
 
 use super::dom;
 use js_sys::{Object, Reflect};
@@ -9,13 +10,18 @@ use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 /// What follows on a task: its answer, or why there is none.
 pub type Done = Box<dyn FnOnce(Result<JsValue, String>)>;
 
+/// Starts the worker at `address`; `None` where the browser has none.
+pub fn worker(address: &str) -> Option<Worker> {
+    let options = WorkerOptions::new();
+    options.set_type(WorkerType::Module);
+    Worker::new_with_options(address, &options).ok()
+}
+
 /// Starts the worker at `address`, sends it `request` when it is ready, and calls `done` with its answer or with why
 /// there is none. Until then, what comes back can be terminated; `done` is not called any more after that.
 pub fn run(address: &str, request: Object, done: Done) -> Option<Worker> {
     const MISSING: &str = "What does this could not be loaded. Reload the page and try again.";
-    let options = WorkerOptions::new();
-    options.set_type(WorkerType::Module);
-    let Ok(worker) = Worker::new_with_options(address, &options) else {
+    let Some(worker) = worker(address) else {
         done(Err(MISSING.to_owned()));
         return None;
     };
