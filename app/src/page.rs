@@ -6,7 +6,9 @@ use domain::{
     api_key::{ApiKey, PlainApiKey},
     application::ApiApplication,
     audit::{AuditFilter, RecordedEvent},
-    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
+    cut_over::Traffic,
+    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    request::{RequestFilter, SeenRequest},
     signing_key::SigningKey,
     time::Timestamp,
 };
@@ -215,6 +217,12 @@ pub struct ApplicationView {
     pub api_key_usage: HashMap<ApiKeyId, Usage>,
     /// By signing key; one that never verified a request is absent.
     pub signing_key_usage: HashMap<SigningKeyId, Usage>,
+    /// By API key, of the last hour; a key that was not used lately may be absent.
+    pub api_key_traffic: HashMap<ApiKeyId, Traffic>,
+    /// By signing key, of the last hour; a key that was not used lately may be absent.
+    pub signing_key_traffic: HashMap<SigningKeyId, Traffic>,
+    /// Its latest requests, the newest first: more than the page shows.
+    pub latest_requests: Vec<SeenRequest>,
 }
 
 /// A page, and the data it shows.
@@ -274,6 +282,26 @@ pub enum Page {
         view: ApplicationView,
         /// The newest events of its history.
         recent: Vec<RecordedEvent>,
+    },
+    /// The latest requests of an application.
+    Requests {
+        /// The application.
+        application: ApiApplication,
+        /// Which of them.
+        filter: RequestFilter,
+        /// A page of them, the newest first.
+        requests: Vec<SeenRequest>,
+        /// Whether this is not the newest page.
+        is_continued: bool,
+        /// The request before which older ones go on (`?before=`).
+        older: Option<RequestId>,
+    },
+    /// One request: what became of it, and why.
+    Request {
+        /// The application.
+        application: ApiApplication,
+        /// The request.
+        request: SeenRequest,
     },
     /// Rename.
     Rename {
@@ -405,6 +433,8 @@ impl Page {
             Self::NewApplication { .. } => "Create API application",
             Self::OneTimeKey { .. } => "Store your API key now",
             Self::Application { view, .. } => return view.application.name.to_string(),
+            Self::Requests { .. } => "Recent requests",
+            Self::Request { .. } => "Request",
             Self::Rename { .. } => "Rename application",
             Self::Permissions { .. } => "Change permissions",
             Self::Disable { .. } => "Disable application",
@@ -449,6 +479,8 @@ impl Page {
             | Self::NewApplication { .. }
             | Self::OneTimeKey { .. }
             | Self::Application { .. }
+            | Self::Requests { .. }
+            | Self::Request { .. }
             | Self::Permissions { .. }
             | Self::ReplaceApiKey { .. }
             | Self::ReplaceExposedApiKey { .. }

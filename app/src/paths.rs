@@ -2,7 +2,8 @@
 
 use domain::{
     audit::AuditFilter,
-    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId},
+    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId},
+    request::RequestFilter,
 };
 
 /// Sign in (GET, POST `email`, `password`, `next`, `unsent`).
@@ -29,6 +30,15 @@ pub fn audit_query(filter: &AuditFilter) -> String {
         filter.kind.map(|kind| format!("kind={}", kind.code())),
         filter.from.map(|from| format!("from={}", from.input_value())),
         filter.until.map(|until| format!("until={}", until.input_value())),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("&")
+}
+
+/// The query that asks for the requests that `filter` lets through; empty where those are all.
+pub fn requests_query(filter: &RequestFilter) -> String {
+    let parts = [
+        filter.outcome.map(|outcome| format!("outcome={}", outcome.code())),
+        filter.api_key.map(|key| format!("key={key}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("&")
 }
@@ -78,9 +88,15 @@ impl Place {
     /// A page about one application; `action` is one of `rename` (`name`), `permissions` (`permissions`…), `disable`,
     /// `enable`, `replace-api-key` (`grace`: seconds), `replace-exposed-api-key`, `prepare-replacement` (`grace`:
     /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `replace-signing-key` (`public_key`, `overlap`:
-    /// seconds or `none`) and `audit`. Every form sends `version` and may send `reason` as well.
+    /// seconds or `none`), `audit`, `requests` (GET `outcome`, `key`, `before`, `id`) and `events` (server-sent events, one
+    /// whenever there is something new to see). Every form sends `version` and may send `reason` as well.
     pub fn action(&self, id: ApplicationId, action: &str) -> String {
         format!("{}/{action}", self.application(id))
+    }
+
+    /// What became of one request to the gateway.
+    pub fn request(&self, id: ApplicationId, request: RequestId) -> String {
+        format!("{}/requests/{request}", self.application(id))
     }
 
     /// A page about one API key; `action` is one of `stored` (POST only), `deadline` (`deadline`: UTC), `keep` (POST

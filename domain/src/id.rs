@@ -47,3 +47,7 @@ id!(
     /// Names a signing key (UUID v7, RFC 9562).
     SigningKeyId
 );
+id!(
+    /// Names a request to the gateway (UUID v7, RFC 9562): its answer carries it, in `x-request-id` and in an error's body.
+    RequestId
+);

@@ -9,6 +9,7 @@ pub mod actor;
 pub mod api_key;
 pub mod application;
 pub mod audit;
+pub mod cut_over;
 pub mod hex;
 pub mod id;
 pub mod permission;

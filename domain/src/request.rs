@@ -9,10 +9,12 @@
 mod claims;
 mod json;
 mod refusal;
+mod seen;
 mod token;
 
 pub use claims::{BoundRequest, Claims};
-pub use refusal::{ClaimProblem, Comparison, MalformedRequest, Refusal};
+pub use refusal::{ClaimProblem, Comparison, MalformedRequest, Refusal, RetiredSignature};
+pub use seen::{ClockSkew, KEPT_FOR, KEPT_REQUESTS, RequestFilter, RequestOutcome, SeenRefusal, SeenRequest, first_difference};
 pub use token::{Part, TokenProblem, UnverifiedToken, bearer_token};
 
 use std::borrow::Cow;
@@ -70,7 +72,7 @@ fn is_token_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// A claim as a refusal may quote it: masked, and cut at 200 characters.
+/// A text as a refusal may quote it and as it may be kept: masked, and cut at 200 characters.
 fn quoted(text: &str) -> String {
     const MAX_CHARACTERS: usize = 200;
     let masked = masked(text);

@@ -13,9 +13,11 @@ use domain::{
     api_key::{NewApiKey, PlainApiKey},
     application::{ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
     audit::{AuditFilter, RecordedEvent},
-    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
+    cut_over::Traffic,
+    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
+    request::{RequestFilter, SeenRefusal, SeenRequest},
     text::{ApplicationName, Reason},
     time::Timestamp,
 };
@@ -179,6 +181,18 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let states = with_usage(every_state()?, &[(1, 3, 120), (2, 1, 5 * DAY)], &[(0, 7, 60), (1, 1_200_345, 7_200)]);
     let page = |view: ApplicationView, recent: Vec<RecordedEvent>| Page::Application { view, recent };
     let notice = PageContext { notice: Some(Notice::KeyStored), ..context() };
+    let requests_of = every_state()?;
+    let requests_page = |requests: Vec<SeenRequest>| Page::Requests {
+        application: requests_of.clone(),
+        filter: RequestFilter::default(),
+        older: requests.last().map(|request| request.id),
+        requests,
+        is_continued: false,
+    };
+    let request_page = |index: usize| Page::Request {
+        application: requests_of.clone(),
+        request: requests(&requests_of)[index].clone(),
+    };
     Ok(vec![
         ("application-fresh", notice, page(with_usage(fresh, &[], &[]), recorded(&simple_events()?))),
         ("application-used", context(), page(used_view, recorded(&events))),
@@ -190,6 +204,13 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("application-claim", context(), page(with_usage(prepared()?, &[], &[]), vec![])),
         ("hub-application", hub_context(), page(with_usage(prepared()?, &[(0, 12, 900)], &[]), vec![])),
         ("application-long-name", context(), page(with_usage(named(LONG_NAME)?, &[], &[]), vec![])),
+        ("requests", context(), requests_page(requests(&requests_of))),
+        ("requests-empty", context(), requests_page(vec![])),
+        ("request-accepted", context(), request_page(0)),
+        ("request-uri", context(), request_page(1)),
+        ("request-signature", context(), request_page(3)),
+        ("request-permission", context(), request_page(4)),
+        ("request-expired", context(), request_page(6)),
         (
             "audit",
             context(),
@@ -498,7 +519,96 @@ fn with_usage(
         keys.iter().map(|&(i, count, last)| (application.api_keys[i].id, used(count, last))).collect();
     let signing_key_usage: HashMap<_, _> =
         signing.iter().map(|&(i, count, last)| (application.signing_keys[i].id, used(count, last))).collect();
-    ApplicationView { application, api_key_usage, signing_key_usage }
+    // The first key takes over from the others within the hour.
+    let minute = Traffic::minute(Timestamp::from_millis(NOW));
+    let traffic = |index: usize| {
+        let moved = |ago: i64| if ago > 40 { 0 } else { 90 - 2 * ago };
+        let count = |ago: i64| if index == 0 { moved(ago) } else { (90 - moved(ago) - 30).max(0) + ago % 7 };
+        let minutes = (8..60).rev().map(|ago| (minute - ago, count(ago))).filter(|(_, count)| *count > 0).collect();
+        Traffic { minutes, longest_gap: Some(Duration::from_secs(120)) }
+    };
+    let api_key_traffic = keys.iter().map(|&(i, ..)| (application.api_keys[i].id, traffic(i))).collect();
+    let signing_key_traffic = signing.iter().map(|&(i, ..)| (application.signing_keys[i].id, traffic(i))).collect();
+    let latest_requests = if keys.is_empty() { vec![] } else { requests(&application) };
+    ApplicationView {
+        application,
+        api_key_usage,
+        signing_key_usage,
+        api_key_traffic,
+        signing_key_traffic,
+        latest_requests,
+    }
+}
+
+fn requests(application: &ApiApplication) -> Vec<SeenRequest> {
+    let fingerprint = |index: usize| application.signing_keys.get(index).map(|key| key.public_key.fingerprint());
+    let refused = |detail: &str, expected: Option<&str>, received: Option<&str>| {
+        let owned = |text: &str| text.to_owned();
+        Some(SeenRefusal { detail: detail.into(), expected: expected.map(owned), received: received.map(owned) })
+    };
+    let kinds = [
+        ("ok", 200, "GET", "/api/v1/customers", None),
+        (
+            "uri_mismatch",
+            401,
+            "GET",
+            "/api/v1/customers/01936f0e-3a2b-7c4d-8e5f-6a7b8c9d0e1f/beneficiaries",
+            refused(
+                "Set the claim `uri` to the path and query string exactly as they are sent: same order, same percent-encoding, no scheme, no host.",
+                Some("/api/v1/customers?limit=20&cursor=abc"),
+                Some("/api/v1/customers?cursor=abc&limit=20"),
+            ),
+        ),
+        ("ok", 201, "POST", "/api/v1/customers", None),
+        (
+            "invalid_signature",
+            401,
+            "POST",
+            "/api/v1/customers",
+            refused(
+                "The signature is by a signing key that this application no longer accepts. Sign with the private key that replaced it, or restore the earlier signing key in the console.",
+                fingerprint(0).as_deref(),
+                fingerprint(1).as_deref().or(Some("SHA256:unknown")),
+            ),
+        ),
+        (
+            "permission_missing",
+            403,
+            "POST",
+            "/api/v1/payments",
+            refused(
+                "This needs the permission PAYMENTS_WRITE, which the application does not have. Its owner can grant it.",
+                Some("PAYMENTS_WRITE"),
+                None,
+            ),
+        ),
+        ("abandoned", 0, "GET", "/api/v1/customers", None),
+        (
+            "token_expired",
+            401,
+            "GET",
+            "/api/v1/customers",
+            refused("The token expired at 1795404200; here it is 1795404310. Sign each request right before sending it, and check your clock.", None, None),
+        ),
+    ];
+    (1..)
+        .zip(kinds)
+        .map(|(number, (code, status, method, path, refused))| SeenRequest {
+            id: RequestId(Uuid::from_u128(0x0193_6f0e_3a2b_7c4d_8e5f_6a7b_8c9d_0000 + number)),
+            at: ago(7 * number as u64),
+            method: method.into(),
+            path: path.into(),
+            status,
+            code: code.into(),
+            micros: 120 * number as u64 * number as u64,
+            address: "10.1.2.3".parse().unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+            api_key_id: application.api_keys[0].id,
+            signing_key_id: (status < 400).then_some(application.signing_keys[0].id),
+            token_age_seconds: Some(number as i64 * 16),
+            body_bytes: (method == "POST").then_some(1_024),
+            refused,
+        })
+        .collect()
 }
 
 fn recorded(events: &[domain::audit::AuditEvent]) -> Vec<RecordedEvent> {

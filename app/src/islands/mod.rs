@@ -13,6 +13,8 @@ mod key_doctor;
 #[cfg(feature = "hydrate")]
 mod key_generator;
 #[cfg(feature = "hydrate")]
+mod live_regions;
+#[cfg(feature = "hydrate")]
 mod one_time_secret;
 #[cfg(feature = "hydrate")]
 mod permission_chooser;
@@ -75,4 +77,9 @@ island!(
     /// Says what a key is and whose, in the browser alone.
     KeyDoctor,
     key_doctor
+);
+island!(
+    /// Keeps what a page shows of traffic up to date.
+    LiveRegions,
+    live_regions
 );

@@ -4,14 +4,15 @@
 //! requests of the future.
 
 use super::{dom, words};
+use std::cell::Cell;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::Element;
 
 const REFRESH_MILLISECONDS: i32 = 5_000;
 
-struct Shown {
-    at: f64,
-    words: Element,
+thread_local! {
+    /// The server's time less what the browser has counted since it opened the page, in milliseconds.
+    static OPENED_AT: Cell<f64> = const { Cell::new(0.0) };
 }
 
 pub fn wake() {
@@ -19,30 +20,34 @@ pub fn wake() {
 }
 
 fn try_wake() -> Option<()> {
-    let window = dom::window()?;
-    let performance = window.performance()?;
-    let rendered_at = parse(&dom::first::<Element>("[data-now]")?.get_attribute("data-now")?)?;
-    let shown: Vec<_> = dom::all("time[data-relative]").iter().filter_map(refine).collect();
-    if shown.is_empty() {
-        return None;
-    }
-    let refresh = move || {
-        let now = rendered_at + performance.now();
-        for Shown { at, words } in &shown {
-            words.set_text_content(Some(&words::relative(now - at)));
-        }
-    };
-    refresh();
-    let refresh = Closure::<dyn FnMut()>::new(refresh);
-    let _ = window
-        .set_interval_with_callback_and_timeout_and_arguments_0(refresh.as_ref().unchecked_ref(), REFRESH_MILLISECONDS);
-    refresh.forget();
+    refresh(dom::first::<Element>("[data-now]")?.get_attribute("data-now").as_deref());
+    let every = Closure::<dyn FnMut()>::new(|| refresh(None));
+    let _ = dom::window()?
+        .set_interval_with_callback_and_timeout_and_arguments_0(every.as_ref().unchecked_ref(), REFRESH_MILLISECONDS);
+    every.forget();
     Some(())
 }
 
-/// Puts the relative time before the absolute one, which from then on shows on hover and focus.
-fn refine(time: &Element) -> Option<Shown> {
-    let at = parse(&time.get_attribute("datetime")?)?;
+/// Shows every such instant as it is now; `now` is what the server says that it is, where it has just said so.
+pub fn refresh(now: Option<&str>) {
+    let Some(counted) = dom::window().and_then(|window| window.performance()).map(|clock| clock.now()) else { return };
+    if let Some(now) = now.and_then(parse) {
+        OPENED_AT.set(now - counted);
+    }
+    let now = OPENED_AT.get() + counted;
+    for time in dom::all("time[data-relative]") {
+        if let Some((at, shown)) = time.get_attribute("datetime").as_deref().and_then(parse).zip(refined(&time)) {
+            shown.set_text_content(Some(&words::relative(now - at)));
+        }
+    }
+}
+
+/// The place for the relative time; it is made where it is missing, before the absolute one, which from then on shows on
+/// hover and focus.
+fn refined(time: &Element) -> Option<Element> {
+    if let Some(words) = dom::within(time, ".relative__words") {
+        return Some(words);
+    }
     let document = dom::document()?;
     let words = document.create_element("span").ok()?;
     let absolute = document.create_element("span").ok()?;
@@ -54,7 +59,7 @@ fn refine(time: &Element) -> Option<Shown> {
     time.set_attribute("tabindex", "0").ok()?;
     time.append_child(&words).ok()?;
     time.append_child(&absolute).ok()?;
-    Some(Shown { at, words })
+    Some(words)
 }
 
 fn parse(rfc3339: &str) -> Option<f64> {

@@ -1,14 +1,15 @@
 //! One application: what works, what it is used for, and everything that can be done about it.
 
 mod api_keys;
+mod cut_over;
 mod rotation;
 mod signing_keys;
 
-use super::{audit, prepared_replacement, test_request};
+use super::{audit, prepared_replacement, requests, test_request};
 use crate::{
     page::ApplicationView,
     ui::{
-        ApplicationBadge, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, PermissionTable, SideBadge, Time,
+        ApplicationBadge, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, Live, PermissionTable, SideBadge, Time,
         Variant, may, place, surroundings,
     },
 };
@@ -25,14 +26,19 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
     let page = surroundings();
     let application = &view.application;
     let action = |action| place().action(application.id, action);
+    let now = page.now;
     view! {
         {head(title, application)}
         {application.disabled.clone().map(|disabled| banner(disabled, application))}
-        {application.claimable_replacement(page.now).map(|prepared| prepared_replacement::waiting(application, prepared))}
-        {summary(view, page.now)}
-        {rotation::view(view, page.now)}
-        {api_keys::view(view, page.now)}
-        {signing_keys::view(view, page.now)}
+        {application.claimable_replacement(now).map(|prepared| prepared_replacement::waiting(application, prepared))}
+        <Live id="live-now" events=action("events")>
+            {requests::warnings(application, &view.latest_requests)}
+            {summary(view, now)}
+            {rotation::of_api_keys(view, now)}
+            {rotation::of_signing_keys(view, now)}
+        </Live>
+        {api_keys::view(view, now)}
+        {signing_keys::view(view, now)}
         <Card
             id="permissions"
             heading="Permissions"
@@ -41,6 +47,7 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
             <PermissionTable permissions=application.permissions />
         </Card>
         {may(Operation::RotateApiKeys).then(|| test_card(&page.gateway_url))}
+        <Live id="live-requests" events=action("events")>{requests::card(application, &view.latest_requests)}</Live>
         <Card
             id="recent"
             heading="Recent changes"

@@ -13,6 +13,7 @@ mod permissions;
 mod prepared_replacement;
 mod refused;
 mod rename;
+mod requests;
 mod replace_api_key;
 mod replace_signing_key;
 mod retire_signing_key;
@@ -39,6 +40,7 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         Page::Applications { .. }
         | Page::Organization { .. }
         | Page::Application { .. }
+        | Page::Requests { .. }
         | Page::Audit { .. }
         | Page::OrganizationHub { .. } => Width::Wide,
         Page::SignIn { .. } => Width::Slim,
@@ -65,6 +67,10 @@ fn body(page: &Page) -> AnyView {
             one_time_key::view(title, application, *api_key_id, key).into_any()
         }
         Page::Application { view, recent } => application::view(title, view, recent).into_any(),
+        Page::Requests { application, filter, requests, is_continued, older } => {
+            requests::list(title, application, filter, requests, *is_continued, *older).into_any()
+        }
+        Page::Request { application, request } => requests::detail(title, application, request).into_any(),
         Page::Rename { application } => rename::view(title, application).into_any(),
         Page::Permissions { application } => permissions::view(title, application).into_any(),
         Page::Disable { application } => enabled::disable(title, application).into_any(),
@@ -127,6 +133,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
         Page::NewApplication { .. } | Page::Application { .. } | Page::CheckKey { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }
+        | Page::Requests { application, .. }
         | Page::Rename { application }
         | Page::Permissions { application }
         | Page::Disable { application }
@@ -141,6 +148,10 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::PrepareReplacement { application }
         | Page::WithdrawReplacement { application }
         | Page::ClaimReplacement { application } => below(application.id, application.name.as_str()),
+        Page::Request { application, .. } => {
+            let requests = crumb("Recent requests", Some(place.action(application.id, "requests")));
+            below(application.id, application.name.as_str()).into_iter().chain([requests]).collect()
+        }
         Page::Audit { subject, .. } => match subject {
             AuditSubject::Application { id, name } => below(*id, name),
             AuditSubject::Organization => applications().collect(),

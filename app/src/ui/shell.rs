@@ -115,6 +115,7 @@ fn islands() -> impl IntoView {
         <islands::KeyGenerator />
         <islands::PublicKeyField />
         <islands::KeyDoctor />
+        <islands::LiveRegions />
     }
 }
 

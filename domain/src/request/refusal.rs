@@ -72,10 +72,11 @@ pub enum Refusal {
         "Set the claim `bodyHash` to the SHA-256 of the body's bytes exactly as they are sent, in lower-case hex; of the empty string where there is no body."
     )]
     BodyHashMismatch { expected: String, received: String },
-    #[error(
-        "No signing key of this application verifies the signature. Sign with the private key whose public half is registered, over the token's first two segments."
-    )]
-    InvalidSignature,
+    #[error("{}", match .0 {
+        Some(_) => "The signature is by a signing key that this application no longer accepts. Sign with the private key that replaced it, or restore the earlier signing key in the console.",
+        None => "No signing key of this application verifies the signature. Sign with the private key whose public half is registered, over the token's first two segments.",
+    })]
+    InvalidSignature(Option<RetiredSignature>),
     #[error("The `jti` was used before. Sign every request anew, retries too, with a new random `jti`.")]
     ReplayDetected,
     #[error("The gateway cannot remember more requests at the moment. Send the request again shortly, signed anew.")]
@@ -98,6 +99,15 @@ pub enum Refusal {
         "The service behind the gateway did not answer in time. Whether it did what was asked is unknown: look before you send the request again."
     )]
     UpstreamTimeout,
+}
+
+/// A signature by a key of this application that is retired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredSignature {
+    /// The fingerprint of the key that is current.
+    pub current: String,
+    /// The fingerprint of the key that signed.
+    pub signed_with: String,
 }
 
 /// What makes a request unreadable as HTTP, or is not offered here.
@@ -195,6 +205,9 @@ impl Refusal {
             Self::MethodMismatch { expected, received }
             | Self::UriMismatch { expected, received }
             | Self::BodyHashMismatch { expected, received } => (expected.into(), received.into()),
+            Self::InvalidSignature(Some(RetiredSignature { current, signed_with })) => {
+                (current.into(), signed_with.into())
+            }
             Self::TokenExpired { expired_at, now } => {
                 (format!("exp after {}", now.as_seconds()).into(), format!("exp {expired_at}").into())
             }
@@ -246,7 +259,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } => ("body_too_large", 413, "Body too large"),
             Self::BodyTimeout => ("body_timeout", 408, "Body too slow"),
             Self::BodyHashMismatch { .. } => ("body_hash_mismatch", 401, "Body differs from the token's hash"),
-            Self::InvalidSignature => ("invalid_signature", 401, "Invalid signature"),
+            Self::InvalidSignature(_) => ("invalid_signature", 401, "Invalid signature"),
             Self::ReplayDetected => ("replay_detected", 401, "Replay detected"),
             Self::ReplayCapacity => ("replay_capacity", 503, "Too many requests to remember"),
             Self::RateLimited { .. } => ("rate_limited", 429, "Too many requests"),

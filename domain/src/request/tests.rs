@@ -383,7 +383,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         Refusal::BodyTooLarge { max_bytes: 1 },
         Refusal::BodyTimeout,
         Refusal::BodyHashMismatch { expected: text(), received: text() },
-        Refusal::InvalidSignature,
+        Refusal::InvalidSignature(None),
         Refusal::ReplayDetected,
         Refusal::ReplayCapacity,
         Refusal::RateLimited { retry_after_seconds: 1 },
@@ -403,6 +403,16 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         let detail = refusal.detail();
         assert!(detail.ends_with('.') && detail.len() > 20 && !detail.contains(".."), "{detail}");
     }
+}
+
+#[test]
+fn a_signature_by_a_retired_key_is_told_with_both_fingerprints() {
+    let (current, signed_with) = ("SHA256:current".to_owned(), "SHA256:retired".to_owned());
+    let refusal = Refusal::InvalidSignature(Some(RetiredSignature { current, signed_with }));
+    assert_eq!(refusal.code(), Refusal::InvalidSignature(None).code());
+    assert!(refusal.detail().contains("restore the earlier signing key"), "{}", refusal.detail());
+    let Comparison { expected, received } = refusal.comparison().unwrap();
+    assert_eq!((&*expected, &*received), ("SHA256:current", "SHA256:retired"));
 }
 
 #[test]

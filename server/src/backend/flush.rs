@@ -3,8 +3,9 @@
 use super::{Backend, BackendError};
 use crate::{
     gateway::{KeyUse, UsageBatch},
-    store::{StoreError, settings, usage},
+    store::{StoreError, settings, traffic, usage},
 };
+use domain::cut_over::Traffic;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -45,10 +46,14 @@ impl Backend {
     async fn write_usage(&self, batch: &UsageBatch) -> Result<(), BackendError> {
         let mut transaction = self.store.write().await?;
         for key in &batch.api_keys {
-            usage::add_api_key(&mut transaction, key.id, &stored(key)).await?;
+            let usage = stored(key);
+            usage::add_api_key(&mut transaction, key.id, &usage).await?;
+            traffic::add_api_key(&mut transaction, key.id, Traffic::minute(key.last_at), usage.requests).await?;
         }
         for key in &batch.signing_keys {
-            usage::add_signing_key(&mut transaction, key.id, &stored(key)).await?;
+            let usage = stored(key);
+            usage::add_signing_key(&mut transaction, key.id, &usage).await?;
+            traffic::add_signing_key(&mut transaction, key.id, Traffic::minute(key.last_at), usage.requests).await?;
         }
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
@@ -57,7 +62,13 @@ impl Backend {
 /// The fence of a gateway that was stopped before it accepted anything.
 pub const CLEAN_AND_UNUSED: &str = "none";
 
-/// Flushes until `stop`, and once more then. A key's first use is written without waiting for the second to pass.
+/// After how many intervals what became of requests is written: whoever looks at them sooner has it written then.
+const REQUESTS_EVERY: u64 = 10;
+
+/// After how many intervals what is too old is deleted.
+const PURGE_EVERY: u64 = 120;
+
+/// Flushes until `stop`, and once more then. A key's first use is written without waiting for the interval to pass.
 pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -69,16 +80,22 @@ pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
             _ = interval.tick() => ticks += 1,
         }
         report(backend.flush_usage().await);
-        if ticks % 60 == 1 {
+        if ticks.is_multiple_of(REQUESTS_EVERY) {
+            report(backend.flush_requests().await);
+        }
+        if ticks % PURGE_EVERY == 1 {
             report(backend.purge_sign_in_failures().await);
+            report(backend.purge_requests().await);
         }
         report(backend.settle().await);
     }
     report(backend.flush_usage().await);
+    report(backend.flush_requests().await);
 }
 
-/// A flush that fails is tried again with the next one: the log says so, and nobody waits for it.
-fn report(result: Result<(), BackendError>) {
+/// A flush that fails is tried again with the next one: the log says so, and nobody waits for it. A page shows what was
+/// written before.
+pub(super) fn report(result: Result<(), BackendError>) {
     if let Err(error) = result {
         tracing::warn!(%error, "a flush failed and will be tried again");
     }

@@ -9,6 +9,7 @@ mod error;
 pub mod flush;
 mod pending;
 mod proof;
+mod requests;
 
 pub use error::BackendError;
 pub use proof::{Proof, ProofError};
@@ -21,7 +22,7 @@ use crate::{
     store::{
         Store, StoreError,
         applications::{self, Registered},
-        audit, organizations, settings, usage,
+        audit, organizations, settings, traffic, usage,
     },
 };
 use domain::{
@@ -32,14 +33,16 @@ use domain::{
         ApiApplication, By, Change, ChangeError, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement,
     },
     audit::{AuditFilter, AuditScope, RecordedEvent},
+    cut_over::Traffic,
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
     text::{ApplicationName, Reason},
     time::Timestamp,
 };
+use flush::report;
 use pending::Pending;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// Carries out the use cases.
@@ -62,7 +65,14 @@ pub struct ApplicationUsage {
     pub api_keys: HashMap<ApiKeyId, usage::KeyUsage>,
     /// By signing key.
     pub signing_keys: HashMap<SigningKeyId, usage::KeyUsage>,
+    /// By API key, of the last [`SHOWN_TRAFFIC`].
+    pub api_key_traffic: HashMap<ApiKeyId, Traffic>,
+    /// By signing key, of the last [`SHOWN_TRAFFIC`].
+    pub signing_key_traffic: HashMap<SigningKeyId, Traffic>,
 }
+
+/// How much of its keys' traffic an application's page shows.
+pub const SHOWN_TRAFFIC: Duration = Duration::from_secs(60 * 60);
 
 /// A new API key, on its way to the one response that shows it.
 #[derive(Debug)]
@@ -181,7 +191,7 @@ impl Backend {
         found.ok_or(BackendError::NotFound)
     }
 
-    /// One application with how its keys are used, for the sake of `operation`.
+    /// One application with how its keys are used, up to the present moment, for the sake of `operation`.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -191,10 +201,15 @@ impl Backend {
         operation: Operation,
     ) -> Result<ApplicationUsage, BackendError> {
         let application = self.application(asked, operation).await?;
+        report(self.flush_usage().await);
         let mut conn = self.store.read().await?;
         let api_keys = usage::of_api_keys(&mut conn, application.id).await?;
         let signing_keys = usage::of_signing_keys(&mut conn, application.id).await?;
-        Ok(ApplicationUsage { application, api_keys, signing_keys })
+        // The minute that is not over yet is shown as well.
+        let since = Traffic::minute(self.clock.now()) - SHOWN_TRAFFIC.as_secs() as i64 / 60 + 1;
+        let api_key_traffic = traffic::of_api_keys(&mut conn, application.id, since).await?;
+        let signing_key_traffic = traffic::of_signing_keys(&mut conn, application.id, since).await?;
+        Ok(ApplicationUsage { application, api_keys, signing_keys, api_key_traffic, signing_key_traffic })
     }
 
     /// The newest `limit` events of a history before the sequence number `before`, newest first.

@@ -15,7 +15,7 @@ use super::{
     respond::ResponseBody,
     verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_identity, single},
 };
-use crate::{forwarded, random};
+use crate::forwarded;
 use bytes::Bytes;
 use domain::{
     hex,
@@ -71,10 +71,10 @@ impl Gateway {
             Err(problem) => return misconfigured(problem).map(Either::Left),
         };
         let address = told.address.unwrap_or(peer);
-        let request_id = random::uuid(self.clock.now());
         let method = Method::from_bytes(told.method.as_bytes()).unwrap_or_default();
         let uri: Uri = told.uri.parse().unwrap_or_default();
-        let mut record = Record::new(&self.metrics, &method, &uri, request_id);
+        let mut record = Record::new(self, &method, &uri, address);
+        let request_id = record.request_id;
         let verified = match told.check(&parts.headers, notes) {
             Ok(()) => {
                 let presented = Presented { headers: &parts.headers, method: told.method, uri: told.uri };
@@ -90,12 +90,12 @@ impl Gateway {
         record.judged();
         let mut response = match verified {
             Ok(verified) => {
-                record.outcome("ok", 200);
+                record.accepted(200);
                 allowed(&verified)
             }
             Err(refusal) => {
                 let refusal = self.told(refusal, address, &record);
-                record.outcome(refusal.code(), refusal.status());
+                record.refused(&refusal);
                 refused(told.edge, &refusal, request_id)
             }
         };

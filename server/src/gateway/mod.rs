@@ -16,6 +16,7 @@ mod metrics;
 mod problem;
 mod proxy;
 mod receive;
+mod recent;
 mod record;
 mod replay;
 mod respond;

@@ -1,42 +1,65 @@
-//! One structured event per request, for whoever runs the gateway. It never holds a key, a token or a query string.
+//! What becomes of a request: one structured event for whoever runs the gateway, a count for Prometheus, and, where it
+//! is known whose request it is, an entry among the application's recent requests. None of them ever holds a key, a
+//! token or a body.
 
-use super::metrics::Metrics;
+use super::{Gateway, snapshot::KnownKey};
+use crate::random;
 use domain::{
-    id::{ApiKeyId, ApplicationId},
-    request::masked,
+    id::{RequestId, SigningKeyId},
+    request::{Refusal, SeenRefusal, SeenRequest, masked},
+    time::Timestamp,
 };
 use http::{Method, Uri};
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use uuid::{Uuid, fmt::Hyphenated};
 
-/// What is known of a request so far. The event is emitted when this is dropped, so there is one even for a request
+/// What is known of a request so far. It is written down when this is dropped, so there is an event even for a request
 /// whose sender went away.
 pub(super) struct Record<'a> {
-    metrics: &'a Metrics,
+    gateway: &'a Gateway,
+    at: Timestamp,
     started: Instant,
     judged_after: Option<Duration>,
     method: Method,
     uri: Uri,
+    address: IpAddr,
     pub(super) request_id: Uuid,
-    pub(super) application_id: Option<ApplicationId>,
-    pub(super) key_id: Option<ApiKeyId>,
+    /// The API key that was sent, in whatever state.
+    pub(super) key: Option<Arc<KnownKey>>,
+    /// What verified the signature.
+    pub(super) signing_key_id: Option<SigningKeyId>,
+    /// Seconds since the token's `iat`.
+    pub(super) token_age_seconds: Option<i64>,
+    /// Bytes of the body.
+    pub(super) body_bytes: Option<u64>,
     code: &'static str,
     status: u16,
+    refused: Option<SeenRefusal>,
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(metrics: &'a Metrics, method: &Method, uri: &Uri, request_id: Uuid) -> Self {
+    pub(super) fn new(gateway: &'a Gateway, method: &Method, uri: &Uri, address: IpAddr) -> Self {
+        let at = gateway.clock.now();
         Self {
-            metrics,
+            gateway,
+            at,
             started: Instant::now(),
             judged_after: None,
             method: method.clone(),
             uri: uri.clone(),
-            request_id,
-            application_id: None,
-            key_id: None,
-            code: "abandoned",
+            address,
+            request_id: random::uuid(at),
+            key: None,
+            signing_key_id: None,
+            token_age_seconds: None,
+            body_bytes: None,
+            code: SeenRequest::ABANDONED,
             status: 0,
+            refused: None,
         }
     }
 
@@ -45,30 +68,56 @@ impl<'a> Record<'a> {
         self.judged_after = Some(self.started.elapsed());
     }
 
-    /// How it ended: a refusal's code or `ok`, and the status that was answered.
-    pub(super) fn outcome(&mut self, code: &'static str, status: u16) {
-        self.code = code;
+    /// It was let through, and this is the status that was answered.
+    pub(super) fn accepted(&mut self, status: u16) {
+        self.code = SeenRequest::ACCEPTED;
         self.status = status;
+    }
+
+    /// It was refused.
+    pub(super) fn refused(&mut self, refusal: &Refusal) {
+        self.code = refusal.code();
+        self.status = refusal.status();
+        self.refused = Some(SeenRefusal::new(refusal));
     }
 }
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
-        self.metrics.request(self.code, self.judged_after);
+        self.gateway.metrics.request(self.code, self.judged_after);
+        let micros = self.started.elapsed().as_micros() as u64;
         // Texts and not `Display`s: those are written down piece by piece, which takes several times as long.
         let mut ids = [[0; Hyphenated::LENGTH]; 3];
         let [application_id, key_id, request_id] = &mut ids;
+        let key = self.key.as_deref();
         tracing::info!(
             target: "gateway",
             method = &*masked(self.method.as_str()),
             path = &*masked(self.uri.path()),
             code = self.code,
             status = self.status,
-            application_id = self.application_id.map(|id| &*id.0.hyphenated().encode_lower(application_id)),
-            key_id = self.key_id.map(|id| &*id.0.hyphenated().encode_lower(key_id)),
+            application_id = key.map(|key| &*key.application.id.0.hyphenated().encode_lower(application_id)),
+            key_id = key.map(|key| &*key.key.id.0.hyphenated().encode_lower(key_id)),
             request_id = &*self.request_id.hyphenated().encode_lower(request_id),
-            micros = self.started.elapsed().as_micros() as u64,
+            micros,
             "request"
         );
+        if let Some(key) = key {
+            key.application.recent.push(SeenRequest {
+                id: RequestId(self.request_id),
+                at: self.at,
+                method: SeenRequest::kept(self.method.as_str()),
+                path: SeenRequest::kept(self.uri.path()),
+                status: self.status,
+                code: self.code.into(),
+                micros,
+                address: self.address,
+                api_key_id: key.key.id,
+                signing_key_id: self.signing_key_id,
+                token_age_seconds: self.token_age_seconds,
+                body_bytes: self.body_bytes,
+                refused: self.refused.take(),
+            });
+        }
     }
 }

@@ -8,7 +8,6 @@ use super::{
     record::Record,
     verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_head},
 };
-use crate::random;
 use bytes::Bytes;
 use domain::{
     id::{ApiKeyId, ApplicationId, OrganizationId},
@@ -68,8 +67,8 @@ impl Gateway {
         if let Some(health) = self.health(&parts) {
             return health.map(Either::Left);
         }
-        let request_id = random::uuid(self.clock.now());
-        let mut record = Record::new(&self.metrics, &parts.method, &parts.uri, request_id);
+        let mut record = Record::new(self, &parts.method, &parts.uri, address);
+        let request_id = record.request_id;
         let presented = Presented {
             headers: &parts.headers,
             method: parts.method.as_str(),
@@ -92,11 +91,11 @@ impl Gateway {
         };
         let mut response = match answered {
             Ok(response) => {
-                record.outcome("ok", response.status().as_u16());
+                record.accepted(response.status().as_u16());
                 response
             }
             Err(refusal) => {
-                record.outcome(refusal.code(), refusal.status());
+                record.refused(&refusal);
                 problem::response(&refusal, request_id).map(Either::Left)
             }
         };

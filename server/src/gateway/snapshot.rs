@@ -4,7 +4,7 @@
 //! without its entries (they are shared), about a millisecond for 50,000 keys, which is nothing beside the database
 //! write that comes with it.
 
-use super::limits::Bucket;
+use super::{limits::Bucket, recent::RecentRequests};
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
@@ -13,11 +13,12 @@ use domain::{
     application::ApiApplication,
     id::{ApplicationId, OrganizationId},
     permission::PermissionSet,
+    request::{Refusal, RetiredSignature, SeenRequest, UnverifiedToken},
     signing_key::{SigningKey, SigningKeyState},
     time::Timestamp,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -28,6 +29,10 @@ use std::{
 /// How long a key that no longer works is remembered, so that a refusal can say why: long enough for a forgotten
 /// deployment to be told. After that the key is as unknown as any other text.
 const REMEMBER_DEAD_KEYS: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// How many retired signing keys of an application are known, the newest ones: so that a deployment that was forgotten
+/// when the key was replaced is told so. Each costs a failed request one more verification.
+const KNOWN_RETIRED_KEYS: usize = 3;
 
 /// The applications and keys that requests are judged by. Whoever changes an application calls [`Snapshot::apply`]
 /// before the change is acknowledged: no request that starts later is judged by the old state.
@@ -58,12 +63,16 @@ pub(super) struct KnownApplication {
     pub(super) organization_id: OrganizationId,
     pub(super) name: String,
     pub(super) enabled: bool,
+    /// Counts its changes.
+    version: i64,
     pub(super) permissions: PermissionSet,
     /// How much of its rate limit is left. It stays the same through changes.
     pub(super) bucket: Arc<Bucket>,
-    /// Those that are not retired for good, the current one first. Whether a retiring one verifies still is judged at
-    /// use.
-    pub(super) signing_keys: Vec<VerifyingKey>,
+    /// What came of its latest requests, until it is written down. It stays the same through changes.
+    pub(super) recent: Arc<RecentRequests>,
+    /// The current one first, then retiring ones, then the newest of those that are retired. Which of them verify is
+    /// judged at use.
+    signing_keys: Vec<VerifyingKey>,
 }
 
 /// A signing key, its public half parsed.
@@ -112,6 +121,21 @@ impl Snapshot {
         self.table.load().keys.get(hash).cloned()
     }
 
+    /// Takes out what came of every application's requests since the last time, the oldest of each first.
+    pub fn take_recent_requests(&self) -> Vec<(ApplicationId, VecDeque<SeenRequest>)> {
+        let table = self.table.load();
+        let taken = table.applications.values().map(|application| (application.id, application.recent.take()));
+        taken.filter(|(_, requests)| !requests.is_empty()).collect()
+    }
+
+    /// A number that changes with every request of an application and with every change to it; `None` where it is not
+    /// that organization's.
+    pub fn activity(&self, organization: OrganizationId, application: ApplicationId) -> Option<u64> {
+        let table = self.table.load();
+        let known = table.applications.get(&application).filter(|known| known.organization_id == organization)?;
+        Some(known.recent.seen().wrapping_add(known.version.unsigned_abs()))
+    }
+
     fn replace(&self, table: Table) {
         self.table.store(Arc::new(table));
         self.changed_at.store(self.clock.now().as_millis(), Ordering::Relaxed);
@@ -136,22 +160,40 @@ impl Table {
 
 impl KnownApplication {
     fn new(application: &ApiApplication, before: Option<&Self>) -> Self {
-        let mut signing_keys: Vec<_> = application
-            .signing_keys
-            .iter()
-            .filter(|key| !matches!(key.state, SigningKeyState::Retired { .. }))
-            .filter_map(|key| VerifyingKey::new(key, before))
-            .collect();
-        signing_keys.sort_by_key(|key| key.key.state != SigningKeyState::Current);
+        let is_retired = |key: &&SigningKey| matches!(key.state, SigningKeyState::Retired { .. });
+        let (retired, mut verifying): (Vec<_>, Vec<_>) = application.signing_keys.iter().partition(is_retired);
+        verifying.sort_by_key(|key| key.state != SigningKeyState::Current);
+        let known = verifying.into_iter().chain(retired.into_iter().take(KNOWN_RETIRED_KEYS));
         Self {
             id: application.id,
             organization_id: application.organization_id,
             name: application.name.to_string(),
             enabled: application.is_enabled(),
+            version: application.version,
             permissions: application.permissions,
             bucket: before.map_or_else(Arc::default, |before| before.bucket.clone()),
-            signing_keys,
+            recent: before.map_or_else(Arc::default, |before| before.recent.clone()),
+            signing_keys: known.filter_map(|key| VerifyingKey::new(key, before)).collect(),
         }
+    }
+
+    /// The first signing key among those that `which` names that verifies `token`.
+    pub(super) fn signed_with(
+        &self,
+        token: &UnverifiedToken<'_>,
+        which: impl Fn(&SigningKey) -> bool,
+    ) -> Option<&VerifyingKey> {
+        let mut asked = self.signing_keys.iter().filter(|known| which(&known.key));
+        asked.find(|known| known.verifies(token.signing_input(), token.signature()))
+    }
+
+    /// What to tell where no key that counts at `now` verifies `token`.
+    pub(super) fn invalid_signature(&self, token: &UnverifiedToken<'_>, now: Timestamp) -> Refusal {
+        let retired = self.signed_with(token, |key| !key.verifies(now));
+        Refusal::InvalidSignature(retired.zip(self.signing_keys.first()).map(|(retired, current)| RetiredSignature {
+            current: current.fingerprint.clone(),
+            signed_with: retired.fingerprint.clone(),
+        }))
     }
 }
 

@@ -111,12 +111,14 @@ impl Gateway {
 
         let token = UnverifiedToken::parse(token)?;
         let claims = token.claims()?;
+        record.token_age_seconds = Some(now.as_seconds() - claims.issued_at());
         claims.check(&BoundRequest { api_key, method, uri }, now, self.settings.leeway)?;
         self.check_fence(&claims, now)?;
 
         let (body, is_body_verified) = match body {
             PresentedBody::Arriving(body) => {
                 let received = receive(body, self.settings.max_body_bytes).await?;
+                record.body_bytes = Some(received.bytes.len() as u64);
                 claims.check_body(&received.sha256)?;
                 (received.bytes, true)
             }
@@ -132,10 +134,10 @@ impl Gateway {
         claims.check_times(now, self.settings.leeway)?;
 
         let application = &key.application;
-        let mut signing_keys = application.signing_keys.iter().filter(|signing_key| signing_key.key.verifies(now));
-        let signing_key = signing_keys
-            .find(|signing_key| signing_key.verifies(token.signing_input(), token.signature()))
-            .ok_or(Refusal::InvalidSignature)?;
+        let signing_key = application
+            .signed_with(&token, |key| key.verifies(now))
+            .ok_or_else(|| application.invalid_signature(&token, now))?;
+        record.signing_key_id = Some(signing_key.key.id);
 
         self.check_rate(application, now)?;
         self.use_up(&key, &claims, now)?;
@@ -169,7 +171,7 @@ impl Gateway {
     /// that. Whoever sends a key that is or was good is told what is wrong, however often: a forgotten deployment must
     /// not hide from its owners, and healthy ones behind the same address must not suffer for it.
     pub(super) fn told(&self, refusal: Refusal, address: IpAddr, record: &Record<'_>) -> Refusal {
-        if refusal.status() != 401 || record.key_id.is_some() {
+        if refusal.status() != 401 || record.key.is_some() {
             return refusal;
         }
         match self.failed_attempts.count(address, self.clock.now()) {
@@ -182,8 +184,7 @@ impl Gateway {
     /// the whole key.
     fn admit(&self, hash: &ApiKeyHash, now: Timestamp, record: &mut Record<'_>) -> Result<Arc<KnownKey>, Refusal> {
         let key = self.snapshot.find(hash).ok_or(Refusal::InvalidApiKey(None))?;
-        record.application_id = Some(key.application.id);
-        record.key_id = Some(key.key.id);
+        record.key = Some(key.clone());
         match key.key.status(now) {
             ApiKeyStatus::Revoked { at } => Err(Refusal::RevokedApiKey { at }),
             ApiKeyStatus::Expired { at } => Err(Refusal::ExpiredApiKey { at }),

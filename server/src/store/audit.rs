@@ -1,13 +1,13 @@
 //! The audit history: appended to within the transaction of the change, read by keyset.
 
-use super::{Result, convert, parse, timestamp};
+use super::{Result, conditions::Conditions, convert, parse, parse_optional, timestamp};
 use domain::{
     actor::ActorKind,
     audit::{AuditAction, AuditActor, AuditEvent, AuditFilter, AuditScope, RecordedEvent},
     id::UserId,
     text::{ApplicationName, Reason},
 };
-use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
+use sqlx::{AnyConnection, Row, any::AnyRow};
 
 /// Appends `events`, in order, in the caller's transaction: they are recorded with the change, or neither is.
 ///
@@ -43,71 +43,34 @@ pub async fn append(conn: &mut AnyConnection, events: &[AuditEvent]) -> Result<(
     Ok(())
 }
 
-/// A statement in the making: its conditions, and what they are bound to.
-#[derive(Default)]
-struct Conditions {
-    sql: Vec<String>,
-    bound: Vec<Bound>,
+fn of(scope: AuditScope) -> Conditions {
+    let mut conditions = Conditions::default();
+    let (organization, application) = match scope {
+        AuditScope::Application(organization, application) => (Some(organization), Some(application)),
+        AuditScope::Organization(organization) => (Some(organization), None),
+        AuditScope::Everyone => (None, None),
+    };
+    conditions.and_text("e.organization_id = ?", organization);
+    conditions.and_text("e.application_id = ?", application);
+    conditions
 }
 
-enum Bound {
-    Text(String),
-    Number(i64),
-}
-
-impl Conditions {
-    /// Adds a condition; `?` stands for the value.
-    fn and(&mut self, condition: &str, value: Bound) {
-        self.bound.push(value);
-        self.sql.push(condition.replace('?', &format!("${}", self.bound.len())));
-    }
-
-    fn and_text(&mut self, condition: &str, value: Option<impl ToString>) {
-        if let Some(value) = value {
-            self.and(condition, Bound::Text(value.to_string()));
+/// Only the conditions that are wanted are there: an engine picks its index by them.
+fn filtered(mut conditions: Conditions, filter: AuditFilter) -> Conditions {
+    conditions.and_text("e.action = ?", filter.action.map(AuditAction::code));
+    conditions.and_text("e.actor_user_id = ?", filter.actor);
+    conditions.and_text("e.actor_kind = ?", filter.kind.map(ActorKind::code));
+    // The second half of each says nothing new, but where in the order of sequence numbers to begin and to end. The
+    // plus sign keeps SQLite from walking all rows for it: it then reads the index by time alone.
+    for (condition, at) in [
+        ("e.at >= ? AND e.sequence >= (SELECT MIN(+sequence) FROM audit_events WHERE at >= ?)", filter.from),
+        ("e.at < ? AND e.sequence <= (SELECT MAX(+sequence) FROM audit_events WHERE at < ?)", filter.until),
+    ] {
+        if let Some(at) = at {
+            conditions.and_number(condition, at.as_millis());
         }
     }
-
-    fn of(scope: AuditScope) -> Self {
-        let mut conditions = Self::default();
-        let (organization, application) = match scope {
-            AuditScope::Application(organization, application) => (Some(organization), Some(application)),
-            AuditScope::Organization(organization) => (Some(organization), None),
-            AuditScope::Everyone => (None, None),
-        };
-        conditions.and_text("e.organization_id = ?", organization);
-        conditions.and_text("e.application_id = ?", application);
-        conditions
-    }
-
-    /// Only the conditions that are wanted are there: an engine picks its index by them.
-    fn filtered(mut self, filter: AuditFilter) -> Self {
-        self.and_text("e.action = ?", filter.action.map(AuditAction::code));
-        self.and_text("e.actor_user_id = ?", filter.actor);
-        self.and_text("e.actor_kind = ?", filter.kind.map(ActorKind::code));
-        // The second half of each says nothing new, but where in the order of sequence numbers to begin and to end. The
-        // plus sign keeps SQLite from walking all rows for it: it then reads the index by time alone.
-        for (condition, at) in [
-            ("e.at >= ? AND e.sequence >= (SELECT MIN(+sequence) FROM audit_events WHERE at >= ?)", filter.from),
-            ("e.at < ? AND e.sequence <= (SELECT MAX(+sequence) FROM audit_events WHERE at < ?)", filter.until),
-        ] {
-            if let Some(at) = at {
-                self.and(condition, Bound::Number(at.as_millis()));
-            }
-        }
-        self
-    }
-
-    async fn fetch(self, conn: &mut AnyConnection, before: &str, after: &str) -> sqlx::Result<Vec<AnyRow>> {
-        let condition = if self.sql.is_empty() { "1 = 1".to_owned() } else { self.sql.join(" AND ") };
-        // Made of this module's own constants: no value stands in the text.
-        let sql = AssertSqlSafe(format!("{before} {condition} {after}"));
-        let query = self.bound.into_iter().fold(sqlx::query(sql), |query, bound| match bound {
-            Bound::Text(text) => query.bind(text),
-            Bound::Number(number) => query.bind(number),
-        });
-        query.fetch_all(conn).await
-    }
+    conditions
 }
 
 /// The newest `limit` events of a history that come before the sequence number `before`.
@@ -121,8 +84,8 @@ pub async fn events(
     before: i64,
     limit: i64,
 ) -> Result<Vec<RecordedEvent>> {
-    let mut conditions = Conditions::of(scope).filtered(filter);
-    conditions.and("e.sequence < ?", Bound::Number(before));
+    let mut conditions = filtered(of(scope), filter);
+    conditions.and_number("e.sequence < ?", before);
     let select = "SELECT e.sequence, CAST(e.sequence AS TEXT) AS id, e.at, e.organization_id, e.application_id,
              e.actor_user_id, e.actor_name, e.actor_kind, e.address, e.action, e.target, e.before_words, e.after_words,
              e.reason, a.name AS application_name, o.name AS organization_name
@@ -142,7 +105,7 @@ pub async fn actors(conn: &mut AnyConnection, scope: AuditScope) -> Result<Vec<(
     // One look into an index a person: a long history has few of them.
     let select = "SELECT u.id, u.name FROM users u WHERE EXISTS (
              SELECT 1 FROM audit_events e WHERE e.actor_user_id = u.id AND";
-    let rows = Conditions::of(scope).fetch(conn, select, ") ORDER BY u.name, u.id").await?;
+    let rows = of(scope).fetch(conn, select, ") ORDER BY u.name, u.id").await?;
     rows.iter().map(|row| Ok((parse(row, "users", "id")?, row.try_get("name")?))).collect()
 }
 
@@ -159,10 +122,7 @@ fn event(row: &AnyRow) -> Result<RecordedEvent> {
                 user_id: parse(row, TABLE, "actor_user_id")?,
                 name: row.try_get("actor_name")?,
                 kind: convert(row, TABLE, "actor_kind", ActorKind::from_code)?,
-                address: match row.try_get::<Option<String>, _>("address")? {
-                    Some(_) => Some(parse(row, TABLE, "address")?),
-                    None => None,
-                },
+                address: parse_optional(row, TABLE, "address")?,
             },
             organization_id: parse(row, TABLE, "organization_id")?,
             application_id: parse(row, TABLE, "application_id")?,

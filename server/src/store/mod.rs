@@ -5,10 +5,13 @@
 
 pub mod applications;
 pub mod audit;
+mod conditions;
 pub mod organizations;
+pub mod requests;
 pub mod sessions;
 pub mod settings;
 pub mod sign_in_failures;
+pub mod traffic;
 pub mod usage;
 pub mod users;
 
@@ -151,6 +154,14 @@ fn timestamp(row: &AnyRow, column: &str) -> Result<Timestamp> {
 
 fn optional_timestamp(row: &AnyRow, column: &str) -> Result<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
+}
+
+/// Reads a column as a domain type by way of its text, where it holds one.
+fn parse_optional<T: FromStr>(row: &AnyRow, table: &'static str, column: &'static str) -> Result<Option<T>> {
+    match row.try_get::<Option<String>, _>(column)? {
+        Some(_) => parse(row, table, column).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Asserts that a write met exactly one row.

@@ -21,11 +21,15 @@ use domain::{
     audit::{AuditFilter, AuditScope},
     permission::{Permission, PermissionError, PermissionSet},
     public_key::PublicKey,
+    request::RequestFilter,
     text::ApplicationName,
 };
 
 /// How many events an application's own page shows.
 const RECENT_EVENTS: i64 = 5;
+
+/// How many of the latest requests are judged for what they warn of.
+const JUDGED_REQUESTS: i64 = 50;
 
 /// Shows the organization's applications.
 pub async fn list(visit: Visit) -> Response {
@@ -73,11 +77,15 @@ pub async fn show(visit: Visit) -> Response {
         let backend = &visit.web.backend;
         let found = backend.application_usage(asked, Operation::ViewApplications).await?;
         let scope = AuditScope::Application(asked.organization, asked.application);
+        let latest_requests = backend.requests(asked, RequestFilter::default(), None, JUDGED_REQUESTS).await?;
         let recent = backend.audit_events(asked.actor, scope, AuditFilter::default(), None, RECENT_EVENTS).await?;
         let view = ApplicationView {
             application: found.application,
             api_key_usage: found.api_keys.into_iter().map(|(id, used)| (id, usage(used))).collect(),
             signing_key_usage: found.signing_keys.into_iter().map(|(id, used)| (id, usage(used))).collect(),
+            api_key_traffic: found.api_key_traffic,
+            signing_key_traffic: found.signing_key_traffic,
+            latest_requests,
         };
         Ok(Page::Application { view, recent })
     };

@@ -9,6 +9,7 @@ mod assets;
 mod audit;
 mod hub;
 mod render;
+mod requests;
 mod security;
 mod sign_in;
 mod signing_keys;
@@ -116,6 +117,9 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/claim-replacement", page(get(api_keys::claim_form), post(api_keys::claim)))
             .route("/replace-signing-key", page(get(signing_keys::replace_form), post(signing_keys::replace)))
             .merge(audit::routes("/audit", audit::Kind::Application))
+            .route("/requests", get(requests::list))
+            .route("/requests/{request}", get(requests::detail))
+            .route("/events", get(requests::events))
             .route("/api-keys/{key}/stored", page(get(api_keys::back_to_application), post(api_keys::confirm_stored)))
             .route("/api-keys/{key}/deadline", page(get(api_keys::deadline_form), post(api_keys::move_deadline)))
             .route("/api-keys/{key}/keep", page(get(api_keys::back_to_application), post(api_keys::keep)))

@@ -168,10 +168,16 @@ pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, B
     }
     let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
     let actor = web.backend.actor(signed_in.user_id, address).await?;
-    if actor.is_some() && now.since(signed_in.used_at) >= TOUCH_INTERVAL {
+    if actor.is_some() && is_by_a_person(parts) && now.since(signed_in.used_at) >= TOUCH_INTERVAL {
         session.insert(SIGNED_IN, SignedIn { used_at: now, ..signed_in }).await.map_err(session_failed)?;
     }
     Ok(actor)
+}
+
+/// Whether somebody asked for it. What a page fetches by itself, to stay up to date, does not keep a session alive
+/// (Fetch Metadata: its destination is `empty`; that of a page and of a form is `document`).
+fn is_by_a_person(parts: &Parts) -> bool {
+    parts.headers.get("sec-fetch-dest").is_none_or(|destination| destination != "empty")
 }
 
 fn session_failed(error: tower_sessions::session::Error) -> BackendError {

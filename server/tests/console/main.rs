@@ -9,6 +9,8 @@ mod emergency;
 mod hub;
 mod proof;
 mod races;
+mod requests;
+mod rotation;
 mod security;
 mod sign_in;
 mod signing_keys;

@@ -112,6 +112,7 @@ async fn another_organizations_ids_answer_404_everywhere() {
         "/replace-signing-key".to_owned(),
         "/claim-replacement".to_owned(),
         "/withdraw-replacement".to_owned(),
+        "/requests".to_owned(),
         "/audit".to_owned(),
         "/audit.csv".to_owned(),
         "/audit.jsonl".to_owned(),

@@ -332,12 +332,27 @@ impl Browser {
         self.post(path, &fields).await
     }
 
-    pub async fn send(&mut self, mut request: Request<Body>) -> Answer {
+    /// What a script on a page fetches.
+    pub async fn fetch(&mut self, path: &str) -> Answer {
+        self.send(Request::get(path).header("sec-fetch-dest", "empty").body(Body::empty()).unwrap()).await
+    }
+
+    /// The answer to a request that need not come to its end.
+    pub async fn response(&self, path: &str) -> axum::response::Response {
+        self.router.clone().oneshot(self.with_cookies(Request::get(path).body(Body::empty()).unwrap())).await.unwrap()
+    }
+
+    fn with_cookies(&self, mut request: Request<Body>) -> Request<Body> {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
             request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
         }
         request.headers_mut().insert("x-forwarded-for", self.address.parse().unwrap());
+        request
+    }
+
+    pub async fn send(&mut self, request: Request<Body>) -> Answer {
+        let request = self.with_cookies(request);
         let response = self.router.clone().oneshot(request).await.unwrap();
         for cookie in response.headers().get_all(header::SET_COOKIE) {
             let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();

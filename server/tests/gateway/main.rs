@@ -13,6 +13,7 @@ mod limited;
 mod malformed;
 mod never_late;
 mod proxied;
+mod recent;
 mod refusals;
 mod replayed;
 mod secrets;

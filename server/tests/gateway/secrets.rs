@@ -107,10 +107,13 @@ async fn no_answer_and_no_log_holds_a_key_or_a_token() {
         statuses.push(reply.status);
         let answer = format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body));
         let logged = log.text();
+        let kept = format!("{:?}", world.gateway.snapshot().take_recent_requests());
+        assert!(kept.contains("SeenRequest") || reply.status == 400, "{kept}");
         let token = if token.is_empty() { world.get().token() } else { token };
         for canary in canaries(&world, &token) {
             assert!(!answer.to_lowercase().contains(&canary.to_lowercase()), "{canary} in {answer}");
             assert!(!logged.contains(&canary), "{canary} in the log");
+            assert!(!kept.contains(&canary), "{canary} in {kept}");
         }
     }
     assert!(statuses.contains(&200) && statuses.contains(&400) && statuses.contains(&401) && statuses.contains(&404));

@@ -1,18 +1,22 @@
-//! A rotation under way, as a path: store, deploy and verify, revoke. Each step says how far things are.
+//! A change of keys under way, as a path that anybody of the organization can go on with: every step says how far things
+//! are, and what can be done about them.
 
+use super::cut_over::{explained, old_key, verdict};
 use crate::{
     page::{ApplicationView, Usage},
-    ui::{ButtonLink, Card, Code, Step, Steps, Time, Variant, place, requests},
+    ui::{ButtonLink, Card, Code, Step, Steps, Time, TrafficChart, Variant, may, place, requests},
 };
 use domain::{
+    access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
     application::ApiApplication,
+    signing_key::{SigningKey, SigningKeyState},
     time::Timestamp,
 };
 use leptos::prelude::*;
 
-/// The path, where a new key is active and an old one has not stopped yet.
-pub(super) fn view(view: &ApplicationView, now: Timestamp) -> Option<impl IntoView + use<>> {
+/// The path from the old API keys to the new one, while an old one works still.
+pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl IntoView + use<>> {
     let application = &view.application;
     let new = application.api_keys.iter().find(|key| key.status(now) == ApiKeyStatus::Active)?;
     let old: Vec<_> = application
@@ -23,115 +27,146 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> Option<impl IntoVi
     if old.is_empty() {
         return None;
     }
-    let new_usage = view.api_key_usage.get(&new.id);
-    let revoke = old.into_iter().map(|old| {
-        let progress = progress(view.api_key_usage.get(&old.id), new_usage);
-        old_key(application, old, view.api_key_usage.get(&old.id), progress)
+    let usage = |key: &ApiKey| view.api_key_usage.get(&key.id);
+    let traffic = |key: &ApiKey| view.api_key_traffic.get(&key.id);
+    let judge = |key: &ApiKey| verdict(now, usage(key), traffic(key), usage(new));
+    let all_safe = old.iter().all(|old| judge(old).is_safe());
+    let fates = old.iter().map(|old| {
+        let verdict = judge(old);
+        let stops_at = match old.status(now) {
+            ApiKeyStatus::Expiring { at } => Some(at),
+            _ => None,
+        };
+        old_key(old.shown(), (verdict, "revoke"), usage(old), stops_at, api_key_actions(application, old, verdict.is_safe()))
     });
-    let verified = new_usage.is_some();
+    let is_used = usage(new).is_some();
+    let replaced = old.iter().filter_map(|old| traffic(old)).collect();
+    let chart = view! { <TrafficChart now new_label=new.shown() replacing=traffic(new) replaced /> };
     Some(view! {
-        <Card id="rotation" heading="Rotation under way" lead=format!("{} replaces what was before it.", new.shown())>
+        <Card
+            id="rotation"
+            heading="Rotation under way"
+            lead=format!("{} replaces what was before it. Leave this page and come back whenever you like.", new.shown())
+        >
             <Steps>
-                <Step heading="Store the new key" done=new.stored_at.is_some() || verified>
+                <Step heading="Create the new key" done=true>
+                    <p>{format!("By {}, ", new.created_by)} <Time at=new.created_at /></p>
+                </Step>
+                <Step heading="Store it" done=new.stored_at.is_some() || is_used>
                     {match new.stored_at {
-                        Some(at) => view! { <p>"Confirmed on " <Time at /> "."</p> }.into_any(),
-                        None if verified => view! { <p>"It is in use."</p> }.into_any(),
+                        Some(at) => view! { <p>"Confirmed " <Time at /></p> }.into_any(),
+                        None if is_used => view! { <p>"It is in use."</p> }.into_any(),
                         None => view! { <p>"Nobody has confirmed it yet."</p> }.into_any(),
                     }}
                 </Step>
-                <Step heading="Deploy it, and verify" done=verified>
-                    {verification(new_usage)}
-                </Step>
-                <Step heading="Revoke the old key once nothing uses it">
-                    <ul class="fates">{revoke.collect_view()}</ul>
+                <Step heading="Deploy it" done=is_used>{deployed(usage(new))}</Step>
+                <Step heading="Verify that traffic moves" done=all_safe>{chart} {explained()}</Step>
+                <Step heading="Revoke the old key">
+                    <ul class="fates">{fates.collect_view()}</ul>
                 </Step>
             </Steps>
         </Card>
     })
 }
 
-fn verification(usage: Option<&Usage>) -> AnyView {
-    match usage {
+fn deployed(new: Option<&Usage>) -> AnyView {
+    match new {
         Some(usage) => {
             let count = requests(usage.count);
             view! { <p>{format!("{count} with the new key, the last ")} <Time at=usage.last_used_at relative=true /></p> }
                 .into_any()
         }
-        None => view! { <p>"Waiting for the first request with the new key. Reload to look again."</p> }.into_any(),
+        None => view! {
+            <p>
+                "Waiting for the first request with the new key. Keep signing with the same private key; "
+                <a href="#test-request">"a signed test request"</a> " counts too."
+            </p>
+        }
+        .into_any(),
     }
 }
 
-/// What the use of the old key says about revoking it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// The new key has not been used: revoking would stop the service.
-    NotVerified,
-    /// The old key was used after the new one took over.
-    StillUsed,
-    /// It was not.
-    Silent,
-}
-
-fn progress(old: Option<&Usage>, new: Option<&Usage>) -> Progress {
-    match (old, new) {
-        (_, None) => Progress::NotVerified,
-        (Some(old), Some(new)) if old.last_used_at >= new.first_used_at => Progress::StillUsed,
-        _ => Progress::Silent,
+/// What can be done about an old API key: end it now, move its deadline, or keep it after all.
+fn api_key_actions(application: &ApiApplication, key: &ApiKey, is_safe: bool) -> AnyView {
+    let action = |action| place().api_key_action(application.id, key.id, action);
+    let about = key.shown();
+    let move_or_keep = may(Operation::RotateApiKeys).then(|| {
+        view! {
+            <ButtonLink href=action("deadline") text="Change deadline" about=about.clone() />
+            <ButtonLink href=format!("{}#keep", action("deadline")) text="Keep it" about=about.clone() />
+        }
+    });
+    let variant = if is_safe { Variant::Primary } else { Variant::DangerQuiet };
+    view! {
+        {move_or_keep}
+        <ButtonLink href=action("revoke") text="Revoke" about=about.clone() variant />
     }
+    .into_any()
 }
 
-fn old_key(
-    application: &ApiApplication,
-    key: &ApiKey,
-    usage: Option<&Usage>,
-    progress: Progress,
-) -> impl IntoView + use<> {
-    let last = usage.map(|usage| {
-        view! { <p>{format!("Last used from {}, ", usage.address)} <Time at=usage.last_used_at relative=true /></p> }
-    });
-    let words = match progress {
-        Progress::NotVerified => "Keep it until the new key is verified.",
-        Progress::StillUsed => "Still in use since the new key took over: something has not been deployed.",
-        Progress::Silent => "Not used since the new key took over. You can revoke it.",
-    };
-    let revoke = (progress == Progress::Silent).then(|| {
-        let href = place().api_key_action(application.id, key.id, "revoke");
-        view! { <ButtonLink href text="Revoke" about=key.shown() variant=Variant::DangerQuiet /> }
-    });
-    let stops = match key.state {
-        domain::api_key::ApiKeyState::Expiring { at, .. } => Some(view! { <p>"Stops by itself at " <Time at /></p> }),
+/// The path from the old signing keys to the current one, while an old one verifies still.
+pub(super) fn of_signing_keys(view: &ApplicationView, now: Timestamp) -> Option<impl IntoView + use<>> {
+    let application = &view.application;
+    let new = application.current_signing_key();
+    let retiring = |key: &SigningKey| match key.status(now) {
+        SigningKeyState::Retiring { at } => Some(at),
         _ => None,
     };
-    view! {
-        <li>
-            <div class="fates__text">
-                <p><Code text=key.shown() /> " " <strong>{words}</strong></p>
-                {last} {stops}
-            </div>
-            {revoke}
-        </li>
+    let old: Vec<_> = application.signing_keys.iter().filter_map(|key| Some((key, retiring(key)?))).collect();
+    if old.is_empty() {
+        return None;
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn usage(first: i64, last: i64) -> Usage {
-        Usage {
-            first_used_at: Timestamp::from_millis(first),
-            last_used_at: Timestamp::from_millis(last),
-            address: "192.0.2.1".to_owned(),
-            user_agent: "curl/8".to_owned(),
-            count: 1,
-        }
-    }
-
-    #[test]
-    fn revoking_is_recommended_only_when_the_old_key_is_silent() {
-        assert_eq!(progress(Some(&usage(1, 9)), None), Progress::NotVerified);
-        assert_eq!(progress(Some(&usage(1, 9)), Some(&usage(5, 8))), Progress::StillUsed);
-        assert_eq!(progress(Some(&usage(1, 4)), Some(&usage(5, 8))), Progress::Silent);
-        assert_eq!(progress(None, Some(&usage(5, 8))), Progress::Silent);
-    }
+    let usage = |key: &SigningKey| view.signing_key_usage.get(&key.id);
+    let traffic = |key: &SigningKey| view.signing_key_traffic.get(&key.id);
+    let judge = |key: &SigningKey| verdict(now, usage(key), traffic(key), usage(new));
+    let all_safe = old.iter().all(|(old, _)| judge(old).is_safe());
+    let fingerprint = |key: &SigningKey| key.public_key.fingerprint();
+    let fates = old.iter().map(|&(old, at)| {
+        let action = |action| place().signing_key_action(application.id, old.id, action);
+        let verdict = judge(old);
+        let variant = if verdict.is_safe() { Variant::Primary } else { Variant::DangerQuiet };
+        let actions = view! {
+            <ButtonLink href=action("restore") text="Restore it" about=fingerprint(old) />
+            <ButtonLink href=action("retire") text="Retire" about=fingerprint(old) variant />
+        };
+        old_key(fingerprint(old), (verdict, "retire"), usage(old), Some(at), actions.into_any())
+    });
+    let replaced = old.iter().filter_map(|(old, _)| traffic(old)).collect();
+    let new_label = "the current signing key".to_owned();
+    let chart = view! { <TrafficChart now new_label replacing=traffic(new) replaced /> };
+    Some(view! {
+        <Card
+            id="signing-key-rotation"
+            heading="Signing-key replacement under way"
+            lead="Both keys verify for now. The old one retires at its deadline, or when you say so."
+        >
+            <Steps>
+                <Step heading="Register the new public key" done=true>
+                    <p><Code text=fingerprint(new) /> {format!(", by {}, ", new.created_by)} <Time at=new.created_at /></p>
+                </Step>
+                <Step heading="Deploy the new private key" done=usage(new).is_some()>
+                    {match usage(new) {
+                        Some(usage) => view! {
+                            <p>
+                                {format!("{} signed with it, the last ", requests(usage.count))}
+                                <Time at=usage.last_used_at relative=true />
+                            </p>
+                        }
+                        .into_any(),
+                        None => view! {
+                            <p>
+                                "Waiting for the first request that it signs; "
+                                <a href="#test-request">"a signed test request"</a> " counts too."
+                            </p>
+                        }
+                        .into_any(),
+                    }}
+                </Step>
+                <Step heading="Verify that traffic moves" done=all_safe>{chart} {explained()}</Step>
+                <Step heading="Retire the old key, and remove its private half">
+                    <ul class="fates">{fates.collect_view()}</ul>
+                </Step>
+            </Steps>
+        </Card>
+    })
 }

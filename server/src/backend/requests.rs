@@ -1,0 +1,85 @@
+//! What became of an application's latest requests, for the people whose requests they were.
+
+use super::{Asked, Backend, BackendError, authorise, flush::report};
+use crate::store::{StoreError, requests, traffic};
+use domain::{
+    access::Operation,
+    cut_over::{Traffic, WATCHED},
+    id::RequestId,
+    request::{KEPT_FOR, RequestFilter, SeenRequest},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+impl Backend {
+    /// Writes down what the gateway saw of requests since the last time. Where that fails they are lost: they are no
+    /// record, and would fill the memory.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn flush_requests(&self) -> Result<(), BackendError> {
+        let seen = self.gateway.snapshot().take_recent_requests();
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.store.write().await?;
+        for (application, seen) in &seen {
+            requests::add(&mut transaction, *application, seen).await?;
+        }
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Lets go of requests and traffic that are too old to be kept.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn purge_requests(&self) -> Result<(), BackendError> {
+        let now = self.clock.now();
+        let before = |kept: Duration| Timestamp::from_millis(now.as_millis() - kept.as_millis() as i64);
+        let mut transaction = self.store.write().await?;
+        requests::purge(&mut transaction, before(KEPT_FOR)).await?;
+        traffic::purge(&mut transaction, Traffic::minute(before(WATCHED))).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// The newest `limit` requests of an application, up to the present moment; those only that arrived before the one
+    /// named `before` where it is given.
+    ///
+    /// # Errors
+    /// Not allowed, not found, or the database fails.
+    pub async fn requests(
+        &self,
+        asked: Asked<'_>,
+        filter: RequestFilter,
+        before: Option<RequestId>,
+        limit: i64,
+    ) -> Result<Vec<SeenRequest>, BackendError> {
+        let Asked { organization, application, .. } = asked;
+        self.application(asked, Operation::ViewApplications).await?;
+        report(self.flush_requests().await);
+        let mut conn = self.store.read().await?;
+        Ok(requests::of_application(&mut conn, organization, application, filter, before, limit).await?)
+    }
+
+    /// One request of an application's.
+    ///
+    /// # Errors
+    /// Not allowed, not found (or no longer kept), or the database fails.
+    pub async fn request(&self, asked: Asked<'_>, id: RequestId) -> Result<SeenRequest, BackendError> {
+        let Asked { organization, application, .. } = asked;
+        self.application(asked, Operation::ViewApplications).await?;
+        report(self.flush_requests().await);
+        let mut conn = self.store.read().await?;
+        requests::find(&mut conn, organization, application, id).await?.ok_or(BackendError::NotFound)
+    }
+
+    /// A number that changes whenever there is something new to see of an application: a request, or a change.
+    ///
+    /// # Errors
+    /// Not allowed, or not found.
+    pub fn activity(&self, asked: Asked<'_>) -> Result<u64, BackendError> {
+        authorise(asked.actor, asked.organization, Operation::ViewApplications)?;
+        let activity = self.gateway.snapshot().activity(asked.organization, asked.application);
+        activity.ok_or(BackendError::NotFound)
+    }
+}

@@ -1,0 +1,135 @@
+//! An application's latest requests: their list, each of them, and word that there is something new.
+
+use super::{
+    submitted::{Refused, Submitted},
+    visit::Visit,
+};
+use crate::backend::BackendError;
+use app::page::Page;
+use axum::{
+    extract::RawQuery,
+    response::{
+        IntoResponse, Redirect, Response,
+        sse::{Event, Sse},
+    },
+};
+use domain::{
+    access::Operation,
+    id::{ApiKeyId, RequestId},
+    request::{RequestFilter, RequestOutcome},
+};
+use futures::stream;
+use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// Requests on a page.
+const PAGE: usize = 50;
+
+/// How often it is looked whether there is something new.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How often an event is sent where there is nothing new: silence changes what a page says as well.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How long events are sent. The browser then asks again, and whether it may is decided again.
+const STREAM: Duration = Duration::from_secs(60);
+
+/// What requests are asked for with.
+struct Wanted {
+    filter: RequestFilter,
+    before: Option<RequestId>,
+    id: Result<Option<RequestId>, Refused>,
+    sent: Submitted,
+}
+
+impl Wanted {
+    /// What cannot be read is as if it had not been sent: the page shows what is chosen.
+    fn read(query: Option<&str>) -> Self {
+        let sent = Submitted::parse(query.unwrap_or_default().as_bytes());
+        let filter = RequestFilter {
+            outcome: RequestOutcome::from_code(sent.text("outcome")),
+            api_key: sent.text("key").parse::<ApiKeyId>().ok(),
+        };
+        let id = match sent.text("id").trim() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                Refused::field("id", "This is no request id. An error’s body has it as `requestId`, every answer in `x-request-id`.")
+            }),
+        };
+        Self { filter, before: sent.text("before").parse().ok(), id, sent }
+    }
+}
+
+/// Shows the latest requests, or the one that is asked for by its id.
+pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Response {
+    let Wanted { filter, before, id, sent } = Wanted::read(query.as_deref());
+    let page = async || page(&visit, filter, before).await;
+    match id {
+        Ok(None) => visit.answer(page().await).await,
+        Ok(Some(id)) => match find(&visit, id).await {
+            Ok(address) => Redirect::to(&address).into_response(),
+            Err(refused) => visit.show_again(refused, sent, page).await,
+        },
+        Err(refused) => visit.show_again(refused, sent, page).await,
+    }
+}
+
+async fn page(visit: &Visit, filter: RequestFilter, before: Option<RequestId>) -> Result<Page, BackendError> {
+    let application = visit.application(Operation::ViewApplications).await?;
+    // One more than is shown tells whether there are older ones.
+    let limit = PAGE as i64 + 1;
+    let mut requests = visit.web.backend.requests(visit.asked()?, filter, before, limit).await?;
+    let has_older = requests.len() > PAGE;
+    requests.truncate(PAGE);
+    let older = requests.last().filter(|_| has_older).map(|request| request.id);
+    Ok(Page::Requests { application, filter, requests, is_continued: before.is_some(), older })
+}
+
+async fn find(visit: &Visit, id: RequestId) -> Result<String, Refused> {
+    let asked = visit.asked()?;
+    match visit.web.backend.request(asked, id).await {
+        Ok(request) => Ok(visit.place.request(asked.application, request.id)),
+        Err(BackendError::NotFound) => {
+            let words = "There is no such request among the latest of this application. It may be too old, or another application’s.";
+            Err(Refused::field("id", words))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Shows one request.
+pub async fn detail(visit: Visit) -> Response {
+    let page = async {
+        let application = visit.application(Operation::ViewApplications).await?;
+        let request = visit.web.backend.request(visit.asked()?, visit.param("request")?).await?;
+        Ok(Page::Request { application, request })
+    };
+    visit.answer(page.await).await
+}
+
+/// Sends an event whenever there is something new to see of an application (server-sent events; HTML, 9.2). It says no
+/// more than that: what is new, its page shows to whoever may see it.
+pub async fn events(visit: Visit) -> Response {
+    let activity = match visit.asked().and_then(|asked| visit.web.backend.activity(asked)) {
+        Ok(activity) => activity,
+        Err(error) => return visit.answer(Err(error)).await,
+    };
+    let end = Instant::now() + STREAM;
+    let events = stream::unfold((visit, activity), move |(visit, known)| async move {
+        let quiet = Instant::now() + QUIET;
+        loop {
+            sleep(LOOK).await;
+            let now = Instant::now();
+            // A server that stops does not wait for those who look.
+            if now >= end || !visit.web.ready.load(Ordering::Acquire) {
+                return None;
+            }
+            let activity = visit.web.backend.activity(visit.asked().ok()?).ok()?;
+            if activity != known || now >= quiet {
+                return Some((Ok::<_, Infallible>(Event::default().data("new")), (visit, activity)));
+            }
+        }
+    });
+    // What is sent must not wait in a proxy for more of it.
+    ([("x-accel-buffering", "no")], Sse::new(events)).into_response()
+}
