@@ -86,7 +86,7 @@ impl Place {
     }
 
     /// A page about one application; `action` is one of `rename` (`name`), `permissions` (`permissions`…), `disable`,
-    /// `enable`, `replace-api-key` (`grace`: seconds), `replace-exposed-api-key`, `prepare-replacement` (`grace`:
+    /// `enable`, `replace-api-key` (`grace`: seconds, or `until` and `deadline`), `replace-exposed-api-key`, `prepare-replacement` (`grace`:
     /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `replace-signing-key` (`public_key`, `overlap`:
     /// seconds or `none`), `audit`, `requests` (GET `outcome`, `key`, `before`, `id`) and `events` (server-sent events, one
     /// whenever there is something new to see). Every form sends `version` and may send `reason` as well.
@@ -99,7 +99,7 @@ impl Place {
         format!("{}/requests/{request}", self.application(id))
     }
 
-    /// A page about one API key; `action` is one of `stored` (POST only), `deadline` (`deadline`: UTC), `keep` (POST
+    /// A page about one API key; `action` is one of `stored` and `replace-unseen` (POST only), `deadline` (`deadline`: UTC), `keep` (POST
     /// only) and `revoke` (`confirm_name` for the last live key). Every form sends `version` as well.
     pub fn api_key_action(&self, id: ApplicationId, key: ApiKeyId, action: &str) -> String {
         format!("{}/api-keys/{key}/{action}", self.application(id))

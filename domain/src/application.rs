@@ -138,6 +138,21 @@ pub enum Replacement {
     StopNow,
 }
 
+impl Replacement {
+    /// With a grace window from `now` that ends at `at` exactly.
+    ///
+    /// # Errors
+    /// [`ApiKeyError::DeadlinePassed`], [`ApiKeyError::DeadlineTooLate`]
+    pub fn until(at: Timestamp, now: Timestamp) -> Result<Self, ApiKeyError> {
+        let latest = now.plus(MAX_GRACE);
+        match at {
+            at if at <= now => Err(ApiKeyError::DeadlinePassed { now }),
+            at if at > latest => Err(ApiKeyError::DeadlineTooLate { latest }),
+            at => Ok(Self::WithGrace(at.since(now))),
+        }
+    }
+}
+
 impl fmt::Display for Replacement {
     /// In words, for the audit history and for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -442,6 +457,25 @@ impl ApiApplication {
             }
             Ok(ApiKey { stored_at: Some(by.at), ..key })
         })
+    }
+
+    /// Adds a key in the place of one that nobody has, because the page that showed it was lost: that one stops at once, and
+    /// the others go on as they are.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::AlreadyStored`], [`ChangeError::ApiKey`] where it does not work any more
+    pub fn replace_unseen_api_key(mut self, id: ApiKeyId, new: NewApiKey, by: By<'_>) -> Result<Change, ChangeError> {
+        let unseen = self.api_keys.iter_mut().find(|key| key.id == id).ok_or(ChangeError::KeyNotFound)?;
+        if unseen.stored_at.is_some() {
+            return Err(ChangeError::AlreadyStored);
+        }
+        let before = unseen.status(by.at);
+        *unseen = unseen.clone().revoke(by.at)?;
+        let revoked = Noted::of_api_key(AuditAction::ApiKeyRevoked, before, unseen, by.at);
+        let key = ApiKey::new(new, &by.actor.name, by.at);
+        let created = Noted::new(AuditAction::ApiKeyCreated, key.prefix.as_str()).after("active");
+        self.api_keys.insert(0, key);
+        self.changed(by, [created, revoked])
     }
 
     /// Moves the deadline of an expiring key: cut short, or extended within 30 days of its rotation.

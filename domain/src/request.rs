@@ -14,7 +14,9 @@ mod token;
 
 pub use claims::{BoundRequest, Claims};
 pub use refusal::{ClaimProblem, Comparison, MalformedRequest, Refusal, RetiredSignature};
-pub use seen::{ClockSkew, KEPT_FOR, KEPT_REQUESTS, RequestFilter, RequestOutcome, SeenRefusal, SeenRequest, first_difference};
+pub use seen::{
+    ClockSkew, KEPT_FOR, KEPT_REQUESTS, RequestFilter, RequestOutcome, SeenRefusal, SeenRequest, first_difference,
+};
 pub use token::{Part, TokenProblem, UnverifiedToken, bearer_token};
 
 use std::borrow::Cow;

@@ -588,7 +588,11 @@ fn requests(application: &ApiApplication) -> Vec<SeenRequest> {
             401,
             "GET",
             "/api/v1/customers",
-            refused("The token expired at 1795404200; here it is 1795404310. Sign each request right before sending it, and check your clock.", None, None),
+            refused(
+                "The token expired at 1795404200; here it is 1795404310. Sign each request right before sending it, and check your clock.",
+                None,
+                None,
+            ),
         ),
     ];
     (1..)

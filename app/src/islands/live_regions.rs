@@ -170,7 +170,8 @@ fn replace(part: &Element, html: &str) {
     let opened: Vec<_> = dom::all(&format!("#{} details[open] > summary", part.id()));
     let opened: Vec<_> = opened.iter().filter_map(|element| element.text_content()).collect();
     let focused = dom::document().and_then(|document| document.active_element());
-    let focused = focused.filter(|element| part.contains(Some(element))).and_then(|element| element.get_attribute("href"));
+    let focused =
+        focused.filter(|element| part.contains(Some(element))).and_then(|element| element.get_attribute("href"));
     // The server's own page, as it would be shown after a reload.
     part.set_inner_html(html);
     for summary in dom::all(&format!("#{} summary", part.id())) {

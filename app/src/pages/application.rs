@@ -9,8 +9,8 @@ use super::{audit, prepared_replacement, requests, test_request};
 use crate::{
     page::ApplicationView,
     ui::{
-        ApplicationBadge, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, Live, PermissionTable, SideBadge, Time,
-        Variant, may, place, surroundings,
+        ApplicationBadge, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, Live, PermissionTable, SideBadge,
+        Time, Variant, may, place, surroundings,
     },
 };
 use domain::{

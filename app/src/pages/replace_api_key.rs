@@ -1,11 +1,11 @@
 //! Create a replacement key: with a grace window, or, where a key may be exposed, without one.
 
 use crate::ui::{
-    Actions, ApiKeyBadge, ButtonLink, Callout, Code, Consequences, Form, RadioGroup, RadioOption, ReasonField, Submit,
-    Time, Variant, place, surroundings,
+    Actions, ApiKeyBadge, ButtonLink, Callout, Code, Consequences, Form, Input, RadioGroup, RadioOption, ReasonField,
+    Submit, TextField, Time, Variant, place, surroundings,
 };
 use domain::{
-    api_key::{ApiKeyStatus, MAX_LIVE_KEYS},
+    api_key::{ApiKeyStatus, MAX_GRACE, MAX_LIVE_KEYS},
     application::ApiApplication,
     time::Timestamp,
 };
@@ -67,14 +67,18 @@ fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
         }
         .into_any();
     }
-    let options = GRACE
-        .iter()
-        .map(|&(value, label, seconds)| RadioOption {
-            value,
-            label: label.to_owned(),
-            hint: format!("Active keys stop at {}.", now.plus(Duration::from_secs(seconds))),
-        })
-        .collect();
+    let presets = GRACE.iter().map(|&(value, label, seconds)| RadioOption {
+        value,
+        label: label.to_owned(),
+        hint: format!("Active keys stop at {}.", now.plus(Duration::from_secs(seconds))),
+    });
+    let exact = RadioOption {
+        value: "until",
+        label: "Until an exact time".to_owned(),
+        hint: "Active keys stop at the time that you enter below.".to_owned(),
+    };
+    let options = presets.chain([exact]).collect();
+    let latest = now.plus(MAX_GRACE);
     let fates = keys.into_iter().map(|key| {
         let status = key.status(now);
         let fate = match status {
@@ -96,6 +100,14 @@ fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
             hint="You can move the deadline, revoke an old key earlier, or keep it."
             options
             default="86400"
+        />
+        <TextField
+            name="deadline"
+            label="Exact time (UTC)"
+            hint=format!("Counts if you chose “Until an exact time”. At {latest} or earlier.")
+            input=Input::DateTime
+            value=now.plus(Duration::from_secs(86_400)).input_value()
+            max=latest.input_value()
         />
         <section aria-labelledby="fates-heading">
             <h2 class="small-heading" id="fates-heading">"What happens to each live key"</h2>

@@ -67,7 +67,7 @@ pub fn TrafficChart<'a>(
             </svg>
             <p class="traffic__scale" aria-hidden="true">
                 <span>"an hour ago"</span>
-                <span>{format!("up to {busiest} a minute")}</span>
+                {(busiest > 0).then(|| view! { <span>{format!("up to {busiest} a minute")}</span> })}
                 <span>"now"</span>
             </p>
         </figure>

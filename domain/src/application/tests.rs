@@ -184,6 +184,44 @@ struct Published {
     dead: bool,
 }
 
+#[test]
+fn a_key_that_nobody_saw_is_replaced_and_the_others_go_on() {
+    let actor = actor();
+    let by = |hours: u32| By { actor: &actor, at: START.plus(HOUR * hours), reason: None };
+    let grace = Replacement::WithGrace(24 * HOUR);
+    let lost = application().replace_api_key(new_api_key(2), grace, by(1)).unwrap().application;
+    let (unseen, old) = (lost.api_keys[0].id, lost.api_keys[1].clone());
+    let change = lost.clone().replace_unseen_api_key(unseen, new_api_key(3), by(2)).unwrap();
+    let statuses: Vec<_> = change.application.api_keys.iter().map(|key| key.status(by(2).at)).collect();
+    let (deadline, now) = (by(25).at, by(2).at);
+    use ApiKeyStatus::{Active, Expiring, Revoked};
+    assert_eq!(statuses, [Active, Revoked { at: now }, Expiring { at: deadline }]);
+    assert_eq!(change.application.api_keys[2], old, "its deadline is not moved");
+    let actions: Vec<_> = change.events.iter().map(|event| event.action).collect();
+    assert_eq!(actions, [AuditAction::ApiKeyCreated, AuditAction::ApiKeyRevoked]);
+
+    let stored = lost.confirm_stored(unseen, by(2)).unwrap().application;
+    let refused = stored.replace_unseen_api_key(unseen, new_api_key(3), by(3)).unwrap_err();
+    assert_eq!(refused, ChangeError::AlreadyStored);
+    let again = change.application.replace_unseen_api_key(unseen, new_api_key(4), by(3)).unwrap_err();
+    assert!(matches!(again, ChangeError::ApiKey(ApiKeyError::NotLive(_))), "{again:?}");
+}
+
+#[test]
+fn a_grace_window_until_an_exact_time_ends_then_and_is_bounded() {
+    let actor = actor();
+    let by = By { actor: &actor, at: START, reason: None };
+    let at = Timestamp::from_millis(START.as_millis() + 1_234_567);
+    let replacement = Replacement::until(at, START).unwrap();
+    let change = application().replace_api_key(new_api_key(2), replacement, by).unwrap();
+    assert_eq!(change.application.api_keys[1].status(START), ApiKeyStatus::Expiring { at });
+    assert_eq!(Replacement::until(START, START), Err(ApiKeyError::DeadlinePassed { now: START }));
+    let latest = START.plus(MAX_GRACE);
+    assert!(Replacement::until(latest, START).is_ok());
+    let late = Timestamp::from_millis(latest.as_millis() + 1);
+    assert_eq!(Replacement::until(late, START), Err(ApiKeyError::DeadlineTooLate { latest }));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

@@ -27,6 +27,11 @@ pub enum BackendError {
     /// Another organization has registered the public key; nobody is told which.
     #[error("This public key cannot be used: it is registered elsewhere. Generate a new key pair.")]
     KeyOfAnotherOrganization,
+    /// A key that nobody should have seen was used.
+    #[error(
+        "A request came with this key meanwhile, so somebody has it. Find out who before you revoke it; to replace it in peace, create a replacement key."
+    )]
+    KeyInUse,
     /// What should prove that somebody holds a private key does not.
     #[error(transparent)]
     Proof(#[from] ProofError),

@@ -364,6 +364,39 @@ impl Backend {
         self.issue(asked, said, |application, new, by| application.replace_api_key(new, replacement, by)).await
     }
 
+    /// Adds an API key to an application; the active ones before it work until `at` exactly.
+    ///
+    /// # Errors
+    /// As [`Backend::change`].
+    pub async fn replace_api_key_until(
+        &self,
+        asked: Asked<'_>,
+        said: Said,
+        at: Timestamp,
+    ) -> Result<IssuedApiKey, BackendError> {
+        let replace = |application: ApiApplication, new, by: By<'_>| {
+            application.replace_api_key(new, Replacement::until(at, by.at)?, by)
+        };
+        self.issue(asked, said, replace).await
+    }
+
+    /// Adds an API key in the place of one that nobody has seen.
+    ///
+    /// # Errors
+    /// As [`Backend::change`]; a request came with the key, so somebody has it.
+    pub async fn replace_unseen_api_key(
+        &self,
+        asked: Asked<'_>,
+        said: Said,
+        unseen: ApiKeyId,
+    ) -> Result<IssuedApiKey, BackendError> {
+        let used = self.application_usage(asked, Operation::RotateApiKeys).await?;
+        if used.api_keys.contains_key(&unseen) {
+            return Err(BackendError::KeyInUse);
+        }
+        self.issue(asked, said, |application, new, by| application.replace_unseen_api_key(unseen, new, by)).await
+    }
+
     /// Makes the replacement key that Nuvera prepared, for the person who claims it.
     ///
     /// # Errors

@@ -134,11 +134,9 @@ fn request(row: &AnyRow) -> Result<SeenRequest> {
         token_age_seconds: row.try_get("token_age_seconds")?,
         body_bytes: unsigned("body_bytes")?,
         refused: match row.try_get::<Option<String>, _>("detail")? {
-            Some(detail) => Some(SeenRefusal {
-                detail,
-                expected: row.try_get("expected")?,
-                received: row.try_get("received")?,
-            }),
+            Some(detail) => {
+                Some(SeenRefusal { detail, expected: row.try_get("expected")?, received: row.try_get("received")? })
+            }
             None => None,
         },
     })

@@ -22,20 +22,46 @@ macro_rules! table {
         Table {
             name: $name,
             add: concat!(
-                "INSERT INTO ", $name, " (", $key, ", minute, requests) VALUES ($1, $2, $3)
-                 ON CONFLICT (", $key, ", minute) DO UPDATE SET requests = ", $name, ".requests + excluded.requests"
+                "INSERT INTO ",
+                $name,
+                " (",
+                $key,
+                ", minute, requests) VALUES ($1, $2, $3)
+                 ON CONFLICT (",
+                $key,
+                ", minute) DO UPDATE SET requests = ",
+                $name,
+                ".requests + excluded.requests"
             ),
             purge: concat!("DELETE FROM ", $name, " WHERE minute < $1"),
             minutes: concat!(
-                "SELECT t.", $key, " AS id, t.minute, t.requests
-                 FROM ", $name, " t JOIN ", $keys, " k ON k.id = t.", $key, "
+                "SELECT t.",
+                $key,
+                " AS id, t.minute, t.requests
+                 FROM ",
+                $name,
+                " t JOIN ",
+                $keys,
+                " k ON k.id = t.",
+                $key,
+                "
                  WHERE k.application_id = $1 AND t.minute >= $2 ORDER BY t.minute"
             ),
             gaps: concat!(
                 "SELECT g.id, MAX(g.gap) AS gap FROM (
-                     SELECT t.", $key, " AS id,
-                         t.minute - LAG(t.minute) OVER (PARTITION BY t.", $key, " ORDER BY t.minute) AS gap
-                     FROM ", $name, " t JOIN ", $keys, " k ON k.id = t.", $key, "
+                     SELECT t.",
+                $key,
+                " AS id,
+                         t.minute - LAG(t.minute) OVER (PARTITION BY t.",
+                $key,
+                " ORDER BY t.minute) AS gap
+                     FROM ",
+                $name,
+                " t JOIN ",
+                $keys,
+                " k ON k.id = t.",
+                $key,
+                "
                      WHERE k.application_id = $1) g
                  WHERE g.gap IS NOT NULL GROUP BY g.id"
             ),
@@ -115,7 +141,8 @@ async fn of<Id: FromStr + Eq + Hash>(
     }
     for row in sqlx::query(table.gaps).bind(application.to_string()).fetch_all(conn).await? {
         let minutes = row.try_get::<i64, _>("gap")?.unsigned_abs();
-        traffic.entry(parse(&row, table.name, "id")?).or_default().longest_gap = Some(Duration::from_secs(60 * minutes));
+        traffic.entry(parse(&row, table.name, "id")?).or_default().longest_gap =
+            Some(Duration::from_secs(60 * minutes));
     }
     Ok(traffic)
 }

@@ -27,9 +27,14 @@ pub async fn replace_form(visit: Visit) -> Response {
 /// Creates a replacement key; the keys before it work on for the grace window.
 pub async fn replace(visit: Visit, sent: Submitted) -> Response {
     let issued = async {
-        let said = sent.said()?;
-        let replacement = Replacement::WithGrace(sent.seconds("grace")?);
-        Ok(visit.web.backend.replace_api_key(visit.asked()?, said, replacement).await?)
+        let (backend, asked, said) = (&visit.web.backend, visit.asked()?, sent.said()?);
+        Ok(match sent.text("grace") {
+            "until" => backend.replace_api_key_until(asked, said, deadline(&sent)?).await?,
+            _ => {
+                let replacement = Replacement::WithGrace(sent.seconds("grace")?);
+                backend.replace_api_key(asked, said, replacement).await?
+            }
+        })
     };
     show_issued(&visit, issued.await, sent, async || replace_page(&visit).await).await
 }
@@ -142,6 +147,20 @@ pub async fn confirm_stored(visit: Visit, sent: Submitted) -> Response {
     visit.changed(result.await, sent, async || deadline_page(&visit).await).await
 }
 
+/// Makes another key in the place of one that nobody has seen, and shows it.
+pub async fn replace_unseen(visit: Visit, sent: Submitted) -> Response {
+    let issued = async {
+        let (asked, said, unseen) = (visit.asked()?, sent.said()?, visit.param("key")?);
+        Ok(visit.web.backend.replace_unseen_api_key(asked, said, unseen).await?)
+    };
+    show_issued(&visit, issued.await, sent, async || revoke_page(&visit).await).await
+}
+
+/// When a key shall stop.
+fn deadline(sent: &Submitted) -> Result<Timestamp, Refused> {
+    Timestamp::from_input_value(sent.text("deadline")).ok_or_else(|| Refused::field("deadline", NOT_A_TIME))
+}
+
 async fn deadline_page(visit: &Visit) -> Result<Page, BackendError> {
     let application = visit.application(Operation::RotateApiKeys).await?;
     let key = application.api_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
@@ -158,8 +177,7 @@ pub async fn move_deadline(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
         let key = visit.param("key")?;
-        let at =
-            Timestamp::from_input_value(sent.text("deadline")).ok_or_else(|| Refused::field("deadline", NOT_A_TIME))?;
+        let at = deadline(&sent)?;
         let change = |application: ApiApplication, by: By<'_>| application.move_deadline(key, at, by);
         visit.change(&sent, Operation::RotateApiKeys, change).await?;
         Ok(Notice::DeadlineMoved)

@@ -121,6 +121,10 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/requests/{request}", get(requests::detail))
             .route("/events", get(requests::events))
             .route("/api-keys/{key}/stored", page(get(api_keys::back_to_application), post(api_keys::confirm_stored)))
+            .route(
+                "/api-keys/{key}/replace-unseen",
+                page(get(api_keys::back_to_application), post(api_keys::replace_unseen)),
+            )
             .route("/api-keys/{key}/deadline", page(get(api_keys::deadline_form), post(api_keys::move_deadline)))
             .route("/api-keys/{key}/keep", page(get(api_keys::back_to_application), post(api_keys::keep)))
             .route("/api-keys/{key}/revoke", page(get(api_keys::revoke_form), post(api_keys::revoke)))

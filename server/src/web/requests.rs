@@ -53,7 +53,10 @@ impl Wanted {
         let id = match sent.text("id").trim() {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                Refused::field("id", "This is no request id. An error’s body has it as `requestId`, every answer in `x-request-id`.")
+                Refused::field(
+                    "id",
+                    "This is no request id. An error’s body has it as `requestId`, every answer in `x-request-id`.",
+                )
             }),
         };
         Self { filter, before: sent.text("before").parse().ok(), id, sent }

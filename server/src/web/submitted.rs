@@ -166,6 +166,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::Forbidden
         | BackendError::Stale(_)
         | BackendError::AlreadyCreated(_)
+        | BackendError::KeyInUse
         | BackendError::WrongPepper
         | BackendError::Session(_)
         | BackendError::Store(_) => None,

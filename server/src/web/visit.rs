@@ -308,7 +308,7 @@ impl Visit {
                 (None, BackendError::Refused(ChangeError::KeyNotFound)) => {
                     return failure(BackendError::NotFound, self.context(), &self.extensions).await;
                 }
-                (None, error @ (BackendError::Stale(_) | BackendError::Refused(_))) => {
+                (None, error @ (BackendError::Stale(_) | BackendError::Refused(_) | BackendError::KeyInUse)) => {
                     (StatusCode::CONFLICT, Vec::new(), Some(error.to_string()))
                 }
                 (None, error @ (BackendError::Store(_) | BackendError::Session(_))) => {

@@ -39,6 +39,29 @@ async fn a_replacement_with_grace_shows_the_new_key_once_and_lets_the_old_one_en
 }
 
 #[tokio::test]
+async fn a_grace_window_may_end_at_an_exact_time() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/{id}/replace-api-key");
+    let latest = START.plus(Duration::from_secs(30 * 24 * 3600));
+    for (deadline, words) in [
+        ("".to_owned(), "Enter a date and a time (UTC)".to_owned()),
+        (START.input_value(), format!("Choose a time after now ({START})")),
+        (latest.plus(Duration::from_secs(1)).input_value(), format!("Choose {latest} or earlier")),
+    ] {
+        let answer = owner.submit(&path, &[("grace", "until"), ("deadline", &deadline)]).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{deadline}");
+        answer.says(&words);
+        assert!(answer.body.contains(&format!("value=\"{deadline}\"")), "what was typed is kept");
+    }
+    let at = START.plus(Duration::from_secs(4_711));
+    let answer = owner.submit(&path, &[("grace", "until"), ("deadline", &at.input_value())]).await;
+    assert_eq!(answer.keys().len(), 1, "{}", answer.text());
+    assert_eq!(statuses(&console, &id).await, [ApiKeyStatus::Active, ApiKeyStatus::Expiring { at }]);
+}
+
+#[tokio::test]
 async fn sending_the_same_rotation_again_makes_no_second_key() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
@@ -169,4 +192,45 @@ async fn the_sixth_live_key_is_refused_with_what_to_do() {
     let refused = owner.post(&path, &[("grace", "3600"), ("version", "5")]).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
     refused.says("Revoke one that is no longer used");
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_saw_is_replaced_from_the_applications_page() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, old) = owner.create("Ledger", PEM_A).await;
+    // The answer is lost: nobody sees what it shows.
+    let lost = rotate(&mut owner, &id, "3600").await.keys().remove(0);
+    let page = owner.get(&format!("{LIST}/{id}")).await;
+    page.says("2 keys are not confirmed as stored").says("I never saw it: replace it");
+    let application = console.application(&id).await;
+    let unseen = application.api_keys[0].id;
+    let version = application.version.to_string();
+    let path = format!("{LIST}/{id}/api-keys/{unseen}/replace-unseen");
+    let answer = owner.post(&path, &[("version", &version)]).await;
+    let [new] = &answer.keys()[..] else { panic!("one key: {}", answer.text()) };
+    assert_eq!(console.gateway_says(&lost).await, "revoked_api_key");
+    assert_eq!(console.gateway_says(&old).await, "malformed_token", "the old key keeps its grace window");
+    assert_eq!(console.gateway_says(new).await, "malformed_token");
+    let at = START.plus(HOUR);
+    let expected = [ApiKeyStatus::Active, ApiKeyStatus::Revoked { at: START }, ApiKeyStatus::Expiring { at }];
+    assert_eq!(statuses(&console, &id).await, expected);
+
+    // One that was used somebody has.
+    let application = console.application(&id).await;
+    let used = server::store::usage::KeyUsage {
+        first_used_at: START,
+        last_used_at: START,
+        address: "192.0.2.7".into(),
+        user_agent: "settlement/1.2".into(),
+        requests: 1,
+    };
+    let mut transaction = console.store.write().await.unwrap();
+    server::store::usage::add_api_key(&mut transaction, application.api_keys[0].id, &used).await.unwrap();
+    transaction.commit().await.unwrap();
+    let path = format!("{LIST}/{id}/api-keys/{}/replace-unseen", application.api_keys[0].id);
+    let answer = owner.post(&path, &[("version", &application.version.to_string())]).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    answer.says("A request came with this key meanwhile, so somebody has it.");
+    assert_eq!(console.gateway_says(new).await, "malformed_token");
 }

@@ -107,12 +107,14 @@ async fn a_page_is_shown_where_nothing_can_be_written() {
     let (mut owner, id, _) = with_a_refused_request(&console).await;
     let mut conn = console.store.write().await.unwrap();
     sqlx::query("DROP TABLE requests").execute(&mut *conn).await.unwrap();
-    sqlx::query("CREATE VIEW requests AS SELECT '' AS id, '' AS application_id, 0 AS at, '' AS method, '' AS path, 0 AS status,
+    sqlx::query(
+        "CREATE VIEW requests AS SELECT '' AS id, '' AS application_id, 0 AS at, '' AS method, '' AS path, 0 AS status,
          '' AS code, 0 AS micros, '' AS address, '' AS api_key_id, '' AS signing_key_id, 0 AS token_age_seconds,
-         0 AS body_bytes, '' AS detail, '' AS expected, '' AS received")
-        .execute(&mut *conn)
-        .await
-        .unwrap();
+         0 AS body_bytes, '' AS detail, '' AS expected, '' AS received",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
     conn.commit().await.unwrap();
     let key = owner.create("Other", crate::support::PEM_B).await.1;
     console.gateway_says(&key).await;

@@ -120,6 +120,7 @@ async fn another_organizations_ids_answer_404_everywhere() {
         format!("/api-keys/{key}/revoke"),
         format!("/api-keys/{key}/keep"),
         format!("/api-keys/{key}/stored"),
+        format!("/api-keys/{key}/replace-unseen"),
         format!("/signing-keys/{signing_key}/restore"),
         format!("/signing-keys/{signing_key}/retire"),
     ]);

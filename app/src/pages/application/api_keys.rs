@@ -117,6 +117,13 @@ fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl Into
                         >
                             <Submit text="I have stored this key" about=about.clone() />
                         </Form>
+                        <Form
+                            action=place().api_key_action(application.id, key.id, "replace-unseen")
+                            version=application.version
+                            inline=true
+                        >
+                            <Submit text="I never saw it: replace it" about=about.clone() />
+                        </Form>
                     })}
                     <ButtonLink
                         href=place().api_key_action(application.id, key.id, "revoke")
@@ -130,7 +137,7 @@ fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl Into
     });
     view! {
         <Callout heading=heading>
-            <p>"If the page that showed a key was lost, nobody has it: create a replacement, and revoke it."</p>
+            <p>"If the page that showed a key was lost, nobody has it. Replace it: you are shown another one, it stops at once, and the keys before it go on as they are."</p>
             <ul class="fates">{rows.collect_view()}</ul>
         </Callout>
     }

@@ -37,7 +37,13 @@ pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl
             ApiKeyStatus::Expiring { at } => Some(at),
             _ => None,
         };
-        old_key(old.shown(), (verdict, "revoke"), usage(old), stops_at, api_key_actions(application, old, verdict.is_safe()))
+        old_key(
+            old.shown(),
+            (verdict, "revoke"),
+            usage(old),
+            stops_at,
+            api_key_actions(application, old, verdict.is_safe()),
+        )
     });
     let is_used = usage(new).is_some();
     let replaced = old.iter().filter_map(|old| traffic(old)).collect();
