@@ -6,6 +6,7 @@ use domain::{
     api_key::{ApiKey, PlainApiKey},
     application::ApiApplication,
     audit::{AuditFilter, RecordedEvent},
+    hygiene::RotationPolicy,
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     signing_key::SigningKey,
     time::Timestamp,
@@ -108,6 +109,7 @@ notices! {
     SigningKeyReplacedTwin "signing-key-replaced-twin" "The signing key is replaced. Another application of your organization uses the same public key: give each its own.",
     CreatedTwin "created-twin" "Another application of your organization uses the same public key: give each its own.",
     SigningKeyRestored "signing-key-restored" "The earlier signing key is current again. Send a signed test request.",
+    PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
 
@@ -333,6 +335,11 @@ pub enum Page {
         /// All of the organization's applications, by name: their signing keys are what a key is compared with.
         applications: Vec<ApiApplication>,
     },
+    /// How old the organization lets its keys become.
+    RotationPolicy {
+        /// The policy.
+        policy: RotationPolicy,
+    },
     /// Make an earlier signing key current again.
     RestoreSigningKey {
         /// The application.
@@ -415,6 +422,7 @@ impl Page {
             Self::RevokeApiKey { .. } => "Revoke API key",
             Self::ReplaceSigningKey { .. } => "Replace signing key",
             Self::CheckKey { .. } => "Check a key",
+            Self::RotationPolicy { .. } => "Rotation policy",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
             Self::PrepareReplacement { .. } => "Prepare replacement key",
@@ -443,6 +451,7 @@ impl Page {
             | Self::WithdrawReplacement { .. }
             | Self::ClaimReplacement { .. }
             | Self::Audit { .. }
+            | Self::RotationPolicy { .. }
             | Self::OrganizationHub { .. } => false,
             Self::Applications { .. }
             | Self::Organization { .. }

@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod application;
 pub mod audit;
 pub mod hex;
+pub mod hygiene;
 pub mod id;
 pub mod permission;
 pub mod public_key;

@@ -13,6 +13,7 @@ use domain::{
     api_key::{NewApiKey, PlainApiKey},
     application::{ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
     audit::{AuditFilter, RecordedEvent},
+    hygiene::RotationPolicy,
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
@@ -42,6 +43,7 @@ pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
     pages.extend(creation()?);
     pages.extend(applications()?);
     pages.extend(changes()?);
+    pages.extend(policies());
     Ok(pages)
 }
 
@@ -124,6 +126,23 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("hub", found_context, found_page),
         ("hub-empty", empty_context, empty_page),
     ])
+}
+
+fn policies() -> Vec<(&'static str, PageContext, Page)> {
+    let page = || Page::RotationPolicy { policy: RotationPolicy::default() };
+    let message = "Enter a whole number of days from 30 to 1095, or leave the field empty to switch the rule off.";
+    let wrong = Submission {
+        values: [("api_key_age", "7"), ("signing_key_age", ""), ("idle", "90")]
+            .map(|(field, value)| (field.into(), value.into()))
+            .into(),
+        errors: vec![FieldError { field: "api_key_age", message: message.into() }],
+        form_error: None,
+    };
+    vec![
+        ("rotation-policy", context(), page()),
+        ("rotation-policy-error", PageContext { submission: wrong, ..context() }, page()),
+        ("hub-rotation-policy", hub_context(), page()),
+    ]
 }
 
 fn creation() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -506,7 +525,7 @@ fn recorded(events: &[domain::audit::AuditEvent]) -> Vec<RecordedEvent> {
     let recorded = |(index, event): (i64, &domain::audit::AuditEvent)| RecordedEvent {
         sequence: count - index,
         organization_name: "Ledgerline GmbH".into(),
-        application_name: ApplicationName::new("Ledger, production").expect("a short name"),
+        application_name: event.application_id.and_then(|_| ApplicationName::new("Ledger, production").ok()),
         event: event.clone(),
     };
     (0..).zip(events).map(recorded).collect()

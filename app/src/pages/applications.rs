@@ -53,6 +53,7 @@ pub(super) fn view(title: String, items: &[ApplicationSummary]) -> impl IntoView
                 <p class="page-head__lead">"The credentials with which your servers call the Nuvera API."</p>
             </div>
             <div class="actions">
+                <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
                 <ButtonLink href=paths::NEW_APPLICATION text="Create API application" variant=Variant::Primary />
             </div>
@@ -81,6 +82,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl 
                 <p class="page-head__lead">"API applications of this partner organization."</p>
             </div>
             <div class="actions">
+                <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
             </div>
         </div>

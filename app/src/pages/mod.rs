@@ -17,6 +17,7 @@ mod replace_api_key;
 mod replace_signing_key;
 mod retire_signing_key;
 mod revoke_api_key;
+mod rotation_policy;
 mod sign_in;
 mod test_request;
 
@@ -79,6 +80,7 @@ fn body(page: &Page) -> AnyView {
             replace_signing_key::replace(title, application, challenge).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
+        Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
         Page::RestoreSigningKey { application, key } => {
             replace_signing_key::restore(title, application, key).into_any()
         }
@@ -125,7 +127,10 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Unavailable { .. }
         | Page::OrganizationHub { .. } => Vec::new(),
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
-        Page::NewApplication { .. } | Page::Application { .. } | Page::CheckKey { .. } => applications().collect(),
+        Page::NewApplication { .. }
+        | Page::Application { .. }
+        | Page::CheckKey { .. }
+        | Page::RotationPolicy { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }
         | Page::Rename { application }
         | Page::Permissions { application }

@@ -8,6 +8,7 @@ pub mod accounts;
 mod error;
 pub mod flush;
 mod pending;
+mod policies;
 mod proof;
 
 pub use error::BackendError;

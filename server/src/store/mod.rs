@@ -6,6 +6,7 @@
 pub mod applications;
 pub mod audit;
 pub mod organizations;
+pub mod policies;
 pub mod sessions;
 pub mod settings;
 pub mod sign_in_failures;
