@@ -6,7 +6,7 @@ use domain::{
     api_key::{ApiKey, PlainApiKey},
     application::ApiApplication,
     audit::{AuditFilter, RecordedEvent},
-    hygiene::RotationPolicy,
+    hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     signing_key::SigningKey,
     time::Timestamp,
@@ -177,6 +177,8 @@ pub struct ApplicationSummary {
     pub application: ApiApplication,
     /// When any of its keys was last used.
     pub last_used_at: Option<Timestamp>,
+    /// What is to be known of its keys.
+    pub hygiene: Vec<KeyHygiene>,
 }
 
 /// A partner organization in the organization hub.
@@ -217,6 +219,15 @@ pub struct ApplicationView {
     pub api_key_usage: HashMap<ApiKeyId, Usage>,
     /// By signing key; one that never verified a request is absent.
     pub signing_key_usage: HashMap<SigningKeyId, Usage>,
+    /// What is to be known of each key that works.
+    pub hygiene: Vec<KeyHygiene>,
+}
+
+impl ApplicationView {
+    /// What is to be known of a key; `None` where it no longer works.
+    pub fn hygiene_of(&self, key: KeyId) -> Option<&KeyHygiene> {
+        self.hygiene.iter().find(|hygiene| hygiene.key == key)
+    }
 }
 
 /// A page, and the data it shows.

@@ -59,7 +59,7 @@ impl fmt::Display for Days {
 
 /// Why a number of days is not taken; the words are for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Enter a whole number of days from {} to {}, or leave the field empty to switch the rule off.", .0.bounds().start(), .0.bounds().end())]
+#[error("Enter a whole number of days {} from {} to {}, or nothing to switch the rule off.", .0.about(), .0.bounds().start(), .0.bounds().end())]
 pub struct DaysError(Rule);
 
 impl Rule {
@@ -69,6 +69,14 @@ impl Rule {
         match self {
             Self::ApiKeyAge | Self::SigningKeyAge => 30..=1095,
             Self::Idle => 35..=365,
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::ApiKeyAge => "for API keys",
+            Self::SigningKeyAge => "for signing keys",
+            Self::Idle => "without use",
         }
     }
 
@@ -179,6 +187,16 @@ pub enum KeyId {
     Api(ApiKeyId),
     /// A signing key.
     Signing(SigningKeyId),
+}
+
+impl KeyId {
+    /// What kind of key it is, to begin a sentence with.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Api(_) => "API key",
+            Self::Signing(_) => "Signing key",
+        }
+    }
 }
 
 /// A key's last accepted request.

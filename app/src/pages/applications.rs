@@ -4,8 +4,8 @@ use crate::{
     page::ApplicationSummary,
     paths,
     ui::{
-        ApplicationBadge, Badge, ButtonLink, Cell, Column, DataTable, EmptyState, RowHeader, Shape, Step, Steps, Time,
-        Tone, Variant, place, surroundings,
+        ApplicationBadge, ApplicationHygiene, Badge, ButtonLink, Cell, Column, DataTable, EmptyState, RowHeader, Shape,
+        Step, Steps, Time, Tone, Variant, place, surroundings,
     },
 };
 use domain::{
@@ -58,6 +58,7 @@ pub(super) fn view(title: String, items: &[ApplicationSummary]) -> impl IntoView
                 <ButtonLink href=paths::NEW_APPLICATION text="Create API application" variant=Variant::Primary />
             </div>
         </div>
+        {super::hygiene::of_list(items)}
         {table(items)}
     }
     .into_any()
@@ -73,7 +74,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl 
         }
         .into_any()
     } else {
-        table(items).into_any()
+        view! { {super::hygiene::of_list(items)} {table(items)} }.into_any()
     };
     view! {
         <div class="page-head">
@@ -114,6 +115,11 @@ fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
         <tr role="row">
             <RowHeader>
                 <a class="table__link" href=place().application(application.id)>{application.name.to_string()}</a>
+                {item
+                    .hygiene
+                    .iter()
+                    .any(|key| key.urgency().is_some())
+                    .then(|| view! { <p class="hygiene"><ApplicationHygiene keys=&item.hygiene /></p> })}
             </RowHeader>
             <Cell label="State">
                 <ApplicationBadge application />

@@ -6,6 +6,7 @@ mod applications;
 mod audit;
 mod check_key;
 mod enabled;
+mod hygiene;
 mod new_application;
 mod one_time_key;
 mod organization_hub;

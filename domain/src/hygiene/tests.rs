@@ -199,7 +199,7 @@ fn days_are_read_within_their_bounds_and_nothing_switches_a_rule_off() {
     assert_eq!(Rule::SigningKeyAge.read("1095"), Ok(Some(Days(1095))));
     for wrong in ["29", "1096", "0", "-90", "90.5", "ninety", "65566", "９０"] {
         let words = Rule::ApiKeyAge.read(wrong).unwrap_err().to_string();
-        assert!(words.contains("from 30 to 1095"), "{wrong}: {words}");
+        assert!(words.contains("for API keys from 30 to 1095"), "{wrong}: {words}");
     }
     assert!(Rule::Idle.read("34").is_err() && Rule::Idle.read("35").is_ok());
 }

@@ -33,6 +33,7 @@ use domain::{
         ApiApplication, By, Change, ChangeError, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement,
     },
     audit::{AuditFilter, AuditScope, RecordedEvent},
+    hygiene::{self, KeyHygiene, KeyId, LastUse, RotationRules},
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
@@ -40,7 +41,8 @@ use domain::{
     time::Timestamp,
 };
 use pending::Pending;
-use std::{collections::HashMap, sync::Arc};
+use sqlx::AnyConnection;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// Carries out the use cases.
@@ -60,9 +62,28 @@ pub struct ApplicationUsage {
     /// The application.
     pub application: ApiApplication,
     /// By API key.
-    pub api_keys: HashMap<ApiKeyId, usage::KeyUsage>,
+    pub api_keys: usage::Usage<ApiKeyId>,
     /// By signing key.
-    pub signing_keys: HashMap<SigningKeyId, usage::KeyUsage>,
+    pub signing_keys: usage::Usage<SigningKeyId>,
+}
+
+impl ApplicationUsage {
+    /// When the application was last used.
+    pub fn last_used_at(&self) -> Option<Timestamp> {
+        self.api_keys.values().map(|used| used.last_used_at).max()
+    }
+
+    /// What is to be known of each of its keys that work, under `rules` at `now`.
+    pub fn hygiene(&self, rules: RotationRules, now: Timestamp) -> Vec<KeyHygiene> {
+        let last_use = |key| {
+            let used = match key {
+                KeyId::Api(id) => self.api_keys.get(&id),
+                KeyId::Signing(id) => self.signing_keys.get(&id),
+            };
+            used.map(|used| LastUse { at: used.last_used_at, address: used.address.clone() })
+        };
+        hygiene::of_application(&self.application, rules, last_use, now)
+    }
 }
 
 /// A new API key, on its way to the one response that shows it.
@@ -149,7 +170,7 @@ impl Backend {
         Ok(())
     }
 
-    /// The applications of an organization, by name, each with when it was last used.
+    /// The applications of an organization, by name, each with how its keys are used.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -157,18 +178,10 @@ impl Backend {
         &self,
         actor: &Actor,
         organization: OrganizationId,
-    ) -> Result<Vec<(ApiApplication, Option<Timestamp>)>, BackendError> {
+    ) -> Result<Vec<ApplicationUsage>, BackendError> {
         authorise(actor, organization, Operation::ViewApplications)?;
         let mut conn = self.store.read().await?;
-        let applications = applications::of_organization(&mut conn, organization).await?;
-        let last_used = usage::last_used(&mut conn, organization).await?;
-        Ok(applications
-            .into_iter()
-            .map(|a| {
-                let used = last_used.get(&a.id).copied();
-                (a, used)
-            })
-            .collect())
+        Ok(used_applications(&mut conn, organization).await?)
     }
 
     /// One application, for the sake of `operation`.
@@ -413,6 +426,20 @@ impl Backend {
         };
         (key, new)
     }
+}
+
+async fn used_applications(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+) -> Result<Vec<ApplicationUsage>, StoreError> {
+    let applications = applications::of_organization(&mut *conn, organization).await?;
+    let (mut api_keys, mut signing_keys) = usage::of_organization(conn, organization).await?;
+    let with_usage = |application: ApiApplication| ApplicationUsage {
+        api_keys: application.api_keys.iter().filter_map(|key| api_keys.remove_entry(&key.id)).collect(),
+        signing_keys: application.signing_keys.iter().filter_map(|key| signing_keys.remove_entry(&key.id)).collect(),
+        application,
+    };
+    Ok(applications.into_iter().map(with_usage).collect())
 }
 
 /// The only uniqueness a person can run into when they save an application is its name's: ids and keys are random, and

@@ -7,6 +7,7 @@ mod applications;
 mod audit;
 mod emergency;
 mod hub;
+mod hygiene;
 mod policies;
 mod proof;
 mod races;

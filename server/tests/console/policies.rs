@@ -54,7 +54,7 @@ async fn every_mistake_in_the_policy_is_told_and_what_was_typed_is_kept() {
     let fields = [("api_key_age", "7"), ("signing_key_age", "<never>"), ("idle", "120")];
     let answer = owner.submit(POLICY, &fields).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    answer.says("Enter a whole number of days from 30 to 1095");
+    answer.says("of days for API keys from 30 to 1095").says("of days for signing keys from 30 to 1095");
     assert!(answer.body.contains("href=\"#api_key_age\"") && answer.body.contains("href=\"#signing_key_age\""));
     assert!(!answer.body.contains("href=\"#idle\"") && !answer.body.contains("<never>"));
     let kept = ["api_key_age", "signing_key_age", "idle"].map(|field| answer.hidden(field));

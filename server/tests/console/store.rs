@@ -214,9 +214,11 @@ async fn usage_adds_up_and_never_goes_back() {
         };
         let id = issued.application.id;
         assert_eq!(usage::of_api_keys(&mut conn, id).await.unwrap()[&issued.id], expected);
-        assert_eq!(usage::of_signing_keys(&mut conn, id).await.unwrap().into_values().next(), Some(expected));
-        let last_used = usage::last_used(&mut conn, console.alpine).await.unwrap();
-        assert_eq!(last_used[&id], Timestamp::from_millis(5000));
+        assert_eq!(usage::of_signing_keys(&mut conn, id).await.unwrap().into_values().next().as_ref(), Some(&expected));
+        let owner = console.owner_actor().await;
+        let listed = console.backend.applications(&owner, console.alpine).await.unwrap();
+        assert_eq!(listed[0].last_used_at(), Some(Timestamp::from_millis(5000)));
+        assert_eq!((&listed[0].api_keys[&issued.id], listed[0].signing_keys.len()), (&expected, 1));
     })
     .await;
 }
