@@ -189,6 +189,15 @@ pub enum KeyId {
     Signing(SigningKeyId),
 }
 
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(id) => id.fmt(f),
+            Self::Signing(id) => id.fmt(f),
+        }
+    }
+}
+
 impl KeyId {
     /// What kind of key it is, to begin a sentence with.
     pub fn kind(self) -> &'static str {
@@ -258,9 +267,30 @@ pub struct KeyHygiene {
     pub idle: Option<Idle>,
 }
 
+/// What a reminder is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReminderKind {
+    /// The key's maximum age.
+    Age,
+    /// The key's deadline.
+    End,
+}
+
+impl ReminderKind {
+    /// The code it is stored under.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::End => "end",
+        }
+    }
+}
+
 /// That somebody is to be reminded of a key now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reminder {
+    /// What it is about.
+    pub kind: ReminderKind,
     /// The instant it is about: when the key reaches its maximum age, or stops.
     pub due: Timestamp,
     /// Which of [`REMINDER_DAYS`].
@@ -355,14 +385,14 @@ impl KeyHygiene {
     /// The reminder whose time has come most recently, whether or not it was given then. There is none whose time came
     /// before the deadline was decided: who has just chosen 24 hours needs no letter that says so.
     pub fn reminder(&self, now: Timestamp) -> Option<Reminder> {
-        let (due, decided_at) = match self.rotation {
+        let (kind, due, decided_at) = match self.rotation {
             Rotation::Current => return None,
-            Rotation::Due { at } | Rotation::Overdue { since: at } => (at, None),
-            Rotation::Ending { at, decided_at, .. } => (at, Some(decided_at)),
+            Rotation::Due { at } | Rotation::Overdue { since: at } => (ReminderKind::Age, at, None),
+            Rotation::Ending { at, decided_at, .. } => (ReminderKind::End, at, Some(decided_at)),
         };
         let days = REMINDER_DAYS.into_iter().rev().find(|&days| now >= moment(due, days))?;
         let is_new = decided_at.is_none_or(|decided_at| moment(due, days) > decided_at);
-        is_new.then_some(Reminder { due, days })
+        is_new.then_some(Reminder { kind, due, days })
     }
 }
 

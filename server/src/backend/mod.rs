@@ -10,6 +10,7 @@ pub mod flush;
 mod pending;
 mod policies;
 mod proof;
+pub mod reminders;
 
 pub use error::BackendError;
 pub use proof::{Proof, ProofError};

@@ -7,6 +7,7 @@ pub mod applications;
 pub mod audit;
 pub mod organizations;
 pub mod policies;
+pub mod reminders;
 pub mod sessions;
 pub mod settings;
 pub mod sign_in_failures;

@@ -11,6 +11,7 @@ mod hygiene;
 mod policies;
 mod proof;
 mod races;
+mod reminders;
 mod security;
 mod sign_in;
 mod signing_keys;
