@@ -7,6 +7,7 @@ use domain::{
     application::ApiApplication,
     audit::{AuditFilter, RecordedEvent},
     cut_over::Traffic,
+    hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
     request::{RequestFilter, SeenRequest},
     signing_key::SigningKey,
@@ -110,6 +111,7 @@ notices! {
     SigningKeyReplacedTwin "signing-key-replaced-twin" "The signing key is replaced. Another application of your organization uses the same public key: give each its own.",
     CreatedTwin "created-twin" "Another application of your organization uses the same public key: give each its own.",
     SigningKeyRestored "signing-key-restored" "The earlier signing key is current again. Send a signed test request.",
+    PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
 
@@ -177,6 +179,8 @@ pub struct ApplicationSummary {
     pub application: ApiApplication,
     /// When any of its keys was last used.
     pub last_used_at: Option<Timestamp>,
+    /// What is to be known of its keys.
+    pub hygiene: Vec<KeyHygiene>,
 }
 
 /// A partner organization in the organization hub.
@@ -223,6 +227,15 @@ pub struct ApplicationView {
     pub signing_key_traffic: HashMap<SigningKeyId, Traffic>,
     /// Its latest requests, the newest first: more than the page shows.
     pub latest_requests: Vec<SeenRequest>,
+    /// What is to be known of each key that works.
+    pub hygiene: Vec<KeyHygiene>,
+}
+
+impl ApplicationView {
+    /// What is to be known of a key; `None` where it no longer works.
+    pub fn hygiene_of(&self, key: KeyId) -> Option<&KeyHygiene> {
+        self.hygiene.iter().find(|hygiene| hygiene.key == key)
+    }
 }
 
 /// A page, and the data it shows.
@@ -361,6 +374,11 @@ pub enum Page {
         /// All of the organization's applications, by name: their signing keys are what a key is compared with.
         applications: Vec<ApiApplication>,
     },
+    /// How old the organization lets its keys become.
+    RotationPolicy {
+        /// The policy.
+        policy: RotationPolicy,
+    },
     /// Make an earlier signing key current again.
     RestoreSigningKey {
         /// The application.
@@ -445,6 +463,7 @@ impl Page {
             Self::RevokeApiKey { .. } => "Revoke API key",
             Self::ReplaceSigningKey { .. } => "Replace signing key",
             Self::CheckKey { .. } => "Check a key",
+            Self::RotationPolicy { .. } => "Rotation policy",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
             Self::PrepareReplacement { .. } => "Prepare replacement key",
@@ -473,6 +492,7 @@ impl Page {
             | Self::WithdrawReplacement { .. }
             | Self::ClaimReplacement { .. }
             | Self::Audit { .. }
+            | Self::RotationPolicy { .. }
             | Self::OrganizationHub { .. } => false,
             Self::Applications { .. }
             | Self::Organization { .. }

@@ -71,6 +71,11 @@ impl Place {
         format!("{}/check-key", self.applications())
     }
 
+    /// The organization's rotation policy (GET, POST `version`, `api_key_age`, `signing_key_age`, `idle`: days, or nothing).
+    pub fn rotation_policy(&self) -> String {
+        format!("{}/rotation-policy", self.applications())
+    }
+
     /// The organization's audit history. Every history takes GET `action`, `actor`, `kind`, `from`, `until` and
     /// `before`, and can be had as a file: with `.csv` and with `.jsonl` behind its address.
     pub fn audit(&self) -> String {

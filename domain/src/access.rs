@@ -70,13 +70,15 @@ pub enum Operation {
     PrepareReplacement,
     /// Take a prepared replacement key back, or decline it.
     WithdrawReplacement,
+    /// Change how old an organization's keys may become: its rotation policy.
+    ChangePolicy,
     /// Find organizations, and read the audit history across them.
     ViewOrganizationHub,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ViewApplications,
         Self::CreateApplication,
         Self::RenameApplication,
@@ -87,6 +89,7 @@ impl Operation {
         Self::ReplaceSigningKeys,
         Self::PrepareReplacement,
         Self::WithdrawReplacement,
+        Self::ChangePolicy,
         Self::ViewOrganizationHub,
     ];
 }
@@ -105,6 +108,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::RevokeApiKeys
             | Op::ReplaceSigningKeys
             | Op::WithdrawReplacement => true,
+            // What everybody in the organization is held to, its owners decide.
+            Op::ChangePolicy => role == Role::PartnerOwner,
             Op::PrepareReplacement | Op::ViewOrganizationHub => false,
         },
         // Support: whatever would show a raw API key, or is the partner's to name, is not there.
@@ -117,7 +122,7 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::PrepareReplacement
             | Op::WithdrawReplacement
             | Op::ViewOrganizationHub => true,
-            Op::CreateApplication | Op::RenameApplication | Op::RotateApiKeys => false,
+            Op::CreateApplication | Op::RenameApplication | Op::RotateApiKeys | Op::ChangePolicy => false,
         },
         Role::CustomerUser => false,
     }
@@ -186,6 +191,14 @@ mod tests {
             assert_eq!(asks(role, HOME, Operation::PrepareReplacement), Access::Forbidden);
             assert_eq!(asks(role, HOME, Operation::ViewOrganizationHub), Access::Forbidden);
         }
+    }
+
+    #[test]
+    fn an_owner_alone_decides_on_the_rotation_policy() {
+        let may_change = |role| asks(role, HOME, Operation::ChangePolicy) == Access::Allowed;
+        assert_eq!(Role::ALL.into_iter().filter(|&role| may_change(role)).collect::<Vec<_>>(), [Role::PartnerOwner]);
+        assert_eq!(asks(Role::NuveraAdmin, ELSEWHERE, Operation::ChangePolicy), Access::Forbidden);
+        assert_eq!(asks(Role::PartnerDeveloper, HOME, Operation::ViewApplications), Access::Allowed);
     }
 
     #[test]

@@ -684,7 +684,7 @@ impl Noted {
             at: by.at,
             actor: by.actor.into(),
             organization_id: application.organization_id,
-            application_id: application.id,
+            application_id: Some(application.id),
             action,
             target,
             before,

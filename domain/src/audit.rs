@@ -56,6 +56,7 @@ actions! {
     ReplacementPrepared "replacement.prepared" "Replacement key prepared",
     ReplacementWithdrawn "replacement.withdrawn" "Prepared replacement key withdrawn",
     ReplacementClaimed "replacement.claimed" "Prepared replacement key claimed",
+    PolicyChanged "policy.changed" "Rotation policy changed",
 }
 
 impl AuditAction {
@@ -99,11 +100,11 @@ pub struct AuditEvent {
     pub actor: AuditActor,
     /// In which organization.
     pub organization_id: OrganizationId,
-    /// To which application.
-    pub application_id: ApplicationId,
+    /// To which application; `None` where it is about the organization as a whole.
+    pub application_id: Option<ApplicationId>,
     /// What.
     pub action: AuditAction,
-    /// To what in it: a key's prefix, a fingerprint, or the application's name.
+    /// To what in it: a key's prefix, a fingerprint, or the application's or the organization's name.
     pub target: String,
     /// How it was, in words; `None` where there was nothing.
     pub before: Option<String>,
@@ -120,8 +121,8 @@ pub struct RecordedEvent {
     pub sequence: i64,
     /// What the organization is called now.
     pub organization_name: String,
-    /// What the application is called now.
-    pub application_name: ApplicationName,
+    /// What the application is called now; `None` where the event is about none.
+    pub application_name: Option<ApplicationName>,
     /// The event.
     pub event: AuditEvent,
 }
@@ -131,7 +132,7 @@ pub struct RecordedEvent {
 pub enum AuditScope {
     /// One application's.
     Application(OrganizationId, ApplicationId),
-    /// One organization's: all of its applications.
+    /// One organization's: its own, and that of all of its applications.
     Organization(OrganizationId),
     /// Everybody's: for Nuvera only.
     Everyone,

@@ -11,6 +11,7 @@ pub mod application;
 pub mod audit;
 pub mod cut_over;
 pub mod hex;
+pub mod hygiene;
 pub mod id;
 pub mod permission;
 pub mod public_key;

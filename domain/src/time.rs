@@ -30,6 +30,17 @@ impl Timestamp {
         Self(self.0.saturating_add(duration.as_millis().try_into().unwrap_or(i64::MAX)))
     }
 
+    /// The instant `duration` earlier; the first representable one where there is none.
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_millis().try_into().unwrap_or(i64::MAX)))
+    }
+
+    /// The first instant of this day, in UTC. (Unix time has no leap seconds: each day has as many.)
+    pub const fn start_of_day(self) -> Self {
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        Self(self.0 - self.0.rem_euclid(DAY))
+    }
+
     /// How long after `earlier` this is; zero when it is not after.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
@@ -53,6 +64,12 @@ impl Timestamp {
         let minutes = format_description!("[year]-[month]-[day]T[hour]:[minute]");
         let at = PrimitiveDateTime::parse(text, &seconds).or_else(|_| PrimitiveDateTime::parse(text, &minutes)).ok()?;
         Some(Self(at.assume_utc().unix_timestamp() * 1000))
+    }
+
+    /// The day alone, for people, where the hour does not matter: `23 Nov 2026`.
+    pub fn date(self) -> String {
+        let format = format_description!("[day padding:none] [month repr:short] [year]");
+        self.calendar().format(&format).unwrap_or_default()
     }
 
     fn calendar(self) -> OffsetDateTime {
@@ -89,6 +106,8 @@ mod tests {
         let at = Timestamp::from_millis(1_795_404_310_042);
         assert_eq!(at.rfc3339(), "2026-11-23T03:25:10.042Z");
         assert_eq!(at.to_string(), "23 Nov 2026, 03:25:10 UTC");
+        assert_eq!(at.date(), "23 Nov 2026");
+        assert_eq!(at.start_of_day().rfc3339(), "2026-11-23T00:00:00.000Z");
         assert_eq!(at.input_value(), "2026-11-23T03:25:10");
         assert_eq!(Timestamp::from_input_value("2026-11-23T03:25:10"), Some(Timestamp::from_millis(1_795_404_310_000)));
         assert_eq!(Timestamp::from_input_value("2026-11-23T03:25"), Some(Timestamp::from_millis(1_795_404_300_000)));

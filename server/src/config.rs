@@ -1,6 +1,8 @@
 //! The settings, from the command line or the environment, judged once at start.
 
+use crate::mail::Mailer;
 use clap::{Args, Parser, Subcommand};
+use lettre::message::Mailbox;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Nuvera API Applications: the console for API credentials, and the gateway that verifies every request.
@@ -82,6 +84,13 @@ pub struct ServeSettings {
     /// How many requests per minute that name no known API key are explained to one network address; 0: any number.
     #[arg(long, env = "NUVERA_FAILURE_LIMIT", default_value_t = 120)]
     pub failure_limit: u32,
+    /// The SMTP server that reminders go out by: smtps://user:password@host, or smtp://host?tls=required for STARTTLS.
+    /// Without it they are written into the folder `mail` in the data folder.
+    #[arg(long, env = "NUVERA_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// Whom reminders come from, such as "Nuvera <no-reply@nuvera.example>". Needed with --smtp-url.
+    #[arg(long, env = "NUVERA_MAIL_FROM")]
+    pub mail_from: Option<Mailbox>,
     /// The route table. By default the built-in one, which is the public API reference's.
     #[arg(long, env = "NUVERA_ROUTES")]
     pub routes: Option<PathBuf>,
@@ -182,6 +191,29 @@ impl ServeSettings {
         }
     }
 
+    /// What reminders go out by. The data folder must be there.
+    ///
+    /// # Errors
+    /// The server's URL is none, or would send a password in the clear; there is no sender; the folder cannot be made.
+    pub fn mailer(&self) -> Result<Mailer, SettingError> {
+        let Some(url) = &self.smtp_url else {
+            let nobody = || "Nuvera <no-reply@localhost>".parse().expect("a mailbox (RFC 5322, 3.4)");
+            let folder = self.state.data.join("mail");
+            let problem = |error| format!("{} cannot be made: {error}", folder.display());
+            return Mailer::folder(&folder, self.mail_from.clone().unwrap_or_else(nobody))
+                .map_err(|error| SettingError { setting: "--data", problem: problem(error) });
+        };
+        // The URL may hold a password: what is wrong is said without it.
+        let wrong = |problem: &str| SettingError { setting: "--smtp-url", problem: problem.to_owned() };
+        if url.starts_with("smtp:") && url.contains('@') && !url.contains("tls=required") {
+            return Err(wrong("this would send the password in the clear; give smtps://… or smtp://…?tls=required"));
+        }
+        let problem = "give the address mail comes from, such as \"Nuvera <no-reply@nuvera.example>\"".to_owned();
+        let from = self.mail_from.clone().ok_or(SettingError { setting: "--mail-from", problem })?;
+        Mailer::smtp(url, from)
+            .map_err(|_| wrong("this cannot be used; give smtps://user:password@host or smtp://host?tls=required"))
+    }
+
     /// How long the upstream may take to begin its answer.
     pub fn upstream_timeout(&self) -> Duration {
         Duration::from_secs(self.upstream_timeout)
@@ -233,5 +265,17 @@ mod tests {
         assert_eq!(named(settings(&["--gateway-url", "http://a/b"]).gateway_origin().unwrap_err()), "--gateway-url");
         assert_eq!(named(settings(&["--upstream", "https://api"]).upstream().unwrap_err()), "--upstream");
         assert_eq!(named(settings(&["--database-url", "mysql://x"]).state.check().unwrap_err()), "--database-url");
+        let mail = |arguments: &[&str]| settings(arguments).mailer().map(drop).map_err(|error| error.to_string());
+        let from = ["--mail-from", "Nuvera <no-reply@nuvera.example>"];
+        for url in
+            ["smtps://nuvera:secret@mail.example", "smtp://nuvera:secret@mail.example?tls=required", "smtp://relay"]
+        {
+            assert_eq!(mail(&[&["--smtp-url", url], &from[..]].concat()), Ok(()));
+            assert!(mail(&["--smtp-url", url]).unwrap_err().starts_with("--mail-from: "), "{url}");
+        }
+        for url in ["smtp://nuvera:secret@mail.example", "imap://nuvera:secret@mail.example", "nuvera:secret", ""] {
+            let error = mail(&[&["--smtp-url", url], &from[..]].concat()).unwrap_err();
+            assert!(error.starts_with("--smtp-url: ") && !error.contains("secret"), "{url}: {error}");
+        }
     }
 }

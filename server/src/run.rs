@@ -5,6 +5,7 @@ use crate::{
         Backend, BackendError,
         accounts::NewPerson,
         flush::{self, CLEAN_AND_UNUSED},
+        reminders,
     },
     clock::Clock,
     config::{CreateAdmin, ServeSettings, StateSettings},
@@ -53,6 +54,7 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
     let clock = Clock::system();
     let (store, pepper) = open(&settings.state).await?;
     let pepper = Arc::new(pepper);
+    let mailer = settings.mailer()?;
 
     let gateway_settings = GatewaySettings {
         leeway: Duration::from_secs(settings.leeway),
@@ -84,6 +86,8 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
         demo::announce(&console_origin, &gateway_origin);
     }
 
+    let stop = CancellationToken::new();
+    let reminder = tokio::spawn(reminders::run(backend.clone(), mailer, console_origin.clone(), stop.clone()));
     let web = Arc::new(Web::new(
         backend.clone(),
         WebSettings {
@@ -94,7 +98,6 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
             assets,
         },
     ));
-    let stop = CancellationToken::new();
     let flushing = CancellationToken::new();
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
     let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock), stop.clone()));
@@ -131,6 +134,7 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
     flushing.cancel();
     flusher.await?;
     sweeper.await?;
+    reminder.await?;
     if drained.is_ok()
         && let Err(error) = backend.record_clean_stop().await
     {

@@ -14,6 +14,7 @@ use domain::{
     application::{ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
     audit::{AuditFilter, RecordedEvent},
     cut_over::Traffic,
+    hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
@@ -44,6 +45,7 @@ pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
     pages.extend(creation()?);
     pages.extend(applications()?);
     pages.extend(changes()?);
+    pages.extend(policies());
     Ok(pages)
 }
 
@@ -83,9 +85,19 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
 
 fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let summary = |application: ApiApplication, last: Option<u64>| ApplicationSummary {
+        hygiene: hygiene_of(&application, |_| last.map(|last| used(1, last))),
         application,
         last_used_at: last.map(ago),
     };
+    let aging = vec![
+        summary(aged("Ledger, production", 171)?, Some(60)),
+        summary(aged("Beneficiary sync", 401)?, Some(9 * DAY)),
+        summary(rotating()?.0, Some(600)),
+        summary(named(LONG_NAME)?, Some(94 * DAY)),
+        summary(aged("Forgotten importer", 200)?, None),
+        summary(aged("Payouts", 355)?, Some(60)),
+        summary(simple("Screening")?, Some(20)),
+    ];
     let many = vec![
         summary(simple("Beneficiary sync (staging)")?, None),
         summary(disabled()?, Some(3 * DAY)),
@@ -122,10 +134,33 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("check-key-empty", hub_context(), Page::CheckKey { applications: vec![] }),
         ("hub-organization", hub_context(), of_organization),
         ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))] }),
+        ("list-hygiene", context(), Page::Applications { items: aging.clone() }),
+        (
+            "hub-organization-hygiene",
+            hub_context(),
+            Page::Organization { name: "Ledgerline GmbH".into(), items: aging },
+        ),
         ("list-many", context(), Page::Applications { items: many }),
         ("hub", found_context, found_page),
         ("hub-empty", empty_context, empty_page),
     ])
+}
+
+fn policies() -> Vec<(&'static str, PageContext, Page)> {
+    let page = || Page::RotationPolicy { policy: RotationPolicy::default() };
+    let message = "Enter a whole number of days for API keys from 30 to 1095, or nothing to switch the rule off.";
+    let wrong = Submission {
+        values: [("api_key_age", "7"), ("signing_key_age", ""), ("idle", "90")]
+            .map(|(field, value)| (field.into(), value.into()))
+            .into(),
+        errors: vec![FieldError { field: "api_key_age", message: message.into() }],
+        form_error: None,
+    };
+    vec![
+        ("rotation-policy", context(), page()),
+        ("rotation-policy-error", PageContext { submission: wrong, ..context() }, page()),
+        ("hub-rotation-policy", hub_context(), page()),
+    ]
 }
 
 fn creation() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -201,6 +236,20 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("application-states", context(), page(states, recorded(&events))),
         ("application-disabled", context(), page(with_usage(disabled()?, &[(0, 12, 90_000)], &[]), vec![])),
         ("application-no-live-key", context(), page(with_usage(without_live_key()?, &[], &[]), vec![])),
+        (
+            "application-due",
+            context(),
+            page(with_usage(aged("Ledger, production", 171)?, &[(0, 12_001, 60)], &[(0, 12_001, 60)]), vec![]),
+        ),
+        (
+            "application-overdue",
+            context(),
+            page(
+                with_usage(aged("Ledger, production", 401)?, &[(0, 12_001, 94 * DAY)], &[(0, 12_001, 94 * DAY)]),
+                vec![],
+            ),
+        ),
+        ("application-never-used", context(), page(with_usage(aged("Ledger, production", 140)?, &[], &[]), vec![])),
         ("application-claim", context(), page(with_usage(prepared()?, &[], &[]), vec![])),
         ("hub-application", hub_context(), page(with_usage(prepared()?, &[(0, 12, 900)], &[]), vec![])),
         ("application-long-name", context(), page(with_usage(named(LONG_NAME)?, &[], &[]), vec![])),
@@ -424,9 +473,13 @@ fn simple_events() -> Result<Vec<domain::audit::AuditEvent>> {
 }
 
 fn named(name: &str) -> Result<ApiApplication> {
-    let application = create(name, ago(400 * DAY))?.application;
+    aged(name, 100)
+}
+
+fn aged(name: &str, days: u64) -> Result<ApiApplication> {
+    let application = create(name, ago(days * DAY))?.application;
     let key = application.api_keys[0].id;
-    Ok(application.confirm_stored(key, By { actor: &actor(), at: ago(399 * DAY), reason: None })?.application)
+    Ok(application.confirm_stored(key, By { actor: &actor(), at: ago(days * DAY), reason: None })?.application)
 }
 
 fn disabled() -> Result<ApiApplication> {
@@ -510,6 +563,11 @@ fn used(count: i64, last: u64) -> Usage {
     }
 }
 
+fn hygiene_of(application: &ApiApplication, used: impl Fn(KeyId) -> Option<Usage>) -> Vec<hygiene::KeyHygiene> {
+    let last_use = |key| used(key).map(|used| LastUse { at: used.last_used_at, address: used.address });
+    hygiene::of_application(application, RotationRules::default(), last_use, Timestamp::from_millis(NOW))
+}
+
 fn with_usage(
     application: ApiApplication,
     keys: &[(usize, i64, u64)],
@@ -519,6 +577,10 @@ fn with_usage(
         keys.iter().map(|&(i, count, last)| (application.api_keys[i].id, used(count, last))).collect();
     let signing_key_usage: HashMap<_, _> =
         signing.iter().map(|&(i, count, last)| (application.signing_keys[i].id, used(count, last))).collect();
+    let hygiene = hygiene_of(&application, |key| match key {
+        KeyId::Api(id) => api_key_usage.get(&id).cloned(),
+        KeyId::Signing(id) => signing_key_usage.get(&id).cloned(),
+    });
     // The first key takes over from the others within the hour.
     let minute = Traffic::minute(Timestamp::from_millis(NOW));
     let traffic = |index: usize| {
@@ -537,6 +599,7 @@ fn with_usage(
         api_key_traffic,
         signing_key_traffic,
         latest_requests,
+        hygiene,
     }
 }
 
@@ -620,7 +683,7 @@ fn recorded(events: &[domain::audit::AuditEvent]) -> Vec<RecordedEvent> {
     let recorded = |(index, event): (i64, &domain::audit::AuditEvent)| RecordedEvent {
         sequence: count - index,
         organization_name: "Ledgerline GmbH".into(),
-        application_name: ApplicationName::new("Ledger, production").expect("a short name"),
+        application_name: event.application_id.and_then(|_| ApplicationName::new("Ledger, production").ok()),
         event: event.clone(),
     };
     (0..).zip(events).map(recorded).collect()

@@ -5,12 +5,12 @@ mod cut_over;
 mod rotation;
 mod signing_keys;
 
-use super::{audit, prepared_replacement, requests, test_request};
+use super::{audit, hygiene, prepared_replacement, requests, test_request};
 use crate::{
     page::ApplicationView,
     ui::{
-        ApplicationBadge, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, Live, PermissionTable, SideBadge,
-        Time, Variant, may, place, surroundings,
+        ApplicationBadge, ApplicationHygiene, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, Live,
+        PermissionTable, SideBadge, Time, Variant, may, place, surroundings,
     },
 };
 use domain::{
@@ -28,7 +28,8 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
     let action = |action| place().action(application.id, action);
     let now = page.now;
     view! {
-        {head(title, application)}
+        {head(title, view)}
+        {hygiene::of_application(view)}
         {application.disabled.clone().map(|disabled| banner(disabled, application))}
         {application.claimable_replacement(now).map(|prepared| prepared_replacement::waiting(application, prepared))}
         <Live id="live-now" events=action("events")>
@@ -82,7 +83,8 @@ const VARIABLES: &str = "\
 read -rsp 'API key: ' NUVERA_API_KEY && export NUVERA_API_KEY
 export NUVERA_PRIVATE_KEY_FILE=private.pem";
 
-fn head(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
+    let application = &view.application;
     let action = |action| place().action(application.id, action);
     let switch = if application.is_enabled() {
         view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet /> }
@@ -97,6 +99,7 @@ fn head(title: String, application: &ApiApplication) -> impl IntoView + use<> {
                 <h1>{title}</h1>
                 <p class="page-head__lead">
                     <ApplicationBadge application />
+                    <ApplicationHygiene keys=&view.hygiene />
                     <span class="quiet">"ID " <Code text=application.id.to_string() /></span>
                 </p>
             </div>

@@ -4,8 +4,8 @@ use crate::{
     page::ApplicationSummary,
     paths,
     ui::{
-        ApplicationBadge, Badge, ButtonLink, Cell, Column, DataTable, EmptyState, RowHeader, Shape, Step, Steps, Time,
-        Tone, Variant, place, surroundings,
+        ApplicationBadge, ApplicationHygiene, Badge, ButtonLink, Cell, Column, DataTable, EmptyState, RowHeader, Shape,
+        Step, Steps, Time, Tone, Variant, place, surroundings,
     },
 };
 use domain::{
@@ -53,10 +53,12 @@ pub(super) fn view(title: String, items: &[ApplicationSummary]) -> impl IntoView
                 <p class="page-head__lead">"The credentials with which your servers call the Nuvera API."</p>
             </div>
             <div class="actions">
+                <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
                 <ButtonLink href=paths::NEW_APPLICATION text="Create API application" variant=Variant::Primary />
             </div>
         </div>
+        {super::hygiene::of_list(items)}
         {table(items)}
     }
     .into_any()
@@ -72,7 +74,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl 
         }
         .into_any()
     } else {
-        table(items).into_any()
+        view! { {super::hygiene::of_list(items)} {table(items)} }.into_any()
     };
     view! {
         <div class="page-head">
@@ -81,6 +83,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl 
                 <p class="page-head__lead">"API applications of this partner organization."</p>
             </div>
             <div class="actions">
+                <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
             </div>
         </div>
@@ -112,6 +115,11 @@ fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
         <tr role="row">
             <RowHeader>
                 <a class="table__link" href=place().application(application.id)>{application.name.to_string()}</a>
+                {item
+                    .hygiene
+                    .iter()
+                    .any(|key| key.urgency().is_some())
+                    .then(|| view! { <p class="hygiene"><ApplicationHygiene keys=&item.hygiene /></p> })}
             </RowHeader>
             <Cell label="State">
                 <ApplicationBadge application />

@@ -133,10 +133,10 @@ pub(super) fn table(events: &[RecordedEvent], names_application: bool) -> impl I
 
 fn row(recorded: &RecordedEvent, names_application: bool) -> impl IntoView + use<> {
     let event = &recorded.event;
-    let application = names_application.then(|| application(recorded));
+    let about = names_application.then(|| about(recorded));
     // What is linked below need not be said twice.
-    let target =
-        Some(&event.target).filter(|target| !names_application || *target != recorded.application_name.as_str());
+    let named = recorded.application_name.as_ref().map_or(&*recorded.organization_name, |name| name.as_str());
+    let target = Some(&event.target).filter(|target| !names_application || *target != named);
     let target = target.map(|target| view! { <p class="quiet target">{target.clone()}</p> });
     let address = event.actor.address.map(|address| view! { <p class="quiet">{format!("from {address}")}</p> });
     let reason = event.reason.as_ref().map(|reason| view! { <p class="reason">{format!("“{reason}”")}</p> });
@@ -151,25 +151,34 @@ fn row(recorded: &RecordedEvent, names_application: bool) -> impl IntoView + use
             </Cell>
             <Cell label="What">
                 <p>{event.action.label()}</p>
-                {target} {application}
+                {target} {about}
             </Cell>
             <Cell label="Change">{change(event.before.clone(), event.after.clone())} {reason}</Cell>
         </tr>
     }
 }
 
-/// Which application it was, and to whoever looks across organizations, whose.
-fn application(recorded: &RecordedEvent) -> impl IntoView + use<> {
+/// Which application it was, if any, and to whoever looks across organizations, whose.
+fn about(recorded: &RecordedEvent) -> AnyView {
     let event = &recorded.event;
-    let name = recorded.application_name.to_string();
     let organization = recorded.organization_name.clone();
-    if place() == Place::Settings && may(Operation::ViewOrganizationHub) {
-        let place = Place::Hub { organization: event.organization_id, name: organization.clone() };
-        let (here, above) = (place.application(event.application_id), place.applications());
-        return view! { <p class="quiet"><a href=here>{name}</a> " · " <a href=above>{organization}</a></p> }
-            .into_any();
+    let looks_across = place() == Place::Settings && may(Operation::ViewOrganizationHub);
+    let place = if looks_across {
+        Place::Hub { organization: event.organization_id, name: organization.clone() }
+    } else {
+        place()
+    };
+    let application = event.application_id.zip(recorded.application_name.as_ref());
+    let application = application.map(|(id, name)| (place.application(id), name.to_string()));
+    let above = place.applications();
+    match (application, looks_across) {
+        (Some((here, name)), true) => {
+            view! { <p class="quiet"><a href=here>{name}</a> " · " <a href=above>{organization}</a></p> }.into_any()
+        }
+        (Some((here, name)), false) => view! { <p class="quiet"><a href=here>{name}</a></p> }.into_any(),
+        (None, true) => view! { <p class="quiet"><a href=above>{organization}</a></p> }.into_any(),
+        (None, false) => ().into_any(),
     }
-    view! { <p class="quiet"><a href=place().application(event.application_id)>{name}</a></p> }.into_any()
 }
 
 /// How it was and how it is, in words; once where it is the same.

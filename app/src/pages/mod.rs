@@ -6,6 +6,7 @@ mod applications;
 mod audit;
 mod check_key;
 mod enabled;
+mod hygiene;
 mod new_application;
 mod one_time_key;
 mod organization_hub;
@@ -18,6 +19,7 @@ mod replace_signing_key;
 mod requests;
 mod retire_signing_key;
 mod revoke_api_key;
+mod rotation_policy;
 mod sign_in;
 mod test_request;
 
@@ -85,6 +87,7 @@ fn body(page: &Page) -> AnyView {
             replace_signing_key::replace(title, application, challenge).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
+        Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
         Page::RestoreSigningKey { application, key } => {
             replace_signing_key::restore(title, application, key).into_any()
         }
@@ -131,7 +134,10 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Unavailable { .. }
         | Page::OrganizationHub { .. } => Vec::new(),
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
-        Page::NewApplication { .. } | Page::Application { .. } | Page::CheckKey { .. } => applications().collect(),
+        Page::NewApplication { .. }
+        | Page::Application { .. }
+        | Page::CheckKey { .. }
+        | Page::RotationPolicy { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }
         | Page::Requests { application, .. }
         | Page::Rename { application }

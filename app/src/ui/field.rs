@@ -16,12 +16,15 @@ pub enum Input {
     Password,
     /// A date and time in UTC, to the second.
     DateTime,
+    /// A whole number. A line of text all the same: browsers keep to themselves what they cannot read in their own fields
+    /// for numbers.
+    Number,
 }
 
 impl Input {
     fn kind(self) -> &'static str {
         match self {
-            Self::Text => "text",
+            Self::Text | Self::Number => "text",
             Self::Email => "email",
             Self::Password => "password",
             Self::DateTime => "datetime-local",
@@ -80,6 +83,7 @@ pub fn TextField(
             <input
                 class="input"
                 type=input.kind()
+                inputmode=(input == Input::Number).then_some("numeric")
                 id=name
                 name=name
                 value=typed

@@ -2,7 +2,7 @@
 
 use super::ProofError;
 use crate::store::StoreError;
-use domain::{application::ChangeError, audit::RecordedEvent, id::ApplicationId};
+use domain::{application::ChangeError, audit::RecordedEvent, hygiene::PolicyUnchanged, id::ApplicationId};
 
 /// Why a use case did not come about. Its words are for people, those of [`BackendError::Store`] for the log only.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,14 @@ pub enum BackendError {
         "Somebody changed this application after you opened this page{}. What you see now is its present state: check it, then send the form again.", latest(.0.as_deref())
     )]
     Stale(Option<Box<RecordedEvent>>),
+    /// Somebody changed the rotation policy since the person looked at it; this is the latest of its changes.
+    #[error(
+        "Somebody changed the rotation policy after you opened this page{}. Check what you typed against their change, then send the form again.", latest(.0.as_deref())
+    )]
+    StalePolicy(Option<Box<RecordedEvent>>),
+    /// The rotation policy is as the person wants it already.
+    #[error(transparent)]
+    PolicyUnchanged(#[from] PolicyUnchanged),
     /// The domain's rules stand against it.
     #[error(transparent)]
     Refused(#[from] ChangeError),

@@ -8,7 +8,9 @@ pub mod accounts;
 mod error;
 pub mod flush;
 mod pending;
+mod policies;
 mod proof;
+pub mod reminders;
 mod requests;
 
 pub use error::BackendError;
@@ -22,7 +24,7 @@ use crate::{
     store::{
         Store, StoreError,
         applications::{self, Registered},
-        audit, organizations, settings, traffic, usage,
+        audit, organizations, settings, usage,
     },
 };
 use domain::{
@@ -33,7 +35,7 @@ use domain::{
         ApiApplication, By, Change, ChangeError, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement,
     },
     audit::{AuditFilter, AuditScope, RecordedEvent},
-    cut_over::Traffic,
+    hygiene::{self, KeyHygiene, KeyId, LastUse, RotationRules},
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
@@ -42,7 +44,8 @@ use domain::{
 };
 use flush::report;
 use pending::Pending;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use sqlx::AnyConnection;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// Carries out the use cases.
@@ -62,17 +65,29 @@ pub struct ApplicationUsage {
     /// The application.
     pub application: ApiApplication,
     /// By API key.
-    pub api_keys: HashMap<ApiKeyId, usage::KeyUsage>,
+    pub api_keys: usage::Usage<ApiKeyId>,
     /// By signing key.
-    pub signing_keys: HashMap<SigningKeyId, usage::KeyUsage>,
-    /// By API key, of the last [`SHOWN_TRAFFIC`].
-    pub api_key_traffic: HashMap<ApiKeyId, Traffic>,
-    /// By signing key, of the last [`SHOWN_TRAFFIC`].
-    pub signing_key_traffic: HashMap<SigningKeyId, Traffic>,
+    pub signing_keys: usage::Usage<SigningKeyId>,
 }
 
-/// How much of its keys' traffic an application's page shows.
-pub const SHOWN_TRAFFIC: Duration = Duration::from_secs(60 * 60);
+impl ApplicationUsage {
+    /// When the application was last used.
+    pub fn last_used_at(&self) -> Option<Timestamp> {
+        self.api_keys.values().map(|used| used.last_used_at).max()
+    }
+
+    /// What is to be known of each of its keys that work, under `rules` at `now`.
+    pub fn hygiene(&self, rules: RotationRules, now: Timestamp) -> Vec<KeyHygiene> {
+        let last_use = |key| {
+            let used = match key {
+                KeyId::Api(id) => self.api_keys.get(&id),
+                KeyId::Signing(id) => self.signing_keys.get(&id),
+            };
+            used.map(|used| LastUse { at: used.last_used_at, address: used.address.clone() })
+        };
+        hygiene::of_application(&self.application, rules, last_use, now)
+    }
+}
 
 /// A new API key, on its way to the one response that shows it.
 #[derive(Debug)]
@@ -158,7 +173,7 @@ impl Backend {
         Ok(())
     }
 
-    /// The applications of an organization, by name, each with when it was last used.
+    /// The applications of an organization, by name, each with how its keys are used.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -166,18 +181,10 @@ impl Backend {
         &self,
         actor: &Actor,
         organization: OrganizationId,
-    ) -> Result<Vec<(ApiApplication, Option<Timestamp>)>, BackendError> {
+    ) -> Result<Vec<ApplicationUsage>, BackendError> {
         authorise(actor, organization, Operation::ViewApplications)?;
         let mut conn = self.store.read().await?;
-        let applications = applications::of_organization(&mut conn, organization).await?;
-        let last_used = usage::last_used(&mut conn, organization).await?;
-        Ok(applications
-            .into_iter()
-            .map(|a| {
-                let used = last_used.get(&a.id).copied();
-                (a, used)
-            })
-            .collect())
+        Ok(used_applications(&mut conn, organization).await?)
     }
 
     /// One application, for the sake of `operation`.
@@ -205,11 +212,7 @@ impl Backend {
         let mut conn = self.store.read().await?;
         let api_keys = usage::of_api_keys(&mut conn, application.id).await?;
         let signing_keys = usage::of_signing_keys(&mut conn, application.id).await?;
-        // The minute that is not over yet is shown as well.
-        let since = Traffic::minute(self.clock.now()) - SHOWN_TRAFFIC.as_secs() as i64 / 60 + 1;
-        let api_key_traffic = traffic::of_api_keys(&mut conn, application.id, since).await?;
-        let signing_key_traffic = traffic::of_signing_keys(&mut conn, application.id, since).await?;
-        Ok(ApplicationUsage { application, api_keys, signing_keys, api_key_traffic, signing_key_traffic })
+        Ok(ApplicationUsage { application, api_keys, signing_keys })
     }
 
     /// The newest `limit` events of a history before the sequence number `before`, newest first.
@@ -460,6 +463,20 @@ impl Backend {
         };
         (key, new)
     }
+}
+
+async fn used_applications(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+) -> Result<Vec<ApplicationUsage>, StoreError> {
+    let applications = applications::of_organization(&mut *conn, organization).await?;
+    let (mut api_keys, mut signing_keys) = usage::of_organization(conn, organization).await?;
+    let with_usage = |application: ApiApplication| ApplicationUsage {
+        api_keys: application.api_keys.iter().filter_map(|key| api_keys.remove_entry(&key.id)).collect(),
+        signing_keys: application.signing_keys.iter().filter_map(|key| signing_keys.remove_entry(&key.id)).collect(),
+        application,
+    };
+    Ok(applications.into_iter().map(with_usage).collect())
 }
 
 /// The only uniqueness a person can run into when they save an application is its name's: ids and keys are random, and

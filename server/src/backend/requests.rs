@@ -5,11 +5,22 @@ use crate::store::{StoreError, requests, traffic};
 use domain::{
     access::Operation,
     cut_over::{Traffic, WATCHED},
-    id::RequestId,
+    id::{ApiKeyId, RequestId, SigningKeyId},
     request::{KEPT_FOR, RequestFilter, SeenRequest},
     time::Timestamp,
 };
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
+
+/// How many minutes of its keys' traffic are shown of an application.
+const SHOWN_MINUTES: i64 = 60;
+
+/// How the keys of an application were used of late. A key that was not is absent.
+pub struct KeyTraffic {
+    /// By API key.
+    pub api_keys: HashMap<ApiKeyId, Traffic>,
+    /// By signing key.
+    pub signing_keys: HashMap<SigningKeyId, Traffic>,
+}
 
 impl Backend {
     /// Writes down what the gateway saw of requests since the last time. Where that fails they are lost: they are no
@@ -59,6 +70,21 @@ impl Backend {
         report(self.flush_requests().await);
         let mut conn = self.store.read().await?;
         Ok(requests::of_application(&mut conn, organization, application, filter, before, limit).await?)
+    }
+
+    /// How the keys of an application were used of late, minute by minute: the minute that is not over yet is the last of
+    /// [`SHOWN_MINUTES`].
+    ///
+    /// # Errors
+    /// Not allowed, not found, or the database fails.
+    pub async fn traffic(&self, asked: Asked<'_>) -> Result<KeyTraffic, BackendError> {
+        let id = self.application(asked, Operation::ViewApplications).await?.id;
+        let since = Traffic::minute(self.clock.now()) + 1 - SHOWN_MINUTES;
+        let mut conn = self.store.read().await?;
+        Ok(KeyTraffic {
+            api_keys: traffic::of_api_keys(&mut conn, id, since).await?,
+            signing_keys: traffic::of_signing_keys(&mut conn, id, since).await?,
+        })
     }
 
     /// One request of an application's.

@@ -27,7 +27,7 @@ pub async fn append(conn: &mut AnyConnection, events: &[AuditEvent]) -> Result<(
         .bind(sequence)
         .bind(event.at.as_millis())
         .bind(event.organization_id.to_string())
-        .bind(event.application_id.to_string())
+        .bind(event.application_id.map(|id| id.to_string()))
         .bind(event.actor.user_id.to_string())
         .bind(&event.actor.name)
         .bind(event.actor.kind.code())
@@ -90,7 +90,7 @@ pub async fn events(
              e.actor_user_id, e.actor_name, e.actor_kind, e.address, e.action, e.target, e.before_words, e.after_words,
              e.reason, a.name AS application_name, o.name AS organization_name
          FROM audit_events e
-         JOIN applications a ON a.id = e.application_id
+         LEFT JOIN applications a ON a.id = e.application_id
          JOIN organizations o ON o.id = e.organization_id
          WHERE";
     let rows = conditions.fetch(conn, select, &format!("ORDER BY e.sequence DESC LIMIT {limit}")).await?;
@@ -115,7 +115,10 @@ fn event(row: &AnyRow) -> Result<RecordedEvent> {
     Ok(RecordedEvent {
         sequence: row.try_get("sequence")?,
         organization_name: row.try_get("organization_name")?,
-        application_name: convert(row, TABLE, "application_name", |text| ApplicationName::new(text).ok())?,
+        application_name: match row.try_get::<Option<String>, _>("application_name")? {
+            Some(_) => Some(convert(row, TABLE, "application_name", |text| ApplicationName::new(text).ok())?),
+            None => None,
+        },
         event: AuditEvent {
             at: timestamp(row, "at")?,
             actor: AuditActor {
@@ -125,7 +128,10 @@ fn event(row: &AnyRow) -> Result<RecordedEvent> {
                 address: parse_optional(row, TABLE, "address")?,
             },
             organization_id: parse(row, TABLE, "organization_id")?,
-            application_id: parse(row, TABLE, "application_id")?,
+            application_id: match row.try_get::<Option<String>, _>("application_id")? {
+                Some(_) => Some(parse(row, TABLE, "application_id")?),
+                None => None,
+            },
             action: convert(row, TABLE, "action", AuditAction::from_code)?,
             target: row.try_get("target")?,
             before: row.try_get("before_words")?,

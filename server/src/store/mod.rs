@@ -7,6 +7,8 @@ pub mod applications;
 pub mod audit;
 mod conditions;
 pub mod organizations;
+pub mod policies;
+pub mod reminders;
 pub mod requests;
 pub mod sessions;
 pub mod settings;

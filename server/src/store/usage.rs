@@ -5,7 +5,7 @@ use domain::{
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId},
     time::Timestamp,
 };
-use sqlx::{AnyConnection, Row, any::AnyRow};
+use sqlx::{AnyConnection, Row};
 use std::{collections::HashMap, hash::Hash, str::FromStr};
 
 /// How a key has been used.
@@ -89,64 +89,63 @@ async fn add(conn: &mut AnyConnection, sql: &'static str, id: String, usage: &Ke
     Ok(())
 }
 
-/// How the API keys of an application have been used; a key that never was is absent.
+/// How keys have been used; one that never was is absent.
+pub type Usage<Id> = HashMap<Id, KeyUsage>;
+
+/// How the API keys of an application have been used.
 ///
 /// # Errors
 /// The database fails.
-pub async fn of_api_keys(conn: &mut AnyConnection, application: ApplicationId) -> Result<HashMap<ApiKeyId, KeyUsage>> {
-    let rows = sqlx::query(
-        "SELECT u.api_key_id AS id, u.first_used_at, u.last_used_at, u.address, u.user_agent, u.requests
+pub async fn of_api_keys(conn: &mut AnyConnection, application: ApplicationId) -> Result<Usage<ApiKeyId>> {
+    let sql = "SELECT u.api_key_id AS id, u.first_used_at, u.last_used_at, u.address, u.user_agent, u.requests
          FROM api_key_usage u JOIN api_keys k ON k.id = u.api_key_id
-         WHERE k.application_id = $1",
-    )
-    .bind(application.to_string())
-    .fetch_all(conn)
-    .await?;
-    by_id(&rows, "api_key_usage")
+         WHERE k.application_id = $1";
+    by_id(conn, sql, application.to_string(), "api_key_usage").await
 }
 
-/// How the signing keys of an application have been used; one that never was is absent.
+/// How the signing keys of an application have been used.
 ///
 /// # Errors
 /// The database fails.
-pub async fn of_signing_keys(
-    conn: &mut AnyConnection,
-    application: ApplicationId,
-) -> Result<HashMap<SigningKeyId, KeyUsage>> {
-    let rows = sqlx::query(
-        "SELECT u.signing_key_id AS id, u.first_used_at, u.last_used_at, u.address, u.user_agent, u.requests
+pub async fn of_signing_keys(conn: &mut AnyConnection, application: ApplicationId) -> Result<Usage<SigningKeyId>> {
+    let sql = "SELECT u.signing_key_id AS id, u.first_used_at, u.last_used_at, u.address, u.user_agent, u.requests
          FROM signing_key_usage u JOIN signing_keys k ON k.id = u.signing_key_id
-         WHERE k.application_id = $1",
-    )
-    .bind(application.to_string())
-    .fetch_all(conn)
-    .await?;
-    by_id(&rows, "signing_key_usage")
+         WHERE k.application_id = $1";
+    by_id(conn, sql, application.to_string(), "signing_key_usage").await
 }
 
-/// When each application of an organization was last used.
+/// How the API keys and the signing keys of all of an organization's applications have been used.
 ///
 /// # Errors
 /// The database fails.
-pub async fn last_used(
+pub async fn of_organization(
     conn: &mut AnyConnection,
     organization: OrganizationId,
-) -> Result<HashMap<ApplicationId, Timestamp>> {
-    let rows = sqlx::query(
-        "SELECT a.id, MAX(u.last_used_at) AS last_used_at
+) -> Result<(Usage<ApiKeyId>, Usage<SigningKeyId>)> {
+    let api_keys = "SELECT u.api_key_id AS id, u.first_used_at, u.last_used_at, u.address, u.user_agent, u.requests
          FROM api_key_usage u
          JOIN api_keys k ON k.id = u.api_key_id
          JOIN applications a ON a.id = k.application_id
-         WHERE a.organization_id = $1
-         GROUP BY a.id",
-    )
-    .bind(organization.to_string())
-    .fetch_all(conn)
-    .await?;
-    rows.iter().map(|row| Ok((parse(row, "applications", "id")?, timestamp(row, "last_used_at")?))).collect()
+         WHERE a.organization_id = $1";
+    let signing_keys =
+        "SELECT u.signing_key_id AS id, u.first_used_at, u.last_used_at, u.address, u.user_agent, u.requests
+         FROM signing_key_usage u
+         JOIN signing_keys k ON k.id = u.signing_key_id
+         JOIN applications a ON a.id = k.application_id
+         WHERE a.organization_id = $1";
+    Ok((
+        by_id(&mut *conn, api_keys, organization.to_string(), "api_key_usage").await?,
+        by_id(conn, signing_keys, organization.to_string(), "signing_key_usage").await?,
+    ))
 }
 
-fn by_id<Id: FromStr + Eq + Hash>(rows: &[AnyRow], table: &'static str) -> Result<HashMap<Id, KeyUsage>> {
+async fn by_id<Id: FromStr + Eq + Hash>(
+    conn: &mut AnyConnection,
+    sql: &'static str,
+    whose: String,
+    table: &'static str,
+) -> Result<Usage<Id>> {
+    let rows = sqlx::query(sql).bind(whose).fetch_all(conn).await?;
     rows.iter()
         .map(|row| {
             let usage = KeyUsage {

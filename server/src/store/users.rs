@@ -37,6 +37,15 @@ pub struct Account {
     pub password_hash: String,
 }
 
+/// Somebody who owns a partner organization.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Who it is.
+    pub id: UserId,
+    /// Where they read mail: what they sign in with.
+    pub email: String,
+}
+
 /// Adds a user.
 ///
 /// # Errors
@@ -102,6 +111,21 @@ pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<Ip
         })
     })
     .transpose()
+}
+
+/// The owners of `organization`; removed ones are not found.
+///
+/// # Errors
+/// The database fails.
+pub async fn owners(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Owner>> {
+    let rows = sqlx::query(
+        "SELECT id, email FROM users WHERE organization_id = $1 AND role = $2 AND removed_at IS NULL ORDER BY id",
+    )
+    .bind(organization.to_string())
+    .bind(Role::PartnerOwner.code())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok(Owner { id: parse(row, "users", "id")?, email: row.try_get("email")? })).collect()
 }
 
 /// Whether there is any user at all.

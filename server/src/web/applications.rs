@@ -6,7 +6,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    backend::{BackendError, CreateApplication, authorise},
+    backend::{ApplicationUsage, BackendError, CreateApplication, authorise},
     random,
     store::usage::KeyUsage,
 };
@@ -33,16 +33,23 @@ const JUDGED_REQUESTS: i64 = 50;
 
 /// Shows the organization's applications.
 pub async fn list(visit: Visit) -> Response {
-    let found = visit.web.backend.applications(&visit.actor, visit.organization()).await;
-    let page = found.map(|found| {
-        let summary = |(application, last_used_at)| ApplicationSummary { application, last_used_at };
+    let page = async {
+        let backend = &visit.web.backend;
+        let found = backend.applications(&visit.actor, visit.organization()).await?;
+        let rules = backend.rotation_policy(&visit.actor, visit.organization()).await?.rules;
+        let now = backend.clock().now();
+        let summary = |used: ApplicationUsage| ApplicationSummary {
+            last_used_at: used.last_used_at(),
+            hygiene: used.hygiene(rules, now),
+            application: used.application,
+        };
         let items = found.into_iter().map(summary).collect();
-        match &visit.place {
+        Ok(match &visit.place {
             Place::Settings => Page::Applications { items },
             Place::Hub { name, .. } => Page::Organization { name: name.clone(), items },
-        }
-    });
-    visit.answer(page).await
+        })
+    };
+    visit.answer(page.await).await
 }
 
 /// Shows the form for a new application.
@@ -79,12 +86,15 @@ pub async fn show(visit: Visit) -> Response {
         let scope = AuditScope::Application(asked.organization, asked.application);
         let latest_requests = backend.requests(asked, RequestFilter::default(), None, JUDGED_REQUESTS).await?;
         let recent = backend.audit_events(asked.actor, scope, AuditFilter::default(), None, RECENT_EVENTS).await?;
+        let traffic = backend.traffic(asked).await?;
+        let rules = backend.rotation_policy(asked.actor, asked.organization).await?.rules;
         let view = ApplicationView {
+            hygiene: found.hygiene(rules, backend.clock().now()),
             application: found.application,
             api_key_usage: found.api_keys.into_iter().map(|(id, used)| (id, usage(used))).collect(),
             signing_key_usage: found.signing_keys.into_iter().map(|(id, used)| (id, usage(used))).collect(),
-            api_key_traffic: found.api_key_traffic,
-            signing_key_traffic: found.signing_key_traffic,
+            api_key_traffic: traffic.api_keys,
+            signing_key_traffic: traffic.signing_keys,
             latest_requests,
         };
         Ok(Page::Application { view, recent })

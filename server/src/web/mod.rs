@@ -8,6 +8,7 @@ mod applications;
 mod assets;
 mod audit;
 mod hub;
+mod policies;
 mod render;
 mod requests;
 mod security;
@@ -134,6 +135,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
     let hub = Router::new()
         .route("/", get(applications::list))
         .route("/check-key", get(signing_keys::check))
+        .route("/rotation-policy", page(get(policies::show), post(policies::change)))
         .merge(audit::routes("/audit", audit::Kind::Organization))
         .nest("/api-applications/{application}", of_application());
 
@@ -144,6 +146,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
         .route(&Place::Settings.check_key(), get(signing_keys::check))
+        .route(&Place::Settings.rotation_policy(), page(get(policies::show), post(policies::change)))
         .merge(audit::routes(&Place::Settings.audit(), audit::Kind::Organization))
         .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application())
         .route(paths::ORGANIZATION_HUB, get(hub::organizations))

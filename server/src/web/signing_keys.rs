@@ -17,7 +17,7 @@ use domain::{
 /// Shows the key doctor, and what a key is compared with. It works in the browser: nothing comes back from it.
 pub async fn check(visit: Visit) -> Response {
     let found = visit.web.backend.applications(&visit.actor, visit.organization()).await;
-    let applications = found.map(|found| found.into_iter().map(|(application, _)| application).collect());
+    let applications = found.map(|found| found.into_iter().map(|used| used.application).collect());
     visit.answer(applications.map(|applications| Page::CheckKey { applications })).await
 }
 

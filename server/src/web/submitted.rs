@@ -76,9 +76,16 @@ impl Submitted {
     /// # Errors
     /// The form could not be read, or the reason is too long, or cannot be shown.
     pub fn said(&self) -> Result<Said, Refused> {
+        Ok(Said { seen_version: Some(self.seen_version()?), reason: self.reason()? })
+    }
+
+    /// The version of what the form changes, as the person saw it.
+    ///
+    /// # Errors
+    /// The form could not be read.
+    pub fn seen_version(&self) -> Result<i64, Refused> {
         self.check()?;
-        let seen_version = Some(self.text("version").parse().unwrap_or(-1));
-        Ok(Said { seen_version, reason: self.reason()? })
+        Ok(self.text("version").parse().unwrap_or(-1))
     }
 
     /// Why, where they said so. Who has to, the domain knows.
@@ -165,6 +172,8 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         BackendError::NotFound
         | BackendError::Forbidden
         | BackendError::Stale(_)
+        | BackendError::StalePolicy(_)
+        | BackendError::PolicyUnchanged(_)
         | BackendError::AlreadyCreated(_)
         | BackendError::KeyInUse
         | BackendError::WrongPepper

@@ -308,9 +308,14 @@ impl Visit {
                 (None, BackendError::Refused(ChangeError::KeyNotFound)) => {
                     return failure(BackendError::NotFound, self.context(), &self.extensions).await;
                 }
-                (None, error @ (BackendError::Stale(_) | BackendError::Refused(_) | BackendError::KeyInUse)) => {
-                    (StatusCode::CONFLICT, Vec::new(), Some(error.to_string()))
-                }
+                (
+                    None,
+                    error @ (BackendError::Stale(_)
+                    | BackendError::StalePolicy(_)
+                    | BackendError::PolicyUnchanged(_)
+                    | BackendError::Refused(_)
+                    | BackendError::KeyInUse),
+                ) => (StatusCode::CONFLICT, Vec::new(), Some(error.to_string())),
                 (None, error @ (BackendError::Store(_) | BackendError::Session(_))) => {
                     (StatusCode::SERVICE_UNAVAILABLE, Vec::new(), Some(self.not_saved(&error)))
                 }

@@ -6,6 +6,7 @@ use domain::{
     actor::{Actor, ActorKind},
     application::Replacement,
     audit::{AuditAction, AuditFilter, AuditScope},
+    hygiene::{RotationPolicy, RotationRules, Rule},
     permission::PermissionSet,
     public_key::PublicKey,
     text::{ApplicationName, Reason},
@@ -14,7 +15,7 @@ use domain::{
 use server::{
     backend::{Asked, BackendError, CreateApplication, IssuedApiKey, Said},
     store::{
-        StoreError, applications, audit,
+        Store, StoreError, applications, audit, policies,
         sessions::DatabaseSessions,
         settings, sign_in_failures,
         usage::{self, KeyUsage},
@@ -213,9 +214,11 @@ async fn usage_adds_up_and_never_goes_back() {
         };
         let id = issued.application.id;
         assert_eq!(usage::of_api_keys(&mut conn, id).await.unwrap()[&issued.id], expected);
-        assert_eq!(usage::of_signing_keys(&mut conn, id).await.unwrap().into_values().next(), Some(expected));
-        let last_used = usage::last_used(&mut conn, console.alpine).await.unwrap();
-        assert_eq!(last_used[&id], Timestamp::from_millis(5000));
+        assert_eq!(usage::of_signing_keys(&mut conn, id).await.unwrap().into_values().next().as_ref(), Some(&expected));
+        let owner = console.owner_actor().await;
+        let listed = console.backend.applications(&owner, console.alpine).await.unwrap();
+        assert_eq!(listed[0].last_used_at(), Some(Timestamp::from_millis(5000)));
+        assert_eq!((&listed[0].api_keys[&issued.id], listed[0].signing_keys.len()), (&expected, 1));
     })
     .await;
 }
@@ -374,4 +377,111 @@ async fn one_address_has_one_account() {
         assert!(matches!(console.backend.add_person(person).await, Err(BackendError::Store(StoreError::Taken))));
     })
     .await;
+}
+
+fn strict() -> RotationRules {
+    RotationRules { api_key_age: Rule::ApiKeyAge.days(90).ok(), signing_key_age: None, idle: Rule::Idle.days(35).ok() }
+}
+
+#[tokio::test]
+async fn a_policy_is_the_default_one_until_it_is_changed_and_its_organizations_alone() {
+    on_every_engine(async |console| {
+        let owner = console.owner_actor().await;
+        let policy = || console.backend.rotation_policy(&owner, console.alpine);
+        assert_eq!(policy().await.unwrap(), RotationPolicy::default());
+        console.backend.change_rotation_policy(&owner, console.alpine, 0, strict()).await.unwrap();
+        assert_eq!(policy().await.unwrap(), RotationPolicy { rules: strict(), version: 1 });
+        let loose = RotationRules { api_key_age: None, signing_key_age: None, idle: None };
+        console.backend.change_rotation_policy(&owner, console.alpine, 1, loose).await.unwrap();
+        assert_eq!(policy().await.unwrap(), RotationPolicy { rules: loose, version: 2 });
+        let mut conn = console.store.read().await.unwrap();
+        assert_eq!(policies::find(&mut conn, console.borealis).await.unwrap(), RotationPolicy::default());
+        let theirs = console.backend.rotation_policy(&owner, console.borealis).await;
+        assert!(matches!(theirs, Err(BackendError::NotFound)), "{theirs:?}");
+        let change = console.backend.change_rotation_policy(&owner, console.borealis, 0, strict()).await;
+        assert!(matches!(change, Err(BackendError::NotFound)), "{change:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_changes_to_one_policy_the_second_is_refused() {
+    on_every_engine(async |console| {
+        let owner = console.owner_actor().await;
+        let change = || console.backend.change_rotation_policy(&owner, console.alpine, 0, strict());
+        let (first, second) = tokio::join!(change(), change());
+        let outcomes = [first, second];
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+        assert!(outcomes.iter().any(|o| matches!(o, Err(BackendError::StalePolicy(Some(_))))), "{outcomes:?}");
+
+        // Two nodes that read the same version: the row itself refuses the second, a first change included.
+        for seen in [RotationPolicy::default(), RotationPolicy { rules: RotationRules::default(), version: 1 }] {
+            let by = domain::application::By { actor: &owner, at: console.clock.now(), reason: None };
+            let change = seen.change(strict(), by).unwrap();
+            let mut transaction = console.store.write().await.unwrap();
+            let saved = policies::save(&mut transaction, &change).await;
+            match seen.version {
+                0 => assert!(matches!(saved, Err(StoreError::Conflict)), "{saved:?}"),
+                _ => saved.unwrap(),
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_whose_change_cannot_be_recorded_does_not_change() {
+    on_every_engine(async |console| {
+        let owner = console.owner_actor().await;
+        let rename = async |sql: &'static str| {
+            let mut transaction = console.store.write().await.unwrap();
+            sqlx::query(sql).execute(&mut *transaction).await.unwrap();
+            transaction.commit().await.unwrap();
+        };
+        let change = || console.backend.change_rotation_policy(&owner, console.alpine, 0, strict());
+        rename("ALTER TABLE audit_events RENAME TO audit_events_away").await;
+        assert!(matches!(change().await, Err(BackendError::Store(_))));
+        let policy = console.backend.rotation_policy(&owner, console.alpine).await.unwrap();
+        assert_eq!(policy, RotationPolicy::default());
+        rename("ALTER TABLE audit_events_away RENAME TO audit_events").await;
+        change().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn events_from_before_organizations_had_their_own_are_kept() {
+    const BEFORE: i64 = 20261123190101;
+    for database in Database::all().await {
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&database.url).await.unwrap();
+        let mut migrator = sqlx::migrate!("../migrations");
+        migrator.migrations.to_mut().retain(|migration| migration.version < BEFORE);
+        migrator.run(&pool).await.unwrap();
+        for sql in [
+            "INSERT INTO organizations VALUES ('01900000-0000-7000-8000-000000000001', 'partner', 'Alpine', 1)",
+            "INSERT INTO applications (id, organization_id, name, name_key, permissions, created_at, created_by,
+                 creation_token, version)
+             VALUES ('01900000-0000-7000-8000-000000000002', '01900000-0000-7000-8000-000000000001', 'Ledger',
+                 'ledger', '', 1, 'Olivia', 't', 1)",
+            "INSERT INTO audit_events VALUES (7, 1, '01900000-0000-7000-8000-000000000001',
+                 '01900000-0000-7000-8000-000000000002', '01900000-0000-7000-8000-000000000003', 'Olivia', 'partner',
+                 '203.0.113.7', 'application.renamed', 'Ledger', 'Books', 'Ledger', 'why')",
+        ] {
+            sqlx::query(sql).execute(&pool).await.unwrap();
+        }
+        pool.close().await;
+
+        let store = Store::open(&database.url).await.unwrap();
+        let mut conn = store.read().await.unwrap();
+        let all = AuditFilter::default();
+        let events = audit::events(&mut conn, AuditScope::Everyone, all, i64::MAX, 9).await.unwrap();
+        assert_eq!(events.len(), 1, "{}", database.engine);
+        let (sequence, event) = (events[0].sequence, &events[0].event);
+        assert_eq!((sequence, event.before.as_deref(), event.after.as_deref()), (7, Some("Books"), Some("Ledger")));
+        assert_eq!(event.application_id.unwrap().to_string(), "01900000-0000-7000-8000-000000000002");
+        assert_eq!(event.reason.as_ref().unwrap().as_str(), "why");
+        drop(conn);
+        store.close().await;
+    }
 }

@@ -12,7 +12,7 @@ use domain::{
     api_key::check_shape,
     application::ApiApplication,
     audit::{AuditFilter, AuditScope, RecordedEvent},
-    id::{ApplicationId, OrganizationId},
+    id::{ApiKeyId, ApplicationId, OrganizationId},
     route::RouteTable,
     time::Timestamp,
 };
@@ -21,7 +21,7 @@ use server::{
     clock::Clock,
     gateway::{Gateway, GatewaySettings, ReplayFence},
     pepper::Pepper,
-    store::{Store, organizations::OrganizationKind},
+    store::{Store, organizations::OrganizationKind, usage::KeyUsage},
     web::{self, Web, WebSettings},
 };
 use std::{
@@ -225,6 +225,16 @@ impl Console {
         let body = answer.split_once("\r\n\r\n").unwrap().1;
         let problem: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
         problem["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Records that requests came with an API key, the last one now.
+    pub async fn uses(&self, key: ApiKeyId) {
+        let at = self.clock.now();
+        let (address, user_agent) = ("10.1.2.3".into(), "curl/8".into());
+        let used = KeyUsage { first_used_at: at, last_used_at: at, address, user_agent, requests: 1 };
+        let mut transaction = self.store.write().await.unwrap();
+        server::store::usage::add_api_key(&mut transaction, key, &used).await.unwrap();
+        transaction.commit().await.unwrap();
     }
 
     pub fn advance(&self, by: Duration) {

@@ -1,16 +1,17 @@
 //! The API keys of an application: those that work, and those that no longer do.
 
 use crate::{
-    page::{ApplicationView, Usage},
+    page::ApplicationView,
     ui::{
-        ApiKeyBadge, ButtonLink, Callout, Card, Cell, Code, Column, DataTable, Form, LastUsed, RowHeader, Submit, Time,
-        Variant, may, place,
+        ApiKeyBadge, ButtonLink, Callout, Card, Cell, Code, Column, DataTable, Form, KeyHygieneBadges, LastUsed,
+        RowHeader, Submit, Time, Variant, may, place,
     },
 };
 use domain::{
     access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
     application::ApiApplication,
+    hygiene::KeyId,
     time::Timestamp,
 };
 use leptos::prelude::*;
@@ -25,7 +26,7 @@ const COLUMNS: &[Column] = &[
 pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + use<> {
     let application = &view.application;
     let (live, dead): (Vec<_>, Vec<_>) = application.api_keys.iter().partition(|key| key.status(now).is_live());
-    let row = |key: &&ApiKey| row(application, key, view.api_key_usage.get(&key.id), now);
+    let row = |key: &&ApiKey| row(view, key, now);
     let unconfirmed: Vec<_> = live
         .iter()
         .copied()
@@ -143,7 +144,7 @@ fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl Into
     }
 }
 
-fn row(application: &ApiApplication, key: &ApiKey, usage: Option<&Usage>, now: Timestamp) -> impl IntoView + use<> {
+fn row(view: &ApplicationView, key: &ApiKey, now: Timestamp) -> impl IntoView + use<> {
     let status = key.status(now);
     let since = match status {
         ApiKeyStatus::Active => None,
@@ -160,9 +161,10 @@ fn row(application: &ApiApplication, key: &ApiKey, usage: Option<&Usage>, now: T
             <Cell label="Status">
                 <ApiKeyBadge status />
                 {since.map(|(words, at)| view! { <p class="quiet">{words} <Time at /></p> })}
+                <KeyHygieneBadges hygiene=view.hygiene_of(KeyId::Api(key.id)) />
             </Cell>
-            <Cell label="Last used"><LastUsed usage /></Cell>
-            <Cell label="Actions">{actions(application, key, status)}</Cell>
+            <Cell label="Last used"><LastUsed usage=view.api_key_usage.get(&key.id) /></Cell>
+            <Cell label="Actions">{actions(&view.application, key, status)}</Cell>
         </tr>
     }
 }

@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_words_name_the_evidence() {
-        let minutes = |minutes| Duration::from_secs(60 * minutes);
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         let waiting = Verdict::Waiting { silent_for: minutes(4), needed: minutes(15) };
         assert_eq!(in_short(waiting, "revoke"), "Not yet: silent for 4 minutes of the 15 minutes that make it safe.");
         let silent = Verdict::Silent { silent_for: minutes(15), longest_gap: Some(minutes(1)) };

@@ -3,12 +3,12 @@
 use crate::{
     page::{ApplicationView, Usage},
     ui::{
-        Badge, ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, LastUsed, RowHeader,
-        SigningKeyBadge, Time, Tone, Variant, place,
+        Badge, ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, KeyHygieneBadges, LastUsed,
+        RowHeader, SigningKeyBadge, Time, Tone, Variant, place,
     },
 };
 use domain::{
-    application::ApiApplication,
+    hygiene::{KeyId, Rotation},
     signing_key::{SigningKey, SigningKeyState},
     time::Timestamp,
 };
@@ -24,7 +24,11 @@ const COLUMNS: &[Column] = &[
 pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + use<> {
     let application = &view.application;
     let current = application.current_signing_key();
-    let row = |key: &&SigningKey| row(application, key, view.signing_key_usage.get(&key.id), now);
+    let row = |key: &&SigningKey| row(view, key, now);
+    let rotation = view.hygiene_of(KeyId::Signing(current.id));
+    let rotation = rotation.filter(|hygiene| hygiene.rotation != Rotation::Current).map(|hygiene| {
+        view! { <Fact term="Rotation"><KeyHygieneBadges hygiene=Some(hygiene) /></Fact> }
+    });
     let of = |wanted: fn(SigningKeyState) -> bool| -> Vec<&SigningKey> {
         application.signing_keys.iter().filter(|key| wanted(key.status(now))).collect()
     };
@@ -63,6 +67,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
                 <Fact term="Fingerprint"><Code text=current.public_key.fingerprint() /></Fact>
                 <Fact term="Size">{format!("RSA, {} bits", current.public_key.bits())}</Fact>
                 <Fact term="Registered"><Time at=current.created_at /> {format!(" by {}", current.created_by)}</Fact>
+                {rotation}
                 <Fact term="Private key">{possession(current, view.signing_key_usage.get(&current.id))}</Fact>
                 <Fact term="Last used">
                     <LastUsed usage=view.signing_key_usage.get(&current.id) />
@@ -91,7 +96,8 @@ fn possession(key: &SigningKey, usage: Option<&Usage>) -> AnyView {
     }
 }
 
-fn row(application: &ApiApplication, key: &SigningKey, usage: Option<&Usage>, now: Timestamp) -> impl IntoView + use<> {
+fn row(view: &ApplicationView, key: &SigningKey, now: Timestamp) -> impl IntoView + use<> {
+    let application = &view.application;
     let status = key.status(now);
     let (since, can_retire) = match status {
         SigningKeyState::Current => (None, false),
@@ -114,9 +120,10 @@ fn row(application: &ApiApplication, key: &SigningKey, usage: Option<&Usage>, no
             <Cell label="Status">
                 <SigningKeyBadge status />
                 {since.map(|(words, at)| view! { <p class="quiet">{words} <Time at /></p> })}
+                <KeyHygieneBadges hygiene=view.hygiene_of(KeyId::Signing(key.id)) />
             </Cell>
             <Cell label="Last used">
-                <LastUsed usage />
+                <LastUsed usage=view.signing_key_usage.get(&key.id) />
             </Cell>
             <Cell label="Actions">
                 <div class="actions actions--small">

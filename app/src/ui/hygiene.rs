@@ -1,0 +1,54 @@
+//! What is to be known of keys, in badges: a rotation that is due, and what is safe to remove.
+
+use super::{Badge, Shape, Tone, surroundings};
+use domain::{
+    hygiene::{Idle, KeyHygiene, Rotation},
+    time::in_words,
+};
+use leptos::prelude::*;
+
+/// What is to be known of a key, beside it.
+#[component]
+pub fn KeyHygieneBadges<'a>(
+    /// What that is; `None` where the key no longer works.
+    hygiene: Option<&'a KeyHygiene>,
+) -> impl IntoView + use<> {
+    let idle = hygiene.and_then(|hygiene| hygiene.idle).map(|idle| {
+        let words = match idle {
+            Idle::Since(at) => format!("Not used for {}", in_words(surroundings().now.since(at))),
+            Idle::NeverUsedSince(at) => format!("Never used since {}", at.date()),
+        };
+        view! {
+            <p class="hygiene"><Badge tone=Tone::Quiet shape=Shape::Dash text="Safe to remove" /></p>
+            <p class="quiet">{words}</p>
+        }
+    });
+    let rotation = hygiene.and_then(rotation).map(|badge| view! { <p class="hygiene">{badge}</p> });
+    view! { {rotation} {idle} }
+}
+
+/// What is to be known of an application's keys: the loudest that can be said, and how many are safe to remove.
+#[component]
+pub fn ApplicationHygiene<'a>(
+    /// That of each key.
+    keys: &'a [KeyHygiene],
+) -> impl IntoView + use<> {
+    let loudest = keys.iter().filter(|key| key.urgency().is_some()).min_by_key(|key| key.urgency()).and_then(rotation);
+    let idle = match keys.iter().filter(|key| key.idle.is_some()).count() {
+        0 => None,
+        1 => Some("1 key safe to remove".to_owned()),
+        count => Some(format!("{count} keys safe to remove")),
+    };
+    let idle = idle.map(|text| view! { <Badge tone=Tone::Quiet shape=Shape::Dash text /> });
+    view! { {loudest} " " {idle} }
+}
+
+fn rotation(key: &KeyHygiene) -> Option<AnyView> {
+    let (tone, shape, text) = match key.rotation {
+        Rotation::Due { at } => (Tone::Waning, Shape::Clock, format!("Rotation due on {}", at.date())),
+        Rotation::Overdue { since } => (Tone::Waning, Shape::Warning, format!("Overdue since {}", since.date())),
+        Rotation::Ending { in_use: true, .. } => (Tone::Stopped, Shape::Warning, "Stops while in use".to_owned()),
+        Rotation::Ending { in_use: false, .. } | Rotation::Current => return None,
+    };
+    Some(view! { <Badge tone shape text /> }.into_any())
+}

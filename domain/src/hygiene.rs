@@ -1,0 +1,408 @@
+//! Key hygiene: how old an organization lets its keys become, which keys nobody needs any more, and when somebody is
+//! reminded.
+//!
+//! Nothing here stops a key. A key stops because somebody gave it a deadline; a rotation policy says when that is due,
+//! and everybody is told in time.
+
+use crate::{
+    api_key::{ApiKey, ApiKeyState},
+    application::{ApiApplication, By},
+    audit::{AuditAction, AuditEvent},
+    id::{ApiKeyId, SigningKeyId},
+    signing_key::{SigningKey, SigningKeyState},
+    time::Timestamp,
+};
+use std::{fmt, ops::RangeInclusive, time::Duration};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long before its time a key is spoken of.
+pub const NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// A key that was used within this long carries traffic.
+pub const IN_USE: Duration = DAY;
+
+/// How many days before its time somebody is reminded of a key; 0: on the day itself.
+pub const REMINDER_DAYS: [u16; 4] = [14, 7, 1, 0];
+
+/// What a rotation policy rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The age that an API key reaches before it is due for replacement.
+    ApiKeyAge,
+    /// The same of a signing key.
+    SigningKeyAge,
+    /// For how long a key was not used when it is safe to remove.
+    Idle,
+}
+
+/// A number of days that a [`Rule`] takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Days(u16);
+
+impl Days {
+    /// The number.
+    pub fn count(self) -> u16 {
+        self.0
+    }
+
+    fn duration(self) -> Duration {
+        DAY * u32::from(self.0)
+    }
+}
+
+impl fmt::Display for Days {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} days", self.0)
+    }
+}
+
+/// Why a number of days is not taken; the words are for the person who typed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Enter a whole number of days {} from {} to {}, or nothing to switch the rule off.", .0.about(), .0.bounds().start(), .0.bounds().end())]
+pub struct DaysError(Rule);
+
+impl Rule {
+    /// The numbers of days that it takes. A maximum age leaves room for the notice before it. Jobs that run once a month
+    /// are in use.
+    pub fn bounds(self) -> RangeInclusive<u16> {
+        match self {
+            Self::ApiKeyAge | Self::SigningKeyAge => 30..=1095,
+            Self::Idle => 35..=365,
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::ApiKeyAge => "for API keys",
+            Self::SigningKeyAge => "for signing keys",
+            Self::Idle => "without use",
+        }
+    }
+
+    /// Takes a number of days.
+    ///
+    /// # Errors
+    /// It is out of bounds.
+    pub fn days(self, count: u16) -> Result<Days, DaysError> {
+        if self.bounds().contains(&count) { Ok(Days(count)) } else { Err(DaysError(self)) }
+    }
+
+    /// Reads what somebody typed; nothing switches the rule off.
+    ///
+    /// # Errors
+    /// It is no whole number, or out of bounds.
+    pub fn read(self, typed: &str) -> Result<Option<Days>, DaysError> {
+        match typed.trim() {
+            "" => Ok(None),
+            typed => self.days(typed.parse().map_err(|_| DaysError(self))?).map(Some),
+        }
+    }
+}
+
+/// The rules of a rotation policy; `None` where one is switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotationRules {
+    /// [`Rule::ApiKeyAge`]
+    pub api_key_age: Option<Days>,
+    /// [`Rule::SigningKeyAge`]
+    pub signing_key_age: Option<Days>,
+    /// [`Rule::Idle`]
+    pub idle: Option<Days>,
+}
+
+impl Default for RotationRules {
+    fn default() -> Self {
+        Self { api_key_age: Some(Days(180)), signing_key_age: Some(Days(365)), idle: Some(Days(90)) }
+    }
+}
+
+impl fmt::Display for RotationRules {
+    /// In words, for the audit history and for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let age = |keys: &str, days: Option<Days>| match days {
+            Some(days) => format!("{keys} are replaced after {days}"),
+            None => format!("{keys} may have any age"),
+        };
+        let idle = match self.idle {
+            Some(days) => format!("a key is safe to remove after {days} without use"),
+            None => "no key is called safe to remove".to_owned(),
+        };
+        write!(f, "{}; {}; {idle}", age("API keys", self.api_key_age), age("signing keys", self.signing_key_age))
+    }
+}
+
+/// An organization's rotation policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RotationPolicy {
+    /// What it rules.
+    pub rules: RotationRules,
+    /// Counts its changes: a change is made to the version that somebody saw, or refused. 0: nobody has changed it yet.
+    pub version: i64,
+}
+
+/// A rotation policy after a change, and the event that is recorded with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a change counts once it is saved"]
+pub struct PolicyChange {
+    /// The policy as it is now.
+    pub policy: RotationPolicy,
+    /// What is recorded.
+    pub event: AuditEvent,
+}
+
+/// The policy is already as somebody wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("The rotation policy is unchanged.")]
+pub struct PolicyUnchanged;
+
+impl RotationPolicy {
+    /// Gives the actor's organization other rules.
+    ///
+    /// # Errors
+    /// [`PolicyUnchanged`]
+    pub fn change(self, rules: RotationRules, by: By<'_>) -> Result<PolicyChange, PolicyUnchanged> {
+        if rules == self.rules {
+            return Err(PolicyUnchanged);
+        }
+        let event = AuditEvent {
+            at: by.at,
+            actor: by.actor.into(),
+            organization_id: by.actor.organization_id,
+            application_id: None,
+            action: AuditAction::PolicyChanged,
+            target: by.actor.organization_name.clone(),
+            before: Some(self.rules.to_string()),
+            after: Some(rules.to_string()),
+            reason: by.reason.cloned(),
+        };
+        Ok(PolicyChange { policy: Self { rules, version: self.version + 1 }, event })
+    }
+}
+
+/// A key of either kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyId {
+    /// An API key.
+    Api(ApiKeyId),
+    /// A signing key.
+    Signing(SigningKeyId),
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(id) => id.fmt(f),
+            Self::Signing(id) => id.fmt(f),
+        }
+    }
+}
+
+impl KeyId {
+    /// What kind of key it is, to begin a sentence with.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Api(_) => "API key",
+            Self::Signing(_) => "Signing key",
+        }
+    }
+}
+
+/// A key's last accepted request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastUse {
+    /// When.
+    pub at: Timestamp,
+    /// From which network address.
+    pub address: String,
+}
+
+/// Where a key stands between its making and its replacement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// There is nothing to do yet.
+    Current,
+    /// It reaches its maximum age at `at`, in [`NOTICE`] or less.
+    Due {
+        /// When.
+        at: Timestamp,
+    },
+    /// It has reached its maximum age.
+    Overdue {
+        /// When.
+        since: Timestamp,
+    },
+    /// It was replaced, and has a deadline. Its age is of no interest any more.
+    Ending {
+        /// The first instant at which it no longer works.
+        at: Timestamp,
+        /// When that was decided.
+        decided_at: Timestamp,
+        /// Whether that is [`NOTICE`] or less away and it still carries traffic: the loudest that can be said.
+        in_use: bool,
+    },
+}
+
+/// That a key can go: nothing has used it for as long as the policy asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// It was last used then.
+    Since(Timestamp),
+    /// It was made then, and never used.
+    NeverUsedSince(Timestamp),
+}
+
+/// What is to be known of a key that works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHygiene {
+    /// Which key.
+    pub key: KeyId,
+    /// How people know it: an API key by its beginning and end, a signing key by its fingerprint.
+    pub name: String,
+    /// Its last accepted request.
+    pub last_use: Option<LastUse>,
+    /// Whether it is to be replaced, or has been.
+    pub rotation: Rotation,
+    /// Set where it is safe to remove. A current signing key never is: it is replaced, not removed.
+    pub idle: Option<Idle>,
+}
+
+/// What a reminder is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReminderKind {
+    /// The key's maximum age.
+    Age,
+    /// The key's deadline.
+    End,
+}
+
+impl ReminderKind {
+    /// The code it is stored under.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::End => "end",
+        }
+    }
+}
+
+/// That somebody is to be reminded of a key now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reminder {
+    /// What it is about.
+    pub kind: ReminderKind,
+    /// The instant it is about: when the key reaches its maximum age, or stops.
+    pub due: Timestamp,
+    /// Which of [`REMINDER_DAYS`].
+    pub days: u16,
+}
+
+/// What is to be known of each of an application's keys that work: API keys, then signing keys, the newest first.
+pub fn of_application(
+    application: &ApiApplication,
+    rules: RotationRules,
+    last_use: impl Fn(KeyId) -> Option<LastUse>,
+    now: Timestamp,
+) -> Vec<KeyHygiene> {
+    let api_keys = application.live_keys(now).map(|key| of_api_key(key, rules, last_use(KeyId::Api(key.id)), now));
+    // Who decided on an overlap registered the current key then. Where an earlier key was restored, this is too early:
+    // it leads to a reminder more.
+    let replaced_at = application.current_signing_key().created_at;
+    let signing_keys = application
+        .signing_keys
+        .iter()
+        .filter(|key| key.verifies(now))
+        .map(|key| of_signing_key(key, replaced_at, rules, last_use(KeyId::Signing(key.id)), now));
+    api_keys.chain(signing_keys).collect()
+}
+
+fn of_api_key(key: &ApiKey, rules: RotationRules, last_use: Option<LastUse>, now: Timestamp) -> KeyHygiene {
+    let rotation = match key.state {
+        ApiKeyState::Expiring { at, replaced_at } => ending(at, replaced_at, last_use.as_ref(), now),
+        ApiKeyState::Active | ApiKeyState::Revoked { .. } => aging(key.created_at, rules.api_key_age, now),
+    };
+    let idle = idle(key.created_at, last_use.as_ref(), rules, now);
+    KeyHygiene { key: KeyId::Api(key.id), name: key.shown(), last_use, rotation, idle }
+}
+
+fn of_signing_key(
+    key: &SigningKey,
+    replaced_at: Timestamp,
+    rules: RotationRules,
+    last_use: Option<LastUse>,
+    now: Timestamp,
+) -> KeyHygiene {
+    let (rotation, idle) = match key.state {
+        SigningKeyState::Retiring { at } => {
+            (ending(at, replaced_at, last_use.as_ref(), now), idle(key.created_at, last_use.as_ref(), rules, now))
+        }
+        SigningKeyState::Current | SigningKeyState::Retired { .. } => {
+            (aging(key.created_at, rules.signing_key_age, now), None)
+        }
+    };
+    KeyHygiene { key: KeyId::Signing(key.id), name: key.public_key.fingerprint(), last_use, rotation, idle }
+}
+
+fn aging(created_at: Timestamp, most: Option<Days>, now: Timestamp) -> Rotation {
+    match most.map(|days| created_at.plus(days.duration())) {
+        Some(since) if now >= since => Rotation::Overdue { since },
+        Some(at) if now >= at.minus(NOTICE) => Rotation::Due { at },
+        _ => Rotation::Current,
+    }
+}
+
+fn ending(at: Timestamp, decided_at: Timestamp, last_use: Option<&LastUse>, now: Timestamp) -> Rotation {
+    let in_use = now >= at.minus(NOTICE) && last_use.is_some_and(|used| now.since(used.at) < IN_USE);
+    Rotation::Ending { at, decided_at, in_use }
+}
+
+fn idle(created_at: Timestamp, last_use: Option<&LastUse>, rules: RotationRules, now: Timestamp) -> Option<Idle> {
+    let since = last_use.map_or(created_at, |used| used.at);
+    if now.since(since) < rules.idle?.duration() {
+        return None;
+    }
+    Some(if last_use.is_some() { Idle::Since(since) } else { Idle::NeverUsedSince(since) })
+}
+
+impl KeyHygiene {
+    /// Whether it stops while something still uses it.
+    pub fn stops_in_use(&self) -> bool {
+        matches!(self.rotation, Rotation::Ending { in_use: true, .. })
+    }
+
+    /// What comes first where several keys are spoken of: the loudest, and of two equal ones the one whose time is
+    /// earlier. `None`: there is nothing to say.
+    pub fn urgency(&self) -> Option<(u8, Timestamp)> {
+        match (self.rotation, self.idle) {
+            (Rotation::Ending { at, in_use: true, .. }, _) => Some((0, at)),
+            (Rotation::Overdue { since }, _) => Some((1, since)),
+            (Rotation::Due { at }, _) => Some((2, at)),
+            (_, Some(Idle::Since(since) | Idle::NeverUsedSince(since))) => Some((3, since)),
+            (Rotation::Current | Rotation::Ending { .. }, None) => None,
+        }
+    }
+
+    /// The reminder whose time has come most recently, whether or not it was given then. There is none whose time came
+    /// before the deadline was decided: who has just chosen 24 hours needs no letter that says so.
+    pub fn reminder(&self, now: Timestamp) -> Option<Reminder> {
+        let (kind, due, decided_at) = match self.rotation {
+            Rotation::Current => return None,
+            Rotation::Due { at } | Rotation::Overdue { since: at } => (ReminderKind::Age, at, None),
+            Rotation::Ending { at, decided_at, .. } => (ReminderKind::End, at, Some(decided_at)),
+        };
+        let days = REMINDER_DAYS.into_iter().rev().find(|&days| now >= moment(due, days))?;
+        let is_new = decided_at.is_none_or(|decided_at| moment(due, days) > decided_at);
+        is_new.then_some(Reminder { kind, due, days })
+    }
+}
+
+/// When somebody is reminded `days` before `due`; on the day itself that is its first instant, in UTC.
+fn moment(due: Timestamp, days: u16) -> Timestamp {
+    match days {
+        0 => due.start_of_day(),
+        days => due.minus(DAY * u32::from(days)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

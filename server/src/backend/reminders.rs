@@ -1,0 +1,136 @@
+//! Reminds the owners of an organization of keys whose time comes: one letter an owner, however many keys.
+//!
+//! A letter is sent first and remembered then. Whatever fails in between, it is sent once more: reading it twice costs a
+//! moment, and one that never came may cost an outage.
+
+mod letter;
+
+use super::{Backend, BackendError, used_applications};
+use crate::{
+    mail::{Mail, Mailer},
+    store::{
+        StoreError, organizations, policies, reminders, settings,
+        users::{self, Owner},
+    },
+};
+use domain::{
+    application::ApiApplication,
+    hygiene::{KeyHygiene, Reminder},
+    id::OrganizationId,
+    time::Timestamp,
+};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How often somebody looks whether a reminder is due, and tries again what failed.
+const INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// A key of which somebody is to be reminded.
+#[derive(Clone, Debug)]
+struct Due {
+    application: Arc<ApiApplication>,
+    key: KeyHygiene,
+    reminder: Reminder,
+}
+
+/// A letter to be written.
+struct Digest {
+    organization: OrganizationId,
+    organization_name: String,
+    owner: Owner,
+    keys: Vec<Due>,
+}
+
+impl Backend {
+    /// Sends the reminders that are due and have not been sent; the answer says how many letters got away. One that does
+    /// not is in the log, keeps no other back, and is tried again the next time.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn remind(&self, mailer: &Mailer, console_origin: &str) -> Result<usize, BackendError> {
+        let now = self.clock.now();
+        let digests = self.digests(now).await?;
+        if digests.is_empty() {
+            return Ok(0);
+        }
+        // Nothing is sent while nothing can be remembered: on a full disk each letter would go out again and again.
+        let mut transaction = self.store.write().await?;
+        settings::set(&mut transaction, settings::REMINDED_AT, &now.as_millis().to_string()).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        let mut sent = 0;
+        for digest in digests {
+            let Digest { organization, organization_name, owner, keys } = digest;
+            let (subject, body) = letter::write(&organization_name, &keys, console_origin, now);
+            match mailer.send(Mail { to: &owner.email, subject, body, at: now }).await {
+                Ok(()) => {
+                    tracing::info!(%organization, owner = %owner.id, keys = keys.len(), "an owner was reminded of keys");
+                    sent += 1;
+                    self.record_reminders(&owner, &keys, now).await?;
+                }
+                Err(error) => {
+                    tracing::warn!(%organization, owner = %owner.id, %error, "a reminder did not get away and will be tried again");
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    /// What is to be written now. Nothing is held while it is sent.
+    async fn digests(&self, now: Timestamp) -> Result<Vec<Digest>, StoreError> {
+        let mut conn = self.store.read().await?;
+        let mut digests = Vec::new();
+        for organization in organizations::partners(&mut conn).await? {
+            let rules = policies::find(&mut conn, organization.id).await?.rules;
+            let mut due = Vec::new();
+            for used in used_applications(&mut conn, organization.id).await? {
+                let keys = used.hygiene(rules, now);
+                let application = Arc::new(used.application);
+                let reminded = keys.into_iter().filter_map(|key| Some((key.reminder(now)?, key)));
+                due.extend(reminded.map(|(reminder, key)| Due { application: application.clone(), key, reminder }));
+            }
+            if due.is_empty() {
+                continue;
+            }
+            due.sort_by_key(|due| (!due.key.stops_in_use(), due.reminder.due));
+            for owner in users::owners(&mut conn, organization.id).await? {
+                let mut keys = Vec::new();
+                for due in &due {
+                    if !reminders::is_sent(&mut conn, owner.id, due.key.key, due.reminder).await? {
+                        keys.push(due.clone());
+                    }
+                }
+                if !keys.is_empty() {
+                    let organization_name = organization.name.clone();
+                    digests.push(Digest { organization: organization.id, organization_name, owner, keys });
+                }
+            }
+        }
+        Ok(digests)
+    }
+
+    async fn record_reminders(&self, owner: &Owner, keys: &[Due], now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.store.write().await?;
+        for due in keys {
+            reminders::record(&mut transaction, owner.id, due.key.key, due.reminder, now).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+}
+
+/// Reminds until `stop`. A letter on its way then is given up, and sent after the next start.
+pub async fn run(backend: Arc<Backend>, mailer: Mailer, console_origin: String, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let reminding = async {
+        loop {
+            interval.tick().await;
+            if let Err(error) = backend.remind(&mailer, &console_origin).await {
+                tracing::warn!(%error, "reminders could not be looked after and will be tried again");
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = reminding => {}
+    }
+}

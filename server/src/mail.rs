@@ -1,0 +1,110 @@
+//! Mail on its way out: over SMTP, or into a folder where no server is given.
+
+use crate::random;
+use domain::time::Timestamp;
+use lettre::{
+    Address, AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    address::AddressError,
+    message::{
+        Mailbox, SinglePart,
+        header::{HeaderName, HeaderValue},
+    },
+    transport::{file, smtp},
+};
+use std::{
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// Sends mail, from one sender.
+pub struct Mailer {
+    from: Mailbox,
+    transport: Transport,
+}
+
+enum Transport {
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    /// One file a message, `<UUID>.eml`, as it would be sent (RFC 5322).
+    Folder(AsyncFileTransport<Tokio1Executor>),
+}
+
+/// A message in plain text to one person.
+#[derive(Clone, Debug)]
+pub struct Mail<'a> {
+    /// Their address.
+    pub to: &'a str,
+    /// What it is about, in a line. Whatever it holds, it stays one header.
+    pub subject: String,
+    /// What it says.
+    pub body: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Why a message did not get away. It can be sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// The recipient's address is none.
+    #[error("the recipient's address cannot be used: {0}")]
+    Address(#[from] AddressError),
+    /// The message cannot be built.
+    #[error("the message cannot be built: {0}")]
+    Message(#[from] lettre::error::Error),
+    /// The server could not be reached, or did not take the message.
+    #[error("the SMTP server did not take the message: {0}")]
+    Smtp(#[from] smtp::Error),
+    /// The folder could not be written to.
+    #[error("the message could not be written: {0}")]
+    Folder(#[from] file::Error),
+}
+
+impl Mailer {
+    /// Sends by way of the SMTP server at `url`: `smtps://user:password@host`, or `smtp://host?tls=required` for STARTTLS.
+    ///
+    /// # Errors
+    /// The URL names no server.
+    pub fn smtp(url: &str, from: Mailbox) -> Result<Self, smtp::Error> {
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.build();
+        Ok(Self { from, transport: Transport::Smtp(transport) })
+    }
+
+    /// Writes messages into `folder`, for its owner only; made where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn folder(folder: &Path, from: Mailbox) -> io::Result<Self> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        Ok(Self { from, transport: Transport::Folder(AsyncFileTransport::new(folder)) })
+    }
+
+    /// Sends a message. When this answers, the server has taken it, or the file is written.
+    ///
+    /// # Errors
+    /// It did not get away.
+    pub async fn send(&self, mail: Mail<'_>) -> Result<(), MailError> {
+        let to: Address = mail.to.parse()?;
+        let sent_at = UNIX_EPOCH + Duration::from_millis(mail.at.as_millis().try_into().unwrap_or(0));
+        let message_id = format!("<{}@{}>", random::uuid(mail.at), self.from.email.domain());
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to.into())
+            .date(sent_at)
+            .message_id(Some(message_id))
+            .subject(mail.subject)
+            // Nobody's absence note answers it (RFC 3834, 5).
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()))
+            .singlepart(SinglePart::plain(mail.body))?;
+        match &self.transport {
+            Transport::Smtp(server) => {
+                server.send(message).await?;
+            }
+            Transport::Folder(folder) => {
+                let file = folder.send(message).await?;
+                tracing::info!(%file, "no SMTP server is given (--smtp-url): a message was written to the mail folder");
+            }
+        }
+        Ok(())
+    }
+}
