@@ -106,6 +106,8 @@ notices! {
     Enabled "enabled" "The application is enabled. Its live keys are accepted from now on.",
     DeadlineMoved "deadline-moved" "The key's deadline is moved.",
     KeyKept "key-kept" "The key is active again and has no deadline.",
+    AutoFinishSet "auto-finish-set" "The old keys are revoked by themselves once they have been safe to revoke for long enough.",
+    AutoFinishCancelled "auto-finish-cancelled" "The rotation no longer finishes by itself: revoke the old keys when you are ready.",
     KeyRevoked "key-revoked" "The key is revoked. The gateway refuses it from now on.",
     SigningKeyReplaced "signing-key-replaced" "The signing key is replaced. Send a signed test request before you remove the old private key.",
     SigningKeyReplacedTwin "signing-key-replaced-twin" "The signing key is replaced. Another application of your organization uses the same public key: give each its own.",
@@ -346,6 +348,11 @@ pub enum Page {
         /// The application.
         application: ApiApplication,
     },
+    /// Have a rotation finish by itself.
+    FinishByItself {
+        /// The application.
+        application: ApiApplication,
+    },
     /// Cut short, extend, or keep an expiring key.
     ApiKeyDeadline {
         /// The application.
@@ -459,6 +466,7 @@ impl Page {
             Self::Enable { .. } => "Enable application",
             Self::ReplaceApiKey { .. } => "Create replacement key",
             Self::ReplaceExposedApiKey { .. } => "Replace exposed key",
+            Self::FinishByItself { .. } => "Finish by itself",
             Self::ApiKeyDeadline { .. } => "Change deadline",
             Self::RevokeApiKey { .. } => "Revoke API key",
             Self::ReplaceSigningKey { .. } => "Replace signing key",
@@ -488,6 +496,7 @@ impl Page {
             | Self::Rename { .. }
             | Self::Disable { .. }
             | Self::Enable { .. }
+            | Self::FinishByItself { .. }
             | Self::PrepareReplacement { .. }
             | Self::WithdrawReplacement { .. }
             | Self::ClaimReplacement { .. }

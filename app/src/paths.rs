@@ -91,7 +91,7 @@ impl Place {
     }
 
     /// A page about one application; `action` is one of `rename` (`name`), `permissions` (`permissions`…), `disable`,
-    /// `enable`, `replace-api-key` (`grace`: seconds, or `until` and `deadline`), `replace-exposed-api-key`, `prepare-replacement` (`grace`:
+    /// `enable`, `replace-api-key` (`grace`: seconds, or `until` and `deadline`), `replace-exposed-api-key`, `finish-by-itself` (`hold`: seconds), `cancel-finish` (POST only), `prepare-replacement` (`grace`:
     /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `replace-signing-key` (`public_key`, `overlap`:
     /// seconds or `none`), `audit`, `requests` (GET `outcome`, `key`, `before`, `id`) and `events` (server-sent events, one
     /// whenever there is something new to see). Every form sends `version` and may send `reason` as well.

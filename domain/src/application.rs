@@ -7,7 +7,7 @@ use crate::{
     actor::{Actor, ActorKind},
     api_key::{ApiKey, ApiKeyError, ApiKeyStatus, MAX_GRACE, MAX_LIVE_KEYS, NewApiKey},
     audit::{AuditAction, AuditEvent},
-    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId},
+    id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
     signing_key::{MAX_VERIFYING_KEYS, SigningKey, SigningKeyState},
@@ -40,6 +40,8 @@ pub struct ApiApplication {
     /// A replacement key that waits to be claimed; past its time it no longer can be: see
     /// [`ApiApplication::claimable_replacement`].
     pub prepared_replacement: Option<PreparedReplacement>,
+    /// Whether its rotation shall finish by itself.
+    pub auto_finish: Option<AutoFinish>,
     /// Counts its changes: a change is made to the version that somebody saw, or refused.
     pub version: i64,
 }
@@ -88,6 +90,19 @@ pub struct PreparedReplacement {
     pub replacement: Replacement,
     /// The first instant at which it can no longer be claimed.
     pub expires_at: Timestamp,
+}
+
+/// An order to revoke the old keys of a rotation once nothing uses them any more: see [`crate::cut_over::safe_for`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AutoFinish {
+    /// When it was given.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// On whose behalf it is carried out.
+    pub user_id: UserId,
+    /// For how long the evidence must have spoken for it.
+    pub hold: Duration,
 }
 
 /// How long a prepared replacement can be claimed.
@@ -170,6 +185,13 @@ impl fmt::Display for PreparedReplacement {
     }
 }
 
+impl fmt::Display for AutoFinish {
+    /// In words, for the audit history.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "old keys are revoked once they have been safe to revoke for {}", in_words(self.hold))
+    }
+}
+
 /// What becomes of the current signing key when it is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningKeyReplacement {
@@ -211,6 +233,12 @@ pub enum ChangeError {
         "There is no prepared replacement key any more: it was claimed or withdrawn, or its 72 hours are over. Create a replacement key, or ask Nuvera for another."
     )]
     NothingPrepared,
+    #[error("No old key is left that could be revoked: the rotation is finished.")]
+    NothingToFinish,
+    #[error("This rotation does not finish by itself: nothing is left to cancel.")]
+    NoAutoFinish,
+    #[error("Choose one of the times, 30 days at the most.")]
+    HoldTooLong,
     #[error("This public key is already this application's current signing key.")]
     SigningKeyIsCurrent,
     #[error("This application used this public key before. Restore it from the signing-key history instead.")]
@@ -240,6 +268,7 @@ impl ApiApplication {
             api_keys: vec![ApiKey::new(api_key, &by.actor.name, by.at)],
             signing_keys: vec![signing_key.registered(by)],
             prepared_replacement: None,
+            auto_finish: None,
             version: 1,
         };
         let described = format!(
@@ -443,6 +472,8 @@ impl ApiApplication {
             noted.push(Noted::of_api_key(action, before, key, by.at));
         }
         self.api_keys.insert(0, key);
+        // It was given for another rotation.
+        self.auto_finish = None;
         Ok(noted)
     }
 
@@ -476,6 +507,38 @@ impl ApiApplication {
         let created = Noted::new(AuditAction::ApiKeyCreated, key.prefix.as_str()).after("active");
         self.api_keys.insert(0, key);
         self.changed(by, [created, revoked])
+    }
+
+    /// The old keys of a rotation: those that work still, and have a deadline.
+    pub fn expiring_keys(&self, now: Timestamp) -> impl Iterator<Item = &ApiKey> {
+        self.live_keys(now).filter(move |key| matches!(key.status(now), ApiKeyStatus::Expiring { .. }))
+    }
+
+    /// Orders that the rotation finish by itself, once the evidence has spoken for it for `hold`.
+    ///
+    /// # Errors
+    /// [`ChangeError::NothingToFinish`], [`ChangeError::HoldTooLong`]
+    pub fn finish_by_itself(mut self, hold: Duration, by: By<'_>) -> Result<Change, ChangeError> {
+        if self.expiring_keys(by.at).next().is_none() {
+            return Err(ChangeError::NothingToFinish);
+        }
+        if hold > MAX_GRACE {
+            return Err(ChangeError::HoldTooLong);
+        }
+        let finish = AutoFinish { at: by.at, by: by.actor.name.clone(), user_id: by.actor.user_id, hold };
+        let noted = Noted::new(AuditAction::AutoFinishSet, self.name.as_str()).after(finish.to_string());
+        self.auto_finish = Some(finish);
+        self.changed(by, [noted])
+    }
+
+    /// Takes that order back.
+    ///
+    /// # Errors
+    /// [`ChangeError::NoAutoFinish`]
+    pub fn cancel_auto_finish(mut self, by: By<'_>) -> Result<Change, ChangeError> {
+        let finish = self.auto_finish.take().ok_or(ChangeError::NoAutoFinish)?;
+        let noted = Noted::new(AuditAction::AutoFinishCancelled, self.name.as_str()).before(finish.to_string());
+        self.changed(by, [noted])
     }
 
     /// Moves the deadline of an expiring key: cut short, or extended within 30 days of its rotation.
@@ -619,6 +682,10 @@ impl ApiApplication {
     fn changed(mut self, by: By<'_>, noted: impl IntoIterator<Item = Noted>) -> Result<Change, ChangeError> {
         if by.actor.kind() == ActorKind::Nuvera {
             by.required_reason()?;
+        }
+        // An order ends with what it was about.
+        if self.expiring_keys(by.at).next().is_none() {
+            self.auto_finish = None;
         }
         self.version += 1;
         let events = noted.into_iter().map(|noted| noted.event(&self, by)).collect();

@@ -53,6 +53,8 @@ actions! {
     ApiKeyDeadlineMoved "api_key.deadline_moved" "API key deadline moved",
     ApiKeyKept "api_key.kept" "API key kept",
     ApiKeyRevoked "api_key.revoked" "API key revoked",
+    AutoFinishSet "auto_finish.set" "Rotation set to finish by itself",
+    AutoFinishCancelled "auto_finish.cancelled" "Automatic finish cancelled",
     ReplacementPrepared "replacement.prepared" "Replacement key prepared",
     ReplacementWithdrawn "replacement.withdrawn" "Prepared replacement key withdrawn",
     ReplacementClaimed "replacement.claimed" "Prepared replacement key claimed",

@@ -86,6 +86,17 @@ impl Verdict {
     }
 }
 
+/// For how long the evidence has spoken for ending the old key; `None` while it does not. The new key's first use is where
+/// it begins at the earliest.
+pub fn safe_for(now: Timestamp, old: Option<OldKeyUse>, new_first_used_at: Option<Timestamp>) -> Option<Duration> {
+    if !Verdict::at(now, old, new_first_used_at.is_some()).is_safe() {
+        return None;
+    }
+    let in_use = now.since(new_first_used_at?);
+    let silent = old.map(|old| now.since(old.last_used_at).saturating_sub(needed_silence(old.longest_gap)));
+    Some(silent.map_or(in_use, |silent| silent.min(in_use)))
+}
+
 /// How long a key must be silent, which was silent for `longest_gap` at the most while it was in use.
 fn needed_silence(longest_gap: Option<Duration>) -> Duration {
     (longest_gap.unwrap_or_default() * 2).clamp(LEAST_SILENCE, MOST_SILENCE)
@@ -139,6 +150,19 @@ mod tests {
         let old = traffic(0, Some(6 * 24 * 60 * MINUTE));
         assert!(!Verdict::at(at(24 * 60 - 1), old, true).is_safe());
         assert!(Verdict::at(at(24 * 60), old, true).is_safe());
+    }
+
+    #[test]
+    fn the_evidence_holds_from_the_end_of_the_silence_that_was_needed() {
+        let old = traffic(0, Some(MINUTE));
+        let first_use = Some(at(1));
+        assert_eq!(safe_for(at(14), old, first_use), None);
+        assert_eq!(safe_for(at(15), old, first_use), Some(Duration::ZERO));
+        assert_eq!(safe_for(at(45), old, first_use), Some(30 * MINUTE));
+        // The new key came later: before, there was nothing to go over to.
+        assert_eq!(safe_for(at(45), old, Some(at(40))), Some(5 * MINUTE));
+        assert_eq!(safe_for(at(45), None, Some(at(40))), Some(5 * MINUTE));
+        assert_eq!(safe_for(at(45), old, None), None);
     }
 
     proptest! {

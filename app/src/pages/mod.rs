@@ -6,6 +6,7 @@ mod applications;
 mod audit;
 mod check_key;
 mod enabled;
+mod finish_by_itself;
 mod hygiene;
 mod new_application;
 mod one_time_key;
@@ -79,6 +80,7 @@ fn body(page: &Page) -> AnyView {
         Page::Enable { application } => enabled::enable(title, application).into_any(),
         Page::ReplaceApiKey { application } => replace_api_key::with_grace(title, application).into_any(),
         Page::ReplaceExposedApiKey { application } => replace_api_key::exposed(title, application).into_any(),
+        Page::FinishByItself { application } => finish_by_itself::view(title, application).into_any(),
         Page::ApiKeyDeadline { application, key } => api_key_deadline::view(title, application, key).into_any(),
         Page::RevokeApiKey { application, key, usage } => {
             revoke_api_key::view(title, application, key, usage.as_ref()).into_any()
@@ -146,6 +148,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Enable { application }
         | Page::ReplaceApiKey { application }
         | Page::ReplaceExposedApiKey { application }
+        | Page::FinishByItself { application }
         | Page::ApiKeyDeadline { application, .. }
         | Page::RevokeApiKey { application, .. }
         | Page::ReplaceSigningKey { application, .. }

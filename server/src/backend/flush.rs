@@ -65,8 +65,8 @@ pub const CLEAN_AND_UNUSED: &str = "none";
 /// After how many intervals what became of requests is written: whoever looks at them sooner has it written then.
 const REQUESTS_EVERY: u64 = 10;
 
-/// After how many intervals what is too old is deleted.
-const PURGE_EVERY: u64 = 120;
+/// After how many intervals what is too old is deleted, and rotations finish by themselves.
+const MINUTE: u64 = 120;
 
 /// Flushes until `stop`, and once more then. A key's first use is written without waiting for the interval to pass.
 pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
@@ -83,9 +83,10 @@ pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
         if ticks.is_multiple_of(REQUESTS_EVERY) {
             report(backend.flush_requests().await);
         }
-        if ticks % PURGE_EVERY == 1 {
+        if ticks % MINUTE == 1 {
             report(backend.purge_sign_in_failures().await);
             report(backend.purge_requests().await);
+            report(backend.finish_rotations().await);
         }
         report(backend.settle().await);
     }

@@ -5,6 +5,7 @@
 //! answers. So no request that starts after the answer is judged by the older state.
 
 pub mod accounts;
+mod auto_finish;
 mod error;
 pub mod flush;
 mod pending;

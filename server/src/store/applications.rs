@@ -4,7 +4,7 @@ use super::{Result, StoreError, audit, convert, one_row, optional_timestamp, par
 use domain::{
     actor::ActorKind,
     api_key::{ApiKey, ApiKeyHash, ApiKeyState, KeyPrefix},
-    application::{ApiApplication, Change, Disabled, PreparedReplacement, Replacement},
+    application::{ApiApplication, AutoFinish, Change, Disabled, PreparedReplacement, Replacement},
     hex,
     id::{ApplicationId, OrganizationId},
     public_key::PublicKey,
@@ -21,8 +21,10 @@ macro_rules! queries {
             concat!(
                 "SELECT a.id, a.organization_id, a.name, a.permissions, a.created_at, a.created_by, a.disabled_at,
                      a.disabled_by, a.disabled_by_kind, a.disabled_reason, a.version, p.prepared_at, p.prepared_by,
-                     p.reason AS prepared_reason, p.grace, p.expires_at AS claimable_until
-                 FROM applications a LEFT JOIN prepared_replacements p ON p.application_id = a.id ",
+                     p.reason AS prepared_reason, p.grace, p.expires_at AS claimable_until, f.set_at, f.set_by,
+                     f.set_by_user_id, f.hold
+                 FROM applications a LEFT JOIN prepared_replacements p ON p.application_id = a.id
+                     LEFT JOIN auto_finishes f ON f.application_id = a.id ",
                 $condition,
                 " ORDER BY a.name_key"
             ),
@@ -66,12 +68,21 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
     load(conn, queries!("WHERE a.organization_id = $1"), &[organization.to_string()]).await
 }
 
-/// Every application there is: what the gateway starts with. The one finder without a tenant.
+/// Every application there is: what the gateway starts with. This and [`with_auto_finish`] are for the program itself: the
+/// finders without a tenant.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn of_everyone(conn: &mut AnyConnection) -> Result<Vec<ApiApplication>> {
     load(conn, queries!(""), &[]).await
+}
+
+/// The applications whose rotation shall finish by itself, of every organization.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn with_auto_finish(conn: &mut AnyConnection) -> Result<Vec<ApiApplication>> {
+    load(conn, queries!("JOIN auto_finishes o ON o.application_id = a.id"), &[]).await
 }
 
 /// The application that the form with `creation_token` created.
@@ -187,6 +198,7 @@ pub async fn save(conn: &mut AnyConnection, change: &Change) -> Result<()> {
     one_row(&updated)?;
     save_keys(conn, application).await?;
     save_prepared_replacement(conn, application).await?;
+    save_auto_finish(conn, application).await?;
     audit::append(conn, &change.events).await
 }
 
@@ -213,6 +225,27 @@ async fn save_prepared_replacement(conn: &mut AnyConnection, application: &ApiAp
     .bind(prepared.reason.as_str())
     .bind(grace)
     .bind(prepared.expires_at.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn save_auto_finish(conn: &mut AnyConnection, application: &ApiApplication) -> Result<()> {
+    let id = application.id.to_string();
+    let Some(finish) = &application.auto_finish else {
+        sqlx::query("DELETE FROM auto_finishes WHERE application_id = $1").bind(id).execute(conn).await?;
+        return Ok(());
+    };
+    sqlx::query(
+        "INSERT INTO auto_finishes (application_id, set_at, set_by, set_by_user_id, hold) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (application_id) DO UPDATE SET set_at = excluded.set_at, set_by = excluded.set_by,
+             set_by_user_id = excluded.set_by_user_id, hold = excluded.hold",
+    )
+    .bind(id)
+    .bind(finish.at.as_millis())
+    .bind(&finish.by)
+    .bind(finish.user_id.to_string())
+    .bind(i64::try_from(finish.hold.as_millis()).unwrap_or(i64::MAX))
     .execute(conn)
     .await?;
     Ok(())
@@ -348,6 +381,7 @@ fn application(
         api_keys,
         signing_keys,
         prepared_replacement: prepared_replacement(row)?,
+        auto_finish: auto_finish(row)?,
         version: row.try_get("version")?,
     })
 }
@@ -366,6 +400,16 @@ fn prepared_replacement(row: &AnyRow) -> Result<Option<PreparedReplacement>> {
             None => Replacement::StopNow,
         },
         expires_at: timestamp(row, "claimable_until")?,
+    }))
+}
+
+fn auto_finish(row: &AnyRow) -> Result<Option<AutoFinish>> {
+    let Some(at) = optional_timestamp(row, "set_at")? else { return Ok(None) };
+    Ok(Some(AutoFinish {
+        at,
+        by: row.try_get("set_by")?,
+        user_id: parse(row, "auto_finishes", "set_by_user_id")?,
+        hold: Duration::from_millis(row.try_get::<i64, _>("hold")?.unsigned_abs()),
     }))
 }
 

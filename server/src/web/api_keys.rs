@@ -147,6 +147,36 @@ pub async fn confirm_stored(visit: Visit, sent: Submitted) -> Response {
     visit.changed(result.await, sent, async || deadline_page(&visit).await).await
 }
 
+async fn finish_page(visit: &Visit) -> Result<Page, BackendError> {
+    visit.form(Operation::RotateApiKeys, |application| Page::FinishByItself { application }).await
+}
+
+/// Shows the form that has a rotation finish by itself.
+pub async fn finish_form(visit: Visit) -> Response {
+    visit.answer(finish_page(&visit).await).await
+}
+
+/// Has a rotation finish by itself.
+pub async fn finish(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        sent.check()?;
+        let hold = sent.seconds("hold")?;
+        let order = |application: ApiApplication, by: By<'_>| application.finish_by_itself(hold, by);
+        visit.change(&sent, Operation::RotateApiKeys, order).await?;
+        Ok(Notice::AutoFinishSet)
+    };
+    visit.changed(result.await, sent, async || finish_page(&visit).await).await
+}
+
+/// Has it wait for somebody again.
+pub async fn cancel_finish(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        visit.change(&sent, Operation::RotateApiKeys, ApiApplication::cancel_auto_finish).await?;
+        Ok(Notice::AutoFinishCancelled)
+    };
+    visit.changed(result.await, sent, async || finish_page(&visit).await).await
+}
+
 /// Makes another key in the place of one that nobody has seen, and shows it.
 pub async fn replace_unseen(visit: Visit, sent: Submitted) -> Response {
     let issued = async {

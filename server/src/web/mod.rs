@@ -116,6 +116,8 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/prepare-replacement", page(get(api_keys::prepare_form), post(api_keys::prepare)))
             .route("/withdraw-replacement", page(get(api_keys::withdraw_form), post(api_keys::withdraw)))
             .route("/claim-replacement", page(get(api_keys::claim_form), post(api_keys::claim)))
+            .route("/finish-by-itself", page(get(api_keys::finish_form), post(api_keys::finish)))
+            .route("/cancel-finish", page(get(api_keys::back_to_application), post(api_keys::cancel_finish)))
             .route("/replace-signing-key", page(get(signing_keys::replace_form), post(signing_keys::replace)))
             .merge(audit::routes("/audit", audit::Kind::Application))
             .route("/requests", get(requests::list))

@@ -153,6 +153,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             ChangeError::PermissionsUnchanged => Some("permissions"),
             ChangeError::SigningKeyIsCurrent | ChangeError::SigningKeyInHistory => Some("public_key"),
             ChangeError::GraceTooLong => Some("grace"),
+            ChangeError::HoldTooLong => Some("hold"),
             ChangeError::ReasonNeeded => Some("reason"),
             ChangeError::TooManyVerifyingKeys => Some("overlap"),
             ChangeError::ApiKey(ApiKeyError::DeadlinePassed { .. } | ApiKeyError::DeadlineTooLate { .. }) => {
@@ -166,6 +167,8 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::TooManyLiveKeys
             | ChangeError::AlreadyPrepared
             | ChangeError::NothingPrepared
+            | ChangeError::NothingToFinish
+            | ChangeError::NoAutoFinish
             | ChangeError::SigningKeyRetired
             | ChangeError::SigningKeyNeeded => None,
         },

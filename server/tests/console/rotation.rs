@@ -121,3 +121,68 @@ async fn the_traffic_of_signing_keys_is_told_apart_and_old_traffic_forgotten() {
     traffic::purge(&mut transaction, kept(-1)).await.unwrap();
     assert!(traffic::of_signing_keys(&mut transaction, application.id, 0).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_rotation_finishes_by_itself_only_when_the_evidence_has_held_for_the_chosen_time() {
+    for database in Database::all().await {
+        let mut rotation = Rotation::start(database).await;
+        let (new, old) = (rotation.key(0).await, rotation.key(1).await);
+        let path = format!("{LIST}/{}/finish-by-itself", rotation.id);
+        assert_eq!(rotation.owner.submit(&path, &[("hold", "1800")]).await.status.as_u16(), 303);
+        rotation.page().await.says("Finishes by itself once it has been safe for 30 minutes: ordered by Olivia Okafor");
+        let live = async |rotation: &Rotation| {
+            rotation.console.backend.finish_rotations().await.unwrap();
+            let now = rotation.console.clock.now();
+            rotation.console.application(&rotation.id).await.live_keys(now).count()
+        };
+        // Silence alone is nothing: the new key is not used.
+        rotation.used(old, 1).await;
+        rotation.console.advance(60 * MINUTE);
+        assert_eq!(live(&rotation).await, 2);
+        // Nor is the new key's use, while the old one is used too.
+        rotation.used(old, 1).await;
+        rotation.used(new, 1).await;
+        // The old key was once silent for an hour: two are needed, and half an hour more.
+        rotation.console.advance(150 * MINUTE - Duration::from_millis(1));
+        rotation.used(new, 1).await;
+        assert_eq!(live(&rotation).await, 2);
+        rotation.console.advance(Duration::from_millis(1));
+        assert_eq!(live(&rotation).await, 1);
+        let application = rotation.console.application(&rotation.id).await;
+        assert_eq!(application.auto_finish, None, "the order ends with what it was about");
+        assert_eq!(application.api_keys[0].id, new);
+        let event = &rotation.console.events_of(application.id).await[0].event;
+        assert_eq!((event.action.code(), &*event.actor.name), ("api_key.revoked", "Olivia Okafor"));
+        let reason = event.reason.as_ref().unwrap().as_str();
+        assert!(reason.starts_with("Finished by itself") && reason.ends_with("not used for 2 hours."), "{reason}");
+        assert_eq!(rotation.console.events(&rotation.id).await[1], "auto_finish.set");
+    }
+}
+
+#[tokio::test]
+async fn an_automatic_finish_is_off_until_it_is_ordered_and_after_it_was_cancelled() {
+    let mut rotation = Rotation::start(Database::sqlite()).await;
+    let (new, old) = (rotation.key(0).await, rotation.key(1).await);
+    rotation.used(old, 1).await;
+    rotation.used(new, 1).await;
+    rotation.console.advance(10 * 60 * MINUTE);
+    rotation.owner = rotation.console.owner().await;
+    rotation.console.backend.finish_rotations().await.unwrap();
+    rotation.page().await.says("Safe to revoke").says("Finish by itself");
+    let path = format!("{LIST}/{}/finish-by-itself", rotation.id);
+    rotation.owner.submit(&path, &[("hold", "86400")]).await;
+    let version = rotation.console.application(&rotation.id).await.version.to_string();
+    let path = format!("{LIST}/{}/cancel-finish", rotation.id);
+    assert_eq!(rotation.owner.post(&path, &[("version", &version)]).await.status.as_u16(), 303);
+    assert_eq!(rotation.console.events(&rotation.id).await[..2], ["auto_finish.cancelled", "auto_finish.set"]);
+    rotation.console.advance(13 * 60 * MINUTE);
+    rotation.console.backend.finish_rotations().await.unwrap();
+    let now = rotation.console.clock.now();
+    assert_eq!(rotation.console.application(&rotation.id).await.live_keys(now).count(), 2);
+    // A new rotation begins without an order, whatever was ordered for the last one.
+    let path = format!("{LIST}/{}/finish-by-itself", rotation.id);
+    let mut owner = rotation.console.owner().await;
+    owner.submit(&path, &[("hold", "900")]).await;
+    owner.submit(&format!("{LIST}/{}/replace-api-key", rotation.id), &[("grace", "86400")]).await;
+    assert_eq!(rotation.console.application(&rotation.id).await.auto_finish, None);
+}

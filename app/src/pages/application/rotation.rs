@@ -4,14 +4,14 @@
 use super::cut_over::{explained, old_key, verdict};
 use crate::{
     page::{ApplicationView, Usage},
-    ui::{ButtonLink, Card, Code, Step, Steps, Time, TrafficChart, Variant, may, place, requests},
+    ui::{ButtonLink, Card, Code, Form, Step, Steps, Submit, Time, TrafficChart, Variant, may, place, requests},
 };
 use domain::{
     access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
     application::ApiApplication,
     signing_key::{SigningKey, SigningKeyState},
-    time::Timestamp,
+    time::{Timestamp, in_words},
 };
 use leptos::prelude::*;
 
@@ -19,11 +19,7 @@ use leptos::prelude::*;
 pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl IntoView + use<>> {
     let application = &view.application;
     let new = application.api_keys.iter().find(|key| key.status(now) == ApiKeyStatus::Active)?;
-    let old: Vec<_> = application
-        .live_keys(now)
-        .filter(|key| matches!(key.status(now), ApiKeyStatus::Expiring { .. }))
-        .filter(|key| key.created_at <= new.created_at)
-        .collect();
+    let old: Vec<_> = application.expiring_keys(now).filter(|key| key.created_at <= new.created_at).collect();
     if old.is_empty() {
         return None;
     }
@@ -69,10 +65,33 @@ pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl
                 <Step heading="Verify that traffic moves" done=all_safe>{chart} {explained()}</Step>
                 <Step heading="Revoke the old key">
                     <ul class="fates">{fates.collect_view()}</ul>
+                    {finish(application)}
                 </Step>
             </Steps>
         </Card>
     })
+}
+
+/// Whether the rotation finishes by itself, and the way to change that.
+fn finish(application: &ApiApplication) -> Option<AnyView> {
+    let action = |action| place().action(application.id, action);
+    if !may(Operation::RotateApiKeys) {
+        return None;
+    }
+    let Some(order) = &application.auto_finish else {
+        return Some(view! { <p><a href=action("finish-by-itself")>"Finish by itself"</a> ", when the evidence has held for a while?" </p> }.into_any());
+    };
+    let words =
+        format!("Finishes by itself once it has been safe for {}: ordered by {}, ", in_words(order.hold), order.by);
+    Some(
+        view! {
+            <p>{words} <Time at=order.at /></p>
+            <Form action=action("cancel-finish") version=application.version inline=true>
+                <Submit text="Cancel the automatic finish" />
+            </Form>
+        }
+        .into_any(),
+    )
 }
 
 fn deployed(new: Option<&Usage>) -> AnyView {
