@@ -202,21 +202,6 @@ test.describe('a form', () => {
   });
 });
 
-test('the snippet on the page runs as it stands', async ({ page }) => {
-  await signIn(page);
-  const pair = externalKeyPair();
-  const application = await createApplication(page, uniqueName('Snippet'), pair);
-  await page.goto(application.path);
-  const snippet = await page.locator('#test-snippet').innerText();
-  const run = (apiKey: string) =>
-    execFileSync('bash', ['-c', snippet], {
-      env: { ...process.env, NUVERA_API_KEY: apiKey, NUVERA_PRIVATE_KEY_FILE: pair.privateFile },
-      encoding: 'utf8',
-    });
-  expect(run(application.apiKey)).toMatch(/^HTTP\/1.1 200[^]*"verified": ?true/);
-  expect(run(application.apiKey.slice(0, 12))).toMatch(/^HTTP\/1.1 401[^]*invalid_api_key/);
-});
-
 test.describe('a pasted key', () => {
   test.use({ expectedErrors: /status of 422/ });
 

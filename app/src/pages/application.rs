@@ -5,7 +5,7 @@ mod cut_over;
 mod rotation;
 mod signing_keys;
 
-use super::{audit, hygiene, prepared_replacement, requests, test_request};
+use super::{audit, hygiene, prepared_replacement, requests, test_request::SNIPPETS};
 use crate::{
     page::ApplicationView,
     ui::{
@@ -61,16 +61,30 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
 }
 
 fn test_card(gateway_url: &str) -> impl IntoView + use<> {
+    let snippets = SNIPPETS.iter().enumerate().map(|(index, snippet)| {
+        let install =
+            snippet.install.map(|(id, commands)| view! { <CodeBlock id label="Installation" text=commands /> });
+        // Elements of one name close each other, without any script.
+        view! {
+            <details class="details snippets__item" name="snippet" open={index == 0}>
+                <summary>{snippet.name}</summary>
+                <p>{snippet.needs}</p>
+                {install}
+                <p>{snippet.run}</p>
+                <CodeBlock id=snippet.id label=snippet.name text=snippet.text(gateway_url) />
+            </details>
+        }
+    });
     view! {
         <Card
             id="test-request"
             heading="Send a signed test request"
-            lead="For bash with openssl and curl. It changes nothing, needs no permission, and says what was verified."
+            lead="It changes nothing, needs no permission, and says what was verified."
         >
             <p>"Set two variables first; read the key so that it stays out of your shell’s history:"</p>
             <CodeBlock id="test-variables" label="Variables" text=VARIABLES />
             <p>"Then send the request. An answer of 200 means that the key and the signature are right."</p>
-            <CodeBlock id="test-snippet" label="Signed test request" text=test_request::snippet(gateway_url) />
+            <div class="snippets">{snippets.collect_view()}</div>
             <p>
                 "Refused for its signature? " <a href=place().check_key()>"Check the key"</a>
                 " that your service signs with."

@@ -50,7 +50,7 @@ fn after_creation() -> impl IntoView + use<> {
                 <p>"It sends the key as " <Code text="x-api-key" /> " and signs each request with the private key."</p>
             </Step>
             <Step heading="Send a signed test request">
-                <p>"The application’s page has a snippet that runs in any shell with openssl and curl."</p>
+                <p>"The application’s page has one ready to run: in a shell, Node.js, Python and Rust."</p>
             </Step>
         </Steps>
     }
