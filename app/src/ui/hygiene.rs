@@ -33,7 +33,8 @@ pub fn ApplicationHygiene<'a>(
     /// That of each key.
     keys: &'a [KeyHygiene],
 ) -> impl IntoView + use<> {
-    let loudest = keys.iter().filter(|key| key.urgency().is_some()).min_by_key(|key| key.urgency()).and_then(rotation);
+    let urgent = keys.iter().filter_map(|key| Some((key.urgency()?, key)));
+    let loudest = urgent.min_by_key(|(urgency, _)| *urgency).and_then(|(_, key)| rotation(key));
     let idle = match keys.iter().filter(|key| key.idle.is_some()).count() {
         0 => None,
         1 => Some("1 key safe to remove".to_owned()),
