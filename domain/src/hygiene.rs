@@ -267,6 +267,16 @@ pub struct KeyHygiene {
     pub idle: Option<Idle>,
 }
 
+/// In which order keys are spoken of: the loudest first, and of two equals the one whose time is earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)] // The variants are those of `Rotation` and `Idle`, with their times.
+pub enum Urgency {
+    StopsInUse(Timestamp),
+    Overdue(Timestamp),
+    Due(Timestamp),
+    SafeToRemove(Timestamp),
+}
+
 /// What a reminder is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReminderKind {
@@ -370,14 +380,13 @@ impl KeyHygiene {
         matches!(self.rotation, Rotation::Ending { in_use: true, .. })
     }
 
-    /// What comes first where several keys are spoken of: the loudest, and of two equal ones the one whose time is
-    /// earlier. `None`: there is nothing to say.
-    pub fn urgency(&self) -> Option<(u8, Timestamp)> {
+    /// How urgent it is; `None` where there is nothing to say.
+    pub fn urgency(&self) -> Option<Urgency> {
         match (self.rotation, self.idle) {
-            (Rotation::Ending { at, in_use: true, .. }, _) => Some((0, at)),
-            (Rotation::Overdue { since }, _) => Some((1, since)),
-            (Rotation::Due { at }, _) => Some((2, at)),
-            (_, Some(Idle::Since(since) | Idle::NeverUsedSince(since))) => Some((3, since)),
+            (Rotation::Ending { at, in_use: true, .. }, _) => Some(Urgency::StopsInUse(at)),
+            (Rotation::Overdue { since }, _) => Some(Urgency::Overdue(since)),
+            (Rotation::Due { at }, _) => Some(Urgency::Due(at)),
+            (_, Some(Idle::Since(since) | Idle::NeverUsedSince(since))) => Some(Urgency::SafeToRemove(since)),
             (Rotation::Current | Rotation::Ending { .. }, None) => None,
         }
     }

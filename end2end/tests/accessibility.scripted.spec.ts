@@ -1,6 +1,17 @@
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
-import { APPLICATIONS, createApplication, expect, externalKeyPair, openAction, signIn, test, uniqueName } from './support';
+import {
+  APPLICATIONS,
+  createApplication,
+  expect,
+  expectAccepted,
+  externalKeyPair,
+  openAction,
+  send,
+  signIn,
+  test,
+  uniqueName,
+} from './support';
 
 // axe on every page, light and dark, wide and narrow.
 
@@ -52,7 +63,9 @@ test('the form for a new application, and the page that shows its key', async ({
   await page.getByLabel('Paste a public key').check();
   await page.getByRole('button', { name: 'Create API application' }).click();
   await check(page, 'new application with errors');
-  const application = await createApplication(page, uniqueName('Accessible'), externalKeyPair(), ['PAYMENTS_READ']);
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Accessible'), pair, ['PAYMENTS_READ']);
+  await expectAccepted(send('openssl', application.apiKey, pair.privateFile));
   await openAction(page, application, 'Create replacement key');
   await check(page, 'create replacement key');
   await page.getByRole('button', { name: 'Create replacement key' }).click();
@@ -60,9 +73,27 @@ test('the form for a new application, and the page that shows its key', async ({
   await check(page, 'one-time key');
   await page.getByRole('button', { name: 'I have stored this key' }).click();
   await page.goto(application.path);
-  await check(page, 'application in rotation');
+  await expect(page.getByText('A key stops while requests still use it')).toBeVisible();
+  await check(page, 'application in rotation, the old key in use');
   await page.goto(APPLICATIONS);
+  await expect(page.getByText(/stops? while requests still use/)).toBeVisible();
   await check(page, 'applications');
+});
+
+test('the rotation policy, as a form and as it is read', async ({ page, otherPage: admin }) => {
+  test.setTimeout(120_000);
+  await signIn(page);
+  await page.goto(`${APPLICATIONS}/rotation-policy`);
+  await check(page, 'rotation policy');
+  await page.getByLabel('Replace API keys after (days)').fill('7');
+  await page.getByRole('button', { name: 'Change policy' }).click();
+  await expect(page.getByLabel('Replace API keys after (days)')).toHaveValue('7');
+  await check(page, 'rotation policy with errors');
+  await signIn(admin, 'admin@nuvera.example');
+  await admin.getByRole('link', { name: 'Alpine Pay' }).click();
+  await admin.getByRole('link', { name: 'Rotation policy' }).click();
+  await expect(admin.getByText('180 days')).toBeVisible();
+  await check(admin, 'rotation policy in the hub');
 });
 
 test('every action of an application', async ({ page }) => {

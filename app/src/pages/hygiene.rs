@@ -33,7 +33,7 @@ pub(super) fn of_list(items: &[ApplicationSummary]) -> impl IntoView + use<> {
                 <ul class="fates">{aged.iter().take(MOST).map(|&named| aged_key(named)).collect_view()}</ul>
                 {more(&aged)}
                 <p class="quiet">
-                    "They go on working. " <a href=place().rotation_policy()>"The rotation policy"</a> " asks for it."
+                    "No key stops by itself because of its age. " <a href=place().rotation_policy()>"The rotation policy"</a> " asks for it."
                 </p>
             </Callout>
         }
@@ -76,7 +76,7 @@ fn stopping_key((application, key): Named<'_>, names_application: bool) -> impl 
             let about = key.name.clone();
             Some(view! {
                 " "
-                <a href=href>"Change deadline" <span class="visually-hidden">{format!(": {about}")}</span></a>
+                <a href=href>"Change deadline"<span class="visually-hidden">{format!(" {about}")}</span></a>
             })
         }
         KeyId::Api(_) | KeyId::Signing(_) => None,

@@ -3,7 +3,7 @@
 use super::{Badge, Shape, Tone, surroundings};
 use domain::{
     hygiene::{Idle, KeyHygiene, Rotation},
-    time::in_words,
+    time::{Timestamp, in_words},
 };
 use leptos::prelude::*;
 
@@ -23,7 +23,12 @@ pub fn KeyHygieneBadges<'a>(
             <p class="quiet">{words}</p>
         }
     });
-    let rotation = hygiene.and_then(rotation).map(|badge| view! { <p class="hygiene">{badge}</p> });
+    let rotation = hygiene.and_then(rotation).map(|Marked { tone, shape, text, when }| {
+        view! {
+            <p class="hygiene"><Badge tone shape text /></p>
+            {when.map(|(word, at)| view! { <p class="quiet">{format!("{word} {}", at.date())}</p> })}
+        }
+    });
     view! { {rotation} {idle} }
 }
 
@@ -33,7 +38,12 @@ pub fn ApplicationHygiene<'a>(
     /// That of each key.
     keys: &'a [KeyHygiene],
 ) -> impl IntoView + use<> {
-    let loudest = keys.iter().filter(|key| key.urgency().is_some()).min_by_key(|key| key.urgency()).and_then(rotation);
+    let urgent = keys.iter().filter_map(|key| Some((key.urgency()?, key)));
+    let loudest = urgent.min_by_key(|(urgency, _)| *urgency).and_then(|(_, key)| rotation(key));
+    let loudest = loudest.map(|Marked { tone, shape, text, when }| {
+        let when = when.map(|(word, at)| format!(" {} {}", word.to_lowercase(), at.date())).unwrap_or_default();
+        view! { <Badge tone shape text=format!("{text}{when}") /> }
+    });
     let idle = match keys.iter().filter(|key| key.idle.is_some()).count() {
         0 => None,
         1 => Some("1 key safe to remove".to_owned()),
@@ -43,12 +53,20 @@ pub fn ApplicationHygiene<'a>(
     view! { {loudest} " " {idle} }
 }
 
-fn rotation(key: &KeyHygiene) -> Option<AnyView> {
-    let (tone, shape, text) = match key.rotation {
-        Rotation::Due { at } => (Tone::Waning, Shape::Clock, format!("Rotation due on {}", at.date())),
-        Rotation::Overdue { since } => (Tone::Waning, Shape::Warning, format!("Overdue since {}", since.date())),
-        Rotation::Ending { in_use: true, .. } => (Tone::Stopped, Shape::Warning, "Stops while in use".to_owned()),
+/// A badge, and the day it is about.
+struct Marked {
+    tone: Tone,
+    shape: Shape,
+    text: &'static str,
+    when: Option<(&'static str, Timestamp)>,
+}
+
+fn rotation(key: &KeyHygiene) -> Option<Marked> {
+    let (tone, shape, text, when) = match key.rotation {
+        Rotation::Due { at } => (Tone::Waning, Shape::Clock, "Rotation due", Some(("On", at))),
+        Rotation::Overdue { since } => (Tone::Waning, Shape::Warning, "Overdue", Some(("Since", since))),
+        Rotation::Ending { in_use: true, .. } => (Tone::Stopped, Shape::Warning, "Stops while in use", None),
         Rotation::Ending { in_use: false, .. } | Rotation::Current => return None,
     };
-    Some(view! { <Badge tone shape text /> }.into_any())
+    Some(Marked { tone, shape, text, when })
 }

@@ -128,9 +128,9 @@ async fn an_owner_gets_exactly_one_letter_at_each_of_the_four_times() {
             assert!(post.after_a_run(&console.backend).await.is_empty(), "it is not time yet: {words}");
             console.clock.set(moment);
             let letter = post.only_letter(&console.backend).await;
-            letter.says("API key nvk_").says("of “Ledger”").says(words).says("it goes on working");
+            letter.says("API key nvk_").says("of “Ledger”").says(words).says("It does not stop by itself.");
             letter.says("Last used: never").says(&format!("{ORIGIN}/settings/platform/api-applications/{id}"));
-            letter.says("create a replacement key");
+            letter.says("revoke it, because nothing has used it since it was made on 23 Nov 2026.");
             assert_eq!(letter.header("To"), "owner@alpine.example", "owners alone, and of this organization alone");
             assert_eq!(letter.header("Subject"), "A key of Alpine Pay needs your attention");
             assert_eq!(letter.header("Auto-Submitted"), "auto-generated");

@@ -42,13 +42,10 @@ fn paragraph(due: &Due, console_origin: &str, now: Timestamp) -> String {
             format!("{about} stops on {at} ({}). It was replaced.", until(at, now))
         }
         Rotation::Due { at } => {
-            format!(
-                "{about} is to be replaced by {at} ({}). Nothing stops by itself: it goes on working.",
-                until(at, now)
-            )
+            format!("{about} is to be replaced by {at} ({}). It does not stop by itself.", until(at, now))
         }
         Rotation::Overdue { since } => {
-            format!("{about} was to be replaced by {since}. Nothing stops by itself: it goes on working.")
+            format!("{about} was to be replaced by {since}. It does not stop by itself.")
         }
         Rotation::Current => about,
     };
@@ -65,8 +62,8 @@ fn paragraph(due: &Due, console_origin: &str, now: Timestamp) -> String {
 
 fn advice(key: &KeyHygiene, now: Timestamp) -> String {
     let idle = match key.idle {
-        Some(Idle::Since(at)) => Some(format!("Nothing has used it for {}", in_words(now.since(at)))),
-        Some(Idle::NeverUsedSince(at)) => Some(format!("Nothing has used it since it was made on {}", at.date())),
+        Some(Idle::Since(at)) => Some(format!("nothing has used it for {}", in_words(now.since(at)))),
+        Some(Idle::NeverUsedSince(at)) => Some(format!("nothing has used it since it was made on {}", at.date())),
         None => None,
     };
     match (key.rotation, key.key, idle) {
@@ -81,7 +78,9 @@ fn advice(key: &KeyHygiene, now: Timestamp) -> String {
             "nothing, where the new key is deployed everywhere. Nothing has used this one for a day or longer."
                 .to_owned()
         }
-        (_, KeyId::Api(_), Some(idle)) => format!("{idle}: revoke it, or create a replacement key."),
+        (_, KeyId::Api(_), Some(idle)) => {
+            format!("revoke it, because {idle}. If it is needed, create a replacement key.")
+        }
         (_, KeyId::Api(_), None) => {
             "create a replacement key, deploy it, and revoke this one when nothing uses it any more.".to_owned()
         }
