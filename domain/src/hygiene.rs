@@ -238,7 +238,8 @@ pub enum Rotation {
         at: Timestamp,
         /// When that was decided.
         decided_at: Timestamp,
-        /// Whether that is [`NOTICE`] or less away and it still carries traffic: the loudest that can be said.
+        /// Whether it still carries traffic with half of its time over, [`NOTICE`] or less before the end: the loudest that
+        /// can be said.
         in_use: bool,
     },
 }
@@ -362,7 +363,9 @@ fn aging(created_at: Timestamp, most: Option<Days>, now: Timestamp) -> Rotation 
 }
 
 fn ending(at: Timestamp, decided_at: Timestamp, last_use: Option<&LastUse>, now: Timestamp) -> Rotation {
-    let in_use = now >= at.minus(NOTICE) && last_use.is_some_and(|used| now.since(used.at) < IN_USE);
+    // A rotation that has just begun is in use, as it should be.
+    let is_late = now >= at.minus(NOTICE.min(at.since(decided_at) / 2));
+    let in_use = is_late && last_use.is_some_and(|used| now.since(used.at) < IN_USE);
     Rotation::Ending { at, decided_at, in_use }
 }
 

@@ -68,7 +68,7 @@ fn stopping_key((application, key): Named<'_>, names_application: bool) -> impl 
         Rotation::Current | Rotation::Due { .. } | Rotation::Overdue { .. } => None,
     };
     let last_use = key.last_use.as_ref().map(|used| {
-        view! { " Last used " <Time at=used.at relative=true /> {format!(" from {}.", used.address)} }
+        view! { {format!(" Last used from {}, ", used.address)} <Time at=used.at relative=true /> }
     });
     let deadline = match key.key {
         KeyId::Api(id) if may(Operation::RotateApiKeys) => {
@@ -83,7 +83,7 @@ fn stopping_key((application, key): Named<'_>, names_application: bool) -> impl 
     };
     view! {
         <li>
-            <p class="fates__text">{name((application, key), names_application)} {stops} {last_use} {deadline}</p>
+            <p class="fates__text">{name((application, key), names_application)} {stops} {deadline} {last_use}</p>
         </li>
     }
 }

@@ -128,8 +128,8 @@ fn a_current_signing_key_is_replaced_and_not_removed() {
 #[test]
 fn a_key_that_stops_while_something_uses_it_is_the_loudest() {
     let rotated_at = START.plus(days(100));
-    let application = rotated(rotated_at, days(20));
-    let at = rotated_at.plus(days(20));
+    let application = rotated(rotated_at, days(30));
+    let at = rotated_at.plus(days(30));
     let ending = |in_use| Some(Rotation::Ending { at, decided_at: rotated_at, in_use });
     let now = at.minus(days(14));
     let recently = now.minus(days(1)).plus(MILLISECOND);
@@ -138,6 +138,15 @@ fn a_key_that_stops_while_something_uses_it_is_the_loudest() {
     assert_eq!(rotations(&application, None, now), [ending(false), ending(false)]);
     let early = now.minus(MILLISECOND);
     assert_eq!(rotations(&application, Some(early), early), [ending(false), ending(false)], "over 14 days away");
+    // A shorter one has just begun, and is in use as it should be, until half of its time is over.
+    let short = rotated(rotated_at, days(2));
+    let is_loud = |now| {
+        let [api_key, signing_key] = first_keys(&short, Some(now), now).map(|key| key.unwrap().stops_in_use());
+        assert_eq!(api_key, signing_key);
+        api_key
+    };
+    assert!(!is_loud(rotated_at) && !is_loud(rotated_at.plus(days(1)).minus(MILLISECOND)));
+    assert!(is_loud(rotated_at.plus(days(1))));
     let mut found = of_application(&application, RotationRules::default(), |_| Some(used(now)), START.plus(days(465)));
     assert!(found.iter().all(|key| !key.stops_in_use()), "those keys have stopped: {found:?}");
     found.extend(first_keys(&application, Some(now), now).into_iter().flatten());

@@ -89,6 +89,9 @@ async fn a_key_that_stops_while_requests_use_it_is_said_above_everything() {
     owner.submit(&format!("{page}/replace-api-key"), &[("grace", "604800")]).await;
     assert!(!owner.get(&page).await.text().contains(IN_USE), "nothing uses it");
     console.uses(key).await;
+    assert!(!owner.get(&page).await.text().contains(IN_USE), "the rotation has just begun");
+    console.advance(DAY * 7 / 2);
+    console.uses(key).await;
     let mut developer = console.signed_in("developer@alpine.example").await;
     for (path, first) in [(&*page, "id=\"api-keys\""), (LIST, "<table")] {
         let page = developer.get(path).await;
