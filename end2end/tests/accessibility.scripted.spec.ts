@@ -1,5 +1,6 @@
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
+import { GATEWAY } from './addresses';
 import {
   APPLICATIONS,
   createApplication,
@@ -7,7 +8,9 @@ import {
   expectAccepted,
   externalKeyPair,
   openAction,
+  present,
   send,
+  signedToken,
   signIn,
   test,
   uniqueName,
@@ -117,6 +120,15 @@ test('every action of an application', async ({ page }) => {
     await page.goto(action);
     await check(page, action.slice(application.path.length));
   }
+  const key = externalKeyPair().privateFile;
+  expect(await present(GATEWAY, application.apiKey, signedToken(application.apiKey, key))).toBe('invalid_signature');
+  expect(await present(GATEWAY, application.apiKey, signedToken(application.apiKey, key), '/elsewhere')).toBe('uri_mismatch');
+  await page.goto(`${application.path}/requests`);
+  await check(page, 'recent requests');
+  await page.locator('#live-requests').getByRole('link').first().click();
+  await check(page, 'a refused request, compared');
+  await page.goto(`${application.path}/requests?outcome=ok&id=nonsense`);
+  await check(page, 'recent requests with an error');
   await page.goto(`${application.path}/disable`);
   await page.getByLabel(/Reason/).fill('for the test');
   await page.getByRole('button', { name: 'Disable application' }).click();

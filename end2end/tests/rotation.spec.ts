@@ -92,6 +92,27 @@ test('the old key is kept: the rollback from the path', async ({ page }) => {
   await expect(page.locator('#rotation')).toHaveCount(0);
 });
 
+test('a rotation is set to finish by itself, and that is cancelled by a colleague', async ({ page, otherPage }) => {
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('By itself'), externalKeyPair());
+  await openAction(page, application, 'Create replacement key');
+  await page.getByRole('button', { name: 'Create replacement key' }).click();
+  await storeShownKey(page);
+  await page.goto(application.path);
+  await page.locator('#rotation').getByRole('link', { name: 'Finish by itself' }).click();
+  await page.getByLabel('6 hours').check();
+  await page.getByRole('button', { name: 'Finish by itself' }).click();
+  await expect(page.locator('#rotation')).toContainText(
+    'Finishes by itself once it has been safe for 6 hours: ordered by Olivia Okafor',
+  );
+  await signIn(otherPage, 'developer@alpine.example');
+  await otherPage.goto(application.path);
+  await otherPage.getByRole('button', { name: 'Cancel the automatic finish' }).click();
+  await expect(otherPage.getByText('The rotation no longer finishes by itself')).toBeVisible();
+  await otherPage.goto(`${application.path}/audit`);
+  await expect(otherPage.getByRole('row', { name: /Automatic finish cancelled/ })).toContainText('Deniz Demir');
+});
+
 test('a signing key is replaced on evidence, and a wrong one is found and rolled back', async ({ page, javaScriptEnabled }) => {
   test.setTimeout(120_000);
   await signIn(page);

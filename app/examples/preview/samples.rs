@@ -340,6 +340,7 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("replace-key-full", context(), Page::ReplaceApiKey { application: full }),
         ("replace-key-none", context(), Page::ReplaceApiKey { application: without_live_key()? }),
         ("replace-exposed", context(), Page::ReplaceExposedApiKey { application: rotation.clone() }),
+        ("finish-by-itself", context(), Page::FinishByItself { application: rotation.clone() }),
         ("deadline", context(), Page::ApiKeyDeadline { application: rotation.clone(), key: expiring.clone() }),
         ("deadline-error", too_late, Page::ApiKeyDeadline { application: rotation.clone(), key: expiring.clone() }),
         (
