@@ -59,7 +59,7 @@ test('pages without an application', async ({ page }) => {
 });
 
 test('the form for a new application, and the page that shows its key', async ({ page }) => {
-  test.setTimeout(120_000);
+  test.setTimeout(240_000);
   await signIn(page);
   await page.goto(`${APPLICATIONS}/new`);
   await check(page, 'new application');
@@ -71,12 +71,17 @@ test('the form for a new application, and the page that shows its key', async ({
   await expectAccepted(send('openssl', application.apiKey, pair.privateFile));
   await openAction(page, application, 'Create replacement key');
   await check(page, 'create replacement key');
+  await page.getByLabel('Until an exact time').check();
+  await page.getByLabel('Exact time (UTC)').fill(new Date(Date.now() + 90_000).toISOString().slice(0, 19));
   await page.getByRole('button', { name: 'Create replacement key' }).click();
   await expect(page.locator('#one-time-key')).toBeVisible();
   await check(page, 'one-time key');
   await page.getByRole('button', { name: 'I have stored this key' }).click();
-  await page.goto(application.path);
-  await expect(page.getByText('A key stops while requests still use it')).toBeVisible();
+  // The alarm sounds when half of the time is over.
+  await expect(async () => {
+    await page.goto(application.path);
+    await expect(page.getByText('A key stops while requests still use it')).toBeVisible({ timeout: 1_000 });
+  }).toPass();
   await check(page, 'application in rotation, the old key in use');
   await page.goto(APPLICATIONS);
   await expect(page.getByText(/stops? while requests still use/)).toBeVisible();
