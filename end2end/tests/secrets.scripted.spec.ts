@@ -131,7 +131,9 @@ test('after the whole flow, no secret is left anywhere', async ({ browser }) => 
   await crawl(owner, APPLICATIONS, places);
   await crawl(admin, '/organizations', places);
   const readData = (when: string) => {
-    for (const file of readdirSync(data)) places.set(`${file} ${when}`, readFileSync(join(data, file)));
+    for (const file of readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())) {
+      places.set(`${file.name} ${when}`, readFileSync(join(file.parentPath, file.name)));
+    }
   };
   readData('while it runs');
   expect(await instance.stop('SIGTERM')).toBe(0);

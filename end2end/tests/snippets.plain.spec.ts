@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { GATEWAY } from './addresses';
 import { createApplication, expect, externalKeyPair, signIn, test, uniqueName } from './support';
 
 interface Snippet {
@@ -10,6 +11,8 @@ interface Snippet {
   file: string;
   command: (file: string) => [string, string[]];
   environment?: (file: string) => NodeJS.ProcessEnv;
+  /** The block with the address that it asks, where the snippet itself does not say it. */
+  address?: string;
 }
 
 const SNIPPETS: Snippet[] = [
@@ -23,10 +26,17 @@ const SNIPPETS: Snippet[] = [
     command: () => ['cargo', ['run', '--quiet', '--locked', '--package', 'server', '--example', 'test_request']],
     environment: (file) => ({ NUVERA_SNIPPET: file }),
   },
+  {
+    id: 'test-postman',
+    name: 'Postman',
+    file: 'request.postman.js',
+    command: (file) => ['node', ['clients/postman.mjs', file, 'GET']],
+    address: 'test-postman-address',
+  },
 ];
 
 /** Runs a snippet; what comes back is how it ended, and what it printed. */
-function run({ command, environment }: Snippet, file: string, apiKey: string, privateFile: string) {
+function run({ command, environment }: Snippet, file: string, more: string[], apiKey: string, privateFile: string) {
   const [program, args] = command(file);
   const env = {
     ...process.env,
@@ -35,7 +45,7 @@ function run({ command, environment }: Snippet, file: string, apiKey: string, pr
     NUVERA_PRIVATE_KEY_FILE: privateFile,
   };
   return new Promise<{ failed: boolean; output: string }>((done) => {
-    execFile(program, args, { env }, (error, stdout, stderr) => done({ failed: !!error, output: stdout + stderr }));
+    execFile(program, [...args, ...more], { env }, (error, stdout, stderr) => done({ failed: !!error, output: stdout + stderr }));
   });
 }
 
@@ -57,18 +67,40 @@ for (const snippet of SNIPPETS) {
     const file = join(folder, snippet.file);
     writeFileSync(file, await page.locator(`#${snippet.id}`).innerText());
 
-    const accepted = await run(snippet, file, application.apiKey, pair.privateFile);
+    const more = snippet.address ? [await page.locator(`#${snippet.address}`).innerText()] : [];
+    const accepted = await run(snippet, file, more, application.apiKey, pair.privateFile);
     expect(accepted.output).toMatch(/\b200\b/);
     expect(accepted.output).toContain(application.path.split('/').at(-1));
     expect(accepted.failed).toBe(false);
 
-    const signedByAnother = await run(snippet, file, application.apiKey, externalKeyPair().privateFile);
+    const signedByAnother = await run(snippet, file, more, application.apiKey, externalKeyPair().privateFile);
     expect(signedByAnother.output).toContain('invalid_signature');
     expect(signedByAnother.failed).toBe(true);
 
     const wrongKey = application.apiKey.replace(/.{6}$/, 'AAAAAA');
-    const unknown = await run(snippet, file, wrongKey, pair.privateFile);
+    const unknown = await run(snippet, file, more, wrongKey, pair.privateFile);
     expect(unknown.output).toContain('invalid_api_key');
     expect(unknown.failed).toBe(true);
   });
 }
+
+test('in Postman, what is signed is what is sent: variables, a body and a query', async ({ page }) => {
+  await signIn(page);
+  const pair = externalKeyPair();
+  const permissions = ['CUSTOMERS_READ', 'CUSTOMERS_WRITE'];
+  const application = await createApplication(page, uniqueName('Snippet'), pair, permissions);
+  const postman = SNIPPETS.find(({ name }) => name === 'Postman')!;
+  const file = join(mkdtempSync(join(tmpdir(), 'nuvera-snippet-')), postman.file);
+  writeFileSync(file, await page.locator(`#${postman.id}`).textContent().then(String));
+  const send = (body: string) =>
+    run(
+      { ...postman, command: () => ['node', ['clients/postman.mjs', file, 'POST']] },
+      file,
+      [`${GATEWAY}/api/v1/customers?name={{customer}}&b=2&a=1`, body],
+      application.apiKey,
+      pair.privateFile,
+    );
+  const accepted = await send('{"name":"{{customer}}","note":"größer"}');
+  expect(accepted.output).toMatch(/^200\n/);
+  expect(accepted.output).toContain('/api/v1/customers?name=Ada&b=2&a=1');
+});

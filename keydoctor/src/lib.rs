@@ -2,7 +2,7 @@
 //!
 //! [`examine`] takes a key in any form that people have it in, says what it is and what is wrong with it, and gives it
 //! back in the two forms that every library reads: SPKI for the public half, PKCS#8 for the private one. [`encrypt`] puts
-//! a private key under a passphrase. Both are plain functions. Compiled for WASM, the crate is also the module of a Web
+//! a private key under a passphrase, and a [`TestRequest`] is signed with one. All are plain functions. Compiled for WASM, the crate is also the module of a Web
 //! Worker (`worker`): a key is examined in the browser that holds it, and nowhere else.
 
 mod der;
@@ -10,11 +10,13 @@ mod encryption;
 mod jwk;
 mod openssh;
 mod parts;
+mod test_request;
 mod text;
 #[cfg(target_arch = "wasm32")]
 mod worker;
 
 pub use encryption::{EncryptionError, ITERATIONS, encrypt};
+pub use test_request::{SigningError, TestRequest};
 pub use text::Note;
 
 use domain::public_key::{PublicKey, PublicKeyError};

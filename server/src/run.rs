@@ -64,6 +64,8 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
         replay_capacity: settings.replay_capacity,
         rate_limit: RateLimit::new(settings.rate_limit, Duration::from_secs(1)),
         failure_limit: RateLimit::new(settings.failure_limit, Duration::from_secs(60)),
+        // An origin is a header's value already; browsers write it in lower case.
+        console_origin: console_origin.to_ascii_lowercase().parse().ok(),
         routes,
     };
     let fence = take_fence(&store, &clock, gateway_settings.leeway).await?;

@@ -1,6 +1,8 @@
 //! The few steps that islands take on a page.
 
-use wasm_bindgen::{JsCast, closure::Closure};
+use js_sys::{Function, Promise, Reflect};
+use std::{cell::Cell, rc::Rc};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{
     Blob, BlobPropertyBag, Document, Element, Event, EventTarget, HtmlAnchorElement, HtmlElement, Url, Window,
 };
@@ -24,18 +26,28 @@ pub fn all(selector: &str) -> Vec<Element> {
 
 /// The first element that `selector` finds on the page, if it is a `T`.
 pub fn first<T: JsCast>(selector: &str) -> Option<T> {
-    document()?.query_selector(selector).ok()??.dyn_into().ok()
+    within(&document()?.document_element()?, selector)
 }
 
 /// The first element that `selector` finds within `root`, if it is a `T`.
 pub fn within<T: JsCast>(root: &Element, selector: &str) -> Option<T> {
-    root.query_selector(selector).ok()??.dyn_into().ok()
+    find(root, selector)?.dyn_into().ok()
+}
+
+#[inline(never)]
+fn find(root: &Element, selector: &str) -> Option<Element> {
+    root.query_selector(selector).ok()?
 }
 
 /// Calls `handler` for every `event` from now on. Nothing that an island wakes goes away before the page does, so
 /// neither does the handler.
 pub fn on(target: &EventTarget, event: &str, handler: impl FnMut(Event) + 'static) {
-    let handler = Closure::<dyn FnMut(Event)>::new(handler);
+    listen(target, event, Box::new(handler));
+}
+
+/// Apart from [`on`], so that the module holds it once and not for every handler.
+fn listen(target: &EventTarget, event: &str, handler: Box<dyn FnMut(Event)>) {
+    let handler = Closure::wrap(handler);
     // Fails for a handler that is no function only.
     let _ = target.add_event_listener_with_callback(event, handler.as_ref().unchecked_ref());
     handler.forget();
@@ -80,19 +92,30 @@ pub fn copy(text: &str, done: impl FnOnce(bool) + 'static) {
     if clipboard.is_undefined() {
         return done(false);
     }
-    let done = std::rc::Rc::new(std::cell::Cell::new(Some(done)));
-    let settle = |copied: bool| {
-        let done = done.clone();
-        Closure::<dyn FnMut(wasm_bindgen::JsValue)>::new(move |_| {
-            if let Some(done) = done.take() {
-                done(copied);
-            }
-        })
-    };
-    let (yes, no) = (settle(true), settle(false));
-    let _ = clipboard.write_text(text).then2(&yes, &no);
-    yes.forget();
-    no.forget();
+    settle(&clipboard.write_text(text), |kept| done(kept.is_some()));
+}
+
+/// Calls `done` with what a promise was kept with, or with nothing where it was broken.
+pub fn settle(promise: &Promise, done: impl FnOnce(Option<JsValue>) + 'static) {
+    settle_once(promise, Box::new(done));
+}
+
+/// Apart from [`settle`], as [`listen`] is from [`on`].
+fn settle_once(promise: &Promise, done: Box<dyn FnOnce(Option<JsValue>)>) {
+    let done = Rc::new(Cell::new(Some(done)));
+    let other = done.clone();
+    let yes = Closure::once_into_js(move |value: JsValue| {
+        if let Some(done) = done.take() {
+            done(Some(value));
+        }
+    });
+    let no = Closure::once_into_js(move |_: JsValue| {
+        if let Some(done) = other.take() {
+            done(None);
+        }
+    });
+    let then: Function = Reflect::get(promise, &"then".into()).unwrap_or_default().unchecked_into();
+    let _ = then.call2(promise, &yes, &no);
 }
 
 /// Has the browser save `text` as a file.

@@ -4,9 +4,9 @@
 //! somebody clears it or leaves the page.
 
 use super::{dom, private_key::PrivateKeyActions, task};
-use js_sys::{Array, Promise, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use std::{cell::RefCell, rc::Rc};
-use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     DragEvent, Element, Event, EventTarget, File, HtmlButtonElement, HtmlElement, HtmlInputElement,
     HtmlTemplateElement, HtmlTextAreaElement, KeyboardEvent, Worker,
@@ -121,7 +121,7 @@ impl Doctor {
         self.forget_results();
         self.forget_passphrase();
         let doctor = self.clone();
-        settle(&file.array_buffer(), move |buffer| match buffer {
+        dom::settle(&file.array_buffer(), move |buffer| match buffer {
             Some(buffer) => {
                 let bytes = Uint8Array::new(&buffer);
                 *doctor.content.borrow_mut() = Some(Zeroizing::new(bytes.to_vec()));
@@ -278,22 +278,4 @@ fn notes_list(notes: &Array) -> Option<Element> {
         let _ = list.append_child(&item);
     }
     Some(list)
-}
-
-/// Calls `done` with what a promise brings, or with `None` where it fails.
-fn settle(promise: &Promise, done: impl FnOnce(Option<JsValue>) + 'static) {
-    let done = Rc::new(RefCell::new(Some(done)));
-    let handler = |ok: bool| {
-        let done = done.clone();
-        Closure::<dyn FnMut(JsValue)>::new(move |value| {
-            let done = done.borrow_mut().take();
-            if let Some(done) = done {
-                done(ok.then_some(value));
-            }
-        })
-    };
-    let (yes, no) = (handler(true), handler(false));
-    let _ = promise.then2(&yes, &no);
-    yes.forget();
-    no.forget();
 }

@@ -92,7 +92,7 @@ fn fetch(live: &Shared) {
     let Some(window) = dom::window() else { return };
     let Ok(address) = window.location().href() else { return };
     let settled = live.clone();
-    settle(&window.fetch_with_str(&address), move |response| {
+    dom::settle(&window.fetch_with_str(&address), move |response| {
         let text = response.and_then(|response| text_of(&response));
         let Some(text) = text else {
             let mut live = settled.borrow_mut();
@@ -100,7 +100,7 @@ fn fetch(live: &Shared) {
             return;
         };
         let done = settled.clone();
-        settle(&text, move |text| {
+        dom::settle(&text, move |text| {
             if let Some(text) = text.and_then(|text| text.as_string()) {
                 take_over(&done, &text);
             }
@@ -124,24 +124,6 @@ fn text_of(response: &JsValue) -> Option<js_sys::Promise> {
         return None;
     }
     response.text().ok()
-}
-
-/// Calls `done` with what a promise was kept with, or with nothing.
-fn settle(promise: &js_sys::Promise, done: impl FnOnce(Option<JsValue>) + 'static) {
-    let done = Rc::new(RefCell::new(Some(done)));
-    let other = done.clone();
-    let yes = Closure::once_into_js(move |value: JsValue| {
-        if let Some(done) = done.borrow_mut().take() {
-            done(Some(value));
-        }
-    });
-    let no = Closure::once_into_js(move |_: JsValue| {
-        if let Some(done) = other.borrow_mut().take() {
-            done(None);
-        }
-    });
-    let then: js_sys::Function = js_sys::Reflect::get(promise, &"then".into()).unwrap_or_default().unchecked_into();
-    let _ = then.call2(promise, &yes, &no);
 }
 
 fn take_over(live: &Shared, html: &str) -> Option<()> {

@@ -26,6 +26,8 @@ mod public_key_field;
 mod relative_times;
 #[cfg(feature = "hydrate")]
 mod task;
+#[cfg(feature = "hydrate")]
+mod test_request;
 #[cfg(any(feature = "hydrate", test))]
 mod words;
 
@@ -82,4 +84,9 @@ island!(
     /// Keeps what a page shows of traffic up to date.
     LiveRegions,
     live_regions
+);
+island!(
+    /// Signs a test request with a file's private key and sends it to the gateway.
+    TestRequest,
+    test_request
 );

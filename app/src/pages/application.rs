@@ -62,14 +62,13 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
 
 fn test_card(gateway_url: &str) -> impl IntoView + use<> {
     let snippets = SNIPPETS.iter().enumerate().map(|(index, snippet)| {
-        let install =
-            snippet.install.map(|(id, commands)| view! { <CodeBlock id label="Installation" text=commands /> });
+        let set_up = snippet.set_up(gateway_url).map(|(id, label, text)| view! { <CodeBlock id label text /> });
         // Elements of one name close each other, without any script.
         view! {
             <details class="details snippets__item" name="snippet" open={index == 0}>
                 <summary>{snippet.name}</summary>
                 <p>{snippet.needs}</p>
-                {install}
+                {set_up}
                 <p>{snippet.run}</p>
                 <CodeBlock id=snippet.id label=snippet.name text=snippet.text(gateway_url) />
             </details>

@@ -76,7 +76,7 @@ fn input() -> impl IntoView {
     view! {
         <div class="field">
             <label class="field__label" for="key-file">"Choose its file, or drop it anywhere on this page"</label>
-            <input class="key-doctor__file" type="file" id="key-file" autocomplete="off" data-key-file disabled />
+            <input class="file" type="file" id="key-file" autocomplete="off" data-key-file disabled />
         </div>
         <div class="field">
             <label class="field__label" for="key-text">"Or paste it"</label>

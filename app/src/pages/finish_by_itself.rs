@@ -24,12 +24,14 @@ pub(super) fn view(title: String, application: &ApiApplication) -> impl IntoView
     let options = HOLDS.iter().map(|&(value, label)| RadioOption {
         value,
         label: label.to_owned(),
-        hint: format!("Revoked when it has been safe to for {label} without a break."),
+        hint: format!("Revoked once that has been safe for {label} without a break."),
     });
     view! {
         {super::heading(title, "The old keys are revoked without you, on the evidence that the application’s page shows: once the new key is used, and the old ones have been silent for long enough.")}
-        <p>"This concerns:"</p>
-        <ul>{old}</ul>
+        <div class="prose">
+            <p>"This concerns:"</p>
+            <ul>{old}</ul>
+        </div>
         <Form action=place().action(application.id, "finish-by-itself") version=application.version>
             <RadioGroup
                 name="hold"

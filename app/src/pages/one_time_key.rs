@@ -1,5 +1,6 @@
 //! The one response that shows a new API key.
 
+use super::test_request;
 use crate::ui::{Code, Form, OneTimeKey, Step, Steps, Submit, Time, Variant, place, surroundings};
 use domain::{
     api_key::{ApiKeyStatus, PlainApiKey},
@@ -33,6 +34,7 @@ pub(super) fn view(
                 </Form>
             </div>
         </section>
+        {test_request::sender(application)}
         <section class="next-steps" aria-labelledby="next-heading">
             <h2 id="next-heading">"What happens next"</h2>
             {next}
@@ -50,7 +52,7 @@ fn after_creation() -> impl IntoView + use<> {
                 <p>"It sends the key as " <Code text="x-api-key" /> " and signs each request with the private key."</p>
             </Step>
             <Step heading="Send a signed test request">
-                <p>"The application’s page has one ready to run: in a shell, Node.js, Python and Rust."</p>
+                <p>"From where your service runs: the application’s page has one ready, for a shell, Node.js, Python, Rust and Postman."</p>
             </Step>
         </Steps>
     }

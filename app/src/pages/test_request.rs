@@ -1,4 +1,14 @@
-//! A signed test request, ready to run: in a shell, and in three languages.
+//! A signed test request, ready to run: in a shell, in three languages, in Postman, and from the page that shows a new key.
+
+use crate::{
+    paths,
+    ui::{Card, surroundings},
+};
+use domain::application::ApiApplication;
+use leptos::prelude::*;
+
+/// The endpoint that answers what was verified.
+const URI: &str = "/api/v1/signature-test";
 
 /// A program that signs a request to this gateway as the protocol asks.
 pub(super) struct Snippet {
@@ -8,18 +18,30 @@ pub(super) struct Snippet {
     pub(super) name: &'static str,
     /// What it needs.
     pub(super) needs: &'static str,
-    /// How what it needs is installed, and its block's name; nothing where it is there already.
-    pub(super) install: Option<(&'static str, &'static str)>,
+    set_up: Option<SetUp>,
     /// How it is run.
     pub(super) run: &'static str,
     template: &'static str,
     escape: fn(&str) -> String,
 }
 
+/// A block of text to be copied before the program itself.
+#[derive(Clone, Copy)]
+struct SetUp {
+    id: &'static str,
+    label: &'static str,
+    template: &'static str,
+}
+
 impl Snippet {
     /// The program, for the gateway at `gateway_url`.
     pub(super) fn text(&self, gateway_url: &str) -> String {
         self.template.trim_end().replace("{gateway}", &(self.escape)(gateway_url))
+    }
+
+    /// What comes before it, where there is something: its block's id, its label and its text.
+    pub(super) fn set_up(&self, gateway_url: &str) -> Option<(&'static str, &'static str, String)> {
+        self.set_up.map(|SetUp { id, label, template }| (id, label, template.replace("{gateway}", gateway_url)))
     }
 }
 
@@ -32,7 +54,7 @@ pub(super) const SNIPPETS: &[Snippet] = &[
         id: "test-shell",
         name: "Shell",
         needs: "bash, openssl, and curl 7.76 or later.",
-        install: None,
+        set_up: None,
         run: "Paste it into bash.",
         template: include_str!("test_request/request.sh"),
         escape: in_shell,
@@ -41,7 +63,7 @@ pub(super) const SNIPPETS: &[Snippet] = &[
         id: "test-node",
         name: "Node.js",
         needs: "Node.js 20 or later, with jose.",
-        install: Some(("test-node-install", "npm install jose@6")),
+        set_up: Some(SetUp { id: "test-node-install", label: "Installation", template: "npm install jose@6" }),
         run: "Save it as request.mjs, and run it with node request.mjs.",
         template: include_str!("test_request/request.mjs"),
         escape: in_single_quotes,
@@ -50,7 +72,11 @@ pub(super) const SNIPPETS: &[Snippet] = &[
         id: "test-python",
         name: "Python",
         needs: "Python 3.9 or later, with PyJWT.",
-        install: Some(("test-python-install", "pip install 'pyjwt[crypto]'")),
+        set_up: Some(SetUp {
+            id: "test-python-install",
+            label: "Installation",
+            template: "pip install 'pyjwt[crypto]'",
+        }),
         run: "Save it as request.py, and run it with python3 request.py.",
         template: include_str!("test_request/request.py"),
         escape: in_single_quotes,
@@ -59,17 +85,86 @@ pub(super) const SNIPPETS: &[Snippet] = &[
         id: "test-rust",
         name: "Rust",
         needs: "In a new Cargo package, add:",
-        install: Some((
-            "test-rust-install",
-            "cargo add jsonwebtoken@11.1 --features aws_lc_rs\n\
+        set_up: Some(SetUp {
+            id: "test-rust-install",
+            label: "Installation",
+            template: "cargo add jsonwebtoken@11.1 --features aws_lc_rs\n\
              cargo add uuid@1 --features serde,v4\n\
              cargo add serde_json@1 sha2@0.10 ureq@3",
-        )),
+        }),
         run: "Save it as src/main.rs, and run it with cargo run.",
         template: include_str!("test_request/request.rs"),
         escape: in_rust,
     },
+    Snippet {
+        id: "test-postman",
+        name: "Postman",
+        needs: "A Postman of May 2025 or later. Here the two variables are Postman’s own, of an environment: NUVERA_API_KEY, \
+                and NUVERA_PRIVATE_KEY with the text of the private key. Give them current values only, which Postman does \
+                not share, and the type “secret”. Then make a request with the method GET and this address:",
+        set_up: Some(SetUp {
+            id: "test-postman-address",
+            label: "Address",
+            template: "{gateway}/api/v1/signature-test",
+        }),
+        run: "Paste this into Scripts, Pre-request, and send. On a collection it signs every request of it: text bodies, and \
+              addresses that are percent-encoded already.",
+        template: include_str!("test_request/request.postman.js"),
+        escape: str::to_owned,
+    },
 ];
+
+/// Sends one from the page itself, while the new API key stands on it. The island `TestRequest` does it.
+pub(super) fn sender(application: &ApiApplication) -> impl IntoView + use<> {
+    let page = surroundings();
+    let registered: Vec<_> = application
+        .signing_keys
+        .iter()
+        .filter(|key| key.verifies(page.now))
+        .map(|key| key.public_key.fingerprint())
+        .collect();
+    view! {
+        <div
+            class="needs-script"
+            data-test-request
+            data-worker=format!("{}/{}", paths::ASSETS, page.assets.keydoctor_worker)
+            data-gateway=page.gateway_url.clone()
+            data-uri=URI
+            data-registered=registered.join(" ")
+        >
+            <Card
+                id="test-now"
+                heading="Send a signed test request now"
+                lead="This browser signs it with your private key and sends it to the gateway with the new API key. The private key stays here."
+            >
+                <div class="field">
+                    <label class="field__label" for="test-file">"Your private key’s file"</label>
+                    <p class="field__hint" id="test-file-hint">
+                        "A request that is accepted counts as the key’s first use, from this browser."
+                    </p>
+                    <input
+                        class="file"
+                        type="file"
+                        id="test-file"
+                        autocomplete="off"
+                        aria-describedby="test-file-hint"
+                        data-test-file
+                        disabled
+                    />
+                </div>
+                <div class="field" data-test-passphrase hidden>
+                    <label class="field__label" for="test-passphrase">"Its passphrase"</label>
+                    <input class="input" type="password" id="test-passphrase" autocomplete="off" />
+                </div>
+                <div class="actions">
+                    <button type="button" class="button" data-send disabled>"Send test request"</button>
+                </div>
+                <p role="status" data-test-status></p>
+                <p class="field__error" role="alert" data-test-error hidden></p>
+            </Card>
+        </div>
+    }
+}
 
 fn in_shell(text: &str) -> String {
     text.replace('\'', r"'\''")
@@ -110,7 +205,8 @@ mod tests {
     #[test]
     fn every_snippet_names_the_gateway_once() {
         for snippet in SNIPPETS {
-            assert_eq!(snippet.template.matches("{gateway}").count(), 1, "{}", snippet.name);
+            let set_up = snippet.set_up.map_or("", |set_up| set_up.template);
+            assert_eq!(format!("{}{set_up}", snippet.template).matches("{gateway}").count(), 1, "{}", snippet.name);
         }
     }
 }

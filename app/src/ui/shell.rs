@@ -116,6 +116,7 @@ fn islands() -> impl IntoView {
         <islands::PublicKeyField />
         <islands::KeyDoctor />
         <islands::LiveRegions />
+        <islands::TestRequest />
     }
 }
 

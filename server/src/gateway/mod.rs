@@ -8,6 +8,7 @@
 //! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
 //! replaces before the change is acknowledged; what it sees is counted in [`Usage`], which somebody else writes down.
 
+mod cors;
 mod forward_auth;
 mod framing;
 mod limits;
@@ -63,6 +64,8 @@ pub struct GatewaySettings {
     pub rate_limit: Option<RateLimit>,
     /// How many requests that name no known API key are explained to one network address; `None`: any number.
     pub failure_limit: Option<RateLimit>,
+    /// The origin whose pages may send test requests from a browser: the console's.
+    pub console_origin: Option<http::HeaderValue>,
     /// The endpoints, and what each needs.
     pub routes: RouteTable,
 }
@@ -78,6 +81,7 @@ impl GatewaySettings {
             upstream_timeout: Duration::ZERO,
             rate_limit: None,
             failure_limit: None,
+            console_origin: None,
             routes: RouteTable::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Gateway,
+    cors::{self, SIGNATURE_TEST},
     framing::HeadNotes,
     problem,
     receive::discard,
@@ -24,9 +25,6 @@ use hyper::body::{Body, Incoming};
 use serde::Serialize;
 use std::{borrow::Cow, net::IpAddr, sync::atomic::Ordering};
 use uuid::Uuid;
-
-/// The endpoint that the gateway answers itself, so that a partner can try a signature.
-const SIGNATURE_TEST: &str = "/api/v1/signature-test";
 
 /// A response's body: made here, or passed on from the upstream as it arrives.
 pub(super) type ResponseBody = Either<Full<Bytes>, Incoming>;
@@ -64,9 +62,10 @@ impl Gateway {
         address: IpAddr,
     ) -> Response<ResponseBody> {
         let (parts, mut body) = request.into_parts();
-        if let Some(health) = self.health(&parts) {
-            return health.map(Either::Left);
+        if let Some(answer) = self.health(&parts).or_else(|| self.preflight(&parts)) {
+            return answer.map(Either::Left);
         }
+        let console = self.console_asks(&parts);
         let mut record = Record::new(self, &parts.method, &parts.uri, address);
         let request_id = record.request_id;
         let presented = Presented {
@@ -99,6 +98,9 @@ impl Gateway {
                 problem::response(&refusal, request_id).map(Either::Left)
             }
         };
+        if let Some(origin) = console {
+            cors::allow(&mut response, origin);
+        }
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
             headers.insert(X_REQUEST_ID, id);

@@ -15,7 +15,7 @@ use leptos_axum::handle_response_inner;
 /// Renders `page`, with a content security policy that allows what this page needs and no more.
 pub async fn page(status: StatusCode, page: Page, context: PageContext) -> Response {
     let nonce = Nonce::new();
-    let policy = policy(&page, &nonce);
+    let policy = policy(&page, &nonce, &context.gateway_url);
     let mut response = handle_response_inner(
         move || provide_context(nonce.clone()),
         move || document(context, page),
@@ -40,14 +40,18 @@ pub async fn page(status: StatusCode, page: Page, context: PageContext) -> Respo
     response
 }
 
-fn policy(page: &Page, nonce: &Nonce) -> String {
+fn policy(page: &Page, nonce: &Nonce, gateway_url: &str) -> String {
     let mut policy =
         "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'"
             .to_owned();
     if page.runs_wasm() {
         policy +=
-            &format!("; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'");
+            &format!("; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'");
+        // From there a test request can be sent.
+        if matches!(page, Page::OneTimeKey { .. }) {
+            policy += &format!(" {gateway_url}");
+        }
     }
     policy
 }

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod bindings;
+mod browsers;
 mod conformance;
 mod edges;
 mod keys;

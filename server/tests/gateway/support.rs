@@ -124,6 +124,7 @@ impl Default for Setup {
             upstream_timeout: Duration::from_secs(20),
             rate_limit: None,
             failure_limit: None,
+            console_origin: None,
             routes: RouteTable::default(),
         };
         Self { settings, fence: ReplayFence::default() }
