@@ -11,22 +11,35 @@ pub enum Role {
     PartnerOwner,
     /// Builds a partner's integration.
     PartnerDeveloper,
+    /// Sees a partner's applications, and changes nothing.
+    PartnerViewer,
     /// Supports partners on Nuvera's side.
     NuveraAdmin,
+    /// Sees everything on Nuvera's side, and changes nothing.
+    NuveraAuditor,
     /// Uses a customer platform; has no business here.
     CustomerUser,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::PartnerOwner, Self::PartnerDeveloper, Self::NuveraAdmin, Self::CustomerUser];
+    pub const ALL: [Self; 6] = [
+        Self::PartnerOwner,
+        Self::PartnerDeveloper,
+        Self::PartnerViewer,
+        Self::NuveraAdmin,
+        Self::NuveraAuditor,
+        Self::CustomerUser,
+    ];
 
     /// The code it is stored under.
     pub fn code(self) -> &'static str {
         match self {
             Self::PartnerOwner => "partner_owner",
             Self::PartnerDeveloper => "partner_developer",
+            Self::PartnerViewer => "partner_viewer",
             Self::NuveraAdmin => "nuvera_admin",
+            Self::NuveraAuditor => "nuvera_auditor",
             Self::CustomerUser => "customer_user",
         }
     }
@@ -41,9 +54,43 @@ impl Role {
         match self {
             Self::PartnerOwner => "Owner",
             Self::PartnerDeveloper => "Developer",
+            Self::PartnerViewer => "Viewer",
             Self::NuveraAdmin => "Nuvera admin",
+            Self::NuveraAuditor => "Nuvera auditor",
             Self::CustomerUser => "Customer user",
         }
+    }
+
+    /// What somebody in the role does, for whoever gives it to them.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::PartnerOwner => "Does everything, and decides on people and the rotation policy.",
+            Self::PartnerDeveloper => "Creates API applications and changes them and their keys.",
+            Self::PartnerViewer => "Sees applications, requests and histories; changes nothing.",
+            Self::NuveraAdmin => "Supports partners, stops their applications, and decides on Nuvera’s people.",
+            Self::NuveraAuditor => "Sees what admins see; changes nothing.",
+            Self::CustomerUser => "Has no business here.",
+        }
+    }
+
+    /// On whose side somebody in the role acts.
+    pub fn side(self) -> ActorKind {
+        match self {
+            Self::NuveraAdmin | Self::NuveraAuditor => ActorKind::Nuvera,
+            Self::PartnerOwner | Self::PartnerDeveloper | Self::PartnerViewer | Self::CustomerUser => {
+                ActorKind::Partner
+            }
+        }
+    }
+
+    /// Whether an organization whose people are on `side` can give the role to somebody.
+    pub fn is_given_on(self, side: ActorKind) -> bool {
+        self != Self::CustomerUser && self.side() == side
+    }
+
+    /// The role that an organization of its side cannot be without: whoever has it decides on its people.
+    pub fn decides_on_people(self) -> bool {
+        allows(self, Operation::ManagePeople)
     }
 }
 
@@ -72,13 +119,17 @@ pub enum Operation {
     WithdrawReplacement,
     /// Change how old an organization's keys may become: its rotation policy.
     ChangePolicy,
+    /// See who belongs to an organization, and who is invited.
+    ViewPeople,
+    /// Invite people to one's own organization, change what they are there, and remove them.
+    ManagePeople,
     /// Find organizations, and read the audit history across them.
     ViewOrganizationHub,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ViewApplications,
         Self::CreateApplication,
         Self::RenameApplication,
@@ -90,6 +141,8 @@ impl Operation {
         Self::PrepareReplacement,
         Self::WithdrawReplacement,
         Self::ChangePolicy,
+        Self::ViewPeople,
+        Self::ManagePeople,
         Self::ViewOrganizationHub,
     ];
 }
@@ -98,7 +151,8 @@ impl Operation {
 pub fn allows(role: Role, operation: Operation) -> bool {
     use Operation as Op;
     match role {
-        Role::PartnerOwner | Role::PartnerDeveloper => match operation {
+        Role::PartnerOwner => !matches!(operation, Op::PrepareReplacement | Op::ViewOrganizationHub),
+        Role::PartnerDeveloper => match operation {
             Op::ViewApplications
             | Op::CreateApplication
             | Op::RenameApplication
@@ -107,11 +161,12 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::RotateApiKeys
             | Op::RevokeApiKeys
             | Op::ReplaceSigningKeys
-            | Op::WithdrawReplacement => true,
-            // What everybody in the organization is held to, its owners decide.
-            Op::ChangePolicy => role == Role::PartnerOwner,
-            Op::PrepareReplacement | Op::ViewOrganizationHub => false,
+            | Op::WithdrawReplacement
+            | Op::ViewPeople => true,
+            // What everybody in the organization is held to, and who that is, its owners decide.
+            Op::ChangePolicy | Op::ManagePeople | Op::PrepareReplacement | Op::ViewOrganizationHub => false,
         },
+        Role::PartnerViewer => matches!(operation, Op::ViewApplications | Op::ViewPeople),
         // Support: whatever would show a raw API key, or is the partner's to name, is not there.
         Role::NuveraAdmin => match operation {
             Op::ViewApplications
@@ -121,9 +176,14 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::ReplaceSigningKeys
             | Op::PrepareReplacement
             | Op::WithdrawReplacement
+            | Op::ViewPeople
+            | Op::ManagePeople
             | Op::ViewOrganizationHub => true,
             Op::CreateApplication | Op::RenameApplication | Op::RotateApiKeys | Op::ChangePolicy => false,
         },
+        Role::NuveraAuditor => {
+            matches!(operation, Op::ViewApplications | Op::ViewPeople | Op::ViewOrganizationHub)
+        }
         Role::CustomerUser => false,
     }
 }
@@ -140,12 +200,17 @@ pub enum Access {
 }
 
 /// Whether `actor` may do `operation` in `organization`. Partners reach their own organization only, and to them any
-/// other does not exist; Nuvera's admins reach every other but their own, which has no API applications.
+/// other does not exist. Nuvera's people reach every other; in their own, which has no API applications, there are only
+/// its people, and those of the others are not theirs to decide on.
 pub fn access(actor: &Actor, organization: OrganizationId, operation: Operation) -> Access {
     let is_own = actor.organization_id == organization;
-    match actor.kind() {
-        ActorKind::Partner if !is_own => Access::Hidden,
-        ActorKind::Nuvera if is_own => Access::Forbidden,
+    match (actor.kind(), operation) {
+        (ActorKind::Partner, _) if !is_own => Access::Hidden,
+        (ActorKind::Nuvera, Operation::ManagePeople) if !is_own => Access::Forbidden,
+        (ActorKind::Nuvera, Operation::ViewPeople | Operation::ManagePeople) if allows(actor.role, operation) => {
+            Access::Allowed
+        }
+        (ActorKind::Nuvera, _) if is_own => Access::Forbidden,
         _ if allows(actor.role, operation) => Access::Allowed,
         _ => Access::Forbidden,
     }
@@ -183,11 +248,12 @@ mod tests {
 
     #[test]
     fn to_a_partner_another_organization_does_not_exist() {
-        for role in [Role::PartnerOwner, Role::PartnerDeveloper] {
+        for role in [Role::PartnerOwner, Role::PartnerDeveloper, Role::PartnerViewer] {
             for operation in Operation::ALL {
                 assert_eq!(asks(role, ELSEWHERE, operation), Access::Hidden);
             }
-            assert_eq!(asks(role, HOME, Operation::RotateApiKeys), Access::Allowed);
+            let rotates = if role == Role::PartnerViewer { Access::Forbidden } else { Access::Allowed };
+            assert_eq!(asks(role, HOME, Operation::RotateApiKeys), rotates);
             assert_eq!(asks(role, HOME, Operation::PrepareReplacement), Access::Forbidden);
             assert_eq!(asks(role, HOME, Operation::ViewOrganizationHub), Access::Forbidden);
         }
@@ -209,6 +275,40 @@ mod tests {
         assert_eq!(admin(Operation::RotateApiKeys), Access::Forbidden);
         assert_eq!(admin(Operation::CreateApplication), Access::Forbidden);
         assert_eq!(asks(Role::NuveraAdmin, HOME, Operation::ViewApplications), Access::Forbidden);
+    }
+
+    #[test]
+    fn viewers_and_auditors_see_and_change_nothing() {
+        use Operation as Op;
+        let sees = [Op::ViewApplications, Op::ViewPeople];
+        for operation in Op::ALL {
+            let viewer = asks(Role::PartnerViewer, HOME, operation) == Access::Allowed;
+            assert_eq!(viewer, sees.contains(&operation), "{operation:?}");
+            let auditor = asks(Role::NuveraAuditor, ELSEWHERE, operation) == Access::Allowed;
+            assert_eq!(auditor, sees.contains(&operation) || operation == Op::ViewOrganizationHub, "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn people_are_decided_on_at_home_only() {
+        let manages = |role, organization| asks(role, organization, Operation::ManagePeople) == Access::Allowed;
+        for role in Role::ALL {
+            let decides = matches!(role, Role::PartnerOwner | Role::NuveraAdmin);
+            assert_eq!(manages(role, HOME), decides, "{role:?}");
+            assert_eq!(role.decides_on_people(), decides, "{role:?}");
+            assert!(!manages(role, ELSEWHERE), "{role:?}");
+        }
+        assert_eq!(asks(Role::NuveraAdmin, ELSEWHERE, Operation::ViewPeople), Access::Allowed);
+        assert_eq!(asks(Role::NuveraAuditor, HOME, Operation::ViewPeople), Access::Allowed);
+    }
+
+    #[test]
+    fn nobody_is_given_the_role_of_a_customer() {
+        for side in [ActorKind::Partner, ActorKind::Nuvera] {
+            let given: Vec<_> = Role::ALL.into_iter().filter(|role| role.is_given_on(side)).collect();
+            assert!(given.iter().all(|role| role.side() == side && *role != Role::CustomerUser));
+            assert_eq!(given.iter().filter(|role| role.decides_on_people()).count(), 1);
+        }
     }
 
     #[test]

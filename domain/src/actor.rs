@@ -54,9 +54,6 @@ pub struct Actor {
 impl Actor {
     /// On whose side they act.
     pub fn kind(&self) -> ActorKind {
-        match self.role {
-            Role::NuveraAdmin => ActorKind::Nuvera,
-            Role::PartnerOwner | Role::PartnerDeveloper | Role::CustomerUser => ActorKind::Partner,
-        }
+        self.role.side()
     }
 }

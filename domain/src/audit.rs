@@ -59,6 +59,12 @@ actions! {
     ReplacementWithdrawn "replacement.withdrawn" "Prepared replacement key withdrawn",
     ReplacementClaimed "replacement.claimed" "Prepared replacement key claimed",
     PolicyChanged "policy.changed" "Rotation policy changed",
+    PersonInvited "person.invited" "Person invited",
+    InvitationWithdrawn "invitation.withdrawn" "Invitation withdrawn",
+    PersonJoined "person.joined" "Person joined",
+    PersonRoleChanged "person.role_changed" "Role changed",
+    PersonRemoved "person.removed" "Person removed",
+    SignInRefused "sign_in.refused" "Sign-in refused",
 }
 
 impl AuditAction {
@@ -106,7 +112,8 @@ pub struct AuditEvent {
     pub application_id: Option<ApplicationId>,
     /// What.
     pub action: AuditAction,
-    /// To what in it: a key's prefix, a fingerprint, or the application's or the organization's name.
+    /// To what in it: a key's prefix, a fingerprint, the application's or the organization's name, or a person's e-mail
+    /// address.
     pub target: String,
     /// How it was, in words; `None` where there was nothing.
     pub before: Option<String>,

@@ -48,6 +48,10 @@ id!(
     SigningKeyId
 );
 id!(
+    /// Names an invitation (UUID v7, RFC 9562). It is no secret and not part of its link.
+    InvitationId
+);
+id!(
     /// Names a request to the gateway (UUID v7, RFC 9562): its answer carries it, in `x-request-id` and in an error's body.
     RequestId
 );

@@ -13,6 +13,7 @@ pub mod cut_over;
 pub mod hex;
 pub mod hygiene;
 pub mod id;
+pub mod people;
 pub mod permission;
 pub mod public_key;
 pub mod request;
@@ -20,3 +21,6 @@ pub mod route;
 pub mod signing_key;
 pub mod text;
 pub mod time;
+
+#[cfg(test)]
+mod fixtures;

@@ -63,6 +63,57 @@ text!(
     /// Why somebody did something: kept in the audit history.
     Reason, "a reason", 500
 );
+text!(
+    /// What people know somebody by.
+    PersonName, "a name", 80
+);
+
+/// An e-mail address in lower case, so that one person has one account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EmailAddress(String);
+
+/// Why a text is no e-mail address; the words are for the person who typed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EmailError {
+    /// It cannot be kept as a text.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// It has not the form of one.
+    #[error("Enter an e-mail address, such as ada@example.com.")]
+    Form,
+}
+
+impl EmailAddress {
+    /// The most characters it holds (RFC 5321, 4.5.3.1.3, without the brackets).
+    pub const MAX_CHARACTERS: usize = 254;
+
+    /// Reads what somebody typed. Whether mail gets there, only mail can tell.
+    ///
+    /// # Errors
+    /// Empty, too long, or without the form of an address.
+    pub fn new(text: &str) -> Result<Self, EmailError> {
+        let text = line(text, "an e-mail address", Self::MAX_CHARACTERS)?.to_lowercase();
+        let is_part = |part: &str| {
+            !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "<>()[],;:\\\"@".contains(c))
+        };
+        let is_domain = |domain: &str| domain.split('.').all(is_part) && domain.contains('.');
+        match text.rsplit_once('@') {
+            Some((local, domain)) if is_part(local) && is_domain(domain) => Ok(Self(text)),
+            _ => Err(EmailError::Form),
+        }
+    }
+
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EmailAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 fn line(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
     let text = text.trim();
@@ -101,5 +152,18 @@ mod tests {
         assert_eq!(ApplicationName::new("a\nb"), Err(TextError::ControlCharacter(2)));
         assert_eq!(ApplicationName::new(&"é".repeat(81)), Err(TextError::TooLong { max: 80, found: 81 }));
         assert!(ApplicationName::new(&"é".repeat(80)).is_ok());
+    }
+
+    #[test]
+    fn an_address_is_kept_in_lower_case_and_must_look_like_one() {
+        let read = |text: &str| EmailAddress::new(text).map(|address| address.to_string());
+        assert_eq!(read(" Ada.Byron+x@Example.COM "), Ok("ada.byron+x@example.com".into()));
+        for wrong in
+            ["ada", "ada@", "@example.com", "ada@example", "a b@example.com", "a@b@example.com", "a@.com", "<a@b.c>"]
+        {
+            assert_eq!(read(wrong), Err(EmailError::Form), "{wrong}");
+        }
+        assert_eq!(read(""), Err(EmailError::Text(TextError::Missing("an e-mail address"))));
+        assert_eq!(read("a@example.com\r\nBcc: b@c.d"), Err(EmailError::Text(TextError::ControlCharacter(14))));
     }
 }

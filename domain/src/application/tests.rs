@@ -1,49 +1,22 @@
 //! The rules of rotation, under any sequence of what people may do.
 
 use super::*;
-use crate::{access::Role, api_key::ApiKeyHash, api_key::KeyPrefix, id::UserId};
+use crate::{
+    access::Role,
+    fixtures::{START, actor, application, new_api_key, new_signing_key},
+};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
 const HOUR: Duration = Duration::from_secs(3600);
-const PEMS: [&str; 5] = [
-    include_str!("../testdata/rsa-2048-a.pem"),
-    include_str!("../testdata/rsa-2048-b.pem"),
-    include_str!("../testdata/rsa-2048-c.pem"),
-    include_str!("../testdata/rsa-2048-d.pem"),
-    include_str!("../testdata/rsa-2048-e.pem"),
-];
-
-fn actor() -> Actor {
-    Actor {
-        user_id: UserId(Uuid::from_u128(1)),
-        name: "Olivia".into(),
-        email: "olivia@partner.example".into(),
-        organization_id: OrganizationId(Uuid::from_u128(2)),
-        organization_name: "Partner".into(),
-        role: Role::PartnerOwner,
-        address: None,
-    }
+fn admin() -> Actor {
+    let organization_id = OrganizationId(Uuid::from_u128(9));
+    Actor { organization_id, name: "Ada".into(), role: Role::NuveraAdmin, ..actor() }
 }
 
-fn new_api_key(number: u128) -> NewApiKey {
-    NewApiKey {
-        id: ApiKeyId(Uuid::from_u128(number)),
-        prefix: KeyPrefix::from_stored(format!("nvk_{number:08}")),
-        last_four: "wxyz".into(),
-        hash: ApiKeyHash([0; 32]),
-        pepper_id: "p".into(),
-    }
-}
-
-fn new_signing_key(pem: usize) -> NewSigningKey {
-    NewSigningKey {
-        id: SigningKeyId(Uuid::from_u128(100 + pem as u128)),
-        public_key: PublicKey::from_pem(PEMS[pem]).unwrap(),
-        is_proven: false,
-    }
+fn reason() -> Reason {
+    Reason::new("because").unwrap()
 }
 
 #[test]
@@ -58,26 +31,6 @@ fn a_key_that_came_with_proof_is_proven_since_then_and_the_history_says_so() {
         assert_eq!(change.application.current_signing_key().proven_at, proven_at);
         assert!(change.events[0].after.as_ref().unwrap().contains(words), "{:?}", change.events[0].after);
     }
-}
-
-fn application() -> ApiApplication {
-    let new = NewApplication {
-        id: ApplicationId(Uuid::from_u128(3)),
-        name: ApplicationName::new("Ledger").unwrap(),
-        permissions: PermissionSet::default(),
-        signing_key: new_signing_key(0),
-        api_key: new_api_key(1),
-    };
-    ApiApplication::create(new, By { actor: &actor(), at: START, reason: None }).application
-}
-
-fn admin() -> Actor {
-    let organization_id = OrganizationId(Uuid::from_u128(9));
-    Actor { organization_id, name: "Ada".into(), role: Role::NuveraAdmin, ..actor() }
-}
-
-fn reason() -> Reason {
-    Reason::new("because").unwrap()
 }
 
 #[derive(Clone, Copy, Debug)]

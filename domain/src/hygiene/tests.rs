@@ -2,67 +2,20 @@
 
 use super::*;
 use crate::{
-    access::Role,
-    actor::Actor,
-    api_key::{ApiKeyHash, KeyPrefix, NewApiKey},
-    application::{NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
-    id::{ApplicationId, OrganizationId, UserId},
-    permission::PermissionSet,
-    public_key::PublicKey,
-    text::ApplicationName,
+    application::{Replacement, SigningKeyReplacement},
+    fixtures::{START, actor, application, new_api_key, new_signing_key},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-fn actor() -> Actor {
-    Actor {
-        user_id: UserId(Uuid::from_u128(1)),
-        name: "Olivia".into(),
-        email: "olivia@partner.example".into(),
-        organization_id: OrganizationId(Uuid::from_u128(2)),
-        organization_name: "Partner".into(),
-        role: Role::PartnerOwner,
-        address: None,
-    }
-}
-
-fn new_api_key(number: u128) -> NewApiKey {
-    NewApiKey {
-        id: ApiKeyId(Uuid::from_u128(number)),
-        prefix: KeyPrefix::from_stored(format!("nvk_{number:08}")),
-        last_four: "wxyz".into(),
-        hash: ApiKeyHash([0; 32]),
-        pepper_id: "p".into(),
-    }
-}
-
-fn new_signing_key(pem: &str, number: u128) -> NewSigningKey {
-    let public_key = PublicKey::from_pem(pem).unwrap();
-    NewSigningKey { id: SigningKeyId(Uuid::from_u128(number)), public_key, is_proven: false }
-}
-
-/// With an API key and a signing key, both made at [`START`].
-fn application() -> ApiApplication {
-    let new = NewApplication {
-        id: ApplicationId(Uuid::from_u128(3)),
-        name: ApplicationName::new("Ledger").unwrap(),
-        permissions: PermissionSet::default(),
-        signing_key: new_signing_key(include_str!("../testdata/rsa-2048-a.pem"), 100),
-        api_key: new_api_key(1),
-    };
-    ApiApplication::create(new, By { actor: &actor(), at: START, reason: None }).application
-}
 
 fn rotated(at: Timestamp, grace: Duration) -> ApiApplication {
     let actor = actor();
     let by = By { actor: &actor, at, reason: None };
     let replacement = Replacement::WithGrace(grace);
     let replaced = application().replace_api_key(new_api_key(2), replacement, by).unwrap().application;
-    let new = new_signing_key(include_str!("../testdata/rsa-2048-b.pem"), 101);
-    replaced.replace_signing_key(new, SigningKeyReplacement::WithOverlap(grace), by).unwrap().application
+    replaced.replace_signing_key(new_signing_key(1), SigningKeyReplacement::WithOverlap(grace), by).unwrap().application
 }
 
 fn days(count: u32) -> Duration {

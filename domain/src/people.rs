@@ -1,0 +1,226 @@
+//! The people of an organization: who is invited, what they are, and what is to be done when they leave.
+//!
+//! Nobody changes their own role or removes themselves. So whoever decides on people stays, and no organization is ever
+//! without somebody who does.
+
+use crate::{
+    access::Role,
+    application::{ApiApplication, By},
+    audit::{AuditAction, AuditEvent},
+    hygiene::KeyId,
+    id::{ApplicationId, InvitationId, OrganizationId, UserId},
+    text::{EmailAddress, PersonName},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+/// How long an invitation can be accepted.
+pub const INVITATION_LIFETIME: Duration = Duration::from_secs(72 * 60 * 60);
+
+/// Somebody who belongs to an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who it is.
+    pub id: UserId,
+    /// What people know them by.
+    pub name: String,
+    /// What they sign in with.
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+    /// When they last signed in.
+    pub signed_in_at: Option<Timestamp>,
+}
+
+/// Somebody who may join an organization. What their link holds besides is kept as a hash only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Names it.
+    pub id: InvitationId,
+    /// To where they join.
+    pub organization_id: OrganizationId,
+    /// What they will sign in with.
+    pub email: EmailAddress,
+    /// What people know them by.
+    pub name: PersonName,
+    /// What they will be.
+    pub role: Role,
+    /// Who invited them, by name.
+    pub invited_by: String,
+    /// The first instant at which it can no longer be accepted.
+    pub expires_at: Timestamp,
+}
+
+/// Why people stay as they are; the words are for whoever wanted something else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeopleError {
+    /// It would be oneself.
+    #[error("You cannot change your own role or remove yourself. Ask somebody else who decides on people.")]
+    Yourself,
+    /// They have the role already.
+    #[error("{0} has this role already.")]
+    RoleUnchanged(String),
+    /// The role is none of this organization's.
+    #[error("Choose one of the roles.")]
+    RoleNotGiven,
+    /// The address is that of somebody here.
+    #[error("{0} belongs to your organization already, with this e-mail address.")]
+    AlreadyHere(String),
+    /// The address has an account elsewhere; nobody is told where.
+    #[error("This e-mail address cannot be invited. Use another one of theirs.")]
+    EmailTaken,
+}
+
+impl Person {
+    /// Gives them another role. The event is recorded with it.
+    ///
+    /// # Errors
+    /// It is oneself, the role is not given here, or they have it.
+    pub fn change_role(self, role: Role, by: By<'_>) -> Result<(Self, AuditEvent), PeopleError> {
+        self.is_somebody_else(by)?;
+        if !role.is_given_on(by.actor.kind()) {
+            return Err(PeopleError::RoleNotGiven);
+        }
+        if role == self.role {
+            return Err(PeopleError::RoleUnchanged(self.name));
+        }
+        let (before, after) = (Some(self.role.label()), Some(role.label()));
+        let event = event(by, AuditAction::PersonRoleChanged, &self.email, before, after);
+        Ok((Self { role, ..self }, event))
+    }
+
+    /// Removes them: what is left is the event.
+    ///
+    /// # Errors
+    /// It is oneself.
+    pub fn remove(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
+        self.is_somebody_else(by)?;
+        Ok(event(by, AuditAction::PersonRemoved, &self.email, Some(self.role.label()), None))
+    }
+
+    fn is_somebody_else(&self, by: By<'_>) -> Result<(), PeopleError> {
+        if self.id == by.actor.user_id { Err(PeopleError::Yourself) } else { Ok(()) }
+    }
+}
+
+impl Invitation {
+    /// Invites somebody to the actor's organization.
+    ///
+    /// # Errors
+    /// The role is not given there.
+    pub fn new(
+        id: InvitationId,
+        email: EmailAddress,
+        name: PersonName,
+        role: Role,
+        by: By<'_>,
+    ) -> Result<(Self, AuditEvent), PeopleError> {
+        if !role.is_given_on(by.actor.kind()) {
+            return Err(PeopleError::RoleNotGiven);
+        }
+        let event = event(by, AuditAction::PersonInvited, email.as_str(), None, Some(role.label()));
+        let invitation = Self {
+            id,
+            organization_id: by.actor.organization_id,
+            email,
+            name,
+            role,
+            invited_by: by.actor.name.clone(),
+            expires_at: by.at.plus(INVITATION_LIFETIME),
+        };
+        Ok((invitation, event))
+    }
+
+    /// Whether it can still be accepted at `now`.
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        now < self.expires_at
+    }
+
+    /// What is recorded when it is taken back.
+    pub fn withdrawn(&self, by: By<'_>) -> AuditEvent {
+        event(by, AuditAction::InvitationWithdrawn, self.email.as_str(), Some(self.role.label()), None)
+    }
+
+    /// What is recorded when somebody joins: `by` themselves.
+    pub fn accepted(&self, by: By<'_>) -> AuditEvent {
+        let mut event = event(by, AuditAction::PersonJoined, self.email.as_str(), None, Some(self.role.label()));
+        event.reason = None;
+        event
+    }
+}
+
+/// What is recorded when somebody is refused who may not use the console at all: `by` themselves.
+pub fn sign_in_refused(by: By<'_>) -> AuditEvent {
+    event(by, AuditAction::SignInRefused, &by.actor.email, None, Some(by.actor.role.label()))
+}
+
+fn event(
+    by: By<'_>,
+    action: AuditAction,
+    email: &str,
+    before: Option<&'static str>,
+    after: Option<&'static str>,
+) -> AuditEvent {
+    AuditEvent {
+        at: by.at,
+        actor: by.actor.into(),
+        organization_id: by.actor.organization_id,
+        application_id: None,
+        action,
+        target: email.to_owned(),
+        before: before.map(ToOwned::to_owned),
+        after: after.map(ToOwned::to_owned),
+        reason: by.reason.cloned(),
+    }
+}
+
+/// Something that somebody once did to a key, by the audit history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handled {
+    /// To a key of which application.
+    pub application: ApplicationId,
+    /// What they did.
+    pub action: AuditAction,
+    /// The event's target: a key's prefix, a fingerprint, or the application's name.
+    pub target: String,
+}
+
+impl Handled {
+    /// The actions after which somebody may have a copy of a key.
+    pub const ACTIONS: [AuditAction; 5] = [
+        AuditAction::ApplicationCreated,
+        AuditAction::ApiKeyCreated,
+        AuditAction::ApiKeyStored,
+        AuditAction::SigningKeyReplaced,
+        AuditAction::SigningKeyRestored,
+    ];
+}
+
+/// The keys of `application` that work at `now` and that somebody may have a copy of who did all this: the API keys that
+/// they were shown or confirmed as stored, and the signing keys whose public half they registered.
+pub fn keys_in_hand(application: &ApiApplication, handled: &[Handled], now: Timestamp) -> Vec<KeyId> {
+    let did = |actions: &[AuditAction], target: &str| {
+        handled
+            .iter()
+            .any(|did| did.application == application.id && actions.contains(&did.action) && did.target == target)
+    };
+    let created =
+        handled.iter().any(|did| did.application == application.id && did.action == AuditAction::ApplicationCreated);
+    let api_keys = application
+        .live_keys(now)
+        .filter(|key| did(&[AuditAction::ApiKeyCreated, AuditAction::ApiKeyStored], key.prefix.as_str()))
+        .map(|key| KeyId::Api(key.id));
+    let signing_keys = application
+        .signing_keys
+        .iter()
+        .filter(|key| key.verifies(now))
+        .filter(|key| {
+            let actions = [AuditAction::SigningKeyReplaced, AuditAction::SigningKeyRestored];
+            did(&actions, &key.public_key.fingerprint()) || created && key.created_at == application.created_at
+        })
+        .map(|key| KeyId::Signing(key.id));
+    api_keys.chain(signing_keys).collect()
+}
+
+#[cfg(test)]
+mod tests;
