@@ -3,12 +3,14 @@
 use crate::paths::Place;
 use domain::{
     access::Role,
+    actor::ActorKind,
     api_key::{ApiKey, PlainApiKey},
     application::ApiApplication,
     audit::{AuditFilter, RecordedEvent},
     cut_over::Traffic,
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    people::{Invitation, Person},
     request::{RequestFilter, SeenRequest},
     signing_key::SigningKey,
     time::Timestamp,
@@ -113,6 +115,10 @@ notices! {
     SigningKeyReplacedTwin "signing-key-replaced-twin" "The signing key is replaced. Another application of your organization uses the same public key: give each its own.",
     CreatedTwin "created-twin" "Another application of your organization uses the same public key: give each its own.",
     SigningKeyRestored "signing-key-restored" "The earlier signing key is current again. Send a signed test request.",
+    RoleChanged "role-changed" "The role is changed. It counts from their next request.",
+    PersonRemoved "person-removed" "They are removed, and signed out everywhere.",
+    InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
+    Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
     PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
@@ -240,6 +246,15 @@ impl ApplicationView {
     }
 }
 
+/// Somebody who has left, and the keys that still work and that they may have a copy of.
+#[derive(Clone, Debug)]
+pub struct Leaver {
+    /// Who it was.
+    pub person: Person,
+    /// The keys, by application.
+    pub keys: Vec<(ApiApplication, Vec<KeyId>)>,
+}
+
 /// A page, and the data it shows.
 #[derive(Clone, Debug)]
 pub enum Page {
@@ -263,10 +278,23 @@ pub enum Page {
         /// The request's id.
         request_id: String,
     },
+    /// Choose a password, and join an organization.
+    Invitation {
+        /// The invitation.
+        invitation: Invitation,
+        /// What the organization is called.
+        organization: String,
+        /// What the link holds.
+        token: String,
+    },
+    /// 410: a link that is good for nothing any more.
+    InvitationGone,
     /// The list of a partner's applications.
     Applications {
         /// By name.
         items: Vec<ApplicationSummary>,
+        /// The names of people who have left, while keys work that they may have a copy of.
+        leavers: Vec<String>,
     },
     /// A partner organization in the organization hub, with its applications.
     Organization {
@@ -381,6 +409,43 @@ pub enum Page {
         /// All of the organization's applications, by name: their signing keys are what a key is compared with.
         applications: Vec<ApiApplication>,
     },
+    /// The people of an organization.
+    People {
+        /// Those who belong to it, by name.
+        people: Vec<Person>,
+        /// Those who may join, by name.
+        invitations: Vec<Invitation>,
+        /// Those who have left, while keys work that they may have a copy of.
+        leavers: Vec<Leaver>,
+        /// Who is looking.
+        you: UserId,
+        /// Whether whoever is looking decides on them.
+        is_managed: bool,
+    },
+    /// Invite somebody.
+    Invite {
+        /// On whose side: each has its roles.
+        side: ActorKind,
+    },
+    /// The response that shows an invitation's link, once.
+    InvitationLink {
+        /// The invitation.
+        invitation: Invitation,
+        /// Its link.
+        link: String,
+        /// Whether it is on its way by mail.
+        is_mailed: bool,
+    },
+    /// Give somebody another role.
+    ChangeRole {
+        /// Whom.
+        person: Person,
+    },
+    /// Remove somebody.
+    RemovePerson {
+        /// Whom.
+        person: Person,
+    },
     /// How old the organization lets its keys become.
     RotationPolicy {
         /// The policy.
@@ -453,6 +518,8 @@ impl Page {
             Self::CrossSite => "This request was refused",
             Self::NotFound => "Page not found",
             Self::Unavailable { .. } => "Something went wrong on our side",
+            Self::Invitation { organization, .. } => return format!("Join {organization}"),
+            Self::InvitationGone => "This link is no longer good",
             Self::Applications { .. } => "API applications",
             Self::Organization { name, .. } => return name.clone(),
             Self::NewApplication { .. } => "Create API application",
@@ -471,6 +538,11 @@ impl Page {
             Self::RevokeApiKey { .. } => "Revoke API key",
             Self::ReplaceSigningKey { .. } => "Replace signing key",
             Self::CheckKey { .. } => "Check a key",
+            Self::People { .. } => "People",
+            Self::Invite { .. } => "Invite somebody",
+            Self::InvitationLink { .. } => "Pass the link on",
+            Self::ChangeRole { .. } => "Change role",
+            Self::RemovePerson { .. } => "Remove somebody",
             Self::RotationPolicy { .. } => "Rotation policy",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
@@ -501,6 +573,11 @@ impl Page {
             | Self::WithdrawReplacement { .. }
             | Self::ClaimReplacement { .. }
             | Self::Audit { .. }
+            | Self::Invitation { .. }
+            | Self::InvitationGone
+            | Self::Invite { .. }
+            | Self::ChangeRole { .. }
+            | Self::RemovePerson { .. }
             | Self::RotationPolicy { .. }
             | Self::OrganizationHub { .. } => false,
             Self::Applications { .. }
@@ -517,6 +594,8 @@ impl Page {
             | Self::RevokeApiKey { .. }
             | Self::ReplaceSigningKey { .. }
             | Self::CheckKey { .. }
+            | Self::People { .. }
+            | Self::InvitationLink { .. }
             | Self::RestoreSigningKey { .. }
             | Self::RetireSigningKey { .. } => true,
         }

@@ -14,7 +14,11 @@ pub const SIGN_OUT: &str = "/sign-out";
 pub const APPLICATIONS: &str = "/settings/platform/api-applications";
 /// Create API application (GET, POST `creation_token`, `name`, `public_key`, `permissions`…).
 pub const NEW_APPLICATION: &str = "/settings/platform/api-applications/new";
-/// The organization hub of Nuvera's admins (GET `q`).
+/// The people of one's own organization.
+pub const PEOPLE: &str = "/settings/platform/people";
+/// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
+pub const INVITATION: &str = "/invitation";
+/// The organization hub of Nuvera's people (GET `q`).
 pub const ORGANIZATION_HUB: &str = "/organizations";
 /// The audit history across organizations, for Nuvera's admins.
 pub const HUB_AUDIT: &str = "/organizations/audit";
@@ -74,6 +78,20 @@ impl Place {
     /// The organization's rotation policy (GET, POST `version`, `api_key_age`, `signing_key_age`, `idle`: days, or nothing).
     pub fn rotation_policy(&self) -> String {
         format!("{}/rotation-policy", self.applications())
+    }
+
+    /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`, the
+    /// keys that `{person}` may have a copy of, and `invitations/{invitation}/withdraw` (POST only).
+    pub fn people(&self) -> String {
+        match self {
+            Self::Settings => PEOPLE.to_owned(),
+            Self::Hub { .. } => format!("{}/people", self.applications()),
+        }
+    }
+
+    /// A page about one person, or below the organization's people: see [`Place::people`].
+    pub fn people_action(&self, action: impl std::fmt::Display) -> String {
+        format!("{}/{action}", self.people())
     }
 
     /// The organization's audit history. Every history takes GET `action`, `actor`, `kind`, `from`, `until` and

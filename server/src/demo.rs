@@ -10,11 +10,13 @@ use domain::access::Role;
 pub const PASSWORD: &str = "nuvera-demo-password";
 
 /// E-mail address, name and role of the demo people, by organization.
-const PEOPLE: [(&str, &str, Role, &str); 5] = [
+const PEOPLE: [(&str, &str, Role, &str); 7] = [
     ("owner@alpine.example", "Olivia Okafor", Role::PartnerOwner, "Alpine Pay"),
     ("developer@alpine.example", "Deniz Demir", Role::PartnerDeveloper, "Alpine Pay"),
+    ("viewer@alpine.example", "Vera Vidal", Role::PartnerViewer, "Alpine Pay"),
     ("owner@borealis.example", "Bao Nguyen", Role::PartnerOwner, "Borealis Finance"),
     ("admin@nuvera.example", "Ada Admin", Role::NuveraAdmin, "Nuvera"),
+    ("auditor@nuvera.example", "Aki Auditor", Role::NuveraAuditor, "Nuvera"),
     ("user@customer.example", "Casey Customer", Role::CustomerUser, "Customer Co"),
 ];
 

@@ -54,7 +54,7 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
     let clock = Clock::system();
     let (store, pepper) = open(&settings.state).await?;
     let pepper = Arc::new(pepper);
-    let mailer = settings.mailer()?;
+    let mailer = Arc::new(settings.mailer()?);
 
     let gateway_settings = GatewaySettings {
         leeway: Duration::from_secs(settings.leeway),
@@ -89,7 +89,7 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
     }
 
     let stop = CancellationToken::new();
-    let reminder = tokio::spawn(reminders::run(backend.clone(), mailer, console_origin.clone(), stop.clone()));
+    let reminder = tokio::spawn(reminders::run(backend.clone(), mailer.clone(), console_origin.clone(), stop.clone()));
     let web = Arc::new(Web::new(
         backend.clone(),
         WebSettings {
@@ -99,6 +99,7 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
             site: settings.site,
             assets,
         },
+        mailer,
     ));
     let flushing = CancellationToken::new();
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));

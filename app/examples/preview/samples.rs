@@ -128,19 +128,19 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let (unfound_context, unfound_page) = hub(vec![], "<Lost>");
     let of_organization = Page::Organization { name: "Ledgerline GmbH".into(), items: many.clone() };
     Ok(vec![
-        ("list-empty", context(), Page::Applications { items: vec![] }),
+        ("list-empty", context(), Page::Applications { items: vec![], leavers: vec![] }),
         ("hub-unfound", unfound_context, unfound_page),
         ("check-key", context(), Page::CheckKey { applications: vec![rotating()?.0] }),
         ("check-key-empty", hub_context(), Page::CheckKey { applications: vec![] }),
         ("hub-organization", hub_context(), of_organization),
-        ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))] }),
-        ("list-hygiene", context(), Page::Applications { items: aging.clone() }),
+        ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))], leavers: vec![] }),
+        ("list-hygiene", context(), Page::Applications { items: aging.clone(), leavers: vec!["Deniz Demir".into()] }),
         (
             "hub-organization-hygiene",
             hub_context(),
             Page::Organization { name: "Ledgerline GmbH".into(), items: aging },
         ),
-        ("list-many", context(), Page::Applications { items: many }),
+        ("list-many", context(), Page::Applications { items: many, leavers: vec![] }),
         ("hub", found_context, found_page),
         ("hub-empty", empty_context, empty_page),
     ])

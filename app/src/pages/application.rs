@@ -43,7 +43,7 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
         <Card
             id="permissions"
             heading="Permissions"
-            actions=view! { <ButtonLink href=action("permissions") text="Change permissions" /> }.into_any()
+            actions=view! { <ButtonLink href=action("permissions") text="Change permissions" needs=Operation::ChangePermissions /> }.into_any()
         >
             <PermissionTable permissions=application.permissions />
         </Card>
@@ -56,7 +56,7 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
         >
             {audit::table(recent, false)}
         </Card>
-        {danger_zone(application)}
+        {may(Operation::SetEnabled).then(|| danger_zone(application))}
     }
 }
 
@@ -100,12 +100,10 @@ fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
     let application = &view.application;
     let action = |action| place().action(application.id, action);
     let switch = if application.is_enabled() {
-        view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet /> }
+        view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet needs=Operation::SetEnabled /> }
     } else {
-        view! { <ButtonLink href=action("enable") text="Enable" variant=Variant::Primary /> }
+        view! { <ButtonLink href=action("enable") text="Enable" variant=Variant::Primary needs=Operation::SetEnabled /> }
     };
-    let rename =
-        may(Operation::RenameApplication).then(|| view! { <ButtonLink href=action("rename") text="Rename" /> });
     view! {
         <div class="page-head">
             <div class="page-head__text">
@@ -117,7 +115,7 @@ fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
                 </p>
             </div>
             <div class="actions">
-                {rename}
+                <ButtonLink href=action("rename") text="Rename" needs=Operation::RenameApplication />
                 {switch}
             </div>
         </div>
@@ -131,9 +129,10 @@ fn banner(disabled: Disabled, application: &ApiApplication) -> impl IntoView + u
                 "By " {disabled.by} " " <SideBadge kind=disabled.by_kind /> " on " <Time at=disabled.at />
             </p>
             <p class="reason">{format!("“{}”", disabled.reason)}</p>
-            <p>
-                <a href=place().action(application.id, "enable")>"Enable application"</a>
-            </p>
+            {may(Operation::SetEnabled).then(|| {
+                let href = place().action(application.id, "enable");
+                view! { <p><a href=href>"Enable application"</a></p> }
+            })}
         </Callout>
     }
 }

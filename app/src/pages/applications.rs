@@ -4,11 +4,12 @@ use crate::{
     page::ApplicationSummary,
     paths,
     ui::{
-        ApplicationBadge, ApplicationHygiene, Badge, ButtonLink, Cell, Column, DataTable, EmptyState, RowHeader, Shape,
-        Step, Steps, Time, Tone, Variant, place, surroundings,
+        ApplicationBadge, ApplicationHygiene, Badge, ButtonLink, Callout, Cell, Column, DataTable, EmptyState,
+        RowHeader, Shape, Step, Steps, Time, Tone, Variant, place, surroundings,
     },
 };
 use domain::{
+    access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
     time::Timestamp,
 };
@@ -22,7 +23,7 @@ const COLUMNS: &[Column] = &[
     Column { label: "Last used", class: "column--time" },
 ];
 
-pub(super) fn view(title: String, items: &[ApplicationSummary]) -> impl IntoView + use<> {
+pub(super) fn view(title: String, items: &[ApplicationSummary], leavers: &[String]) -> impl IntoView + use<> {
     if items.is_empty() {
         return view! {
             {super::heading(title, "")}
@@ -41,7 +42,12 @@ pub(super) fn view(title: String, items: &[ApplicationSummary]) -> impl IntoView
                         <p>"A shell with openssl and curl is enough."</p>
                     </Step>
                 </Steps>
-                <ButtonLink href=paths::NEW_APPLICATION text="Create API application" variant=Variant::Primary />
+                <ButtonLink
+                    href=paths::NEW_APPLICATION
+                    text="Create API application"
+                    variant=Variant::Primary
+                    needs=Operation::CreateApplication
+                />
             </EmptyState>
         }
         .into_any();
@@ -53,15 +59,34 @@ pub(super) fn view(title: String, items: &[ApplicationSummary]) -> impl IntoView
                 <p class="page-head__lead">"The credentials with which your servers call the Nuvera API."</p>
             </div>
             <div class="actions">
+                <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
-                <ButtonLink href=paths::NEW_APPLICATION text="Create API application" variant=Variant::Primary />
+                <ButtonLink
+                    href=paths::NEW_APPLICATION
+                    text="Create API application"
+                    variant=Variant::Primary
+                    needs=Operation::CreateApplication
+                />
             </div>
         </div>
+        {(!leavers.is_empty()).then(|| left_with_keys(leavers))}
         {super::hygiene::of_list(items)}
         {table(items)}
     }
     .into_any()
+}
+
+fn left_with_keys(leavers: &[String]) -> impl IntoView + use<> {
+    let heading = match leavers {
+        [name] => format!("{name} left, and keys still work that they may have a copy of"),
+        names => format!("{} people left, and keys still work that they may have copies of", names.len()),
+    };
+    view! {
+        <Callout heading=heading danger=true>
+            <p><a href=place().people()>"See which keys, and replace them"</a></p>
+        </Callout>
+    }
 }
 
 /// A partner's applications as a Nuvera admin sees them.
@@ -83,6 +108,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl 
                 <p class="page-head__lead">"API applications of this partner organization."</p>
             </div>
             <div class="actions">
+                <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
             </div>

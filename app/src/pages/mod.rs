@@ -8,9 +8,11 @@ mod check_key;
 mod enabled;
 mod finish_by_itself;
 mod hygiene;
+mod invitation;
 mod new_application;
 mod one_time_key;
 mod organization_hub;
+mod people;
 mod permissions;
 mod prepared_replacement;
 mod refused;
@@ -27,9 +29,9 @@ mod test_request;
 use crate::{
     page::{AuditSubject, Page, PageContext},
     paths::{self, Place},
-    ui::{Crumb, Shell, Width, place},
+    ui::{Crumb, Shell, Width, may, place},
 };
-use domain::{application::ApiApplication, id::ApplicationId};
+use domain::{access::Operation, application::ApiApplication, id::ApplicationId};
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -45,6 +47,7 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::Application { .. }
         | Page::Requests { .. }
         | Page::Audit { .. }
+        | Page::People { .. }
         | Page::OrganizationHub { .. } => Width::Wide,
         Page::SignIn { .. } => Width::Slim,
         _ => Width::Narrow,
@@ -61,7 +64,11 @@ fn body(page: &Page) -> AnyView {
         Page::CrossSite => refused::cross_site(title).into_any(),
         Page::NotFound => refused::not_found(title).into_any(),
         Page::Unavailable { request_id } => refused::unavailable(title, request_id).into_any(),
-        Page::Applications { items } => applications::view(title, items).into_any(),
+        Page::Invitation { invitation, organization, token } => {
+            invitation::view(title, invitation, organization, token).into_any()
+        }
+        Page::InvitationGone => invitation::gone(title).into_any(),
+        Page::Applications { items, leavers } => applications::view(title, items, leavers).into_any(),
         Page::Organization { items, .. } => applications::organization(title, items).into_any(),
         Page::NewApplication { creation_token, challenge } => {
             new_application::view(title, creation_token, challenge).into_any()
@@ -89,6 +96,15 @@ fn body(page: &Page) -> AnyView {
             replace_signing_key::replace(title, application, challenge).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
+        Page::People { people, invitations, leavers, you, is_managed } => {
+            people::view(title, people, invitations, leavers, *you, *is_managed).into_any()
+        }
+        Page::Invite { side } => people::invite(title, *side).into_any(),
+        Page::InvitationLink { invitation, link, is_mailed } => {
+            people::link(title, invitation, link, *is_mailed).into_any()
+        }
+        Page::ChangeRole { person } => people::change_role(title, person).into_any(),
+        Page::RemovePerson { person } => people::remove(title, person).into_any(),
         Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
         Page::RestoreSigningKey { application, key } => {
             replace_signing_key::restore(title, application, key).into_any()
@@ -124,6 +140,11 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         };
         above_applications().into_iter().chain([crumb(label, Some(place.applications()))])
     };
+    // Nuvera has people, and no applications.
+    let above_people = || match &place {
+        Place::Settings if may(Operation::ViewOrganizationHub) => vec![hub()],
+        _ => applications().collect::<Vec<_>>(),
+    };
     let below = |id: ApplicationId, name: &str| {
         applications().chain([crumb(name, Some(place.application(id)))]).collect::<Vec<_>>()
     };
@@ -134,7 +155,14 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::CrossSite
         | Page::NotFound
         | Page::Unavailable { .. }
+        | Page::Invitation { .. }
+        | Page::InvitationGone
         | Page::OrganizationHub { .. } => Vec::new(),
+        Page::People { .. } => above_people(),
+        Page::Invite { .. } | Page::InvitationLink { .. } | Page::ChangeRole { .. } | Page::RemovePerson { .. } => {
+            let people = crumb("People", Some(place.people()));
+            above_people().into_iter().chain([people]).collect()
+        }
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
         Page::NewApplication { .. }
         | Page::Application { .. }
@@ -170,8 +198,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
 }
 
 /// A page's heading, with a sentence below it where there is something to say.
-fn heading(title: String, lead: &'static str) -> impl IntoView + use<> {
-    let lead = (!lead.is_empty()).then(|| view! { <p class="page-head__lead">{lead}</p> });
+fn heading(title: String, lead: &str) -> impl IntoView + use<> {
+    let lead = (!lead.is_empty()).then(|| view! { <p class="page-head__lead">{lead.to_owned()}</p> });
     view! {
         <div class="page-head">
             <div class="page-head__text">

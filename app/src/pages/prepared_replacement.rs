@@ -22,9 +22,6 @@ pub(super) fn waiting(application: &ApiApplication, prepared: &PreparedReplaceme
     let heading =
         if is_partner { "Nuvera prepared a replacement key for you" } else { "A replacement key waits to be claimed" };
     let action = |action| place().action(application.id, action);
-    let claim = is_partner.then(|| {
-        view! { <ButtonLink href=action("claim-replacement") text="Claim replacement key" variant=Variant::Primary /> }
-    });
     let withdraw = if is_partner { "Decline" } else { "Withdraw" };
     view! {
         <Callout heading=heading>
@@ -35,7 +32,18 @@ pub(super) fn waiting(application: &ApiApplication, prepared: &PreparedReplaceme
                 <Time at=prepared.expires_at />
             </p>
             <div class="actions">
-                {claim} <ButtonLink href=action("withdraw-replacement") text=withdraw about="the replacement key" />
+                <ButtonLink
+                    href=action("claim-replacement")
+                    text="Claim replacement key"
+                    variant=Variant::Primary
+                    needs=Operation::RotateApiKeys
+                />
+                <ButtonLink
+                    href=action("withdraw-replacement")
+                    text=withdraw
+                    about="the replacement key"
+                    needs=Operation::WithdrawReplacement
+                />
             </div>
         </Callout>
     }

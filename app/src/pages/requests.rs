@@ -4,7 +4,7 @@ use crate::{
     paths,
     ui::{
         Badge, ButtonLink, Callout, Card, Cell, Code, Column, DataTable, EmptyState, Fact, Facts, Live, RowHeader,
-        SelectField, Shape, Submit, TextField, Time, Tone, may, place, requests as counted,
+        SelectField, Shape, Submit, TextField, Time, Tone, place, requests as counted,
     },
 };
 use domain::{
@@ -262,19 +262,24 @@ fn comparison(code: &str, expected: &str, received: &str) -> impl IntoView + use
 /// Where it can be mended, if that is in the console.
 fn fix(application: &ApiApplication, request: &SeenRequest, refused: &SeenRefusal) -> Option<AnyView> {
     let action = |action| place().action(application.id, action);
-    let link = |href: String, text: &'static str| Some(view! { <ButtonLink href text /> }.into_any());
+    let link = |href: String, text, needs: Operation| Some(view! { <ButtonLink href text needs /> }.into_any());
     match &*request.code {
-        "permission_missing" => link(action("permissions"), "Change permissions"),
-        "application_disabled" => link(action("enable"), "Enable application"),
-        "revoked_api_key" | "expired_api_key" if may(Operation::RotateApiKeys) => {
-            link(action("replace-api-key"), "Create replacement key")
+        "permission_missing" => link(action("permissions"), "Change permissions", Operation::ChangePermissions),
+        "application_disabled" => link(action("enable"), "Enable application", Operation::SetEnabled),
+        "revoked_api_key" | "expired_api_key" => {
+            link(action("replace-api-key"), "Create replacement key", Operation::RotateApiKeys)
         }
         "invalid_signature" => {
             let signed_with = refused.received.as_deref();
             let mut earlier = application.signing_keys.iter();
             match earlier.find(|key| Some(&*key.public_key.fingerprint()) == signed_with) {
-                Some(key) => link(place().signing_key_action(application.id, key.id, "restore"), "Restore signing key"),
-                None => link(place().check_key(), "Check the key that your service signs with"),
+                Some(key) => {
+                    let href = place().signing_key_action(application.id, key.id, "restore");
+                    link(href, "Restore signing key", Operation::ReplaceSigningKeys)
+                }
+                None => {
+                    link(place().check_key(), "Check the key that your service signs with", Operation::ViewApplications)
+                }
             }
         }
         _ => None,
@@ -324,7 +329,7 @@ fn retired_signatures(application: &ApiApplication, requests: &[SeenRequest]) ->
                 {format!("{} of the last {} were signed with ", counted(count as i64), requests.len())} <Code text=fingerprint />
                 ". Either a service has not been given the new private key, or the replacement was a mistake."
             </p>
-            <ButtonLink href text="Restore signing key" />
+            <ButtonLink href text="Restore signing key" needs=Operation::ReplaceSigningKeys />
         </Callout>
     })
 }

@@ -1,6 +1,7 @@
 //! Buttons and links that look like them. Focus never starts on a destructive one.
 
-use super::Inner;
+use super::{Inner, may};
+use domain::access::Operation;
 use leptos::prelude::*;
 
 /// How much weight a button has.
@@ -43,13 +44,18 @@ pub fn ButtonLink(
     /// What it is about, for those who hear it without its surroundings.
     #[prop(optional, into)]
     about: Option<String>,
+    /// What it leads to: where the viewer may not do that, there is no link.
+    #[prop(optional, into)]
+    needs: Option<Operation>,
 ) -> impl IntoView {
-    view! {
-        <a class=variant.class() href=href>
-            {text}
-            {about.map(|about| view! { <span class="visually-hidden">{format!(" {about}")}</span> })}
-        </a>
-    }
+    needs.is_none_or(may).then(|| {
+        view! {
+            <a class=variant.class() href=href>
+                {text}
+                {about.map(|about| view! { <span class="visually-hidden">{format!(" {about}")}</span> })}
+            </a>
+        }
+    })
 }
 
 /// The button that sends its form.

@@ -1,6 +1,6 @@
 //! What surrounds every page: the document, its header and its breadcrumb.
 
-use super::{Inner, Notice, Surroundings, error_summary::ErrorSummary, surroundings};
+use super::{Inner, Notice, Surroundings, error_summary::ErrorSummary, may, surroundings};
 use crate::{
     islands,
     page::Viewer,
@@ -92,11 +92,13 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
 /// Tells a Nuvera admin whose applications these are.
 fn acting_for(place: &Place) -> Option<impl IntoView + use<>> {
     let Place::Hub { name, .. } = place else { return None };
+    let words = if may(Operation::SetEnabled) {
+        ". They see every change, your name and your reason."
+    } else {
+        ", and see without changing anything."
+    };
     Some(view! {
-        <p class="acting">
-            "You act for Nuvera in " <strong>{name.clone()}</strong>
-            ". They see every change, your name and your reason."
-        </p>
+        <p class="acting">"You act for Nuvera in " <strong>{name.clone()}</strong> {words}</p>
     })
 }
 

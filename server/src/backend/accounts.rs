@@ -4,7 +4,7 @@ use super::{Backend, BackendError};
 use crate::{
     random,
     store::{
-        StoreError,
+        StoreError, audit,
         organizations::{self, OrganizationKind},
         sign_in_failures, users,
     },
@@ -13,13 +13,19 @@ use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier, password_ha
 use domain::{
     access::Role,
     actor::Actor,
+    application::By,
+    audit::{AuditAction, AuditFilter, AuditScope},
     id::{OrganizationId, UserId},
+    people::sign_in_refused,
+    time::Timestamp,
 };
+use sqlx::AnyConnection;
 use std::{net::IpAddr, sync::LazyLock, time::Duration};
 use tokio::sync::Semaphore;
 
 /// How long failed sign-ins count.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Failures of one account from one address after which the next attempt waits for the window's end.
 const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
 /// Failures from one address, whatever the account.
@@ -74,8 +80,9 @@ impl Backend {
         address: Option<IpAddr>,
     ) -> Result<SignIn, BackendError> {
         let now = self.clock.now();
-        let since = domain::time::Timestamp::from_millis(now.as_millis() - FAILURE_WINDOW.as_millis() as i64);
+        let since = Timestamp::from_millis(now.as_millis() - FAILURE_WINDOW.as_millis() as i64);
         let email = email.trim().to_lowercase();
+        let peer = address;
         let address = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let subjects = [
             (format!("account {email} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
@@ -98,8 +105,14 @@ impl Backend {
             Some(account) => {
                 sign_in_failures::clear(&mut transaction, &subjects[0].0).await?;
                 match account.role {
-                    Role::CustomerUser => SignIn::CustomerRefused,
-                    _ => SignIn::Accepted(account.user_id),
+                    Role::CustomerUser => {
+                        record_refusal(&mut transaction, account.user_id, peer, now).await?;
+                        SignIn::CustomerRefused
+                    }
+                    _ => {
+                        users::signed_in(&mut transaction, account.user_id, now).await?;
+                        SignIn::Accepted(account.user_id)
+                    }
                 }
             }
             None => {
@@ -119,7 +132,7 @@ impl Backend {
     /// The database fails.
     pub async fn purge_sign_in_failures(&self) -> Result<(), BackendError> {
         let now = self.clock.now().as_millis();
-        let since = domain::time::Timestamp::from_millis(now - FAILURE_WINDOW.as_millis() as i64);
+        let since = Timestamp::from_millis(now - FAILURE_WINDOW.as_millis() as i64);
         let mut transaction = self.store.write().await?;
         sign_in_failures::purge(&mut transaction, since).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
@@ -185,6 +198,29 @@ impl Backend {
         let mut conn = self.store.read().await?;
         Ok(users::any(&mut conn).await?)
     }
+}
+
+/// Records that somebody of a customer platform was refused; once a day, so that trying does not fill the history.
+async fn record_refusal(
+    conn: &mut AnyConnection,
+    user: UserId,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(actor) = users::find_actor(&mut *conn, user, address).await? else { return Ok(()) };
+    let filter = AuditFilter { action: Some(AuditAction::SignInRefused), actor: Some(user), ..AuditFilter::default() };
+    let latest =
+        audit::events(&mut *conn, AuditScope::Organization(actor.organization_id), filter, i64::MAX, 1).await?;
+    if latest.first().is_some_and(|recorded| now.since(recorded.event.at) < DAY) {
+        return Ok(());
+    }
+    audit::append(conn, &[sign_in_refused(By { actor: &actor, at: now, reason: None })]).await
+}
+
+/// Hashes a password that somebody chose.
+pub(super) async fn hashed(password: String) -> String {
+    let _permit = HASHING.acquire().await;
+    tokio::task::spawn_blocking(move || hash(&password)).await.expect("hashing does not panic")
 }
 
 async fn verify(password: String, hash: String) -> bool {

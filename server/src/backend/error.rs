@@ -1,8 +1,10 @@
 //! Why a use case did not come about.
 
-use super::ProofError;
+use super::{PasswordError, ProofError};
 use crate::store::StoreError;
-use domain::{application::ChangeError, audit::RecordedEvent, hygiene::PolicyUnchanged, id::ApplicationId};
+use domain::{
+    application::ChangeError, audit::RecordedEvent, hygiene::PolicyUnchanged, id::ApplicationId, people::PeopleError,
+};
 
 /// Why a use case did not come about. Its words are for people, those of [`BackendError::Store`] for the log only.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,12 @@ pub enum BackendError {
     /// The domain's rules stand against it.
     #[error(transparent)]
     Refused(#[from] ChangeError),
+    /// The rules for people stand against it.
+    #[error(transparent)]
+    People(#[from] PeopleError),
+    /// The password is not taken.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// The organization has an application of that name.
     #[error("Another application of your organization has this name. Choose a different one.")]
     NameTaken,

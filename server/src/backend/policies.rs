@@ -1,6 +1,6 @@
 //! An organization's rotation policy: everybody there reads it, its owners change it.
 
-use super::{Backend, BackendError, authorise};
+use super::{Backend, BackendError, authorise, authorise_still};
 use crate::store::{StoreError, audit, policies};
 use domain::{
     access::Operation,
@@ -40,6 +40,7 @@ impl Backend {
         authorise(actor, organization, Operation::ChangePolicy)?;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
+        authorise_still(&mut transaction, actor, organization, Operation::ChangePolicy).await?;
         let found = policies::find(&mut transaction, organization).await?;
         if seen_version != found.version {
             let changes = AuditFilter { action: Some(AuditAction::PolicyChanged), ..AuditFilter::default() };

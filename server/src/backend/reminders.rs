@@ -118,7 +118,7 @@ impl Backend {
 }
 
 /// Reminds until `stop`. A letter on its way then is given up, and sent after the next start.
-pub async fn run(backend: Arc<Backend>, mailer: Mailer, console_origin: String, stop: CancellationToken) {
+pub async fn run(backend: Arc<Backend>, mailer: Arc<Mailer>, console_origin: String, stop: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let reminding = async {

@@ -4,7 +4,8 @@ use super::{Result, conditions::Conditions, convert, parse, parse_optional, time
 use domain::{
     actor::ActorKind,
     audit::{AuditAction, AuditActor, AuditEvent, AuditFilter, AuditScope, RecordedEvent},
-    id::UserId,
+    id::{OrganizationId, UserId},
+    people::Handled,
     text::{ApplicationName, Reason},
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -41,6 +42,36 @@ pub async fn append(conn: &mut AnyConnection, events: &[AuditEvent]) -> Result<(
         .await?;
     }
     Ok(())
+}
+
+/// What `user` did to keys of `organization`, by which they may have a copy of them.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn handled_by(conn: &mut AnyConnection, organization: OrganizationId, user: UserId) -> Result<Vec<Handled>> {
+    let [a, b, c, d, e] = Handled::ACTIONS.map(AuditAction::code);
+    let rows = sqlx::query(
+        "SELECT DISTINCT application_id, action, target FROM audit_events
+         WHERE organization_id = $1 AND actor_user_id = $2 AND application_id IS NOT NULL
+             AND action IN ($3, $4, $5, $6, $7)",
+    )
+    .bind(organization.to_string())
+    .bind(user.to_string())
+    .bind(a)
+    .bind(b)
+    .bind(c)
+    .bind(d)
+    .bind(e)
+    .fetch_all(conn)
+    .await?;
+    let read = |row: &AnyRow| {
+        Ok(Handled {
+            application: parse(row, "audit_events", "application_id")?,
+            action: convert(row, "audit_events", "action", AuditAction::from_code)?,
+            target: row.try_get("target")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
 fn of(scope: AuditScope) -> Conditions {

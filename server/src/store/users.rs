@@ -1,10 +1,11 @@
 //! Users, and what their passwords are checked against.
 
-use super::{Result, convert, parse};
+use super::{Result, convert, one_row, parse};
 use domain::{
     access::Role,
     actor::Actor,
     id::{OrganizationId, UserId},
+    people::Person,
     time::Timestamp,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -128,12 +129,109 @@ pub async fn owners(conn: &mut AnyConnection, organization: OrganizationId) -> R
     rows.iter().map(|row| Ok(Owner { id: parse(row, "users", "id")?, email: row.try_get("email")? })).collect()
 }
 
+/// The people of `organization`, by name.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn of_organization(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
+    let rows = sqlx::query(
+        "SELECT id, name, email, role, signed_in_at FROM users WHERE organization_id = $1 AND removed_at IS NULL
+         ORDER BY name, id",
+    )
+    .bind(organization.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(person).collect()
+}
+
+/// The people who have left `organization`, the latest first.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
+    let rows = sqlx::query(
+        "SELECT id, name, email, role, signed_in_at FROM users WHERE organization_id = $1 AND removed_at IS NOT NULL
+         ORDER BY removed_at DESC, id",
+    )
+    .bind(organization.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(person).collect()
+}
+
+/// Somebody who belongs to `organization`.
+///
+/// # Errors
+/// The database fails, or the row is corrupt.
+pub async fn find(conn: &mut AnyConnection, organization: OrganizationId, id: UserId) -> Result<Option<Person>> {
+    let row = sqlx::query(
+        "SELECT id, name, email, role, signed_in_at FROM users
+         WHERE organization_id = $1 AND id = $2 AND removed_at IS NULL",
+    )
+    .bind(organization.to_string())
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(person).transpose()
+}
+
+/// Writes somebody's role, in the caller's transaction.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] where they are gone; the database fails.
+pub async fn set_role(conn: &mut AnyConnection, id: UserId, role: Role) -> Result<()> {
+    let written = sqlx::query("UPDATE users SET role = $1 WHERE id = $2 AND removed_at IS NULL")
+        .bind(role.code())
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    one_row(&written)
+}
+
+/// Removes somebody, in the caller's transaction. Their name stays, their address is free for another account.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] where they are gone; the database fails.
+pub async fn remove(conn: &mut AnyConnection, id: UserId, now: Timestamp) -> Result<()> {
+    let removed = sqlx::query(
+        "UPDATE users SET removed_at = $1, email = 'removed ' || id, password_hash = '' WHERE id = $2 AND removed_at IS NULL",
+    )
+    .bind(now.as_millis())
+    .bind(id.to_string())
+    .execute(conn)
+    .await?;
+    one_row(&removed)
+}
+
+/// Remembers that somebody has signed in.
+///
+/// # Errors
+/// The database fails.
+pub async fn signed_in(conn: &mut AnyConnection, id: UserId, now: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE users SET signed_in_at = $1 WHERE id = $2")
+        .bind(now.as_millis())
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Whether there is any user at all.
 ///
 /// # Errors
 /// The database fails.
 pub async fn any(conn: &mut AnyConnection) -> Result<bool> {
     Ok(sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(conn).await?.is_some())
+}
+
+fn person(row: &AnyRow) -> Result<Person> {
+    Ok(Person {
+        id: parse(row, "users", "id")?,
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        role: role(row)?,
+        signed_in_at: row.try_get::<Option<i64>, _>("signed_in_at")?.map(Timestamp::from_millis),
+    })
 }
 
 fn role(row: &AnyRow) -> Result<Role> {

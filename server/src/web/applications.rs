@@ -45,7 +45,11 @@ pub async fn list(visit: Visit) -> Response {
         };
         let items = found.into_iter().map(summary).collect();
         Ok(match &visit.place {
-            Place::Settings => Page::Applications { items },
+            Place::Settings => {
+                let people = backend.people(&visit.actor, visit.organization()).await?;
+                let leavers = people.leavers.into_iter().map(|leaver| leaver.person.name).collect();
+                Page::Applications { items, leavers }
+            }
             Place::Hub { name, .. } => Page::Organization { name: name.clone(), items },
         })
     };

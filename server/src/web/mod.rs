@@ -8,6 +8,8 @@ mod applications;
 mod assets;
 mod audit;
 mod hub;
+mod invitation;
+mod people;
 mod policies;
 mod render;
 mod requests;
@@ -22,6 +24,7 @@ pub use assets::{SiteError, load_assets};
 use crate::{
     backend::Backend,
     clock::Clock,
+    mail::Mailer,
     store::{Store, sessions::DatabaseSessions},
 };
 use app::{
@@ -47,6 +50,8 @@ pub struct Web {
     pub backend: Arc<Backend>,
     /// What the console must know of its surroundings.
     pub settings: WebSettings,
+    /// How invitations get away.
+    pub mailer: Arc<Mailer>,
     /// Whether requests are welcome: not before the start, nor after a stop was asked for.
     pub ready: AtomicBool,
 }
@@ -68,8 +73,8 @@ pub struct WebSettings {
 
 impl Web {
     /// A console that is not ready yet.
-    pub fn new(backend: Arc<Backend>, settings: WebSettings) -> Self {
-        Self { backend, settings, ready: AtomicBool::new(false) }
+    pub fn new(backend: Arc<Backend>, settings: WebSettings, mailer: Arc<Mailer>) -> Self {
+        Self { backend, settings, mailer, ready: AtomicBool::new(false) }
     }
 
     fn is_https(&self) -> bool {
@@ -134,17 +139,28 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/signing-keys/{key}/restore", page(get(signing_keys::restore_form), post(signing_keys::restore)))
             .route("/signing-keys/{key}/retire", page(get(signing_keys::retire_form), post(signing_keys::retire)))
     };
+    let of_people = || {
+        Router::new()
+            .route("/", get(people::list))
+            .route("/invite", page(get(people::invite_form), post(people::invite)))
+            .route("/{person}/role", page(get(people::role_form), post(people::change_role)))
+            .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
+            .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
+    };
     let hub = Router::new()
         .route("/", get(applications::list))
         .route("/check-key", get(signing_keys::check))
         .route("/rotation-policy", page(get(policies::show), post(policies::change)))
         .merge(audit::routes("/audit", audit::Kind::Organization))
+        .nest("/people", of_people())
         .nest("/api-applications/{application}", of_application());
 
     let people = Router::new()
         .route("/", get(sign_in::home))
         .route(paths::SIGN_IN, page(get(sign_in::form), post(sign_in::sign_in)))
         .route(paths::SIGN_OUT, post(sign_in::sign_out))
+        .route(paths::INVITATION, page(get(invitation::form), post(invitation::accept)))
+        .nest(paths::PEOPLE, of_people())
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
         .route(&Place::Settings.check_key(), get(signing_keys::check))

@@ -118,7 +118,7 @@ pub async fn events(visit: Visit) -> Response {
         Err(error) => return visit.answer(Err(error)).await,
     };
     let end = Instant::now() + STREAM;
-    let events = stream::unfold((visit, activity), move |(visit, known)| async move {
+    let events = stream::unfold((visit, activity), move |(mut visit, known)| async move {
         let quiet = Instant::now() + QUIET;
         loop {
             sleep(LOOK).await;
@@ -129,6 +129,8 @@ pub async fn events(visit: Visit) -> Response {
             }
             let activity = visit.web.backend.activity(visit.asked().ok()?).ok()?;
             if activity != known || now >= quiet {
+                // Whoever was removed meanwhile hears nothing any more.
+                visit.actor = visit.web.backend.actor(visit.actor.user_id, visit.actor.address).await.ok()??;
                 return Some((Ok::<_, Infallible>(Event::default().data("new")), (visit, activity)));
             }
         }

@@ -18,7 +18,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{access::Role, time::in_words};
+use domain::{actor::ActorKind, time::in_words};
 use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
@@ -31,10 +31,15 @@ pub struct After {
 
 /// `/`: to the place where this person's work is.
 pub async fn home(visit: Visit) -> Redirect {
-    Redirect::to(match visit.actor.role {
-        Role::NuveraAdmin => paths::ORGANIZATION_HUB,
-        Role::PartnerOwner | Role::PartnerDeveloper | Role::CustomerUser => paths::APPLICATIONS,
-    })
+    Redirect::to(home_of(visit.actor.kind()))
+}
+
+/// The place where the work of people on this side is.
+pub fn home_of(side: ActorKind) -> &'static str {
+    match side {
+        ActorKind::Nuvera => paths::ORGANIZATION_HUB,
+        ActorKind::Partner => paths::APPLICATIONS,
+    }
 }
 
 /// Shows the sign-in page; somebody who is signed in already goes on.
@@ -123,7 +128,7 @@ const MAX_UNSENT_BYTES: usize = 64 * 1024;
 /// finds it as it was. It is nowhere but on that page until somebody has signed in.
 pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    if request.method() != Method::POST || [paths::SIGN_IN, paths::SIGN_OUT].contains(&&*path) {
+    if request.method() != Method::POST || [paths::SIGN_IN, paths::SIGN_OUT, paths::INVITATION].contains(&&*path) {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();

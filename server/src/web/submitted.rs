@@ -9,6 +9,7 @@ use axum::{
 use domain::{
     api_key::ApiKeyError,
     application::ChangeError,
+    people::PeopleError,
     text::{Reason, TextError},
 };
 use std::time::Duration;
@@ -148,6 +149,12 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         BackendError::NameTaken => Some("name"),
         BackendError::KeyOfAnotherOrganization => Some("public_key"),
         BackendError::Proof(_) => Some("proof"),
+        BackendError::Password(_) => Some("password"),
+        BackendError::People(error) => match error {
+            PeopleError::RoleUnchanged(_) | PeopleError::RoleNotGiven => Some("role"),
+            PeopleError::AlreadyHere(_) | PeopleError::EmailTaken => Some("email"),
+            PeopleError::Yourself => None,
+        },
         BackendError::Refused(refused) => match refused {
             ChangeError::NameUnchanged => Some("name"),
             ChangeError::PermissionsUnchanged => Some("permissions"),

@@ -314,6 +314,7 @@ impl Visit {
                     | BackendError::StalePolicy(_)
                     | BackendError::PolicyUnchanged(_)
                     | BackendError::Refused(_)
+                    | BackendError::People(_)
                     | BackendError::KeyInUse),
                 ) => (StatusCode::CONFLICT, Vec::new(), Some(error.to_string())),
                 (None, error @ (BackendError::Store(_) | BackendError::Session(_))) => {

@@ -20,6 +20,7 @@ use server::{
     backend::{Backend, accounts::NewPerson},
     clock::Clock,
     gateway::{Gateway, GatewaySettings, ReplayFence},
+    mail::Mailer,
     pepper::Pepper,
     store::{Store, organizations::OrganizationKind, usage::KeyUsage},
     web::{self, Web, WebSettings},
@@ -95,6 +96,9 @@ pub struct Console {
     pub clock: Clock,
     pub alpine: OrganizationId,
     pub borealis: OrganizationId,
+    pub nuvera: OrganizationId,
+    /// Where invitations are mailed to.
+    pub mail: TempDir,
     router: Router,
     _database: Database,
 }
@@ -119,8 +123,10 @@ impl Console {
         for (organization_id, email, name, role) in [
             (alpine, "owner@alpine.example", "Olivia Okafor", Role::PartnerOwner),
             (alpine, "developer@alpine.example", "Deniz Demir", Role::PartnerDeveloper),
+            (alpine, "viewer@alpine.example", "Vera Vidal", Role::PartnerViewer),
             (borealis, "owner@borealis.example", "Bao Nguyen", Role::PartnerOwner),
             (nuvera, "admin@nuvera.example", "Ada Admin", Role::NuveraAdmin),
+            (nuvera, "auditor@nuvera.example", "Aki Auditor", Role::NuveraAuditor),
             (customer, "user@customer.example", "Casey Customer", Role::CustomerUser),
         ] {
             let person = NewPerson { organization_id, email, name, role, password: PASSWORD };
@@ -139,10 +145,12 @@ impl Console {
             site: PathBuf::from("there-is-none"),
             assets,
         };
-        let web = Arc::new(Web::new(backend.clone(), settings));
+        let mail = tempfile::tempdir().unwrap();
+        let mailer = Mailer::folder(mail.path(), "Nuvera <no-reply@nuvera.example>".parse().unwrap()).unwrap();
+        let web = Arc::new(Web::new(backend.clone(), settings, Arc::new(mailer)));
         web.ready.store(true, Ordering::Release);
         let router = web::router(web.clone(), store.clone());
-        Self { backend, gateway, store, clock, alpine, borealis, router, _database: database }
+        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, router, _database: database }
     }
 
     /// A browser in which nobody is signed in.
@@ -180,7 +188,7 @@ impl Console {
         self.actor("admin@nuvera.example").await
     }
 
-    async fn actor(&self, email: &str) -> Actor {
+    pub async fn actor(&self, email: &str) -> Actor {
         let outcome = self.backend.sign_in(email, PASSWORD.into(), None).await.unwrap();
         let server::backend::accounts::SignIn::Accepted(id) = outcome else { panic!("{outcome:?}") };
         self.backend.actor(id, None).await.unwrap().unwrap()

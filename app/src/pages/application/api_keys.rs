@@ -64,24 +64,24 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
         }
         .into_any()
     };
-    let prepare = (may(Operation::PrepareReplacement) && application.claimable_replacement(now).is_none()).then(|| {
+    let prepare = application.claimable_replacement(now).is_none().then(|| {
         let href = place().action(application.id, "prepare-replacement");
-        view! { <ButtonLink href text="Prepare replacement key" /> }
+        view! { <ButtonLink href text="Prepare replacement key" needs=Operation::PrepareReplacement /> }
     });
-    let replace = may(Operation::RotateApiKeys).then(|| {
-        view! {
-            <ButtonLink
-                href=place().action(application.id, "replace-exposed-api-key")
-                text="Replace exposed key"
-                variant=Variant::DangerQuiet
-            />
-            <ButtonLink
-                href=place().action(application.id, "replace-api-key")
-                text="Create replacement key"
-                variant=Variant::Primary
-            />
-        }
-    });
+    let replace = view! {
+        <ButtonLink
+            href=place().action(application.id, "replace-exposed-api-key")
+            text="Replace exposed key"
+            variant=Variant::DangerQuiet
+            needs=Operation::RotateApiKeys
+        />
+        <ButtonLink
+            href=place().action(application.id, "replace-api-key")
+            text="Create replacement key"
+            variant=Variant::Primary
+            needs=Operation::RotateApiKeys
+        />
+    };
     view! {
         <Card
             id="api-keys"
@@ -131,6 +131,7 @@ fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl Into
                         text="Revoke"
                         about=about.clone()
                         variant=Variant::DangerQuiet
+                        needs=Operation::RevokeApiKeys
                     />
                 </div>
             </li>
@@ -170,14 +171,13 @@ fn row(view: &ApplicationView, key: &ApiKey, now: Timestamp) -> impl IntoView + 
 }
 
 fn actions(application: &ApiApplication, key: &ApiKey, status: ApiKeyStatus) -> AnyView {
-    if !status.is_live() {
+    if !status.is_live() || !may(Operation::RevokeApiKeys) {
         return view! { <span class="quiet">"None"</span> }.into_any();
     }
     let about = key.shown();
-    let may_move = may(Operation::RotateApiKeys) && matches!(status, ApiKeyStatus::Expiring { .. });
-    let deadline = may_move.then(|| {
+    let deadline = matches!(status, ApiKeyStatus::Expiring { .. }).then(|| {
         let href = place().api_key_action(application.id, key.id, "deadline");
-        view! { <ButtonLink href text="Change deadline" about=about.clone() /> }
+        view! { <ButtonLink href text="Change deadline" about=about.clone() needs=Operation::RotateApiKeys /> }
     });
     view! {
         <div class="actions actions--small">

@@ -115,16 +115,12 @@ fn deployed(new: Option<&Usage>) -> AnyView {
 fn api_key_actions(application: &ApiApplication, key: &ApiKey, is_safe: bool) -> AnyView {
     let action = |action| place().api_key_action(application.id, key.id, action);
     let about = key.shown();
-    let move_or_keep = may(Operation::RotateApiKeys).then(|| {
-        view! {
-            <ButtonLink href=action("deadline") text="Change deadline" about=about.clone() />
-            <ButtonLink href=format!("{}#keep", action("deadline")) text="Keep it" about=about.clone() />
-        }
-    });
+    let (rotate, revoke) = (Operation::RotateApiKeys, Operation::RevokeApiKeys);
     let variant = if is_safe { Variant::Primary } else { Variant::DangerQuiet };
     view! {
-        {move_or_keep}
-        <ButtonLink href=action("revoke") text="Revoke" about=about.clone() variant />
+        <ButtonLink href=action("deadline") text="Change deadline" about=about.clone() needs=rotate />
+        <ButtonLink href=format!("{}#keep", action("deadline")) text="Keep it" about=about.clone() needs=rotate />
+        <ButtonLink href=action("revoke") text="Revoke" about=about.clone() variant needs=revoke />
     }
     .into_any()
 }
@@ -151,8 +147,8 @@ pub(super) fn of_signing_keys(view: &ApplicationView, now: Timestamp) -> Option<
         let verdict = judge(old);
         let variant = if verdict.is_safe() { Variant::Primary } else { Variant::DangerQuiet };
         let actions = view! {
-            <ButtonLink href=action("restore") text="Restore it" about=fingerprint(old) />
-            <ButtonLink href=action("retire") text="Retire" about=fingerprint(old) variant />
+            <ButtonLink href=action("restore") text="Restore it" about=fingerprint(old) needs=Operation::ReplaceSigningKeys />
+            <ButtonLink href=action("retire") text="Retire" about=fingerprint(old) variant needs=Operation::ReplaceSigningKeys />
         };
         old_key(fingerprint(old), (verdict, "retire"), usage(old), Some(at), actions.into_any())
     });

@@ -8,6 +8,7 @@ use crate::{
     },
 };
 use domain::{
+    access::Operation,
     hygiene::{KeyId, Rotation},
     signing_key::{SigningKey, SigningKeyState},
     time::Timestamp,
@@ -54,7 +55,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     });
     let actions = view! {
         <ButtonLink href=place().check_key() text="Check a key" />
-        <ButtonLink href=place().action(application.id, "replace-signing-key") text="Replace signing key" />
+        <ButtonLink href=place().action(application.id, "replace-signing-key") text="Replace signing key" needs=Operation::ReplaceSigningKeys />
     };
     view! {
         <Card
@@ -108,7 +109,7 @@ fn row(view: &ApplicationView, key: &SigningKey, now: Timestamp) -> impl IntoVie
     let about = fingerprint.clone();
     let retire = can_retire.then(|| {
         let href = place().signing_key_action(application.id, key.id, "retire");
-        view! { <ButtonLink href text="Retire" about=about.clone() variant=Variant::DangerQuiet /> }
+        view! { <ButtonLink href text="Retire" about=about.clone() variant=Variant::DangerQuiet needs=Operation::ReplaceSigningKeys /> }
     });
     view! {
         <tr role="row">
@@ -131,6 +132,7 @@ fn row(view: &ApplicationView, key: &SigningKey, now: Timestamp) -> impl IntoVie
                         href=place().signing_key_action(application.id, key.id, "restore")
                         text="Restore"
                         about=about.clone()
+                        needs=Operation::ReplaceSigningKeys
                     />
                     {retire}
                 </div>

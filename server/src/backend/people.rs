@@ -1,0 +1,263 @@
+//! The people of an organization: they are invited, join, change and leave.
+
+use super::{Backend, BackendError, accounts, authorise, authorise_still, passwords};
+use crate::{
+    random,
+    store::{StoreError, applications, audit, invitations, users},
+};
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    access::{Operation, Role},
+    actor::Actor,
+    application::{ApiApplication, By},
+    hygiene::KeyId,
+    id::{InvitationId, OrganizationId, UserId},
+    people::{self, Invitation, PeopleError, Person},
+    text::{EmailAddress, PersonName},
+};
+use std::net::IpAddr;
+use zeroize::Zeroizing;
+
+/// What a link holds: whoever has it may join.
+pub struct InvitationToken(Zeroizing<String>);
+
+impl InvitationToken {
+    fn generate() -> Self {
+        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>())))
+    }
+
+    /// The text. It is a secret until somebody has joined.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+fn hash(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token.as_bytes()))
+}
+
+/// Somebody who has left, and the keys that still work and that they may have a copy of.
+#[derive(Debug)]
+pub struct Leaver {
+    /// Who it was.
+    pub person: Person,
+    /// The keys, by application.
+    pub keys: Vec<(ApiApplication, Vec<KeyId>)>,
+}
+
+/// The people of an organization.
+#[derive(Debug)]
+pub struct People {
+    /// Those who belong to it, by name.
+    pub people: Vec<Person>,
+    /// Those who may join, by name.
+    pub invitations: Vec<Invitation>,
+    /// Those who have left, while keys work that they may have a copy of.
+    pub leavers: Vec<Leaver>,
+}
+
+/// Whom to invite.
+#[derive(Debug)]
+pub struct Invite {
+    /// What they will sign in with.
+    pub email: EmailAddress,
+    /// What people know them by.
+    pub name: PersonName,
+    /// What they will be.
+    pub role: Role,
+}
+
+impl Backend {
+    /// The people of an organization.
+    ///
+    /// # Errors
+    /// Not allowed, not found, or the database fails.
+    pub async fn people(&self, actor: &Actor, organization: OrganizationId) -> Result<People, BackendError> {
+        authorise(actor, organization, Operation::ViewPeople)?;
+        let mut conn = self.store.read().await?;
+        let mut leavers = Vec::new();
+        let applications = applications::of_organization(&mut conn, organization).await?;
+        for person in users::removed_from(&mut conn, organization).await? {
+            let handled = audit::handled_by(&mut conn, organization, person.id).await?;
+            let keys: Vec<_> = applications
+                .iter()
+                .map(|application| (application, people::keys_in_hand(application, &handled, self.clock.now())))
+                .filter(|(_, keys)| !keys.is_empty())
+                .map(|(application, keys)| (application.clone(), keys))
+                .collect();
+            if !keys.is_empty() {
+                leavers.push(Leaver { person, keys });
+            }
+        }
+        Ok(People {
+            people: users::of_organization(&mut conn, organization).await?,
+            invitations: invitations::open(&mut conn, organization, self.clock.now()).await?,
+            leavers,
+        })
+    }
+
+    /// Somebody of an organization, for whoever decides on its people.
+    ///
+    /// # Errors
+    /// Not allowed, not found, or the database fails.
+    pub async fn person(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: UserId,
+    ) -> Result<Person, BackendError> {
+        authorise(actor, organization, Operation::ManagePeople)?;
+        let mut conn = self.store.read().await?;
+        users::find(&mut conn, organization, id).await?.ok_or(BackendError::NotFound)
+    }
+
+    /// Gives somebody another role. What they ask for from now on is judged by it.
+    ///
+    /// # Errors
+    /// Not allowed; not found; the domain refuses; the database fails.
+    pub async fn change_role(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: UserId,
+        role: Role,
+    ) -> Result<(), BackendError> {
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        authorise_still(&mut transaction, actor, organization, Operation::ManagePeople).await?;
+        let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
+        let (changed, event) = found.change_role(role, self.by(actor))?;
+        users::set_role(&mut transaction, id, changed.role).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Removes somebody. No request and no change of theirs succeeds that starts after this has returned, nor one that waits
+    /// for its turn meanwhile.
+    ///
+    /// # Errors
+    /// Not allowed; not found; it is oneself; the database fails.
+    pub async fn remove_person(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: UserId,
+    ) -> Result<(), BackendError> {
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        authorise_still(&mut transaction, actor, organization, Operation::ManagePeople).await?;
+        let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
+        let by = self.by(actor);
+        let event = found.remove(by)?;
+        users::remove(&mut transaction, id, by.at).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Invites somebody to the actor's own organization. An earlier invitation of the same address ends.
+    ///
+    /// # Errors
+    /// Not allowed; the address has an account; the role is not given there; the database fails.
+    pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<(Invitation, InvitationToken), BackendError> {
+        let organization = actor.organization_id;
+        authorise(actor, organization, Operation::ManagePeople)?;
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        authorise_still(&mut transaction, actor, organization, Operation::ManagePeople).await?;
+        let people = users::of_organization(&mut transaction, organization).await?;
+        if let Some(here) = people.into_iter().find(|person| person.email == invite.email.as_str()) {
+            return Err(PeopleError::AlreadyHere(here.name).into());
+        }
+        if users::find_account(&mut transaction, invite.email.as_str()).await?.is_some() {
+            return Err(PeopleError::EmailTaken.into());
+        }
+        let by = self.by(actor);
+        let id = InvitationId(random::uuid(by.at));
+        let (invitation, event) = Invitation::new(id, invite.email, invite.name, invite.role, by)?;
+        let token = InvitationToken::generate();
+        invitations::purge(&mut transaction, by.at).await?;
+        invitations::insert(&mut transaction, &invitation, &hash(token.reveal())).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok((invitation, token))
+    }
+
+    /// Takes an invitation back: its link is good for nothing from now on.
+    ///
+    /// # Errors
+    /// Not allowed; not found; the database fails.
+    pub async fn withdraw_invitation(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: InvitationId,
+    ) -> Result<(), BackendError> {
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        authorise_still(&mut transaction, actor, organization, Operation::ManagePeople).await?;
+        let found = invitations::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
+        invitations::delete(&mut transaction, id).await?;
+        audit::append(&mut transaction, &[found.withdrawn(self.by(actor))]).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// The invitation that a link holds, and the name of its organization, while it can be accepted.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn invitation(&self, token: &str) -> Result<Option<(Invitation, String)>, BackendError> {
+        let mut conn = self.store.read().await?;
+        let found = invitations::find_by_token(&mut conn, &hash(token)).await?;
+        Ok(found.filter(|(invitation, _)| invitation.is_open(self.clock.now())))
+    }
+
+    /// Makes the account of somebody who was invited, with the password that they chose. Once.
+    ///
+    /// # Errors
+    /// [`BackendError::NotFound`] where the link is good for nothing; the password is not taken; the address has an account
+    /// by now; the database fails.
+    pub async fn accept_invitation(
+        &self,
+        token: &str,
+        password: &str,
+        address: Option<IpAddr>,
+    ) -> Result<UserId, BackendError> {
+        let (invitation, organization_name) = self.invitation(token).await?.ok_or(BackendError::NotFound)?;
+        let Invitation { id, organization_id, email, name, role, .. } = &invitation;
+        passwords::check(password, &[name.as_str(), email.as_str(), &organization_name])?;
+        let password_hash = accounts::hashed(password.to_owned()).await;
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        // It was withdrawn, or accepted, while the password was hashed.
+        let gone = |error| match error {
+            StoreError::Conflict => BackendError::NotFound,
+            error => error.into(),
+        };
+        invitations::delete(&mut transaction, *id).await.map_err(gone)?;
+        let taken = |error| match error {
+            StoreError::Taken => PeopleError::EmailTaken.into(),
+            error => BackendError::from(error),
+        };
+        let now = self.clock.now();
+        let user_id = UserId(random::uuid(now));
+        let user = users::NewUser {
+            id: user_id,
+            organization_id: *organization_id,
+            email: email.as_str(),
+            name: name.as_str(),
+            role: *role,
+            password_hash: &password_hash,
+        };
+        users::insert(&mut transaction, &user, now).await.map_err(taken)?;
+        users::signed_in(&mut transaction, user_id, now).await?;
+        let found = users::find_actor(&mut transaction, user_id, address).await?.ok_or(BackendError::NotFound)?;
+        audit::append(&mut transaction, &[invitation.accepted(By { actor: &found, at: now, reason: None })]).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(user_id)
+    }
+
+    fn by<'a>(&self, actor: &'a Actor) -> By<'a> {
+        By { actor, at: self.clock.now(), reason: None }
+    }
+}

@@ -1,0 +1,83 @@
+//! Joining an organization by a link.
+
+use super::{
+    Web, render,
+    security::ClientAddress,
+    sign_in::home_of,
+    submitted::Submitted,
+    visit::{self, redirect},
+};
+use crate::backend::BackendError;
+use app::page::{FieldError, Notice, Page, PageContext};
+use axum::{
+    extract::{FromRequest, Query, Request, State},
+    http::{Extensions, StatusCode},
+    response::Response,
+};
+use serde::Deserialize;
+use std::sync::Arc;
+use tower_sessions::Session;
+
+/// What a link holds.
+#[derive(Deserialize)]
+pub struct Link {
+    #[serde(default)]
+    token: String,
+}
+
+async fn page(web: &Web, token: &str) -> Result<Page, BackendError> {
+    let (invitation, organization) = web.backend.invitation(token).await?.ok_or(BackendError::NotFound)?;
+    Ok(Page::Invitation { invitation, organization, token: token.to_owned() })
+}
+
+async fn refuse(web: &Web, error: BackendError, extensions: &Extensions) -> Response {
+    let context = visit::context_without_session(web);
+    match error {
+        BackendError::NotFound => render::page(StatusCode::GONE, Page::InvitationGone, context).await,
+        error => visit::failure(error, context, extensions).await,
+    }
+}
+
+/// Shows who invites to what. Looking does not use the link up: mail programs look as well.
+pub async fn form(State(web): State<Arc<Web>>, Query(Link { token }): Query<Link>, request: Request) -> Response {
+    match page(&web, &token).await {
+        Ok(page) => render::page(StatusCode::OK, page, visit::context_without_session(&web)).await,
+        Err(error) => refuse(&web, error, request.extensions()).await,
+    }
+}
+
+/// Makes the account, and signs its owner in.
+pub async fn accept(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
+    let extensions = request.extensions().clone();
+    let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
+    let sent = match Submitted::from_request(request, &()).await {
+        Ok(sent) => sent,
+        Err(never) => match never {},
+    };
+    let token = sent.text("token").to_owned();
+    let joined = async {
+        let user_id = web.backend.accept_invitation(&token, sent.text("password"), address).await?;
+        let actor = web.backend.actor(user_id, address).await?.ok_or(BackendError::NotFound)?;
+        let now = web.backend.clock().now();
+        visit::begin(&session, user_id, now).await.map_err(|error| BackendError::Session(error.to_string()))?;
+        Ok(actor)
+    };
+    let (field, message) = match joined.await {
+        Ok(actor) => return redirect(home_of(actor.kind()), Notice::Joined),
+        Err(BackendError::Password(error)) => (Some("password"), error.to_string()),
+        Err(BackendError::People(error)) => (None, error.to_string()),
+        Err(error) => return refuse(&web, error, &extensions).await,
+    };
+    match page(&web, &token).await {
+        Ok(page) => {
+            let (errors, form_error) = match field {
+                Some(field) => (vec![FieldError { field, message }], None),
+                None => (Vec::new(), Some(message)),
+            };
+            let submission = sent.submission(errors, form_error);
+            let context = PageContext { submission, ..visit::context_without_session(&web) };
+            render::page(StatusCode::UNPROCESSABLE_ENTITY, page, context).await
+        }
+        Err(error) => refuse(&web, error, &extensions).await,
+    }
+}

@@ -1,0 +1,334 @@
+//! People are invited, join, change and leave.
+
+use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEM_B};
+use axum::http::StatusCode;
+use domain::{access::Operation, id::UserId, text::Reason};
+use server::backend::{Asked, BackendError, Said};
+use std::{fs, time::Duration};
+
+const PEOPLE: &str = "/settings/platform/people";
+const GRACE: [(&str, &str); 3] =
+    [("name", "Grace Green"), ("email", "Grace@Alpine.example"), ("role", "partner_developer")];
+const CHOSEN: &str = "tulip gravel 84 harbour";
+
+/// The link that an invitation's page shows.
+fn link(answer: &Answer) -> String {
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let (_, link) = answer.body.split_once("id=\"invitation-link\"").expect("a link");
+    let link = link.split(['>', '<']).nth(1).unwrap();
+    link.strip_prefix(ORIGIN).expect("an address of this console").to_owned()
+}
+
+fn token(link: &str) -> &str {
+    link.strip_prefix("/invitation?token=").unwrap()
+}
+
+async fn join(console: &Console, link: &str) -> (Browser, Answer) {
+    let mut browser = console.browser();
+    let answer = browser.post("/invitation", &[("token", token(link)), ("password", CHOSEN)]).await;
+    (browser, answer)
+}
+
+async fn joined(console: &Console, owner: &mut Browser) -> Browser {
+    let link = link(&owner.post(&format!("{PEOPLE}/invite"), &GRACE).await);
+    let (browser, answer) = join(console, &link).await;
+    assert_eq!(answer.location(), format!("{LIST}?done=joined"), "{}", answer.text());
+    browser
+}
+
+async fn id_of(console: &Console, email: &str) -> UserId {
+    let owner = console.owner_actor().await;
+    let people = console.backend.people(&owner, console.alpine).await.unwrap().people;
+    people.into_iter().find(|person| person.email == email).expect("somebody").id
+}
+
+async fn history(console: &Console) -> Vec<String> {
+    let page = console.owner().await.get(&format!("{LIST}/audit.jsonl")).await;
+    let action = |line: &str| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event["action"].as_str().unwrap().to_owned()
+    };
+    page.body.lines().map(action).collect()
+}
+
+#[tokio::test]
+async fn somebody_who_is_invited_joins_by_their_link_once() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let mut owner = console.owner().await;
+        let answer = owner.post(&format!("{PEOPLE}/invite"), &GRACE).await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let link = link(&answer);
+        answer.says("It was mailed to grace@alpine.example");
+        let letters: Vec<_> = fs::read_dir(console.mail.path()).unwrap().collect();
+        let letter =
+            fs::read_to_string(letters[0].as_ref().unwrap().path()).unwrap().replace("=\r\n", "").replace("=3D", "=");
+        assert!(letter.contains(&link) && letter.contains("To: grace@alpine.example"), "{letter}");
+        owner.get(PEOPLE).await.says("Grace Green").says("grace@alpine.example, by Olivia Okafor");
+
+        // Looking does not use it up.
+        let mut browser = console.browser();
+        for _ in 0..2 {
+            let page = browser.get(&link).await;
+            assert_eq!(page.status, StatusCode::OK);
+            page.says("Join Alpine Pay").says("Olivia Okafor invites you").says("Developer");
+        }
+        let before = browser.cookies.clone();
+        let fields = [("token", token(&link)), ("password", CHOSEN)];
+        let answer = browser.post("/invitation", &fields).await;
+        assert_eq!(answer.location(), format!("{LIST}?done=joined"));
+        assert_ne!(browser.cookies, before, "the session is a new one");
+        browser.get(answer.location()).await.says("Welcome.").says("Grace Green");
+        browser.create("Of Grace", PEM_A).await;
+
+        let again = console.browser().post("/invitation", &fields).await;
+        assert_eq!(again.status, StatusCode::GONE);
+        again.says("This link is no longer good");
+        let mut elsewhere = console.browser();
+        assert_eq!(elsewhere.sign_in("grace@alpine.example", CHOSEN).await.status, StatusCode::SEE_OTHER);
+        let events = history(&console).await;
+        assert!(events.contains(&"person.invited".into()) && events.contains(&"person.joined".into()), "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_ends_after_72_hours_when_it_is_replaced_and_when_it_is_withdrawn() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let invite = format!("{PEOPLE}/invite");
+    let first = link(&owner.post(&invite, &GRACE).await);
+    let second = link(&owner.post(&invite, &GRACE).await);
+    assert_eq!(join(&console, &first).await.1.status, StatusCode::GONE);
+    let page = owner.get(PEOPLE).await;
+    assert_eq!(page.body.matches("grace@alpine.example, by").count(), 1);
+    let (_, withdraw) = page.body.split_once(&format!("action=\"{PEOPLE}/invitations/")).unwrap();
+    let withdraw = format!("{PEOPLE}/invitations/{}", withdraw.split('"').next().unwrap());
+    let answer = owner.post(&withdraw, &[]).await;
+    assert_eq!(answer.location(), format!("{PEOPLE}?done=invitation-withdrawn"));
+    assert_eq!(join(&console, &second).await.1.status, StatusCode::GONE);
+    assert_eq!(owner.post(&withdraw, &[]).await.status, StatusCode::NOT_FOUND, "it is gone");
+
+    let third = link(&owner.post(&invite, &GRACE).await);
+    console.advance(Duration::from_secs(72 * 3600) - Duration::from_millis(1));
+    assert_eq!(console.browser().get(&third).await.status, StatusCode::OK);
+    console.advance(Duration::from_millis(1));
+    assert_eq!(console.browser().get(&third).await.status, StatusCode::GONE);
+    assert_eq!(join(&console, &third).await.1.status, StatusCode::GONE);
+    assert_eq!(console.browser().get("/invitation?token=x").await.status, StatusCode::GONE);
+    assert_eq!(console.browser().get("/invitation").await.status, StatusCode::GONE);
+}
+
+#[tokio::test]
+async fn a_link_that_is_used_twice_at_once_makes_one_account() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let link = link(&console.owner().await.post(&format!("{PEOPLE}/invite"), &GRACE).await);
+        let ((_, one), (_, other)) = tokio::join!(join(&console, &link), join(&console, &link));
+        let mut statuses = [one.status, other.status];
+        statuses.sort();
+        assert_eq!(statuses, [StatusCode::SEE_OTHER, StatusCode::GONE]);
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_would_be_guessed_is_refused_and_the_link_stays_good() {
+    let console = Console::start().await;
+    let link = link(&console.owner().await.post(&format!("{PEOPLE}/invite"), &GRACE).await);
+    for (password, why) in [
+        ("short", "Use at least 15 characters"),
+        ("", "Use at least 15 characters"),
+        ("grace@alpine.example", "would be guessed"),
+        ("passwordpassword", "would be guessed"),
+        (&"x".repeat(300), "Use at most 256 characters"),
+    ] {
+        let answer = console.browser().post("/invitation", &[("token", token(&link)), ("password", password)]).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{password}");
+        answer.says(why).says("Join Alpine Pay");
+        let (_, field) = answer.body.split_once("id=\"password\"").unwrap();
+        assert!(!field.split_once('>').unwrap().0.contains("value="), "a password is not shown again");
+    }
+    assert_eq!(join(&console, &link).await.1.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn every_mistake_in_an_invitation_is_told_and_what_was_typed_is_kept() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let invite = format!("{PEOPLE}/invite");
+    let answer = owner.post(&invite, &[("name", " "), ("email", "grace"), ("role", "boss")]).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    answer.says("Enter a name.").says("Enter an e-mail address, such as").says("Choose one of the roles.");
+    assert_eq!(answer.hidden("email"), "grace");
+    for (email, why) in [
+        ("Developer@alpine.example", "Deniz Demir belongs to your organization already"),
+        ("owner@borealis.example", "This e-mail address cannot be invited."),
+        ("admin@nuvera.example", "This e-mail address cannot be invited."),
+    ] {
+        let answer = owner.post(&invite, &[("name", "X"), ("email", email), ("role", "partner_viewer")]).await;
+        answer.says(why);
+        assert!(!answer.body.contains("Borealis"));
+    }
+    // The roles of another side are none.
+    for role in ["nuvera_admin", "nuvera_auditor", "customer_user"] {
+        let answer = owner.post(&invite, &[("name", "X"), ("email", "x@example.com"), ("role", role)]).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+        answer.says("Choose one of the roles.");
+    }
+    assert!(!history(&console).await.contains(&"person.invited".into()));
+}
+
+#[tokio::test]
+async fn another_role_counts_from_the_next_request() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let mut developer = console.signed_in("developer@alpine.example").await;
+    let (id, _) = developer.create("Ledger", PEM_A).await;
+    let form = format!("{PEOPLE}/{}/role", id_of(&console, "developer@alpine.example").await);
+    let rename = format!("{LIST}/{id}/rename");
+    let version = developer.get(&rename).await.hidden("version");
+    owner.get(&form).await.says("Deniz Demir").says("Changes nothing".to_lowercase().as_str());
+    let changed = owner.post(&form, &[("role", "partner_viewer")]).await;
+    assert_eq!(changed.location(), format!("{PEOPLE}?done=role-changed"));
+    // The form was open already.
+    let late = developer.post(&rename, &[("version", &version), ("name", "Books")]).await;
+    assert_eq!(late.status, StatusCode::FORBIDDEN);
+    assert_eq!(developer.get(&format!("{LIST}/{id}")).await.status, StatusCode::OK, "they see it still");
+    let same = owner.post(&form, &[("role", "partner_viewer")]).await;
+    assert_eq!(same.status, StatusCode::UNPROCESSABLE_ENTITY);
+    same.says("Deniz Demir has this role already.");
+    owner.post(&form, &[("role", "nuvera_admin")]).await.says("Choose one of the roles.");
+    owner.post(&form, &[("role", "partner_owner")]).await;
+    assert_eq!(
+        developer.post(&rename, &[("version", &version), ("name", "Books")]).await.status,
+        StatusCode::SEE_OTHER
+    );
+}
+
+#[tokio::test]
+async fn nobody_removes_themselves_and_two_owners_do_not_remove_each_other() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let own = id_of(&console, "owner@alpine.example").await;
+    let answer = owner.post(&format!("{PEOPLE}/{own}/remove"), &[]).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    answer.says("You cannot change your own role or remove yourself.");
+    let other = id_of(&console, "developer@alpine.example").await;
+    owner.post(&format!("{PEOPLE}/{other}/role"), &[("role", "partner_owner")]).await;
+    let mut developer = console.signed_in("developer@alpine.example").await;
+    let (theirs, ours) = (format!("{PEOPLE}/{other}/remove"), format!("{PEOPLE}/{own}/remove"));
+    let (one, two) = tokio::join!(owner.post(&theirs, &[]), developer.post(&ours, &[]));
+    let done = [&one, &two]
+        .into_iter()
+        .filter(|answer| answer.status == StatusCode::SEE_OTHER && answer.location().ends_with("done=person-removed"))
+        .count();
+    assert_eq!(done, 1, "{} {}", one.status, two.status);
+}
+
+#[tokio::test]
+async fn who_is_removed_is_out_at_once_and_their_keys_are_offered_for_replacement() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let mut owner = console.owner().await;
+        let mut grace = joined(&console, &mut owner).await;
+        let (id, _) = grace.create("Ledger <b>", PEM_A).await;
+        let (untouched, _) = owner.create("Of the owner", PEM_B).await;
+        let person = id_of(&console, "grace@alpine.example").await;
+        let remove = format!("{PEOPLE}/{person}/remove");
+        owner.get(&remove).await.says("Grace Green is signed out everywhere, at once");
+        let removed = owner.post(&remove, &[]).await;
+        assert_eq!(removed.location(), format!("{PEOPLE}?done=person-removed"));
+
+        let page = grace.get(LIST).await;
+        assert!(page.location().starts_with("/sign-in"), "{}", page.status);
+        let denied = console.browser().sign_in("grace@alpine.example", CHOSEN).await;
+        assert_eq!(denied.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+        let page = owner.get(PEOPLE).await;
+        page.says("Grace Green may have copies of keys that still work");
+        assert!(page.body.contains(&format!("{LIST}/{id}/replace-api-key")), "{}", page.body);
+        assert!(page.body.contains(&format!("{LIST}/{id}/replace-signing-key")));
+        assert!(!page.body.contains(&format!("{LIST}/{untouched}/")), "what they never had in hand stays");
+        owner.get(LIST).await.says("Grace Green left, and keys still work");
+
+        console.advance(Duration::from_secs(60));
+        // Once neither works any more, nothing is left to say.
+        owner.submit(&format!("{LIST}/{id}/replace-exposed-api-key"), &[("reason", "left")]).await;
+        owner.get(PEOPLE).await.says("Grace Green may have copies");
+        let replaced = owner
+            .submit(
+                &format!("{LIST}/{id}/replace-signing-key"),
+                &[("public_key", crate::support::PEM_C), ("overlap", "none")],
+            )
+            .await;
+        assert_eq!(replaced.status, StatusCode::SEE_OTHER, "{}", replaced.text());
+        assert!(!owner.get(PEOPLE).await.body.contains("may have copies"));
+        assert!(!owner.get(LIST).await.body.contains("keys still work"));
+
+        // Their name stays, and the address is free.
+        owner.get(&format!("{LIST}/{id}")).await.says("by Grace Green");
+        joined(&console, &mut owner).await;
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_waits_while_its_author_is_removed_is_not_made() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let (id, _) = console.owner().await.create("Ledger", PEM_A).await;
+        let (owner, developer) = (console.owner_actor().await, console.actor("developer@alpine.example").await);
+        let asked = Asked { actor: &developer, organization: console.alpine, application: id.parse().unwrap() };
+        let key = console.application(&id).await.api_keys[0].id;
+        let revoke = || {
+            console.backend.change(asked, Operation::RevokeApiKeys, Said::default(), |application, by| {
+                application.revoke_api_key(key, by)
+            })
+        };
+        // They were let in before, and hold what they may do in their hand.
+        console.backend.remove_person(&owner, console.alpine, developer.user_id).await.unwrap();
+        assert!(matches!(revoke().await, Err(BackendError::Forbidden)));
+        let because = || Reason::new("late").ok();
+        assert!(matches!(console.backend.disable(asked, because()).await, Err(BackendError::Forbidden)));
+        let application = console.application(&id).await;
+        assert!(application.is_enabled() && application.live_keys(console.clock.now()).count() == 1);
+        let asked = Asked { actor: &owner, ..asked };
+        console.backend.disable(asked, because()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nuvera_sees_a_partners_people_and_decides_on_its_own() {
+    let console = Console::start().await;
+    let mut admin = console.admin().await;
+    let hub = format!("/organizations/{}/people", console.alpine);
+    let page = admin.get(&hub).await;
+    page.says("Olivia Okafor").says("Viewer");
+    assert!(!page.body.contains("/remove\"") && !page.body.contains("/invite\""));
+    let person = id_of(&console, "developer@alpine.example").await;
+    assert_eq!(admin.post(&format!("{hub}/{person}/remove"), &[]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(admin.post(&format!("{PEOPLE}/{person}/remove"), &[]).await.status, StatusCode::NOT_FOUND);
+
+    let fields = [("name", "New Auditor"), ("email", "new@nuvera.example"), ("role", "nuvera_auditor")];
+    let link = link(&admin.post(&format!("{PEOPLE}/invite"), &fields).await);
+    let (mut auditor, answer) = join(&console, &link).await;
+    assert_eq!(answer.location(), "/organizations?done=joined");
+    assert_eq!(auditor.get(&hub).await.status, StatusCode::OK);
+    assert_eq!(auditor.post(&format!("{PEOPLE}/invite"), &fields).await.status, StatusCode::FORBIDDEN);
+    admin.get(PEOPLE).await.says("New Auditor").says("Aki Auditor");
+}
+
+#[tokio::test]
+async fn a_customers_refusal_is_recorded_once_a_day() {
+    let console = Console::start().await;
+    let refusals = async || {
+        let page = console.admin().await.get("/organizations/audit.jsonl?action=sign_in.refused").await;
+        page.body.lines().count()
+    };
+    for _ in 0..3 {
+        let answer = console.browser().sign_in("user@customer.example", PASSWORD).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
+    assert_eq!(refusals().await, 1);
+    console.advance(Duration::from_secs(24 * 3600));
+    console.browser().sign_in("user@customer.example", PASSWORD).await;
+    assert_eq!(refusals().await, 2);
+}

@@ -1,0 +1,198 @@
+//! Every role asks for every operation, over HTTP: what comes of it is what the table in the domain says.
+
+use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B};
+use axum::http::StatusCode;
+use domain::{
+    access::{Access, Operation, Role, access},
+    id::OrganizationId,
+};
+
+const PEOPLE: &str = "/settings/platform/people";
+
+/// Who has the role, and signs in. A customer-platform user does not get so far: see `sign_in.rs`.
+fn email(role: Role) -> Option<&'static str> {
+    match role {
+        Role::PartnerOwner => Some("owner@alpine.example"),
+        Role::PartnerDeveloper => Some("developer@alpine.example"),
+        Role::PartnerViewer => Some("viewer@alpine.example"),
+        Role::NuveraAdmin => Some("admin@nuvera.example"),
+        Role::NuveraAuditor => Some("auditor@nuvera.example"),
+        Role::CustomerUser => None,
+    }
+}
+
+/// Where somebody asks: in their own settings, or in the hub about an organization.
+struct Target {
+    organization: OrganizationId,
+    in_hub: bool,
+    application: String,
+    key: String,
+    version: String,
+}
+
+impl Target {
+    fn list(&self) -> String {
+        if self.in_hub { format!("/organizations/{}", self.organization) } else { LIST.to_owned() }
+    }
+
+    fn application(&self, action: &str) -> String {
+        let base = if self.in_hub {
+            format!("{}/api-applications/{}", self.list(), self.application)
+        } else {
+            format!("{LIST}/{}", self.application)
+        };
+        format!("{base}{action}")
+    }
+
+    fn people(&self, action: &str) -> String {
+        let base = if self.in_hub { format!("{}/people", self.list()) } else { PEOPLE.to_owned() };
+        format!("{base}{action}")
+    }
+}
+
+/// What stands for an operation: its page, and its form where it has one. A new operation does not compile without.
+async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Vec<Answer> {
+    let version = ("version", &*target.version);
+    let because = ("reason", "A test");
+    let mut answers = Vec::new();
+    let mut get = async |path: &str| answers.push(browser.get(path).await);
+    let (path, fields) = match operation {
+        Operation::ViewApplications => {
+            // `/events` never ends; it asks what `/requests` asks, and `requests.rs` reads it.
+            for page in ["", "/audit", "/requests"] {
+                get(&target.application(page)).await;
+            }
+            for page in ["", "/check-key", "/rotation-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
+                get(&format!("{}{page}", target.list())).await;
+            }
+            return answers;
+        }
+        Operation::ViewPeople => {
+            get(&target.people("")).await;
+            return answers;
+        }
+        Operation::ViewOrganizationHub => {
+            get("/organizations").await;
+            get("/organizations/audit").await;
+            return answers;
+        }
+        // Its form is the page that everybody reads.
+        Operation::ChangePolicy => {
+            let fields = vec![version, ("api_key_age", "90"), ("signing_key_age", "90"), ("idle", "60")];
+            return vec![browser.post(&format!("{}/rotation-policy", target.list()), &fields).await];
+        }
+        Operation::CreateApplication => {
+            let fields =
+                vec![("name", "New"), ("public_key", PEM_B), ("creation_token", "0123456789abcdef0123456789abcdef")];
+            (format!("{LIST}/new"), fields)
+        }
+        Operation::RenameApplication => (target.application("/rename"), vec![version, because, ("name", "Other")]),
+        Operation::SetEnabled => (target.application("/disable"), vec![version, because]),
+        Operation::ChangePermissions => (target.application("/permissions"), vec![version, because]),
+        Operation::RotateApiKeys => (target.application("/replace-api-key"), vec![version, ("grace", "3600")]),
+        Operation::RevokeApiKeys => {
+            (target.application(&format!("/api-keys/{}/revoke", target.key)), vec![version, because])
+        }
+        Operation::ReplaceSigningKeys => {
+            let fields = vec![version, because, ("public_key", PEM_B), ("overlap", "none")];
+            (target.application("/replace-signing-key"), fields)
+        }
+        Operation::PrepareReplacement => {
+            (target.application("/prepare-replacement"), vec![version, because, ("grace", "3600")])
+        }
+        Operation::WithdrawReplacement => (target.application("/withdraw-replacement"), vec![version, because]),
+        Operation::ManagePeople => {
+            let fields = vec![("name", "New"), ("email", "new@example.com"), ("role", "partner_viewer")];
+            (target.people("/invite"), fields)
+        }
+    };
+    get(&path).await;
+    answers.push(browser.post(&path, &fields).await);
+    answers
+}
+
+#[tokio::test]
+async fn every_role_may_do_what_the_table_says_and_nothing_else() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    for role in Role::ALL {
+        let Some(email) = email(role) else { continue };
+        let mut browser = console.signed_in(email).await;
+        let actor = console.actor(email).await;
+        for (organization, in_hub) in
+            [(console.alpine, false), (console.alpine, true), (console.borealis, true), (console.nuvera, true)]
+        {
+            let (application, _) = owner.create(&format!("{role:?} {in_hub} {organization}"), PEM_A).await;
+            // Settings are one's own organization's, whoever owns the application that the path names.
+            let organization = if in_hub { organization } else { actor.organization_id };
+            for operation in Operation::ALL {
+                // The form that makes an application is in one's own settings only.
+                if in_hub && matches!(operation, Operation::CreateApplication) {
+                    continue;
+                }
+                let found = console.application(&application).await;
+                let target = Target {
+                    organization,
+                    in_hub,
+                    key: found.api_keys[0].id.to_string(),
+                    version: found.version.to_string(),
+                    application: application.clone(),
+                };
+                // A partner's own organization stands in the hub as if it were somebody else's: not at all. Nor is Nuvera
+                // one of the organizations that it supports.
+                let is_shown = match role {
+                    Role::NuveraAdmin | Role::NuveraAuditor => organization != console.nuvera || !in_hub,
+                    _ => !in_hub,
+                };
+                let expected = if operation == Operation::ViewOrganizationHub {
+                    access(&actor, actor.organization_id, operation)
+                } else if is_shown {
+                    access(&actor, organization, operation)
+                } else {
+                    Access::Hidden
+                };
+                let expected = match (operation, role) {
+                    // The hub is no organization's, and Nuvera's own people look at it from theirs.
+                    (Operation::ViewOrganizationHub, Role::NuveraAdmin | Role::NuveraAuditor) => Access::Allowed,
+                    _ => expected,
+                };
+                for answer in ask(&mut browser, &target, operation).await {
+                    let came = match answer.status {
+                        StatusCode::FORBIDDEN => Access::Forbidden,
+                        // Borealis has not this application: who may look there does not find it.
+                        StatusCode::NOT_FOUND if expected == Access::Allowed && organization == console.borealis => {
+                            continue;
+                        }
+                        StatusCode::NOT_FOUND => Access::Hidden,
+                        _ => Access::Allowed,
+                    };
+                    let asked = format!("{role:?} {operation:?} in hub: {in_hub}, {organization}: {}", answer.status);
+                    assert_eq!(came, expected, "{asked}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_may_not_do_is_not_offered_to_them() {
+    let console = Console::start().await;
+    let (id, _) = console.owner().await.create("Ledger", PEM_A).await;
+    let actions = ["rename", "permissions", "disable", "replace-api-key", "replace-signing-key", "revoke", "stored"];
+    let offered = |page: &Answer| {
+        let is_offered = |action: &&&str| page.body.contains(&format!("/{action}\""));
+        actions.iter().filter(is_offered).count()
+    };
+    let mut viewer = console.signed_in("viewer@alpine.example").await;
+    let page = viewer.get(&format!("{LIST}/{id}")).await;
+    page.says("Ledger").says("Audit history");
+    assert_eq!(offered(&page), 0, "{}", page.text());
+    assert!(!page.body.contains("test-request"), "who has no key sends no test request");
+    assert!(!viewer.get(LIST).await.body.contains("Create API application"));
+    let mut auditor = console.signed_in("auditor@nuvera.example").await;
+    let page = auditor.get(&console.in_hub(&id)).await;
+    page.says("and see without changing anything");
+    assert_eq!(offered(&page), 0, "{}", page.text());
+    let page = console.owner().await.get(&format!("{LIST}/{id}")).await;
+    assert_eq!(offered(&page), actions.len(), "the control");
+}
