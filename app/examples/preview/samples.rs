@@ -2,24 +2,25 @@
 
 use app::{
     page::{
-        ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice, OrganizationSummary, Page,
-        PageContext, Submission, Usage, Viewer,
+        ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Leaver, Notice, OrganizationSummary,
+        Page, PageContext, Submission, Usage, Viewer,
     },
     paths::Place,
 };
 use domain::{
     access::Role,
-    actor::Actor,
+    actor::{Actor, ActorKind},
     api_key::{NewApiKey, PlainApiKey},
     application::{ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
     audit::{AuditFilter, RecordedEvent},
     cut_over::Traffic,
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
-    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    people::{Invitation, Person},
     permission::PermissionSet,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
-    text::{ApplicationName, Reason},
+    text::{ApplicationName, EmailAddress, PersonName, Reason},
     time::Timestamp,
 };
 use std::{cell::Cell, collections::HashMap, error::Error, time::Duration};
@@ -45,6 +46,7 @@ pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
     pages.extend(creation()?);
     pages.extend(applications()?);
     pages.extend(changes()?);
+    pages.extend(people()?);
     pages.extend(policies());
     Ok(pages)
 }
@@ -143,6 +145,62 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("list-many", context(), Page::Applications { items: many, leavers: vec![] }),
         ("hub", found_context, found_page),
         ("hub-empty", empty_context, empty_page),
+    ])
+}
+
+fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let person = |name: &str, role, last: Option<u64>| Person {
+        id: UserId(id()),
+        name: name.into(),
+        email: format!("{}@ledgerline.example", name.to_lowercase().replace(' ', ".")),
+        role,
+        signed_in_at: last.map(ago),
+    };
+    let you = Person { id: actor().user_id, ..person("Olivia Owner", Role::PartnerOwner, Some(60)) };
+    let deniz = person("Deniz Demir", Role::PartnerDeveloper, Some(3 * DAY));
+    let invitation = Invitation {
+        id: InvitationId(id()),
+        organization_id: OrganizationId(Uuid::nil()),
+        email: EmailAddress::new("grace@ledgerline.example")?,
+        name: PersonName::new("Grace Green")?,
+        role: Role::PartnerDeveloper,
+        invited_by: "Olivia Owner".into(),
+        expires_at: Timestamp::from_millis(NOW + 259_200_000),
+    };
+    let (application, _) = rotating()?;
+    let keys = vec![KeyId::Api(application.api_keys[0].id), KeyId::Signing(application.signing_keys[0].id)];
+    let leaver =
+        Leaver { person: person("Lee Long", Role::PartnerDeveloper, Some(DAY)), keys: vec![(application, keys)] };
+    let page = |people: Vec<Person>, invitations, leavers, is_managed| Page::People {
+        people,
+        invitations,
+        leavers,
+        you: you.id,
+        is_managed,
+    };
+    let many = vec![deniz.clone(), you.clone(), person("Vera Vidal", Role::PartnerViewer, None)];
+    let link = "https://console.nuvera.example/invitation?token=4mJ1Yq0c7bXn3kS9rTq2vLw8pZd5hGf6aUeRiOyBxCM".to_owned();
+    let weak = Submission {
+        errors: vec![FieldError { field: "password", message: "Use at least 15 characters.".into() }],
+        ..Submission::default()
+    };
+    let joining = || Page::Invitation {
+        invitation: invitation.clone(),
+        organization: "Ledgerline GmbH".into(),
+        token: "4mJ1Yq0c7bXn3kS9rTq2vLw8pZd5hGf6aUeRiOyBxCM".into(),
+    };
+    let anonymous = || PageContext { viewer: None, ..context() };
+    Ok(vec![
+        ("people-one", context(), page(vec![you.clone()], vec![], vec![], true)),
+        ("people", context(), page(many.clone(), vec![invitation.clone()], vec![leaver], true)),
+        ("people-seen", hub_context(), page(many, vec![invitation.clone()], vec![], false)),
+        ("invite", context(), Page::Invite { side: ActorKind::Partner }),
+        ("invitation-link", context(), Page::InvitationLink { invitation: invitation.clone(), link, is_mailed: true }),
+        ("change-role", context(), Page::ChangeRole { person: deniz.clone() }),
+        ("remove-person", context(), Page::RemovePerson { person: deniz }),
+        ("invitation", anonymous(), joining()),
+        ("invitation-error", PageContext { submission: weak, ..anonymous() }, joining()),
+        ("invitation-gone", anonymous(), Page::InvitationGone),
     ])
 }
 
