@@ -42,12 +42,15 @@ pub(super) fn view(title: String, items: &[ApplicationSummary], leavers: &[Strin
                         <p>"A shell with openssl and curl is enough."</p>
                     </Step>
                 </Steps>
-                <ButtonLink
-                    href=paths::NEW_APPLICATION
-                    text="Create API application"
-                    variant=Variant::Primary
-                    needs=Operation::CreateApplication
-                />
+                <div class="actions">
+                    <ButtonLink
+                        href=paths::NEW_APPLICATION
+                        text="Create API application"
+                        variant=Variant::Primary
+                        needs=Operation::CreateApplication
+                    />
+                    <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
+                </div>
             </EmptyState>
         }
         .into_any();

@@ -2,7 +2,7 @@
 
 use crate::{
     paths,
-    ui::{ButtonLink, Fact, Facts, Form, Input, Submit, TextField, Variant},
+    ui::{Actions, ButtonLink, Fact, Facts, Form, Input, Submit, TextField, Variant},
 };
 use domain::people::Invitation;
 use leptos::prelude::*;
@@ -28,7 +28,9 @@ pub(super) fn view(title: String, invitation: &Invitation, organization: &str, t
                 autocomplete="new-password"
                 autofocus=true
             />
-            <Submit variant=Variant::Primary text="Join" />
+            <Actions>
+                <Submit variant=Variant::Primary text="Join" />
+            </Actions>
         </Form>
     }
 }
