@@ -25,7 +25,7 @@ const VARIANTS = [
   { colorScheme: 'dark', width: 320 },
 ] as const;
 
-test.use({ expectedErrors: /status of 4(03|04|22)/ });
+test.use({ expectedErrors: /status of 4(03|04|10|22)/ });
 
 async function check(page: Page, what: string) {
   for (const { colorScheme, width } of VARIANTS) {
@@ -56,6 +56,35 @@ test('pages without an application', async ({ page }) => {
   await check(page, 'forbidden');
   await page.goto('/nowhere');
   await check(page, 'not found');
+});
+
+test('people', async ({ page, otherPage }) => {
+  test.setTimeout(120_000);
+  await signIn(page);
+  await page.goto('/settings/platform/people/invite');
+  await page.getByRole('button', { name: 'Invite', exact: true }).click();
+  await check(page, 'invite somebody, with errors');
+  const name = uniqueName('Ada');
+  await page.getByLabel('Name').fill(name);
+  await page.getByLabel('Email').fill(`${name.replace(' ', '.')}@alpine.example`);
+  await page.getByRole('button', { name: 'Invite', exact: true }).click();
+  const link = page.locator('#invitation-link');
+  await expect(link).toBeVisible();
+  await check(page, 'the link of an invitation');
+  await otherPage.goto(await link.innerText());
+  await check(otherPage, 'invitation');
+  await otherPage.goto('/invitation?token=none');
+  await check(otherPage, 'a link that is no longer good');
+  await page.getByRole('link', { name: 'Back to people' }).click();
+  await check(page, 'people and invitations');
+  await page.getByRole('link', { name: 'Change role of Vera Vidal' }).click();
+  await check(page, 'change role');
+  await page.goBack();
+  await page.getByRole('link', { name: 'Remove Vera Vidal' }).click();
+  await check(page, 'remove somebody');
+  await page.goBack();
+  await page.getByRole('row').filter({ hasText: name }).getByRole('button', { name: /Withdraw/ }).click();
+  await expect(page.getByText('The invitation is withdrawn')).toBeVisible();
 });
 
 test('the form for a new application, and the page that shows its key', async ({ page }) => {

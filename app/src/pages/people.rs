@@ -79,7 +79,7 @@ fn row(person: &Person, you: UserId, is_managed: bool) -> impl IntoView + use<> 
     } else if is_managed {
         view! {
             <div class="actions actions--small">
-                <ButtonLink href=action("role") text="Change role" about=about.clone() />
+                <ButtonLink href=action("role") text="Change role" about=format!("of {about}") />
                 <ButtonLink href=action("remove") text="Remove" about=about.clone() variant=Variant::DangerQuiet />
             </div>
         }
