@@ -10,7 +10,7 @@ use domain::{
     cut_over::Traffic,
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
-    people::{Invitation, Person},
+    people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
     signing_key::SigningKey,
     time::Timestamp,
@@ -244,15 +244,6 @@ impl ApplicationView {
     pub fn hygiene_of(&self, key: KeyId) -> Option<&KeyHygiene> {
         self.hygiene.iter().find(|hygiene| hygiene.key == key)
     }
-}
-
-/// Somebody who has left, and the keys that still work and that they may have a copy of.
-#[derive(Clone, Debug)]
-pub struct Leaver {
-    /// Who it was.
-    pub person: Person,
-    /// The keys, by application.
-    pub keys: Vec<(ApiApplication, Vec<KeyId>)>,
 }
 
 /// A page, and the data it shows.

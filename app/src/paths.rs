@@ -80,8 +80,8 @@ impl Place {
         format!("{}/rotation-policy", self.applications())
     }
 
-    /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`, the
-    /// keys that `{person}` may have a copy of, and `invitations/{invitation}/withdraw` (POST only).
+    /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`
+    /// and `invitations/{invitation}/withdraw` (POST only).
     pub fn people(&self) -> String {
         match self {
             Self::Settings => PEOPLE.to_owned(),

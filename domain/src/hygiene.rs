@@ -10,11 +10,9 @@ use crate::{
     audit::{AuditAction, AuditEvent},
     id::{ApiKeyId, SigningKeyId},
     signing_key::{SigningKey, SigningKeyState},
-    time::Timestamp,
+    time::{DAY, Timestamp},
 };
 use std::{fmt, ops::RangeInclusive, time::Duration};
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long before its time a key is spoken of.
 pub const NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);

@@ -196,6 +196,15 @@ impl Handled {
     ];
 }
 
+/// Somebody who has left, and the keys that still work and that they may have a copy of.
+#[derive(Clone, Debug)]
+pub struct Leaver {
+    /// Who it was.
+    pub person: Person,
+    /// The keys, by application.
+    pub keys: Vec<(ApiApplication, Vec<KeyId>)>,
+}
+
 /// The keys of `application` that work at `now` and that somebody may have a copy of who did all this: the API keys that
 /// they were shown or confirmed as stored, and the signing keys whose public half they registered.
 pub fn keys_in_hand(application: &ApiApplication, handled: &[Handled], now: Timestamp) -> Vec<KeyId> {

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 use time::{OffsetDateTime, PrimitiveDateTime, macros::format_description};
 
+/// A day. (Unix time has no leap seconds: each day is as long.)
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// An instant: milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -35,10 +38,9 @@ impl Timestamp {
         Self(self.0.saturating_sub(duration.as_millis().try_into().unwrap_or(i64::MAX)))
     }
 
-    /// The first instant of this day, in UTC. (Unix time has no leap seconds: each day has as many.)
+    /// The first instant of this day, in UTC.
     pub const fn start_of_day(self) -> Self {
-        const DAY: i64 = 24 * 60 * 60 * 1000;
-        Self(self.0 - self.0.rem_euclid(DAY))
+        Self(self.0 - self.0.rem_euclid(DAY.as_millis() as i64))
     }
 
     /// How long after `earlier` this is; zero when it is not after.

@@ -2,8 +2,8 @@
 
 use app::{
     page::{
-        ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Leaver, Notice, OrganizationSummary,
-        Page, PageContext, Submission, Usage, Viewer,
+        ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice, OrganizationSummary, Page,
+        PageContext, Submission, Usage, Viewer,
     },
     paths::Place,
 };
@@ -16,7 +16,7 @@ use domain::{
     cut_over::Traffic,
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
     id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, RequestId, SigningKeyId, UserId},
-    people::{Invitation, Person},
+    people::{Invitation, Leaver, Person},
     permission::PermissionSet,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},

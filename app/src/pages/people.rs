@@ -1,11 +1,8 @@
 //! The people of an organization: who they are, who is invited, and what those who left may have taken along.
 
-use crate::{
-    page::Leaver,
-    ui::{
-        Actions, ButtonLink, Callout, Card, Cell, Code, Column, Consequences, DataTable, Form, Input, RadioGroup,
-        RadioOption, RowHeader, Submit, TextField, Time, Variant, place,
-    },
+use crate::ui::{
+    Actions, ButtonLink, Callout, Card, Cell, Code, Column, Consequences, DataTable, Form, Input, RadioGroup,
+    RadioOption, RowHeader, Submit, TextField, Time, Variant, place,
 };
 use domain::{
     access::{Operation, Role},
@@ -13,7 +10,7 @@ use domain::{
     application::ApiApplication,
     hygiene::KeyId,
     id::UserId,
-    people::{Invitation, Person},
+    people::{Invitation, Leaver, Person},
 };
 use leptos::prelude::*;
 

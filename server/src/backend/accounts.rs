@@ -17,7 +17,7 @@ use domain::{
     audit::{AuditAction, AuditFilter, AuditScope},
     id::{OrganizationId, UserId},
     people::sign_in_refused,
-    time::Timestamp,
+    time::{DAY, Timestamp},
 };
 use sqlx::AnyConnection;
 use std::{net::IpAddr, sync::LazyLock, time::Duration};
@@ -25,7 +25,6 @@ use tokio::sync::Semaphore;
 
 /// How long failed sign-ins count.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Failures of one account from one address after which the next attempt waits for the window's end.
 const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
 /// Failures from one address, whatever the account.

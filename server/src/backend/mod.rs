@@ -28,7 +28,7 @@ use crate::{
     store::{
         Store, StoreError,
         applications::{self, Registered},
-        audit, organizations, settings, usage, users,
+        audit, organizations, settings, usage,
     },
 };
 use domain::{
@@ -287,9 +287,7 @@ impl Backend {
         let organization = actor.organization_id;
         authorise(actor, organization, Operation::CreateApplication)?;
         let is_proven = self.check_proof(organization, &asked.public_key, asked.proof.as_ref())?;
-        let mut pending = self.settled().await?;
-        let mut transaction = self.store.write().await?;
-        authorise_still(&mut transaction, actor, organization, Operation::CreateApplication).await?;
+        let (mut pending, mut transaction) = self.turn(actor, organization, Operation::CreateApplication).await?;
         if let Some(id) = applications::created_with(&mut transaction, organization, &asked.creation_token).await? {
             return Err(BackendError::AlreadyCreated(id));
         }
@@ -326,10 +324,7 @@ impl Backend {
         transition: impl FnOnce(ApiApplication, By<'_>) -> Result<Change, ChangeError>,
     ) -> Result<ApiApplication, BackendError> {
         let Asked { actor, organization, application } = asked;
-        authorise(actor, organization, operation)?;
-        let mut pending = self.settled().await?;
-        let mut transaction = self.store.write().await?;
-        authorise_still(&mut transaction, actor, organization, operation).await?;
+        let (mut pending, mut transaction) = self.turn(actor, organization, operation).await?;
         let found = applications::find(&mut transaction, organization, application).await?;
         let found = found.ok_or(BackendError::NotFound)?;
         if said.seen_version.is_some_and(|seen| seen != found.version) {
@@ -505,20 +500,6 @@ pub fn authorise(actor: &Actor, organization: OrganizationId, operation: Operati
         Access::Forbidden => Err(BackendError::Forbidden),
         Access::Hidden => Err(BackendError::NotFound),
     }
-}
-
-/// Whether they still may, now that it is their turn: meanwhile they may have been removed, or given another role.
-///
-/// # Errors
-/// As [`authorise`]; [`BackendError::Forbidden`] where they are gone; the database fails.
-async fn authorise_still(
-    conn: &mut AnyConnection,
-    actor: &Actor,
-    organization: OrganizationId,
-    operation: Operation,
-) -> Result<(), BackendError> {
-    let found = users::find_actor(conn, actor.user_id, actor.address).await?.ok_or(BackendError::Forbidden)?;
-    authorise(&found, organization, operation)
 }
 
 fn authorise_history(actor: &Actor, scope: AuditScope) -> Result<(), BackendError> {

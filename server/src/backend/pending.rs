@@ -2,7 +2,7 @@
 //! nobody knows whether their commit took place.
 
 use super::{Asked, Backend, BackendError, authorise};
-use crate::store::{Store, StoreError, applications};
+use crate::store::{Store, StoreError, applications, users};
 use domain::{
     access::Operation,
     actor::Actor,
@@ -47,6 +47,25 @@ impl Backend {
             pending.doubtful.pop();
         }
         Ok(pending)
+    }
+
+    /// Waits for the turn of somebody's change: nothing is pending, nobody else changes anything, and they still may.
+    /// Meanwhile they may have been removed, or given another role.
+    ///
+    /// # Errors
+    /// As [`authorise`]; [`BackendError::Forbidden`] where they are gone; the database fails.
+    pub(super) async fn turn(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        operation: Operation,
+    ) -> Result<(MutexGuard<'_, Pending>, Transaction<'static, Any>), BackendError> {
+        authorise(actor, organization, operation)?;
+        let pending = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        let found = users::find_actor(&mut transaction, actor.user_id, actor.address).await?;
+        authorise(&found.ok_or(BackendError::Forbidden)?, organization, operation)?;
+        Ok((pending, transaction))
     }
 
     /// Commits a change and shows it to the gateway. Where the commit fails nobody knows whether it took place: the

@@ -1,6 +1,6 @@
 //! The people of an organization: they are invited, join, change and leave.
 
-use super::{Backend, BackendError, accounts, authorise, authorise_still, passwords};
+use super::{Backend, BackendError, accounts, authorise, passwords};
 use crate::{
     random,
     store::{StoreError, applications, audit, invitations, users},
@@ -10,12 +10,12 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     access::{Operation, Role},
     actor::Actor,
-    application::{ApiApplication, By},
-    hygiene::KeyId,
+    application::By,
     id::{InvitationId, OrganizationId, UserId},
-    people::{self, Invitation, PeopleError, Person},
+    people::{self, Invitation, Leaver, PeopleError, Person},
     text::{EmailAddress, PersonName},
 };
+use sqlx::AnyConnection;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
@@ -35,15 +35,6 @@ impl InvitationToken {
 
 fn hash(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token.as_bytes()))
-}
-
-/// Somebody who has left, and the keys that still work and that they may have a copy of.
-#[derive(Debug)]
-pub struct Leaver {
-    /// Who it was.
-    pub person: Person,
-    /// The keys, by application.
-    pub keys: Vec<(ApiApplication, Vec<KeyId>)>,
 }
 
 /// The people of an organization.
@@ -76,10 +67,35 @@ impl Backend {
     pub async fn people(&self, actor: &Actor, organization: OrganizationId) -> Result<People, BackendError> {
         authorise(actor, organization, Operation::ViewPeople)?;
         let mut conn = self.store.read().await?;
+        Ok(People {
+            people: users::of_organization(&mut conn, organization).await?,
+            invitations: invitations::open(&mut conn, organization, self.clock.now()).await?,
+            leavers: self.leavers_of(&mut conn, organization).await?,
+        })
+    }
+
+    /// Those who have left an organization, while keys work that they may have a copy of.
+    ///
+    /// # Errors
+    /// Not allowed, not found, or the database fails.
+    pub async fn leavers(&self, actor: &Actor, organization: OrganizationId) -> Result<Vec<Leaver>, BackendError> {
+        authorise(actor, organization, Operation::ViewPeople)?;
+        self.leavers_of(&mut *self.store.read().await?, organization).await
+    }
+
+    async fn leavers_of(
+        &self,
+        conn: &mut AnyConnection,
+        organization: OrganizationId,
+    ) -> Result<Vec<Leaver>, BackendError> {
+        let removed = users::removed_from(conn, organization).await?;
+        if removed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let applications = applications::of_organization(conn, organization).await?;
         let mut leavers = Vec::new();
-        let applications = applications::of_organization(&mut conn, organization).await?;
-        for person in users::removed_from(&mut conn, organization).await? {
-            let handled = audit::handled_by(&mut conn, organization, person.id).await?;
+        for person in removed {
+            let handled = audit::handled_by(conn, organization, person.id).await?;
             let keys: Vec<_> = applications
                 .iter()
                 .map(|application| (application, people::keys_in_hand(application, &handled, self.clock.now())))
@@ -90,11 +106,7 @@ impl Backend {
                 leavers.push(Leaver { person, keys });
             }
         }
-        Ok(People {
-            people: users::of_organization(&mut conn, organization).await?,
-            invitations: invitations::open(&mut conn, organization, self.clock.now()).await?,
-            leavers,
-        })
+        Ok(leavers)
     }
 
     /// Somebody of an organization, for whoever decides on its people.
@@ -123,9 +135,7 @@ impl Backend {
         id: UserId,
         role: Role,
     ) -> Result<(), BackendError> {
-        let _settled = self.settled().await?;
-        let mut transaction = self.store.write().await?;
-        authorise_still(&mut transaction, actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let (changed, event) = found.change_role(role, self.by(actor))?;
         users::set_role(&mut transaction, id, changed.role).await?;
@@ -144,9 +154,7 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
     ) -> Result<(), BackendError> {
-        let _settled = self.settled().await?;
-        let mut transaction = self.store.write().await?;
-        authorise_still(&mut transaction, actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let event = found.remove(by)?;
@@ -161,10 +169,7 @@ impl Backend {
     /// Not allowed; the address has an account; the role is not given there; the database fails.
     pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<(Invitation, InvitationToken), BackendError> {
         let organization = actor.organization_id;
-        authorise(actor, organization, Operation::ManagePeople)?;
-        let _settled = self.settled().await?;
-        let mut transaction = self.store.write().await?;
-        authorise_still(&mut transaction, actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let people = users::of_organization(&mut transaction, organization).await?;
         if let Some(here) = people.into_iter().find(|person| person.email == invite.email.as_str()) {
             return Err(PeopleError::AlreadyHere(here.name).into());
@@ -193,9 +198,7 @@ impl Backend {
         organization: OrganizationId,
         id: InvitationId,
     ) -> Result<(), BackendError> {
-        let _settled = self.settled().await?;
-        let mut transaction = self.store.write().await?;
-        authorise_still(&mut transaction, actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let found = invitations::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         invitations::delete(&mut transaction, id).await?;
         audit::append(&mut transaction, &[found.withdrawn(self.by(actor))]).await?;

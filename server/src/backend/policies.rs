@@ -1,6 +1,6 @@
 //! An organization's rotation policy: everybody there reads it, its owners change it.
 
-use super::{Backend, BackendError, authorise, authorise_still};
+use super::{Backend, BackendError, authorise};
 use crate::store::{StoreError, audit, policies};
 use domain::{
     access::Operation,
@@ -37,10 +37,7 @@ impl Backend {
         seen_version: i64,
         rules: RotationRules,
     ) -> Result<(), BackendError> {
-        authorise(actor, organization, Operation::ChangePolicy)?;
-        let _settled = self.settled().await?;
-        let mut transaction = self.store.write().await?;
-        authorise_still(&mut transaction, actor, organization, Operation::ChangePolicy).await?;
+        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ChangePolicy).await?;
         let found = policies::find(&mut transaction, organization).await?;
         if seen_version != found.version {
             let changes = AuditFilter { action: Some(AuditAction::PolicyChanged), ..AuditFilter::default() };

@@ -46,9 +46,8 @@ pub async fn list(visit: Visit) -> Response {
         let items = found.into_iter().map(summary).collect();
         Ok(match &visit.place {
             Place::Settings => {
-                let people = backend.people(&visit.actor, visit.organization()).await?;
-                let leavers = people.leavers.into_iter().map(|leaver| leaver.person.name).collect();
-                Page::Applications { items, leavers }
+                let leavers = backend.leavers(&visit.actor, visit.organization()).await?;
+                Page::Applications { items, leavers: leavers.into_iter().map(|leaver| leaver.person.name).collect() }
             }
             Place::Hub { name, .. } => Page::Organization { name: name.clone(), items },
         })

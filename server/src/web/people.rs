@@ -12,7 +12,7 @@ use crate::{
     mail::Mail,
 };
 use app::{
-    page::{FieldError, Leaver, Notice, Page},
+    page::{FieldError, Notice, Page},
     paths,
 };
 use axum::response::{Redirect, Response};
@@ -25,11 +25,10 @@ use domain::{
 
 async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
     let found = visit.web.backend.people(&visit.actor, visit.organization()).await?;
-    let leavers = found.leavers.into_iter().map(|leaver| Leaver { person: leaver.person, keys: leaver.keys });
     Ok(Page::People {
         people: found.people,
         invitations: found.invitations,
-        leavers: leavers.collect(),
+        leavers: found.leavers,
         you: visit.actor.user_id,
         is_managed: authorise(&visit.actor, visit.organization(), Operation::ManagePeople).is_ok(),
     })

@@ -1,12 +1,11 @@
 //! People are invited, join, change and leave.
 
-use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEM_B};
+use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEM_B, PEOPLE};
 use axum::http::StatusCode;
 use domain::{access::Operation, id::UserId, text::Reason};
 use server::backend::{Asked, BackendError, Said};
 use std::{fs, time::Duration};
 
-const PEOPLE: &str = "/settings/platform/people";
 const GRACE: [(&str, &str); 3] =
     [("name", "Grace Green"), ("email", "Grace@Alpine.example"), ("role", "partner_developer")];
 const CHOSEN: &str = "tulip gravel 84 harbour";

@@ -1,13 +1,11 @@
 //! Every role asks for every operation, over HTTP: what comes of it is what the table in the domain says.
 
-use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B};
+use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEOPLE};
 use axum::http::StatusCode;
 use domain::{
     access::{Access, Operation, Role, access},
     id::OrganizationId,
 };
-
-const PEOPLE: &str = "/settings/platform/people";
 
 /// Who has the role, and signs in. A customer-platform user does not get so far: see `sign_in.rs`.
 fn email(role: Role) -> Option<&'static str> {

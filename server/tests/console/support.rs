@@ -50,6 +50,7 @@ pub const PEM_A: &str = include_str!("../../../domain/src/testdata/rsa-2048-a.pe
 pub const PEM_B: &str = include_str!("../../../domain/src/testdata/rsa-2048-b.pem");
 pub const PEM_C: &str = include_str!("../../../domain/src/testdata/rsa-2048-c.pem");
 pub const LIST: &str = "/settings/platform/api-applications";
+pub const PEOPLE: &str = "/settings/platform/people";
 
 /// A database of a test's own: SQLite always, PostgreSQL where one runs.
 pub struct Database {

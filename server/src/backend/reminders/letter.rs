@@ -4,11 +4,9 @@ use super::Due;
 use app::paths::Place;
 use domain::{
     hygiene::{Idle, KeyHygiene, KeyId, Rotation},
-    time::{Timestamp, in_words},
+    time::{DAY, Timestamp, in_words},
 };
-use std::{fmt::Write, time::Duration};
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+use std::fmt::Write;
 
 /// The subject and the text of a letter about `keys`, of which there is at least one; the loudest come first.
 pub(super) fn write(organization: &str, keys: &[Due], console_origin: &str, now: Timestamp) -> (String, String) {
