@@ -41,6 +41,8 @@ pub(super) fn gone(title: String) -> impl IntoView + use<> {
         <div class="prose">
             <p>"If you joined with it, sign in. Otherwise ask whoever invited you for another one."</p>
         </div>
-        <ButtonLink href=paths::SIGN_IN text="Sign in" variant=Variant::Primary />
+        <Actions>
+            <ButtonLink href=paths::SIGN_IN text="Sign in" variant=Variant::Primary />
+        </Actions>
     }
 }
