@@ -322,11 +322,12 @@ fn retired_signatures(application: &ApiApplication, requests: &[SeenRequest]) ->
         return None;
     }
     let count = requests.iter().filter(|request| signed_with(request).as_ref() == Some(&fingerprint)).count();
+    let were = if count == 1 { "was" } else { "were" };
     let href = place().signing_key_action(application.id, key.id, "restore");
     Some(view! {
         <Callout heading="Requests are refused that are signed with an earlier key" danger=true>
             <p>
-                {format!("{} of the last {} were signed with ", counted(count as i64), requests.len())} <Code text=fingerprint />
+                {format!("{} of the last {} {were} signed with ", counted(count as i64), requests.len())} <Code text=fingerprint />
                 ". Either a service has not been given the new private key, or the replacement was a mistake."
             </p>
             <ButtonLink href text="Restore signing key" needs=Operation::ReplaceSigningKeys />
