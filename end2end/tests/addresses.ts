@@ -4,3 +4,6 @@ export const GATEWAY = 'http://127.0.0.1:45100';
 
 /** The server under test; NUVERA_SERVER names another one, such as a debug build's. */
 export const SERVER = process.env.NUVERA_SERVER ?? '../target/release/server';
+
+/** The same program with an allocator that libfaketime can live with; `cargo test` builds it. */
+export const SERVER_FOR_MOVED_CLOCKS = '../target/debug/examples/system_allocator';

@@ -28,7 +28,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   const name = uniqueName('Supported');
   const application = await createApplication(page, name, pair, ['PAYMENTS_READ']);
   const traffic = new Traffic(application.apiKey, pair.privateFile);
-  const customers = new Traffic(application.apiKey, pair.privateFile, '/api/v1/customers?limit=1');
+  const customers = new Traffic(application.apiKey, pair.privateFile, { uri: '/api/v1/customers?limit=1' });
   await traffic.expectNow('accepted');
   await customers.expectNow('permission_missing');
 

@@ -26,12 +26,13 @@ export class Instance {
   private constructor(
     readonly console: string,
     readonly gateway: string,
+    readonly data: string,
     private readonly args: string[],
   ) {}
 
   static async create(data: string, ...more: string[]) {
     const [console, gateway] = [await freePort(), await freePort()];
-    return new Instance(`http://127.0.0.1:${console}`, `http://127.0.0.1:${gateway}`, [
+    return new Instance(`http://127.0.0.1:${console}`, `http://127.0.0.1:${gateway}`, data, [
       'serve',
       ...['--data', data, '--site', '../target/site'],
       ...['--console-address', `127.0.0.1:${console}`, '--gateway-address', `127.0.0.1:${gateway}`],
@@ -39,8 +40,11 @@ export class Instance {
     ]);
   }
 
-  async start() {
-    this.process = spawn(SERVER, this.args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  async start(program = SERVER, environment: NodeJS.ProcessEnv = {}) {
+    this.process = spawn(program, this.args, {
+      env: { ...process.env, ...environment },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     this.process.stderr!.on('data', (bytes: Buffer) => this.logged.push(bytes));
     await expect.poll(async () => (await fetch(`${this.console}/readyz`).catch(() => undefined))?.status).toBe(200);
   }

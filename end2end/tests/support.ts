@@ -190,14 +190,16 @@ export async function send(
   apiKey: string,
   privateFile: string,
   request: { method?: string; uri?: string; body?: string } = {},
+  { gateway, environment }: { gateway: string; environment?: NodeJS.ProcessEnv } = { gateway: GATEWAY },
 ): Promise<Answer> {
   const [program, args] = PROGRAMS[client];
   const { stdout } = await promisify(execFile)(program, args, {
     env: {
       ...process.env,
+      ...environment,
       NUVERA_API_KEY: apiKey,
       NUVERA_PRIVATE_KEY_FILE: privateFile,
-      NUVERA_GATEWAY: GATEWAY,
+      NUVERA_GATEWAY: gateway,
       NUVERA_METHOD: request.method ?? 'GET',
       NUVERA_URI: request.uri ?? '/api/v1/signature-test',
       NUVERA_BODY: request.body ?? '',
@@ -228,9 +230,14 @@ export async function openAction(page: Page, application: { path: string }, link
   await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
 }
 
-/** A request token that nobody's library made. */
-export function signedToken(apiKey: string, privateFile: string, uri = '/api/v1/signature-test'): string {
-  const now = Math.floor(Date.now() / 1000);
+/** A request token that nobody's library made; `millis` is when. */
+export function signedToken(
+  apiKey: string,
+  privateFile: string,
+  uri = '/api/v1/signature-test',
+  millis = Date.now(),
+): string {
+  const now = Math.floor(millis / 1000);
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const input = `${encode({ alg: 'RS256', typ: 'JWT' })}.${encode({
     iss: 'nuvera-api',
@@ -267,14 +274,19 @@ export class Traffic {
   private running = true;
   private readonly ended: Promise<void>;
 
-  constructor(apiKey: string, privateFile: string, uri?: string) {
-    this.ended = this.run(apiKey, privateFile, uri);
+  constructor(
+    apiKey: string,
+    privateFile: string,
+    { uri, gateway = GATEWAY, now = Date.now }: { uri?: string; gateway?: string; now?: () => number } = {},
+  ) {
+    const request = () => present(gateway, apiKey, signedToken(apiKey, privateFile, uri, now()), uri);
+    this.ended = this.run(request);
   }
 
-  private async run(apiKey: string, privateFile: string, uri?: string) {
+  private async run(request: () => Promise<string>) {
     while (this.running) {
       const startedAt = performance.now();
-      const outcome = await present(GATEWAY, apiKey, signedToken(apiKey, privateFile, uri), uri);
+      const outcome = await request();
       this.seen.push({ startedAt, outcome });
       await new Promise((next) => setTimeout(next, 20));
     }

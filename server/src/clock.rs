@@ -49,3 +49,51 @@ impl Clock {
         Timestamp::from_millis(millis)
     }
 }
+
+/// What is to be done again whenever a period has passed by a clock: the one that deadlines go by, so that a machine that
+/// slept catches up at once.
+#[derive(Debug)]
+pub struct Every {
+    clock: Clock,
+    period: Duration,
+    last: Option<Timestamp>,
+}
+
+impl Every {
+    /// Due at once, and then every `period`.
+    pub fn new(clock: Clock, period: Duration) -> Self {
+        Self { clock, period, last: None }
+    }
+
+    /// Whether it is due; then it is so again a period later. A clock that was set back makes it due, too.
+    pub fn is_due(&mut self) -> bool {
+        let now = self.clock.now();
+        if self.last.is_some_and(|last| last <= now && now.since(last) < self.period) {
+            return false;
+        }
+        self.last = Some(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_every_minute_is_due_once_a_minute_and_whenever_the_clock_was_set_back() {
+        let start = Timestamp::from_millis(1_000_000);
+        let minute = Duration::from_secs(60);
+        let clock = Clock::manual(start);
+        let mut every = Every::new(clock.clone(), minute);
+        assert!(every.is_due() && !every.is_due());
+        clock.advance(minute - Duration::from_millis(1));
+        assert!(!every.is_due());
+        clock.advance(Duration::from_millis(1));
+        assert!(every.is_due() && !every.is_due());
+        clock.advance(minute * 60);
+        assert!(every.is_due() && !every.is_due());
+        clock.set(start);
+        assert!(every.is_due() && !every.is_due());
+    }
+}

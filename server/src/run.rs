@@ -1,4 +1,4 @@
-//! From the settings to a running server, and from a signal to a stopped one.
+//! From the command line to a running server, and from a signal to a stopped one.
 
 use crate::{
     backend::{
@@ -8,7 +8,7 @@ use crate::{
         reminders,
     },
     clock::Clock,
-    config::{CreateAdmin, ServeSettings, StateSettings},
+    config::{Cli, Command, CreateAdmin, ServeSettings, StateSettings},
     demo,
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
     metrics,
@@ -16,6 +16,7 @@ use crate::{
     store::{Store, StoreError, sessions::DatabaseSessions, settings},
     web::{self, Web, WebSettings},
 };
+use clap::Parser;
 use domain::{access::Role, route::RouteTable};
 use std::{
     error::Error,
@@ -23,6 +24,7 @@ use std::{
     io::{self, BufRead},
     net::SocketAddr,
     path::Path,
+    process::ExitCode,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -31,6 +33,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -40,11 +43,28 @@ const MIN_PASSWORD_CHARACTERS: usize = 15;
 /// How long requests in flight may take to finish after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Does what the command line says; its log goes to standard error, one JSON object a line.
+pub async fn command_line() -> ExitCode {
+    let filter = EnvFilter::try_from_env("NUVERA_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(io::stderr).init();
+    let outcome = match Cli::parse().command {
+        Command::Serve(settings) => serve(*settings).await,
+        Command::CreateAdmin(admin) => create_admin(admin).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Serves the console and the gateway until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// A setting cannot be used (its name is in the words), or the database or an address is not to be had.
-pub async fn serve(settings: ServeSettings) -> Outcome<()> {
+async fn serve(settings: ServeSettings) -> Outcome<()> {
     settings.state.check()?;
     let console_origin = settings.console_origin()?;
     let gateway_origin = settings.gateway_origin()?;
@@ -152,7 +172,7 @@ pub async fn serve(settings: ServeSettings) -> Outcome<()> {
 ///
 /// # Errors
 /// The password is too short, the address has an account, or the database fails.
-pub async fn create_admin(admin: CreateAdmin) -> Outcome<()> {
+async fn create_admin(admin: CreateAdmin) -> Outcome<()> {
     admin.state.check()?;
     let mut password = String::new();
     eprintln!("Password for {} (at least {MIN_PASSWORD_CHARACTERS} characters):", admin.email);

@@ -2,6 +2,7 @@
 
 use super::{Backend, BackendError};
 use crate::{
+    clock::Every,
     gateway::{KeyUse, UsageBatch},
     store::{StoreError, settings, traffic, usage},
 };
@@ -65,14 +66,15 @@ pub const CLEAN_AND_UNUSED: &str = "none";
 /// After how many intervals what became of requests is written: whoever looks at them sooner has it written then.
 const REQUESTS_EVERY: u64 = 10;
 
-/// After how many intervals what is too old is deleted, and rotations finish by themselves.
-const MINUTE: u64 = 120;
+/// How often what is too old is deleted, and rotations finish by themselves.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Flushes until `stop`, and once more then. A key's first use is written without waiting for the interval to pass.
 pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks = 0_u64;
+    let mut minute = Every::new(backend.clock.clone(), MINUTE);
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -83,7 +85,7 @@ pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
         if ticks.is_multiple_of(REQUESTS_EVERY) {
             report(backend.flush_requests().await);
         }
-        if ticks % MINUTE == 1 {
+        if minute.is_due() {
             report(backend.purge_sign_in_failures().await);
             report(backend.purge_requests().await);
             report(backend.finish_rotations().await);

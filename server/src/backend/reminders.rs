@@ -7,6 +7,7 @@ mod letter;
 
 use super::{Backend, BackendError, used_applications};
 use crate::{
+    clock::Every,
     mail::{Mail, Mailer},
     store::{
         StoreError, organizations, policies, reminders, settings,
@@ -119,12 +120,15 @@ impl Backend {
 
 /// Reminds until `stop`. A letter on its way then is given up, and sent after the next start.
 pub async fn run(backend: Arc<Backend>, mailer: Arc<Mailer>, console_origin: String, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(INTERVAL);
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    let mut due = Every::new(backend.clock.clone(), INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let reminding = async {
         loop {
             interval.tick().await;
-            if let Err(error) = backend.remind(&mailer, &console_origin).await {
+            if due.is_due()
+                && let Err(error) = backend.remind(&mailer, &console_origin).await
+            {
                 tracing::warn!(%error, "reminders could not be looked after and will be tried again");
             }
         }
