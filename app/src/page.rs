@@ -41,6 +41,8 @@ pub struct PageContext {
 pub struct Viewer {
     /// Their name.
     pub name: String,
+    /// What they sign in with.
+    pub email: String,
     /// Their organization's name.
     pub organization_name: String,
     /// Their role.
@@ -254,6 +256,13 @@ pub enum Page {
         /// Where to go afterwards: a path of this console.
         next: Option<String>,
         /// A form that was sent to `next` without a session, and waits there once somebody has signed in.
+        unsent: Option<String>,
+    },
+    /// `/confirm`: prove that it is you, before something that a session alone must not be enough for.
+    Confirm {
+        /// Where to go afterwards: a path of this console.
+        next: String,
+        /// A form that was sent to `next`, and waits there afterwards.
         unsent: Option<String>,
     },
     /// 403: somebody of a customer platform.
@@ -504,6 +513,7 @@ impl Page {
     pub fn title(&self) -> String {
         match self {
             Self::SignIn { .. } => "Sign in",
+            Self::Confirm { .. } => "Confirm that it is you",
             Self::CustomerRefused => "API applications are for partner organizations",
             Self::Forbidden => "You cannot open this page",
             Self::CrossSite => "This request was refused",
@@ -551,6 +561,7 @@ impl Page {
     pub fn runs_wasm(&self) -> bool {
         match self {
             Self::SignIn { .. }
+            | Self::Confirm { .. }
             | Self::CustomerRefused
             | Self::Forbidden
             | Self::CrossSite

@@ -8,6 +8,8 @@ use domain::{
 
 /// Sign in (GET, POST `email`, `password`, `next`, `unsent`).
 pub const SIGN_IN: &str = "/sign-in";
+/// Prove that it is you (GET `next`, POST `password`, `next`, `unsent`).
+pub const CONFIRM: &str = "/confirm";
 /// Sign out (POST).
 pub const SIGN_OUT: &str = "/sign-out";
 /// A partner's applications.

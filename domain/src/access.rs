@@ -2,6 +2,10 @@
 
 use crate::{actor::Actor, actor::ActorKind, id::OrganizationId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// For how long somebody who has proven that it is they is not asked for it again: see [`Operation::needs_proof`].
+pub const PROOF_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// What somebody is, in their organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,12 +107,16 @@ pub enum Operation {
     CreateApplication,
     /// Rename one.
     RenameApplication,
-    /// Disable one, and enable it again.
-    SetEnabled,
+    /// Disable one: the emergency stop.
+    DisableApplication,
+    /// Enable a disabled one again.
+    EnableApplication,
     /// Change what one may do.
     ChangePermissions,
-    /// Create replacement keys, confirm them as stored, give old ones deadlines.
+    /// Create replacement keys, give old ones deadlines.
     RotateApiKeys,
+    /// Confirm that a key is stored.
+    ConfirmApiKeys,
     /// Revoke API keys.
     RevokeApiKeys,
     /// Replace, restore and retire signing keys.
@@ -129,13 +137,15 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ViewApplications,
         Self::CreateApplication,
         Self::RenameApplication,
-        Self::SetEnabled,
+        Self::DisableApplication,
+        Self::EnableApplication,
         Self::ChangePermissions,
         Self::RotateApiKeys,
+        Self::ConfirmApiKeys,
         Self::RevokeApiKeys,
         Self::ReplaceSigningKeys,
         Self::PrepareReplacement,
@@ -145,6 +155,29 @@ impl Operation {
         Self::ManagePeople,
         Self::ViewOrganizationHub,
     ];
+
+    /// Whether it is done only by somebody who proved within [`PROOF_LIFETIME`] that it is they: a session that is left
+    /// open, or stolen, must not be enough to get at a key or to let one go. An emergency stop waits for nothing.
+    pub fn needs_proof(self) -> bool {
+        match self {
+            Self::CreateApplication
+            | Self::EnableApplication
+            | Self::ChangePermissions
+            | Self::RotateApiKeys
+            | Self::RevokeApiKeys
+            | Self::ReplaceSigningKeys
+            | Self::PrepareReplacement
+            | Self::ChangePolicy
+            | Self::ManagePeople => true,
+            Self::ViewApplications
+            | Self::RenameApplication
+            | Self::DisableApplication
+            | Self::ConfirmApiKeys
+            | Self::WithdrawReplacement
+            | Self::ViewPeople
+            | Self::ViewOrganizationHub => false,
+        }
+    }
 }
 
 /// Whether `role` may do `operation`, in an organization that it reaches at all: see [`access`].
@@ -156,9 +189,11 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             Op::ViewApplications
             | Op::CreateApplication
             | Op::RenameApplication
-            | Op::SetEnabled
+            | Op::DisableApplication
+            | Op::EnableApplication
             | Op::ChangePermissions
             | Op::RotateApiKeys
+            | Op::ConfirmApiKeys
             | Op::RevokeApiKeys
             | Op::ReplaceSigningKeys
             | Op::WithdrawReplacement
@@ -170,7 +205,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
         // Support: whatever would show a raw API key, or is the partner's to name, is not there.
         Role::NuveraAdmin => match operation {
             Op::ViewApplications
-            | Op::SetEnabled
+            | Op::DisableApplication
+            | Op::EnableApplication
             | Op::ChangePermissions
             | Op::RevokeApiKeys
             | Op::ReplaceSigningKeys
@@ -179,7 +215,11 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::ViewPeople
             | Op::ManagePeople
             | Op::ViewOrganizationHub => true,
-            Op::CreateApplication | Op::RenameApplication | Op::RotateApiKeys | Op::ChangePolicy => false,
+            Op::CreateApplication
+            | Op::RenameApplication
+            | Op::RotateApiKeys
+            | Op::ConfirmApiKeys
+            | Op::ChangePolicy => false,
         },
         Role::NuveraAuditor => {
             matches!(operation, Op::ViewApplications | Op::ViewPeople | Op::ViewOrganizationHub)
@@ -193,6 +233,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
 pub enum Access {
     /// It may be done.
     Allowed,
+    /// It may, once they have proven that it is they.
+    NeedsProof,
     /// It may not, and saying so gives nothing away.
     Forbidden,
     /// It may not, and must look as if there were nothing.
@@ -204,15 +246,17 @@ pub enum Access {
 /// its people, and those of the others are not theirs to decide on.
 pub fn access(actor: &Actor, organization: OrganizationId, operation: Operation) -> Access {
     let is_own = actor.organization_id == organization;
-    match (actor.kind(), operation) {
-        (ActorKind::Partner, _) if !is_own => Access::Hidden,
-        (ActorKind::Nuvera, Operation::ManagePeople) if !is_own => Access::Forbidden,
-        (ActorKind::Nuvera, Operation::ViewPeople | Operation::ManagePeople) if allows(actor.role, operation) => {
-            Access::Allowed
-        }
-        (ActorKind::Nuvera, _) if is_own => Access::Forbidden,
-        _ if allows(actor.role, operation) => Access::Allowed,
-        _ => Access::Forbidden,
+    let is_allowed = match (actor.kind(), operation) {
+        (ActorKind::Partner, _) if !is_own => return Access::Hidden,
+        (ActorKind::Nuvera, Operation::ManagePeople) if !is_own => false,
+        (ActorKind::Nuvera, Operation::ViewPeople | Operation::ManagePeople) => allows(actor.role, operation),
+        (ActorKind::Nuvera, _) if is_own => false,
+        _ => allows(actor.role, operation),
+    };
+    match is_allowed {
+        false => Access::Forbidden,
+        true if operation.needs_proof() && !actor.is_proven => Access::NeedsProof,
+        true => Access::Allowed,
     }
 }
 
@@ -226,7 +270,11 @@ mod tests {
     const ELSEWHERE: OrganizationId = OrganizationId(Uuid::from_u128(2));
 
     fn asks(role: Role, organization: OrganizationId, operation: Operation) -> Access {
-        let actor = Actor {
+        access(&actor(role, true), organization, operation)
+    }
+
+    fn actor(role: Role, is_proven: bool) -> Actor {
+        Actor {
             user_id: UserId(Uuid::nil()),
             name: String::new(),
             email: String::new(),
@@ -234,8 +282,42 @@ mod tests {
             organization_name: String::new(),
             role,
             address: None,
-        };
-        access(&actor, organization, operation)
+            is_proven,
+        }
+    }
+
+    #[test]
+    fn a_session_alone_sees_and_stops_and_does_nothing_else() {
+        use Operation as Op;
+        for role in Role::ALL {
+            for organization in [HOME, ELSEWHERE] {
+                for operation in Op::ALL {
+                    let proven = asks(role, organization, operation);
+                    let expected = match proven {
+                        Access::Allowed if operation.needs_proof() => Access::NeedsProof,
+                        otherwise => otherwise,
+                    };
+                    assert_eq!(
+                        access(&actor(role, false), organization, operation),
+                        expected,
+                        "{role:?} {operation:?}"
+                    );
+                }
+            }
+        }
+        let owner = actor(Role::PartnerOwner, false);
+        let open: Vec<_> = Op::ALL.into_iter().filter(|&op| access(&owner, HOME, op) == Access::Allowed).collect();
+        assert_eq!(
+            open,
+            [
+                Op::ViewApplications,
+                Op::RenameApplication,
+                Op::DisableApplication,
+                Op::ConfirmApiKeys,
+                Op::WithdrawReplacement,
+                Op::ViewPeople
+            ]
+        );
     }
 
     #[test]
@@ -270,7 +352,8 @@ mod tests {
     #[test]
     fn an_admin_supports_partners_and_never_gets_to_see_a_key() {
         let admin = |operation| asks(Role::NuveraAdmin, ELSEWHERE, operation);
-        assert_eq!(admin(Operation::SetEnabled), Access::Allowed);
+        assert_eq!(admin(Operation::DisableApplication), Access::Allowed);
+        assert_eq!(admin(Operation::EnableApplication), Access::Allowed);
         assert_eq!(admin(Operation::PrepareReplacement), Access::Allowed);
         assert_eq!(admin(Operation::RotateApiKeys), Access::Forbidden);
         assert_eq!(admin(Operation::CreateApplication), Access::Forbidden);

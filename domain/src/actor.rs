@@ -49,6 +49,8 @@ pub struct Actor {
     pub role: Role,
     /// The network address the request came from.
     pub address: Option<IpAddr>,
+    /// Whether they proved lately that it is they: see [`crate::access::PROOF_LIFETIME`].
+    pub is_proven: bool,
 }
 
 impl Actor {

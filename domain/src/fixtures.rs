@@ -33,6 +33,7 @@ pub fn actor() -> Actor {
         organization_name: "Partner".into(),
         role: Role::PartnerOwner,
         address: None,
+        is_proven: true,
     }
 }
 

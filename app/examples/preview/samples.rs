@@ -58,8 +58,7 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         errors: vec![],
         form_error: Some("The email or the password is not right. After five attempts, wait a minute.".into()),
     };
-    let customer =
-        Viewer { name: "Casey Customer".into(), organization_name: "Harbour Retail".into(), role: Role::CustomerUser };
+    let customer = viewer("Casey Customer", "Harbour Retail", Role::CustomerUser);
     vec![
         ("sign-in", anonymous(), Page::SignIn { next: Some("/settings".into()), unsent: None }),
         (
@@ -73,6 +72,8 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             anonymous(),
             Page::SignIn { next: Some("/settings".into()), unsent: Some("name=Ledger".into()) },
         ),
+        ("confirm", context(), Page::Confirm { next: "/settings".into(), unsent: None }),
+        ("confirm-unsent", context(), Page::Confirm { next: "/settings".into(), unsent: Some("name=Ledger".into()) }),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
         ("refused-forbidden", context(), Page::Forbidden),
         ("refused-cross-site", context(), Page::CrossSite),
@@ -429,11 +430,7 @@ const LONG_NAME: &str = "Ledger <b>reconciliation</b> & settlement, production, 
 
 fn context() -> PageContext {
     PageContext {
-        viewer: Some(Viewer {
-            name: "Olivia Owner".into(),
-            organization_name: "Ledgerline GmbH".into(),
-            role: Role::PartnerOwner,
-        }),
+        viewer: Some(viewer("Olivia Owner", "Ledgerline GmbH", Role::PartnerOwner)),
         place: Place::Settings,
         assets: Assets {
             app: "app".into(),
@@ -448,8 +445,13 @@ fn context() -> PageContext {
     }
 }
 
+fn viewer(name: &str, organization: &str, role: Role) -> Viewer {
+    let email = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
+    Viewer { name: name.into(), email, organization_name: organization.into(), role }
+}
+
 fn hub_context() -> PageContext {
-    let admin = Viewer { name: "Ada Admin".into(), organization_name: "Nuvera".into(), role: Role::NuveraAdmin };
+    let admin = viewer("Ada Admin", "Nuvera", Role::NuveraAdmin);
     let place = Place::Hub { organization: OrganizationId(Uuid::nil()), name: "Ledgerline GmbH".into() };
     PageContext { viewer: Some(admin), place, ..context() }
 }
@@ -467,6 +469,7 @@ fn actor() -> Actor {
         organization_name: "Ledgerline GmbH".into(),
         role: Role::PartnerOwner,
         address: "203.0.113.7".parse().ok(),
+        is_proven: true,
     }
 }
 

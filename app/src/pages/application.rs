@@ -56,7 +56,7 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
         >
             {audit::table(recent, false)}
         </Card>
-        {may(Operation::SetEnabled).then(|| danger_zone(application))}
+        {may(Operation::DisableApplication).then(|| danger_zone(application))}
     }
 }
 
@@ -100,9 +100,9 @@ fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
     let application = &view.application;
     let action = |action| place().action(application.id, action);
     let switch = if application.is_enabled() {
-        view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet needs=Operation::SetEnabled /> }
+        view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet needs=Operation::DisableApplication /> }
     } else {
-        view! { <ButtonLink href=action("enable") text="Enable" variant=Variant::Primary needs=Operation::SetEnabled /> }
+        view! { <ButtonLink href=action("enable") text="Enable" variant=Variant::Primary needs=Operation::EnableApplication /> }
     };
     view! {
         <div class="page-head">
@@ -129,7 +129,7 @@ fn banner(disabled: Disabled, application: &ApiApplication) -> impl IntoView + u
                 "By " {disabled.by} " " <SideBadge kind=disabled.by_kind /> " on " <Time at=disabled.at />
             </p>
             <p class="reason">{format!("“{}”", disabled.reason)}</p>
-            {may(Operation::SetEnabled).then(|| {
+            {may(Operation::EnableApplication).then(|| {
                 let href = place().action(application.id, "enable");
                 view! { <p><a href=href>"Enable application"</a></p> }
             })}

@@ -5,6 +5,7 @@ mod application;
 mod applications;
 mod audit;
 mod check_key;
+mod confirm;
 mod enabled;
 mod finish_by_itself;
 mod hygiene;
@@ -49,7 +50,7 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::Audit { .. }
         | Page::People { .. }
         | Page::OrganizationHub { .. } => Width::Wide,
-        Page::SignIn { .. } => Width::Slim,
+        Page::SignIn { .. } | Page::Confirm { .. } => Width::Slim,
         _ => Width::Narrow,
     };
     view! { <Shell title crumbs runs_wasm width>{body(&page)}</Shell> }
@@ -59,6 +60,7 @@ fn body(page: &Page) -> AnyView {
     let title = page.title();
     match page {
         Page::SignIn { next, unsent } => sign_in::view(title, next.as_deref(), unsent.as_deref()).into_any(),
+        Page::Confirm { next, unsent } => confirm::view(title, next, unsent.as_deref()).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::Forbidden => refused::forbidden(title).into_any(),
         Page::CrossSite => refused::cross_site(title).into_any(),
@@ -150,6 +152,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
     };
     match page {
         Page::SignIn { .. }
+        | Page::Confirm { .. }
         | Page::CustomerRefused
         | Page::Forbidden
         | Page::CrossSite

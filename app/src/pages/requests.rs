@@ -265,7 +265,7 @@ fn fix(application: &ApiApplication, request: &SeenRequest, refused: &SeenRefusa
     let link = |href: String, text, needs: Operation| Some(view! { <ButtonLink href text needs /> }.into_any());
     match &*request.code {
         "permission_missing" => link(action("permissions"), "Change permissions", Operation::ChangePermissions),
-        "application_disabled" => link(action("enable"), "Enable application", Operation::SetEnabled),
+        "application_disabled" => link(action("enable"), "Enable application", Operation::EnableApplication),
         "revoked_api_key" | "expired_api_key" => {
             link(action("replace-api-key"), "Create replacement key", Operation::RotateApiKeys)
         }

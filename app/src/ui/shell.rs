@@ -92,7 +92,7 @@ const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
 /// Tells a Nuvera admin whose applications these are.
 fn acting_for(place: &Place) -> Option<impl IntoView + use<>> {
     let Place::Hub { name, .. } = place else { return None };
-    let words = if may(Operation::SetEnabled) {
+    let words = if may(Operation::EnableApplication) {
         ". They see every change, your name and your reason."
     } else {
         ", and see without changing anything."

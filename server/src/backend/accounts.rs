@@ -6,7 +6,8 @@ use crate::{
     store::{
         StoreError, audit,
         organizations::{self, OrganizationKind},
-        sign_in_failures, users,
+        sign_in_failures,
+        users::{self, Account},
     },
 };
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier, password_hash::SaltString};
@@ -48,8 +49,6 @@ pub enum SignIn {
     CustomerRefused,
     /// There is no such account, or the password is not its own: nobody is told which.
     Refused,
-    /// Too many attempts failed; the next one counts after this long.
-    Throttled(Duration),
 }
 
 /// A person to add, with an organization of their own or an existing one.
@@ -68,20 +67,55 @@ pub struct NewPerson<'a> {
 }
 
 impl Backend {
-    /// Checks a password. Takes the same work whether or not the account exists.
+    /// Signs somebody in. Takes the same work whether or not the account exists.
     ///
     /// # Errors
-    /// The database fails.
+    /// Too many attempts failed; the database fails.
     pub async fn sign_in(
         &self,
         email: &str,
         password: String,
         address: Option<IpAddr>,
     ) -> Result<SignIn, BackendError> {
+        let Some(account) = self.account_with(email, password, address).await? else { return Ok(SignIn::Refused) };
+        let now = self.clock.now();
+        let mut transaction = self.store.write().await?;
+        let answer = match account.role {
+            Role::CustomerUser => {
+                record_refusal(&mut transaction, account.user_id, address, now).await?;
+                SignIn::CustomerRefused
+            }
+            _ => {
+                users::signed_in(&mut transaction, account.user_id, now).await?;
+                SignIn::Accepted(account.user_id)
+            }
+        };
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(answer)
+    }
+
+    /// Whether a password is that of somebody who is signed in.
+    ///
+    /// # Errors
+    /// Too many attempts failed; the database fails.
+    pub async fn check_password(&self, actor: &Actor, password: String) -> Result<bool, BackendError> {
+        let account = self.account_with(&actor.email, password, actor.address).await?;
+        Ok(account.is_some_and(|account| account.user_id == actor.user_id))
+    }
+
+    /// The account that an address and a password belong to. A failure counts, for the account and for where it came from.
+    ///
+    /// # Errors
+    /// [`BackendError::Throttled`] where too many attempts failed; the database fails.
+    async fn account_with(
+        &self,
+        email: &str,
+        password: String,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Account>, BackendError> {
         let now = self.clock.now();
         let since = Timestamp::from_millis(now.as_millis() - FAILURE_WINDOW.as_millis() as i64);
         let email = email.trim().to_lowercase();
-        let peer = address;
         let address = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
         let subjects = [
             (format!("account {email} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
@@ -92,37 +126,24 @@ impl Backend {
         for (subject, most) in &subjects {
             let (failures, window_started_at) = sign_in_failures::count(&mut conn, subject, since).await?;
             if failures >= *most {
-                return Ok(SignIn::Throttled(window_started_at.plus(FAILURE_WINDOW).since(now)));
+                return Err(BackendError::Throttled(window_started_at.plus(FAILURE_WINDOW).since(now)));
             }
         }
         let account = users::find_account(&mut conn, &email).await?;
         drop(conn);
         let known = account.as_ref().map_or_else(|| NOBODYS_HASH.clone(), |account| account.password_hash.clone());
         let matches = verify(password, known).await;
+        let account = account.filter(|_| matches);
         let mut transaction = self.store.write().await?;
-        let answer = match account.filter(|_| matches) {
-            Some(account) => {
-                sign_in_failures::clear(&mut transaction, &subjects[0].0).await?;
-                match account.role {
-                    Role::CustomerUser => {
-                        record_refusal(&mut transaction, account.user_id, peer, now).await?;
-                        SignIn::CustomerRefused
-                    }
-                    _ => {
-                        users::signed_in(&mut transaction, account.user_id, now).await?;
-                        SignIn::Accepted(account.user_id)
-                    }
-                }
+        if account.is_some() {
+            sign_in_failures::clear(&mut transaction, &subjects[0].0).await?;
+        } else {
+            for (subject, _) in &subjects {
+                sign_in_failures::add(&mut transaction, subject, since, now).await?;
             }
-            None => {
-                for (subject, _) in &subjects {
-                    sign_in_failures::add(&mut transaction, subject, since, now).await?;
-                }
-                SignIn::Refused
-            }
-        };
+        }
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(answer)
+        Ok(account)
     }
 
     /// Forgets failed sign-ins that no longer count.

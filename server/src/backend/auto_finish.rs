@@ -4,6 +4,7 @@ use super::{Asked, Backend, BackendError, Said};
 use crate::store::{applications, traffic, usage, users};
 use domain::{
     access::Operation,
+    actor::Actor,
     api_key::ApiKeyStatus,
     application::{ApiApplication, AutoFinish, By},
     cut_over::{OldKeyUse, safe_for},
@@ -41,7 +42,8 @@ impl Backend {
         let actor = users::find_actor(&mut conn, order.user_id, None).await?;
         drop(conn);
         // Whoever has left orders nothing any more: the old keys keep their deadlines.
-        let Some(actor) = actor else { return Ok(()) };
+        // And whoever ordered it proved then that it was they.
+        let Some(actor) = actor.map(|actor| Actor { is_proven: true, ..actor }) else { return Ok(()) };
         let asked = Asked { actor: &actor, organization: application.organization_id, application: application.id };
         let mut version = application.version;
         for (key, words) in due {

@@ -4,7 +4,9 @@ use super::{PasswordError, ProofError};
 use crate::store::StoreError;
 use domain::{
     application::ChangeError, audit::RecordedEvent, hygiene::PolicyUnchanged, id::ApplicationId, people::PeopleError,
+    time::in_words,
 };
+use std::time::Duration;
 
 /// Why a use case did not come about. Its words are for people, those of [`BackendError::Store`] for the log only.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +17,12 @@ pub enum BackendError {
     /// The actor's role does not allow it.
     #[error("not allowed")]
     Forbidden,
+    /// The actor may, once they have proven that it is they.
+    #[error("a fresh proof is needed")]
+    ProofNeeded,
+    /// Too many attempts to prove who one is failed; the next one counts after this long.
+    #[error("Too many attempts failed. Try again in {}.", in_words(*.0))]
+    Throttled(Duration),
     /// Somebody changed the application since the person looked at it; this is the latest of its changes.
     #[error(
         "Somebody changed this application after you opened this page{}. What you see now is its present state: check it, then send the form again.", latest(.0.as_deref())

@@ -345,7 +345,7 @@ impl Backend {
     /// Not allowed; not found; no reason; disabled already; the database cannot even be read.
     pub async fn disable(&self, asked: Asked<'_>, reason: Option<Reason>) -> Result<bool, BackendError> {
         let said = Said { seen_version: None, reason: reason.clone() };
-        match self.change(asked, Operation::SetEnabled, said, ApiApplication::disable).await {
+        match self.change(asked, Operation::DisableApplication, said, ApiApplication::disable).await {
             Err(BackendError::Store(error)) => {
                 tracing::error!(application = %asked.application, %error, "an emergency stop could not be recorded; it is obeyed, and will be recorded when the database can be written");
                 self.disable_unrecorded(asked, reason).await?;
@@ -490,13 +490,21 @@ fn name_taken(error: StoreError) -> BackendError {
     }
 }
 
+/// Whether `actor` may do `operation` in `organization`, once they have proven that it is they where that is needed: then
+/// it is offered to them.
+pub fn may_after_proof(actor: &Actor, organization: OrganizationId, operation: Operation) -> bool {
+    matches!(access(actor, organization, operation), Access::Allowed | Access::NeedsProof)
+}
+
 /// Whether `actor` may do `operation` in `organization`.
 ///
 /// # Errors
-/// They may not: [`BackendError::Forbidden`], or [`BackendError::NotFound`] where it must look as if there were nothing.
+/// They may not: [`BackendError::Forbidden`], or [`BackendError::NotFound`] where it must look as if there were nothing;
+/// they may, and must prove first that it is they: [`BackendError::ProofNeeded`].
 pub fn authorise(actor: &Actor, organization: OrganizationId, operation: Operation) -> Result<(), BackendError> {
     match access(actor, organization, operation) {
         Access::Allowed => Ok(()),
+        Access::NeedsProof => Err(BackendError::ProofNeeded),
         Access::Forbidden => Err(BackendError::Forbidden),
         Access::Hidden => Err(BackendError::NotFound),
     }

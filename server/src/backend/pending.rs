@@ -64,7 +64,8 @@ impl Backend {
         let pending = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let found = users::find_actor(&mut transaction, actor.user_id, actor.address).await?;
-        authorise(&found.ok_or(BackendError::Forbidden)?, organization, operation)?;
+        let found = Actor { is_proven: actor.is_proven, ..found.ok_or(BackendError::Forbidden)? };
+        authorise(&found, organization, operation)?;
         Ok((pending, transaction))
     }
 
@@ -103,7 +104,7 @@ impl Backend {
         reason: Option<Reason>,
     ) -> Result<(), BackendError> {
         let Asked { actor, organization, application: id } = asked;
-        authorise(actor, organization, Operation::SetEnabled)?;
+        authorise(actor, organization, Operation::DisableApplication)?;
         let mut pending = self.changes.lock().await;
         let mut conn = self.store.read().await?;
         let application = applications::find(&mut conn, organization, id).await?;

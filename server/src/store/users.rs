@@ -87,7 +87,8 @@ pub async fn find_account(conn: &mut AnyConnection, email: &str) -> Result<Optio
     .transpose()
 }
 
-/// The user `id` as they are now, acting from `address`; a removed user is not found.
+/// The user `id` as they are now, acting from `address`, without a proof that it is they; a
+/// removed user is not found.
 ///
 /// # Errors
 /// The database fails.
@@ -109,6 +110,7 @@ pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<Ip
             organization_name: row.try_get("organization_name")?,
             role: role(&row)?,
             address,
+            is_proven: false,
         })
     })
     .transpose()

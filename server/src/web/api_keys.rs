@@ -141,7 +141,7 @@ pub async fn confirm_stored(visit: Visit, sent: Submitted) -> Response {
         let key = visit.param("key")?;
         // Without a version: whatever happened meanwhile, the key was stored.
         let confirm = |application: ApiApplication, by: By<'_>| application.confirm_stored(key, by);
-        visit.web.backend.change(visit.asked()?, Operation::RotateApiKeys, Said::default(), confirm).await?;
+        visit.web.backend.change(visit.asked()?, Operation::ConfirmApiKeys, Said::default(), confirm).await?;
         Ok(Notice::KeyStored)
     };
     visit.changed(result.await, sent, async || deadline_page(&visit).await).await

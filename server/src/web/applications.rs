@@ -147,7 +147,7 @@ pub async fn change_permissions(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn disable_page(visit: &Visit) -> Result<Page, BackendError> {
-    visit.form(Operation::SetEnabled, |application| Page::Disable { application }).await
+    visit.form(Operation::DisableApplication, |application| Page::Disable { application }).await
 }
 
 /// Shows the form that disables.
@@ -165,7 +165,7 @@ pub async fn disable(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn enable_page(visit: &Visit) -> Result<Page, BackendError> {
-    visit.form(Operation::SetEnabled, |application| Page::Enable { application }).await
+    visit.form(Operation::EnableApplication, |application| Page::Enable { application }).await
 }
 
 /// Shows the form that enables.
@@ -176,7 +176,7 @@ pub async fn enable_form(visit: Visit) -> Response {
 /// Enables an application.
 pub async fn enable(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        visit.change(&sent, Operation::SetEnabled, ApiApplication::enable).await?;
+        visit.change(&sent, Operation::EnableApplication, ApiApplication::enable).await?;
         Ok(Notice::Enabled)
     };
     visit.changed(result.await, sent, async || enable_page(&visit).await).await

@@ -7,6 +7,7 @@ mod api_keys;
 mod applications;
 mod assets;
 mod audit;
+mod confirm;
 mod hub;
 mod invitation;
 mod people;
@@ -159,6 +160,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route("/", get(sign_in::home))
         .route(paths::SIGN_IN, page(get(sign_in::form), post(sign_in::sign_in)))
         .route(paths::SIGN_OUT, post(sign_in::sign_out))
+        .route(paths::CONFIRM, page(get(confirm::form), post(confirm::confirm)))
         .route(paths::INVITATION, page(get(invitation::form), post(invitation::accept)))
         .nest(paths::PEOPLE, of_people())
         .route(paths::APPLICATIONS, get(applications::list))

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     backend::{
-        BackendError, authorise,
+        BackendError, authorise, may_after_proof,
         people::{InvitationToken, Invite},
     },
     mail::Mail,
@@ -30,7 +30,7 @@ async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
         invitations: found.invitations,
         leavers: found.leavers,
         you: visit.actor.user_id,
-        is_managed: authorise(&visit.actor, visit.organization(), Operation::ManagePeople).is_ok(),
+        is_managed: may_after_proof(&visit.actor, visit.organization(), Operation::ManagePeople),
     })
 }
 

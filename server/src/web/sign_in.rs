@@ -4,9 +4,9 @@ use super::{
     Web, render,
     security::{ClientAddress, RequestId},
     submitted::Submitted,
-    visit::{self, Visit},
+    visit::{self, Interruption, Unsent, Visit},
 };
-use crate::backend::accounts::SignIn;
+use crate::backend::{BackendError, accounts::SignIn};
 use app::{
     page::{FieldError, Notice, Page, PageContext},
     paths,
@@ -14,11 +14,11 @@ use app::{
 use axum::{
     body::to_bytes,
     extract::{FromRequest, FromRequestParts, Query, Request, State},
-    http::{Method, StatusCode, header},
+    http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{actor::ActorKind, time::in_words};
+use domain::actor::ActorKind;
 use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
@@ -26,7 +26,8 @@ use tower_sessions::Session;
 /// What the sign-in page is asked for with.
 #[derive(Deserialize)]
 pub struct After {
-    next: Option<String>,
+    /// Where to go afterwards.
+    pub next: Option<String>,
 }
 
 /// `/`: to the place where this person's work is.
@@ -63,7 +64,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         Err(never) => match never {},
     };
     let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
-    let (next, unsent) = (field("next"), field("unsent"));
+    let (next, waiting) = (field("next"), field("unsent"));
     let again = async |status, field: Option<&'static str>, problem: String| {
         let (errors, form_error) = match field {
             Some(field) => (vec![FieldError { field, message: problem }], None),
@@ -71,7 +72,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         };
         let submission = sent.clone().submission(errors, form_error);
         let context = PageContext { submission, ..visit::context_without_session(&web) };
-        render::page(status, Page::SignIn { next: next.clone(), unsent: unsent.clone() }, context).await
+        render::page(status, Page::SignIn { next: next.clone(), unsent: waiting.clone() }, context).await
     };
     for (field, what) in [("email", "your e-mail address"), ("password", "your password")] {
         if sent.text(field).trim().is_empty() {
@@ -86,17 +87,15 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
             let next = own_path(next.as_deref());
             let begun = async {
                 visit::begin(&session, user_id, web.backend.clock().now()).await?;
-                match unsent {
-                    Some(form) => {
-                        visit::keep_unsent(&session, &next, Submitted::parse(form.as_bytes()).shown_again()).await
-                    }
+                match waiting {
+                    Some(form) => visit::keep_unsent(&session, unsent(&next, &form, Interruption::SignedOut)).await,
                     None => Ok(()),
                 }
             };
             match begun.await {
                 Ok(()) => Redirect::to(&next).into_response(),
                 Err(error) => {
-                    let error = crate::backend::BackendError::Session(error.to_string());
+                    let error = BackendError::Session(error.to_string());
                     visit::failure(error, visit::context_without_session(&web), &extensions).await
                 }
             }
@@ -110,12 +109,10 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
             let problem = "The e-mail address and the password do not belong together. Check both.".to_owned();
             again(StatusCode::UNPROCESSABLE_ENTITY, None, problem).await
         }
-        Ok(SignIn::Throttled(wait)) => {
+        Err(error @ BackendError::Throttled(wait)) => {
             tracing::warn!(request_id, "a sign-in was throttled");
-            let problem = format!("Too many attempts failed. Try again in {}.", in_words(wait));
-            let mut response = again(StatusCode::TOO_MANY_REQUESTS, None, problem).await;
-            response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
-            response
+            let response = again(StatusCode::TOO_MANY_REQUESTS, None, error.to_string()).await;
+            visit::retry_after(response, wait)
         }
         Err(error) => visit::failure(error, visit::context_without_session(&web), &extensions).await,
     }
@@ -142,11 +139,15 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
         // Where nobody can tell, the page itself says what is wrong.
         Err(_) => return next.run(Request::from_parts(parts, body)).await,
     }
-    let unsent = to_bytes(body, MAX_UNSENT_BYTES).await.ok().map(|body| {
-        let values = Submitted::parse(&body).shown_again();
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(values).finish()
-    });
-    let page = Page::SignIn { next: Some(path), unsent };
+    let sent = to_bytes(body, MAX_UNSENT_BYTES).await.ok().map(|body| Submitted::parse(&body));
+    let page = match sent {
+        // Two interruptions, one form: it goes on waiting.
+        Some(sent) if path == paths::CONFIRM => {
+            let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
+            Page::SignIn { next: field("next"), unsent: field("unsent") }
+        }
+        sent => Page::SignIn { next: Some(path), unsent: sent.map(Submitted::waiting) },
+    };
     render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(&web)).await
 }
 
@@ -155,7 +156,7 @@ pub async fn sign_out(State(web): State<Arc<Web>>, session: Session, request: Re
     match session.flush().await {
         Ok(()) => visit::redirect(paths::SIGN_IN, Notice::SignedOut),
         Err(error) => {
-            let error = crate::backend::BackendError::Session(error.to_string());
+            let error = BackendError::Session(error.to_string());
             visit::failure(error, visit::context_without_session(&web), request.extensions()).await
         }
     }
@@ -171,8 +172,13 @@ pub async fn not_found(State(web): State<Arc<Web>>, request: Request) -> Respons
     render::page(StatusCode::NOT_FOUND, Page::NotFound, context).await
 }
 
+/// A form that comes back from a page that had to come first.
+pub fn unsent(path: &str, form: &str, why: Interruption) -> Unsent {
+    Unsent { path: path.to_owned(), values: Submitted::parse(form.as_bytes()).shown_again(), why }
+}
+
 /// A path of this console, or its home: never another site's address.
-fn own_path(next: Option<&str>) -> String {
+pub fn own_path(next: Option<&str>) -> String {
     let is_own = |path: &&str| {
         path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t', '\0'])
     };

@@ -124,6 +124,11 @@ impl Submitted {
         self.values.into_iter().filter(harmless).collect()
     }
 
+    /// What may be shown again, as one hidden field of a page that has to come first.
+    pub fn waiting(self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(self.shown_again()).finish()
+    }
+
     /// What the page shows again, and what was wrong with it.
     pub fn submission(self, errors: Vec<FieldError>, form_error: Option<String>) -> Submission {
         Submission { values: self.shown_again(), errors, form_error }
@@ -181,6 +186,8 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         },
         BackendError::NotFound
         | BackendError::Forbidden
+        | BackendError::ProofNeeded
+        | BackendError::Throttled(_)
         | BackendError::Stale(_)
         | BackendError::StalePolicy(_)
         | BackendError::PolicyUnchanged(_)

@@ -12,11 +12,11 @@ use app::{
 };
 use axum::{
     extract::{FromRequestParts, OriginalUri, Query, RawPathParams},
-    http::{Extensions, Method, StatusCode, request::Parts},
+    http::{Extensions, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{
-    access::Operation,
+    access::{Operation, PROOF_LIFETIME},
     actor::Actor,
     application::{ApiApplication, By, Change, ChangeError},
     id::{OrganizationId, UserId},
@@ -34,7 +34,7 @@ pub const ABSOLUTE_TIMEOUT: time::Duration = time::Duration::hours(12);
 /// How often at the most a session's last use is written.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 const SIGNED_IN: &str = "signed_in";
-/// Where a session keeps a form that was sent without one, until its page is opened again: the path, and what was typed.
+/// Where a session keeps an [`Unsent`] form, until its page is opened again.
 const UNSENT: &str = "unsent";
 
 /// What a session remembers: who signed in, not what they may do. That is read from the database each time.
@@ -43,6 +43,41 @@ pub struct SignedIn {
     user_id: UserId,
     signed_in_at: Timestamp,
     used_at: Timestamp,
+    /// When they last proved that it is they: signing in does.
+    proven_at: Timestamp,
+}
+
+/// A form that was filled in and not carried out. It goes back to its page, and is sent again from there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unsent {
+    /// The page that it belongs to.
+    pub path: String,
+    /// What was typed, as far as it may be shown again.
+    pub values: Vec<(String, String)>,
+    /// Why it was not carried out.
+    pub why: Interruption,
+}
+
+/// Why a form was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Interruption {
+    /// There was no session any more.
+    SignedOut,
+    /// They had to prove first that it is they.
+    ProofNeeded,
+}
+
+impl Interruption {
+    fn words(self) -> &'static str {
+        match self {
+            Self::SignedOut => {
+                "You were signed out before this form was sent, so nothing was changed. Here it is as you left it: check it, then send it again."
+            }
+            Self::ProofNeeded => {
+                "You have confirmed that it is you. Nothing was changed before that: here is the form as you left it. Check it, then send it again."
+            }
+        }
+    }
 }
 
 /// A request by a signed-in person.
@@ -54,8 +89,8 @@ pub struct Visit {
     /// From where they look at applications.
     pub place: Place,
     notice: Option<Notice>,
-    /// A form that was filled in and could not be sent before: see [`UNSENT`].
-    unsent: Vec<(String, String)>,
+    /// A form of this page's that was not carried out before.
+    unsent: Option<Unsent>,
     /// The parts of the path that are named.
     params: HashMap<String, String>,
     extensions: Extensions,
@@ -74,7 +109,7 @@ impl FromRequestParts<Arc<Web>> for Visit {
         let extensions = parts.extensions.clone();
         let actor = match actor(parts, web).await {
             Ok(Some(actor)) => actor,
-            Ok(None) => return Err(Redirect::to(&sign_in_path(parts)).into_response()),
+            Ok(None) => return Err(Redirect::to(&with_next(paths::SIGN_IN, &extensions)).into_response()),
             Err(error) => return Err(failure(error, context_without_session(web), &extensions).await),
         };
         // A path without named parts has none: that is no error.
@@ -100,33 +135,38 @@ impl FromRequestParts<Arc<Web>> for Visit {
 /// The session store fails.
 pub async fn begin(session: &Session, user_id: UserId, now: Timestamp) -> Result<(), tower_sessions::session::Error> {
     session.cycle_id().await?;
-    session.insert(SIGNED_IN, SignedIn { user_id, signed_in_at: now, used_at: now }).await
+    session.insert(SIGNED_IN, SignedIn { user_id, signed_in_at: now, used_at: now, proven_at: now }).await
+}
+
+/// Remembers that whoever is signed in has just proved that it is they, under a new id.
+///
+/// # Errors
+/// The session store fails.
+pub async fn prove(session: &Session, now: Timestamp) -> Result<(), tower_sessions::session::Error> {
+    // Whose session ended meanwhile signs in again.
+    let Some(signed_in) = session.get::<SignedIn>(SIGNED_IN).await? else { return Ok(()) };
+    session.cycle_id().await?;
+    session.insert(SIGNED_IN, SignedIn { used_at: now, proven_at: now, ..signed_in }).await
 }
 
 /// Keeps a form for the page that it belongs to, which shows it when it is opened next.
 ///
 /// # Errors
 /// The session store fails.
-pub async fn keep_unsent(
-    session: &Session,
-    path: &str,
-    values: Vec<(String, String)>,
-) -> Result<(), tower_sessions::session::Error> {
-    session.insert(UNSENT, (path, values)).await
+pub async fn keep_unsent(session: &Session, unsent: Unsent) -> Result<(), tower_sessions::session::Error> {
+    session.insert(UNSENT, unsent).await
 }
 
 /// The form that waits for this page. One that waits for another page is forgotten: somebody went elsewhere.
-async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Vec<(String, String)> {
+async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Option<Unsent> {
     if parts.method != Method::GET {
-        return Vec::new();
+        return None;
     }
-    let Ok(session) = Session::from_request_parts(parts, web).await else { return Vec::new() };
     // A session that holds none is not touched, and one that cannot be read holds none.
-    let Ok(Some(_)) = session.get_value(UNSENT).await else { return Vec::new() };
-    match session.remove::<(String, Vec<(String, String)>)>(UNSENT).await {
-        Ok(Some((path, values))) if path == original_path(parts) => values,
-        _ => Vec::new(),
-    }
+    let session = Session::from_request_parts(parts, web).await.ok()?;
+    session.get_value(UNSENT).await.ok()??;
+    let unsent = session.remove::<Unsent>(UNSENT).await.ok()??;
+    (unsent.path == original_path(&parts.extensions)).then_some(unsent)
 }
 
 /// What surrounds a page that is shown to nobody in particular.
@@ -167,7 +207,8 @@ pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, B
         return Ok(None);
     }
     let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
-    let actor = web.backend.actor(signed_in.user_id, address).await?;
+    let is_proven = now.since(signed_in.proven_at) < PROOF_LIFETIME;
+    let actor = web.backend.actor(signed_in.user_id, address).await?.map(|actor| Actor { is_proven, ..actor });
     if actor.is_some() && is_by_a_person(parts) && now.since(signed_in.used_at) >= TOUCH_INTERVAL {
         session.insert(SIGNED_IN, SignedIn { used_at: now, ..signed_in }).await.map_err(session_failed)?;
     }
@@ -189,6 +230,7 @@ pub async fn failure(error: BackendError, context: PageContext, extensions: &Ext
     let (status, page) = match error {
         BackendError::NotFound => (StatusCode::NOT_FOUND, Page::NotFound),
         BackendError::Forbidden => (StatusCode::FORBIDDEN, Page::Forbidden),
+        BackendError::ProofNeeded => return Redirect::to(&with_next(paths::CONFIRM, extensions)).into_response(),
         BackendError::AlreadyCreated(id) => {
             return redirect(&Place::Settings.application(id), Notice::AlreadyCreated);
         }
@@ -205,6 +247,12 @@ fn request_id(extensions: &Extensions) -> String {
     extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }
 
+/// Tells whoever asked how long they have to wait.
+pub fn retry_after(mut response: Response, wait: Duration) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+    response
+}
+
 /// Sends the browser to `path`, where it is told what was done.
 pub fn redirect(path: &str, notice: Notice) -> Response {
     Redirect::to(&format!("{path}?done={}", notice.code())).into_response()
@@ -215,15 +263,15 @@ impl Visit {
     pub fn context(&self) -> PageContext {
         let viewer = Viewer {
             name: self.actor.name.clone(),
+            email: self.actor.email.clone(),
             organization_name: self.actor.organization_name.clone(),
             role: self.actor.role,
         };
-        let submission = if self.unsent.is_empty() {
-            Submission::default()
-        } else {
-            let words = "You were signed out before this form was sent, so nothing was changed. Here it is as you left it: check it, then send it again.";
-            Submission { values: self.unsent.clone(), errors: Vec::new(), form_error: Some(words.to_owned()) }
-        };
+        let submission = self.unsent.as_ref().map_or_else(Submission::default, |unsent| Submission {
+            values: unsent.values.clone(),
+            errors: Vec::new(),
+            form_error: Some(unsent.why.words().to_owned()),
+        });
         PageContext {
             viewer: Some(viewer),
             place: self.place.clone(),
@@ -258,7 +306,10 @@ impl Visit {
     /// A text to sign, for a form with a public key: the one that the form had before where it is still good, so that a
     /// signature that was made is not made again.
     pub fn challenge(&self, sent: Option<&Submitted>) -> String {
-        let unsent = || self.unsent.iter().find(|(name, _)| name == "challenge").map(|(_, value)| value.as_str());
+        let unsent = || {
+            let values = self.unsent.iter().flat_map(|unsent| &unsent.values);
+            values.into_iter().find(|(name, _)| name == "challenge").map(|(_, value)| value.as_str())
+        };
         let before = sent.map(|sent| sent.text("challenge")).or_else(unsent);
         let (backend, organization) = (&self.web.backend, self.organization());
         let is_open = |challenge: &&str| backend.is_open(challenge, organization);
@@ -300,11 +351,22 @@ impl Visit {
         page: impl AsyncFnOnce() -> Result<Page, BackendError>,
     ) -> Response {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        let wait = match &refused {
+            Refused::Backend(BackendError::Throttled(wait)) => Some(*wait),
+            _ => None,
+        };
         let (status, errors, form_error) = match refused {
             Refused::Fields(errors) => (unprocessable, errors, None),
             Refused::Form(problem) => (unprocessable, Vec::new(), Some(problem)),
             Refused::Backend(error) => match (field_of(&error), error) {
                 (Some(field), error) => (unprocessable, vec![FieldError { field, message: error.to_string() }], None),
+                (None, BackendError::ProofNeeded) => {
+                    let page = Page::Confirm {
+                        next: original_path(&self.extensions).to_owned(),
+                        unsent: Some(sent.waiting()),
+                    };
+                    return render::page(StatusCode::FORBIDDEN, page, self.context()).await;
+                }
                 (None, BackendError::Refused(ChangeError::KeyNotFound)) => {
                     return failure(BackendError::NotFound, self.context(), &self.extensions).await;
                 }
@@ -317,6 +379,9 @@ impl Visit {
                     | BackendError::People(_)
                     | BackendError::KeyInUse),
                 ) => (StatusCode::CONFLICT, Vec::new(), Some(error.to_string())),
+                (None, error @ BackendError::Throttled(_)) => {
+                    (StatusCode::TOO_MANY_REQUESTS, Vec::new(), Some(error.to_string()))
+                }
                 (None, error @ (BackendError::Store(_) | BackendError::Session(_))) => {
                     (StatusCode::SERVICE_UNAVAILABLE, Vec::new(), Some(self.not_saved(&error)))
                 }
@@ -326,7 +391,11 @@ impl Visit {
         match page().await {
             Ok(page) => {
                 let context = PageContext { submission: sent.submission(errors, form_error), ..self.context() };
-                render::page(status, page, context).await
+                let response = render::page(status, page, context).await;
+                match wait {
+                    Some(wait) => retry_after(response, wait),
+                    None => response,
+                }
             }
             Err(error) => failure(error, self.context(), &self.extensions).await,
         }
@@ -390,13 +459,13 @@ impl Visit {
     }
 }
 
-/// The sign-in page, and the way back from it to the page that was asked for. A form that was sent is not sent again.
-fn sign_in_path(parts: &Parts) -> String {
-    let next: String = form_urlencoded::byte_serialize(original_path(parts).as_bytes()).collect();
-    format!("{}?next={next}", paths::SIGN_IN)
+/// The address of `page`, and the way back from it to the page that was asked for. A form that was sent is not sent again.
+fn with_next(page: &str, extensions: &Extensions) -> String {
+    let next: String = form_urlencoded::byte_serialize(original_path(extensions).as_bytes()).collect();
+    format!("{page}?next={next}")
 }
 
 /// The path as the browser knows it: a nested router sees the rest of it only.
-fn original_path(parts: &Parts) -> &str {
-    parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |uri| &uri.0).path()
+fn original_path(extensions: &Extensions) -> &str {
+    extensions.get::<OriginalUri>().map_or("/", |uri| uri.0.path())
 }

@@ -19,5 +19,6 @@ mod rotation;
 mod security;
 mod sign_in;
 mod signing_keys;
+mod step_up;
 mod store;
 mod support;

@@ -85,9 +85,15 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
             (format!("{LIST}/new"), fields)
         }
         Operation::RenameApplication => (target.application("/rename"), vec![version, because, ("name", "Other")]),
-        Operation::SetEnabled => (target.application("/disable"), vec![version, because]),
+        Operation::DisableApplication => (target.application("/disable"), vec![version, because]),
+        Operation::EnableApplication => (target.application("/enable"), vec![version, because]),
         Operation::ChangePermissions => (target.application("/permissions"), vec![version, because]),
         Operation::RotateApiKeys => (target.application("/replace-api-key"), vec![version, ("grace", "3600")]),
+        // Without a page: the button stands where the key is shown, and on the application's page.
+        Operation::ConfirmApiKeys => {
+            let path = target.application(&format!("/api-keys/{}/stored", target.key));
+            return vec![browser.post(&path, &[version]).await];
+        }
         Operation::RevokeApiKeys => {
             (target.application(&format!("/api-keys/{}/revoke", target.key)), vec![version, because])
         }

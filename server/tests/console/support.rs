@@ -192,7 +192,7 @@ impl Console {
     pub async fn actor(&self, email: &str) -> Actor {
         let outcome = self.backend.sign_in(email, PASSWORD.into(), None).await.unwrap();
         let server::backend::accounts::SignIn::Accepted(id) = outcome else { panic!("{outcome:?}") };
-        self.backend.actor(id, None).await.unwrap().unwrap()
+        Actor { is_proven: true, ..self.backend.actor(id, None).await.unwrap().unwrap() }
     }
 
     /// The application as the database holds it.

@@ -300,7 +300,9 @@ impl Platform {
                 self.old = Some(self.key_id);
                 self.replace(Replacement::WithGrace(grace)).await;
             }
-            Kind::Disable if !seen.is_enabled() => self.apply(Operation::SetEnabled, ApiApplication::enable).await,
+            Kind::Disable if !seen.is_enabled() => {
+                self.apply(Operation::EnableApplication, ApiApplication::enable).await
+            }
             Kind::TakePermission if seen.permissions != permissions() => {
                 let all = permissions();
                 self.apply(Operation::ChangePermissions, |a, by| a.change_permissions(all, by)).await;

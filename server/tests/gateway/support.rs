@@ -90,6 +90,7 @@ pub fn actor() -> Actor {
         organization_name: "Acme".to_owned(),
         role: Role::PartnerOwner,
         address: None,
+        is_proven: true,
     }
 }
 

@@ -37,6 +37,7 @@ fn actor() -> Actor {
         organization_name: "Acme".to_owned(),
         role: Role::PartnerOwner,
         address: None,
+        is_proven: true,
     }
 }
 
