@@ -14,11 +14,11 @@ use app::{
 use axum::{
     body::to_bytes,
     extract::{FromRequest, FromRequestParts, Query, Request, State},
-    http::{Method, StatusCode},
+    http::{Extensions, Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::actor::ActorKind;
+use domain::{actor::ActorKind, id::UserId};
 use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
@@ -84,21 +84,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     match outcome {
         Ok(SignIn::Accepted(user_id)) => {
             tracing::info!(request_id, user = %user_id, "signed in");
-            let next = own_path(next.as_deref());
-            let begun = async {
-                visit::begin(&session, user_id, web.backend.clock().now()).await?;
-                match waiting {
-                    Some(form) => visit::keep_unsent(&session, unsent(&next, &form, Interruption::SignedOut)).await,
-                    None => Ok(()),
-                }
-            };
-            match begun.await {
-                Ok(()) => Redirect::to(&next).into_response(),
-                Err(error) => {
-                    let error = BackendError::Session(error.to_string());
-                    visit::failure(error, visit::context_without_session(&web), &extensions).await
-                }
-            }
+            go_on(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await
         }
         Ok(SignIn::CustomerRefused) => {
             tracing::warn!(request_id, "a customer-platform user was refused");
@@ -115,6 +101,33 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
             visit::retry_after(response, wait)
         }
         Err(error) => visit::failure(error, visit::context_without_session(&web), &extensions).await,
+    }
+}
+
+/// Where every way of signing in ends: the session begins, and the way leads to where they wanted to go, with the form
+/// that waited for it.
+pub async fn go_on(
+    web: &Web,
+    session: &Session,
+    user_id: UserId,
+    next: Option<&str>,
+    waiting: Option<&str>,
+    extensions: &Extensions,
+) -> Response {
+    let next = own_path(next);
+    let begun = async {
+        visit::begin(session, user_id, web.backend.clock().now()).await?;
+        match waiting {
+            Some(form) => visit::keep_unsent(session, unsent(&next, form, Interruption::SignedOut)).await,
+            None => Ok(()),
+        }
+    };
+    match begun.await {
+        Ok(()) => Redirect::to(&next).into_response(),
+        Err(error) => {
+            let error = BackendError::Session(error.to_string());
+            visit::failure(error, visit::context_without_session(web), extensions).await
+        }
     }
 }
 
