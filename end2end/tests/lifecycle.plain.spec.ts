@@ -72,6 +72,25 @@ test('a production start creates no people; a command creates the first admin', 
   await instance.stop('SIGTERM');
 });
 
+test('what a stranger sends makes no line of the log', async () => {
+  const instance = await Instance.create(newData());
+  await instance.start();
+  const forged = '{"level":"INFO","fields":{"message":"forged"}}';
+  const form = new URLSearchParams({ email: `x\n${forged}\n`, password: 'x', next: `/\n${forged}` });
+  const headers = { origin: instance.console, 'user-agent': `x" ${forged}`, 'x-forwarded-for': `1.2.3.4 ${forged}` };
+  await fetch(`${instance.console}/sign-in`, { method: 'POST', body: form, headers });
+  await fetch(`${instance.console}/%0a${encodeURIComponent(forged)}`, { headers });
+  await fetch(`${instance.gateway}/api/v1/%0a${encodeURIComponent(forged)}`, {
+    headers: { 'x-api-key': forged, authorization: `Bearer ${forged}`, 'user-agent': forged },
+  });
+  await instance.stop('SIGTERM');
+  const lines = Buffer.concat(instance.logged).toString().trim().split('\n').map((line) => JSON.parse(line));
+  expect(lines.filter((line) => line.fields.message === 'forged')).toEqual([]);
+  // The control: all three are in the log.
+  expect(lines.filter((line) => /console/.test(line.fields.message)).length).toBeGreaterThanOrEqual(2);
+  expect(lines.some((line) => line.fields.status === 401)).toBe(true);
+});
+
 test('a setting that cannot be used is named, and nothing starts', async () => {
   for (const [setting, value] of [
     ['--console-url', 'console'],

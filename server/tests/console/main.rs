@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod applications;
+mod attacks;
 mod audit;
 mod emergency;
 mod hub;

@@ -195,11 +195,15 @@ impl Console {
         Actor { is_proven: true, ..self.backend.actor(id, None).await.unwrap().unwrap() }
     }
 
-    /// The application as the database holds it.
+    /// An application of Alpine Pay's as the database holds it.
     pub async fn application(&self, id: &str) -> ApiApplication {
+        self.application_in(self.alpine, id).await
+    }
+
+    pub async fn application_in(&self, organization: OrganizationId, id: &str) -> ApiApplication {
         let id: ApplicationId = id.parse().unwrap();
         let mut conn = self.store.read().await.unwrap();
-        server::store::applications::find(&mut conn, self.alpine, id).await.unwrap().unwrap()
+        server::store::applications::find(&mut conn, organization, id).await.unwrap().unwrap()
     }
 
     /// The application's audit events, the newest first.
@@ -238,8 +242,13 @@ impl Console {
 
     /// Records that requests came with an API key, the last one now.
     pub async fn uses(&self, key: ApiKeyId) {
+        self.uses_with(key, "curl/8").await;
+    }
+
+    /// The same, from a client that calls itself `user_agent`.
+    pub async fn uses_with(&self, key: ApiKeyId, user_agent: &str) {
         let at = self.clock.now();
-        let (address, user_agent) = ("10.1.2.3".into(), "curl/8".into());
+        let (address, user_agent) = ("10.1.2.3".into(), user_agent.into());
         let used = KeyUsage { first_used_at: at, last_used_at: at, address, user_agent, requests: 1 };
         let mut transaction = self.store.write().await.unwrap();
         server::store::usage::add_api_key(&mut transaction, key, &used).await.unwrap();
