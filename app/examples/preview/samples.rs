@@ -5,7 +5,7 @@ use app::{
         ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice, OrganizationSummary, Page,
         PageContext, Submission, Usage, Viewer,
     },
-    paths::Place,
+    paths::{Area, Place},
 };
 use domain::{
     access::Role,
@@ -66,6 +66,13 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             PageContext { notice: Some(Notice::SignedOut), ..anonymous() },
             Page::SignIn { next: None, unsent: None },
         ),
+        ("sign-in-hub", PageContext { place: Place::Nuvera, ..anonymous() }, Page::SignIn { next: None, unsent: None }),
+        (
+            "other-door-partner",
+            PageContext { place: Place::Nuvera, ..anonymous() },
+            Page::OtherDoor { theirs: Area::Partner, href: Area::Partner.sign_in().into() },
+        ),
+        ("other-door-hub", anonymous(), Page::OtherDoor { theirs: Area::Hub, href: Area::Hub.sign_in().into() }),
         ("sign-in-error", PageContext { submission: failed, ..anonymous() }, Page::SignIn { next: None, unsent: None }),
         (
             "sign-in-unsent",
@@ -110,7 +117,7 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         summary(named(LONG_NAME)?, Some(26 * HOUR)),
     ];
     let hub = |organizations: Vec<OrganizationSummary>, query: &str| {
-        let context = PageContext { place: Place::Settings, ..hub_context() };
+        let context = PageContext { place: Place::Nuvera, ..hub_context() };
         (context, Page::OrganizationHub { organizations, query: query.into(), more: 0 })
     };
     let organization = |name: &str, applications, disabled| OrganizationSummary {

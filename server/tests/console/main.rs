@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod applications;
+mod areas;
 mod audit;
 mod emergency;
 mod hub;
