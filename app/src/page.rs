@@ -12,6 +12,7 @@ use domain::{
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
+    second_factor::SecondFactor,
     signing_key::SigningKey,
     time::Timestamp,
 };
@@ -255,6 +256,15 @@ impl ApplicationView {
     }
 }
 
+/// What somebody signs in with, for themselves.
+#[derive(Clone, Debug)]
+pub struct AccountView {
+    /// Their authenticator app, where they have one.
+    pub second_factor: Option<SecondFactor>,
+    /// Whether they must have a second factor.
+    pub must_have_factor: bool,
+}
+
 /// A page, and the data it shows.
 #[derive(Clone, Debug)]
 pub enum Page {
@@ -271,6 +281,11 @@ pub enum Page {
         next: String,
         /// A form that was sent to `next`, and waits there afterwards.
         unsent: Option<String>,
+    },
+    /// Sign-in and security: one's own account.
+    Account {
+        /// What it is signed in to with.
+        account: AccountView,
     },
     /// 403: somebody of a customer platform.
     CustomerRefused,
@@ -528,6 +543,7 @@ impl Page {
         match self {
             Self::SignIn { .. } => "Sign in",
             Self::Confirm { .. } => "Confirm that it is you",
+            Self::Account { .. } => "Sign-in and security",
             Self::CustomerRefused => "API applications are for partner organizations",
             Self::OtherDoor { theirs: Area::Partner, .. } => "This is where Nuvera’s people sign in",
             Self::OtherDoor { theirs: Area::Hub, .. } => "This is where partners sign in",
@@ -578,6 +594,7 @@ impl Page {
         match self {
             Self::SignIn { .. }
             | Self::Confirm { .. }
+            | Self::Account { .. }
             | Self::CustomerRefused
             | Self::OtherDoor { .. }
             | Self::Forbidden

@@ -79,7 +79,8 @@ impl Area {
         self.either("/confirm", "/organizations/confirm")
     }
 
-    /// One's own account.
+    /// One's own account: how one signs in. Below it `second-factor` (GET, POST `enrolment`, `code`, `next`),
+    /// `second-factor/remove` and `recovery-codes` (GET, POST).
     pub fn account(self) -> &'static str {
         self.either("/settings/account", "/organizations/account")
     }

@@ -2,8 +2,8 @@
 
 use app::{
     page::{
-        ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice, OrganizationSummary, Page,
-        PageContext, Submission, Usage, Viewer,
+        AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice,
+        OrganizationSummary, Page, PageContext, Submission, Usage, Viewer,
     },
     paths::{Area, Place},
 };
@@ -20,6 +20,7 @@ use domain::{
     permission::PermissionSet,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
+    second_factor::{Factors, SecondFactor},
     text::{ApplicationName, EmailAddress, PersonName, Reason},
     time::Timestamp,
 };
@@ -81,6 +82,8 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         ),
         ("confirm", context(), Page::Confirm { next: "/settings".into(), unsent: None }),
         ("confirm-unsent", context(), Page::Confirm { next: "/settings".into(), unsent: Some("name=Ledger".into()) }),
+        ("account", context(), account(None)),
+        ("account-secured", context(), account(Some(SecondFactor { set_up_at: ago(40 * DAY), recovery_codes: 9 }))),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
         ("refused-forbidden", context(), Page::Forbidden),
         ("refused-cross-site", context(), Page::CrossSite),
@@ -91,6 +94,10 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             Page::Unavailable { request_id: "01936f0e-3a2b-7c4d-8e5f-6a7b8c9d0e1f".into() },
         ),
     ]
+}
+
+fn account(second_factor: Option<SecondFactor>) -> Page {
+    Page::Account { account: AccountView { second_factor, must_have_factor: false } }
 }
 
 fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -477,6 +484,8 @@ fn actor() -> Actor {
         role: Role::PartnerOwner,
         address: "203.0.113.7".parse().ok(),
         is_proven: true,
+        factors: Factors::default(),
+        must_have_factor: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pages. Each is a plain function of its data: the same markup whether or not the browser runs scripts.
 
+mod account;
 mod api_key_deadline;
 mod application;
 mod applications;
@@ -61,6 +62,7 @@ fn body(page: &Page) -> AnyView {
     match page {
         Page::SignIn { next, unsent } => sign_in::view(title, next.as_deref(), unsent.as_deref()).into_any(),
         Page::Confirm { next, unsent } => confirm::view(title, next, unsent.as_deref()).into_any(),
+        Page::Account { account } => account::view(title, account).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::OtherDoor { theirs, href } => refused::other_door(title, *theirs, href).into_any(),
         Page::Forbidden => refused::forbidden(title).into_any(),
@@ -160,6 +162,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Invitation { .. }
         | Page::InvitationGone
         | Page::OrganizationHub { .. } => Vec::new(),
+        // Who is signed in has an account, whatever their role lets them see.
+        Page::Account { .. } => vec![crumb("Settings", None)],
         Page::Invite { .. } | Page::InvitationLink { .. } | Page::ChangeRole { .. } | Page::RemovePerson { .. } => {
             let people = crumb("People", Some(place.people()));
             applications().chain([people]).collect()

@@ -152,7 +152,10 @@ fn Account(viewer: Viewer) -> impl IntoView {
         <div class="header__account">
             <p class="header__who">
                 <span class="header__organization">{viewer.organization_name}</span>
-                <span class="header__person">{format!("{} · {}", viewer.name, viewer.role.label())}</span>
+                <a class="header__person" href=surroundings().area().account()>
+                    {format!("{} · {}", viewer.name, viewer.role.label())}
+                    <span class="visually-hidden">": sign-in and security"</span>
+                </a>
             </p>
             <form method="post" action=surroundings().area().sign_out()>
                 <button type="submit" class="button button--small">"Sign out"</button>

@@ -3,6 +3,7 @@
 //! Every form is handled the same way: read what was sent, carry it out, and answer with a redirect (303) or with the
 //! same page again, holding what was typed and what was wrong with it. It works the same without JavaScript.
 
+mod account;
 mod api_keys;
 mod applications;
 mod assets;
@@ -192,13 +193,15 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
     };
-    // What both areas have: the ways in and out.
+    let of_account = || Router::new().route("/", get(account::show));
+    // What both areas have: the ways in and out, and one's own account.
     let ways = |area: Area| {
         Router::new()
             .route(within(area, area.sign_in()), page(get(sign_in::form), post(sign_in::sign_in)))
             .route(within(area, area.sign_out()), post(sign_in::sign_out))
             .route(within(area, area.confirm()), page(get(confirm::form), post(confirm::confirm)))
             .route(within(area, area.invitation()), page(get(invitation::form), post(invitation::accept)))
+            .nest(within(area, area.account()), of_account())
     };
     let organization = Router::new()
         .route("/", get(applications::list))
