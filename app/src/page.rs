@@ -1,6 +1,6 @@
 //! What the server hands over to be rendered: a page's data, and what surrounds every page.
 
-use crate::paths::Place;
+use crate::paths::{Area, Place};
 use domain::{
     access::Role,
     actor::ActorKind,
@@ -12,6 +12,7 @@ use domain::{
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
+    second_factor::SecondFactor,
     signing_key::SigningKey,
     time::Timestamp,
 };
@@ -22,7 +23,7 @@ use std::collections::HashMap;
 pub struct PageContext {
     /// Who is signed in.
     pub viewer: Option<Viewer>,
-    /// From where they look at applications.
+    /// Where they are: from where they look at applications, and in which area.
     pub place: Place,
     /// Where the scripts and the style sheet are.
     pub assets: Assets,
@@ -34,6 +35,13 @@ pub struct PageContext {
     pub notice: Option<Notice>,
     /// What was typed into the page's form, and what was wrong with it.
     pub submission: Submission,
+}
+
+impl PageContext {
+    /// The area that the page is in.
+    pub fn area(&self) -> Area {
+        self.place.area()
+    }
 }
 
 /// A signed-in person, as the page header shows them.
@@ -248,25 +256,46 @@ impl ApplicationView {
     }
 }
 
+/// What somebody signs in with, for themselves.
+#[derive(Clone, Debug)]
+pub struct AccountView {
+    /// Their authenticator app, where they have one.
+    pub second_factor: Option<SecondFactor>,
+    /// Whether they must have a second factor.
+    pub must_have_factor: bool,
+}
+
 /// A page, and the data it shows.
 #[derive(Clone, Debug)]
 pub enum Page {
-    /// `/sign-in`
+    /// An area's door.
     SignIn {
         /// Where to go afterwards: a path of this console.
         next: Option<String>,
         /// A form that was sent to `next` without a session, and waits there once somebody has signed in.
         unsent: Option<String>,
     },
-    /// `/confirm`: prove that it is you, before something that a session alone must not be enough for.
+    /// Prove that it is you, before something that a session alone must not be enough for.
     Confirm {
         /// Where to go afterwards: a path of this console.
         next: String,
         /// A form that was sent to `next`, and waits there afterwards.
         unsent: Option<String>,
     },
+    /// Sign-in and security: one's own account.
+    Account {
+        /// What it is signed in to with.
+        account: AccountView,
+    },
     /// 403: somebody of a customer platform.
     CustomerRefused,
+    /// 403: somebody who signed in at the other area's door.
+    OtherDoor {
+        /// The area that is theirs.
+        theirs: Area,
+        /// Its door.
+        href: String,
+    },
     /// 403: a role that may not see this.
     Forbidden,
     /// 403: the request did not come from one of the console's own pages.
@@ -514,7 +543,10 @@ impl Page {
         match self {
             Self::SignIn { .. } => "Sign in",
             Self::Confirm { .. } => "Confirm that it is you",
+            Self::Account { .. } => "Sign-in and security",
             Self::CustomerRefused => "API applications are for partner organizations",
+            Self::OtherDoor { theirs: Area::Partner, .. } => "This is where Nuvera’s people sign in",
+            Self::OtherDoor { theirs: Area::Hub, .. } => "This is where partners sign in",
             Self::Forbidden => "You cannot open this page",
             Self::CrossSite => "This request was refused",
             Self::NotFound => "Page not found",
@@ -562,7 +594,9 @@ impl Page {
         match self {
             Self::SignIn { .. }
             | Self::Confirm { .. }
+            | Self::Account { .. }
             | Self::CustomerRefused
+            | Self::OtherDoor { .. }
             | Self::Forbidden
             | Self::CrossSite
             | Self::NotFound

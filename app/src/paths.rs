@@ -1,31 +1,102 @@
 //! The console's addresses, in one place.
 
 use domain::{
+    actor::ActorKind,
     audit::AuditFilter,
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId},
     request::RequestFilter,
 };
 
-/// Sign in (GET, POST `email`, `password`, `next`, `unsent`).
-pub const SIGN_IN: &str = "/sign-in";
-/// Prove that it is you (GET `next`, POST `password`, `next`, `unsent`).
-pub const CONFIRM: &str = "/confirm";
-/// Sign out (POST).
-pub const SIGN_OUT: &str = "/sign-out";
 /// A partner's applications.
 pub const APPLICATIONS: &str = "/settings/platform/api-applications";
 /// Create API application (GET, POST `creation_token`, `name`, `public_key`, `permissions`…).
 pub const NEW_APPLICATION: &str = "/settings/platform/api-applications/new";
-/// The people of one's own organization.
+/// The people of a partner's organization.
 pub const PEOPLE: &str = "/settings/platform/people";
-/// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
-pub const INVITATION: &str = "/invitation";
-/// The organization hub of Nuvera's people (GET `q`).
+/// The organization hub of Nuvera's people (GET `q`). Everything of theirs is below it.
 pub const ORGANIZATION_HUB: &str = "/organizations";
+/// Nuvera's own people.
+pub const NUVERA_PEOPLE: &str = "/organizations/people";
 /// The audit history across organizations, for Nuvera's admins.
 pub const HUB_AUDIT: &str = "/organizations/audit";
 /// Where the build's files are served.
 pub const ASSETS: &str = "/assets";
+
+/// The two areas of the console. Each has its own people, who sign in at its own door and have a session of its own, which
+/// is worth nothing in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// The partners', which is everything but the hub.
+    Partner,
+    /// Nuvera's: the organization hub, and all that is below its address.
+    Hub,
+}
+
+impl Area {
+    /// The area that a path is in.
+    pub fn of(path: &str) -> Self {
+        match path.strip_prefix(ORGANIZATION_HUB) {
+            Some("") => Self::Hub,
+            Some(below) if below.starts_with(['/', '?']) => Self::Hub,
+            _ => Self::Partner,
+        }
+    }
+
+    /// The area of people on `side`.
+    pub fn of_side(side: ActorKind) -> Self {
+        match side {
+            ActorKind::Partner => Self::Partner,
+            ActorKind::Nuvera => Self::Hub,
+        }
+    }
+
+    /// On whose side its people are.
+    pub fn side(self) -> ActorKind {
+        match self {
+            Self::Partner => ActorKind::Partner,
+            Self::Hub => ActorKind::Nuvera,
+        }
+    }
+
+    /// Where the work of its people is.
+    pub fn home(self) -> &'static str {
+        self.either(APPLICATIONS, ORGANIZATION_HUB)
+    }
+
+    /// Its door (GET `next`, POST `email`, `password`, `next`, `unsent`). What is below this address is there before
+    /// anybody is signed in.
+    pub fn sign_in(self) -> &'static str {
+        self.either("/sign-in", "/organizations/sign-in")
+    }
+
+    /// Sign out (POST).
+    pub fn sign_out(self) -> &'static str {
+        self.either("/sign-out", "/organizations/sign-out")
+    }
+
+    /// Prove that it is you (GET `next`, POST `password`, `next`, `unsent`).
+    pub fn confirm(self) -> &'static str {
+        self.either("/confirm", "/organizations/confirm")
+    }
+
+    /// One's own account: how one signs in. Below it `second-factor` (GET, POST `enrolment`, `code`, `next`),
+    /// `second-factor/remove` and `recovery-codes` (GET, POST).
+    pub fn account(self) -> &'static str {
+        self.either("/settings/account", "/organizations/account")
+    }
+
+    /// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
+    pub fn invitation(self) -> &'static str {
+        self.either("/invitation", "/organizations/invitation")
+    }
+
+    fn either(self, partner: &'static str, hub: &'static str) -> &'static str {
+        match self {
+            Self::Partner => partner,
+            Self::Hub => hub,
+        }
+    }
+}
 
 /// The query that asks a history for what `filter` lets through; empty where that is everything.
 pub fn audit_query(filter: &AuditFilter) -> String {
@@ -49,12 +120,15 @@ pub fn requests_query(filter: &RequestFilter) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("&")
 }
 
-/// From where an organization's applications are looked at. The pages are the same; what may be done on them is not.
+/// Where somebody is: from where an organization's applications are looked at. The pages are the same; what may be done
+/// on them is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// By a partner, in their organization's own settings.
     Settings,
-    /// By a Nuvera admin, in the organization hub.
+    /// By Nuvera's people, in their own organization, which has people and no applications; and across organizations.
+    Nuvera,
+    /// By Nuvera's people, in one of the organizations that they support.
     Hub {
         /// Which organization's.
         organization: OrganizationId,
@@ -64,10 +138,27 @@ pub enum Place {
 }
 
 impl Place {
-    /// The list of applications.
+    /// The place in which a page of `area` is that names no organization.
+    pub fn of(area: Area) -> Self {
+        match area {
+            Area::Partner => Self::Settings,
+            Area::Hub => Self::Nuvera,
+        }
+    }
+
+    /// The area that it is in.
+    pub fn area(&self) -> Area {
+        match self {
+            Self::Settings => Area::Partner,
+            Self::Nuvera | Self::Hub { .. } => Area::Hub,
+        }
+    }
+
+    /// The list of applications; where there are none, that of the organizations which have them.
     pub fn applications(&self) -> String {
         match self {
             Self::Settings => APPLICATIONS.to_owned(),
+            Self::Nuvera => ORGANIZATION_HUB.to_owned(),
             Self::Hub { organization, .. } => format!("{ORGANIZATION_HUB}/{organization}"),
         }
     }
@@ -87,6 +178,7 @@ impl Place {
     pub fn people(&self) -> String {
         match self {
             Self::Settings => PEOPLE.to_owned(),
+            Self::Nuvera => NUVERA_PEOPLE.to_owned(),
             Self::Hub { .. } => format!("{}/people", self.applications()),
         }
     }
@@ -106,7 +198,7 @@ impl Place {
     pub fn application(&self, id: ApplicationId) -> String {
         match self {
             Self::Settings => format!("{APPLICATIONS}/{id}"),
-            Self::Hub { .. } => format!("{}/api-applications/{id}", self.applications()),
+            Self::Nuvera | Self::Hub { .. } => format!("{}/api-applications/{id}", self.applications()),
         }
     }
 
@@ -134,5 +226,28 @@ impl Place {
     /// as well.
     pub fn signing_key_action(&self, id: ApplicationId, key: SigningKeyId, action: &str) -> String {
         format!("{}/signing-keys/{key}/{action}", self.application(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_in_its_own_area() {
+        for area in [Area::Partner, Area::Hub] {
+            let addresses =
+                [area.home(), area.sign_in(), area.sign_out(), area.confirm(), area.account(), area.invitation()];
+            for address in addresses {
+                assert_eq!(Area::of(address), area, "{address}");
+                assert_eq!(Area::of(&format!("{address}?next=%2F")), area, "{address}");
+            }
+            assert_eq!((Area::of_side(area.side()), Place::of(area).area()), (area, area));
+            assert_eq!(Area::of(&Place::of(area).people()), area);
+        }
+        for path in ["/", "", "/organizations-of-mine", "//organizations", "/settings/organizations", "/Organizations"]
+        {
+            assert_eq!(Area::of(path), Area::Partner, "{path}");
+        }
     }
 }

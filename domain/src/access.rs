@@ -263,7 +263,7 @@ pub fn access(actor: &Actor, organization: OrganizationId, operation: Operation)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::UserId;
+    use crate::{id::UserId, second_factor::Factors};
     use uuid::Uuid;
 
     const HOME: OrganizationId = OrganizationId(Uuid::from_u128(1));
@@ -283,6 +283,8 @@ mod tests {
             role,
             address: None,
             is_proven,
+            factors: Factors::default(),
+            must_have_factor: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     access::Role,
     id::{OrganizationId, UserId},
+    second_factor::Factors,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -51,9 +52,18 @@ pub struct Actor {
     pub address: Option<IpAddr>,
     /// Whether they proved lately that it is they: see [`crate::access::PROOF_LIFETIME`].
     pub is_proven: bool,
+    /// What they have, besides a password, to prove it with.
+    pub factors: Factors,
+    /// Whether they must have a second factor: see [`crate::second_factor::is_required`].
+    pub must_have_factor: bool,
 }
 
 impl Actor {
+    /// Whether they have to set up a second factor before they do anything else.
+    pub fn lacks_factor(&self) -> bool {
+        self.must_have_factor && !self.factors.any()
+    }
+
     /// On whose side they act.
     pub fn kind(&self) -> ActorKind {
         self.role.side()

@@ -65,6 +65,12 @@ actions! {
     PersonRoleChanged "person.role_changed" "Role changed",
     PersonRemoved "person.removed" "Person removed",
     SignInRefused "sign_in.refused" "Sign-in refused",
+    SecondFactorSet "second_factor.set" "Second factor set up",
+    SecondFactorReplaced "second_factor.replaced" "Second factor replaced",
+    SecondFactorRemoved "second_factor.removed" "Second factor removed",
+    SecondFactorReset "second_factor.reset" "Second factor reset by somebody else",
+    RecoveryCodeUsed "recovery_code.used" "Recovery code used",
+    RecoveryCodesMade "recovery_codes.made" "Recovery codes made anew",
 }
 
 impl AuditAction {

@@ -8,6 +8,7 @@ use crate::{
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
+    second_factor::Factors,
     text::ApplicationName,
     time::Timestamp,
 };
@@ -34,6 +35,8 @@ pub fn actor() -> Actor {
         role: Role::PartnerOwner,
         address: None,
         is_proven: true,
+        factors: Factors::default(),
+        must_have_factor: false,
     }
 }
 

@@ -18,6 +18,7 @@ pub mod permission;
 pub mod public_key;
 pub mod request;
 pub mod route;
+pub mod second_factor;
 pub mod signing_key;
 pub mod text;
 pub mod time;

@@ -9,6 +9,7 @@ use crate::{
     audit::{AuditAction, AuditEvent},
     hygiene::KeyId,
     id::{ApplicationId, InvitationId, OrganizationId, UserId},
+    second_factor::{self, Factors},
     text::{EmailAddress, PersonName},
     time::Timestamp,
 };
@@ -57,6 +58,12 @@ pub enum PeopleError {
     /// It would be oneself.
     #[error("You cannot change your own role or remove yourself. Ask somebody else who decides on people.")]
     Yourself,
+    /// It would be one's own second factor.
+    #[error("This is you. Replace your second factor on your own page, “Sign-in and security”.")]
+    OwnFactor,
+    /// They have no second factor.
+    #[error("{0} has no second factor.")]
+    NoFactor(String),
     /// They have the role already.
     #[error("{0} has this role already.")]
     RoleUnchanged(String),
@@ -96,6 +103,20 @@ impl Person {
     pub fn remove(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
         self.is_somebody_else(by)?;
         Ok(event(by, AuditAction::PersonRemoved, &self.email, Some(self.role.label()), None))
+    }
+
+    /// Removes their second factor, which they have lost: what is left is the event.
+    ///
+    /// # Errors
+    /// It is oneself, or they have none.
+    pub fn reset_factor(&self, had: Factors, by: By<'_>) -> Result<AuditEvent, PeopleError> {
+        if self.id == by.actor.user_id {
+            return Err(PeopleError::OwnFactor);
+        }
+        if !had.any() {
+            return Err(PeopleError::NoFactor(self.name.clone()));
+        }
+        Ok(second_factor::reset(by, &self.email))
     }
 
     fn is_somebody_else(&self, by: By<'_>) -> Result<(), PeopleError> {

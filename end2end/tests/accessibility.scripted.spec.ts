@@ -8,6 +8,7 @@ import {
   expectAccepted,
   externalKeyPair,
   openAction,
+  PASSWORD,
   present,
   send,
   signedToken,
@@ -46,13 +47,18 @@ test('pages without an application', async ({ page }) => {
   await check(page, 'sign-in');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await check(page, 'sign-in with errors');
+  await page.getByLabel('Email').fill('admin@nuvera.example');
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await check(page, 'the other area’s door');
   await signIn(page, 'admin@nuvera.example');
   await check(page, 'organization hub');
   await page.goto('/organizations?q=nobody');
   await check(page, 'organization hub, nothing found');
   await page.goto('/organizations/audit?action=api_key.revoked&actor=me');
   await check(page, 'history across organizations, with an error');
-  await page.goto(APPLICATIONS);
+  await signIn(page, 'viewer@alpine.example');
+  await page.goto(`${APPLICATIONS}/new`);
   await check(page, 'forbidden');
   await page.goto('/nowhere');
   await check(page, 'not found');

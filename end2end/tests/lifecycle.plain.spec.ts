@@ -49,8 +49,8 @@ test('a production start creates no people; a command creates the first admin', 
   await instance.start();
   expect(statSync(join(data, 'pepper')).mode & 0o777).toBe(0o600);
   const page = await browser.newPage({ baseURL: instance.console, javaScriptEnabled: false });
-  const tryToSignIn = async (email: string, password: string) => {
-    await page.goto('/sign-in');
+  const tryToSignIn = async (email: string, password: string, door = '/sign-in') => {
+    await page.goto(door);
     await page.getByLabel('Email').fill(email);
     await page.getByLabel('Password').fill(password);
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -67,8 +67,8 @@ test('a production start creates no people; a command creates the first admin', 
   expect(() => create('short')).toThrow(/at least 15 characters/);
   expect(create('a long enough password')).toContain('can sign in now');
   expect(() => create('a long enough password')).toThrow(/has an account already/);
-  await tryToSignIn('ada@nuvera.example', 'a long enough password');
-  await expect(page).toHaveURL(/organizations/);
+  await tryToSignIn('ada@nuvera.example', 'a long enough password', '/organizations/sign-in');
+  await expect(page).toHaveURL(/organizations$/);
   await instance.stop('SIGTERM');
 });
 
@@ -94,6 +94,7 @@ test('what a stranger sends makes no line of the log', async () => {
 test('a setting that cannot be used is named, and nothing starts', async () => {
   for (const [setting, value] of [
     ['--console-url', 'console'],
+    ['--hub-url', 'hub'],
     ['--upstream', 'https://api.example.com'],
     ['--database-url', 'mysql://x'],
     ['--routes', 'no-such-file'],

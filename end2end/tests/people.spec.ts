@@ -76,17 +76,16 @@ test('another organization’s ids lead nowhere, whoever asks and however', asyn
   for (const address of settings) expect((await page.request.get(address)).status(), address).toBe(200);
   for (const address of hub) expect((await admin.request.get(address)).status(), address).toBe(200);
 
-  // To an admin, the partner's own settings are not a place to act in, whatever the id.
-  for (const address of settings) {
-    for (const status of await answers(admin, address)) expect([403, 404, 405], address).toContain(status);
-  }
+  // Nobody is signed in in the other area: an admin not in the partner's settings, whatever the id.
+  const nobody = [303, 403];
+  for (const address of settings) expect(await answers(admin, address), address).toEqual(nobody);
   await page.context().clearCookies();
   for (const email of ['owner@borealis.example', 'owner@alpine.example', 'developer@alpine.example']) {
     await signIn(page, email);
-    const foreign = email.includes('borealis') ? [...settings, ...hub] : hub;
-    for (const address of foreign) {
+    for (const address of email.includes('borealis') ? settings : []) {
       for (const status of await answers(page, address)) expect([404, 405], `${email} ${address}`).toContain(status);
     }
+    for (const address of hub) expect(await answers(page, address), `${email} ${address}`).toEqual(nobody);
     await page.context().clearCookies();
   }
   // Nobody, and somebody of a customer platform, who cannot sign in: to the sign-in page, and no further.
@@ -95,10 +94,39 @@ test('another organization’s ids lead nowhere, whoever asks and however', asyn
     headers: { origin: CONSOLE },
     form: { email: 'user@customer.example', password: PASSWORD },
   });
-  for (const address of [...settings, ...hub]) expect([303, 403], address).toEqual(await answers(page, address));
+  for (const address of [...settings, ...hub]) expect(await answers(page, address), address).toEqual(nobody);
   await signIn(page);
   await page.goto(application.path);
   await expect(page.getByRole('heading', { level: 1 }), 'and nothing was changed').toHaveText(application.name);
+});
+
+test.describe('at the other area’s door', () => {
+  test.use({ expectedErrors: /status of 403/ });
+
+  test('somebody is told which one is theirs, and gets in there', async ({ page }) => {
+    for (const [door, email, name] of [
+      ['/sign-in', 'admin@nuvera.example', 'Sign in to the organization hub'],
+      ['/organizations/sign-in', 'owner@alpine.example', 'Sign in as a partner'],
+    ]) {
+      const fill = async () => {
+        await page.getByLabel('Email').fill(email);
+        await page.getByLabel('Password').fill(PASSWORD);
+        await page.getByRole('button', { name: 'Sign in' }).click();
+      };
+      await page.goto(door);
+      await fill();
+      await page.getByRole('link', { name }).click();
+      await fill();
+      await expect(page.getByRole('button', { name: 'Sign out' })).toBeVisible();
+    }
+    // Both are signed in now, in this browser, each in their own area.
+    await page.goto('/organizations');
+    await expect(page.getByText('Ada Admin')).toBeVisible();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await expect(page).toHaveURL(/\/organizations\/sign-in/);
+    await page.goto(APPLICATIONS);
+    await expect(page.getByText('Olivia Okafor')).toBeVisible();
+  });
 });
 
 test('a Nuvera admin lands in the organization hub', async ({ page }) => {

@@ -48,7 +48,7 @@ function watch(page: Page, javaScriptEnabled?: boolean) {
 }
 
 export async function signIn(page: Page, email = 'owner@alpine.example') {
-  await page.goto('/sign-in');
+  await page.goto(email.endsWith('@nuvera.example') ? '/organizations/sign-in' : '/sign-in');
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in' }).click();

@@ -50,6 +50,10 @@ pub struct ServeSettings {
     /// By default http:// and the console's address.
     #[arg(long, env = "NUVERA_CONSOLE_URL")]
     pub console_url: Option<String>,
+    /// An origin of its own for Nuvera's area, such as https://hub.example.com: then the area answers there only, and
+    /// everything else at --console-url only. By default both are at --console-url.
+    #[arg(long, env = "NUVERA_HUB_URL")]
+    pub hub_url: Option<String>,
     /// The address that the gateway listens on.
     #[arg(long, env = "NUVERA_GATEWAY_ADDRESS", default_value = "127.0.0.1:45000")]
     pub gateway_address: SocketAddr,
@@ -165,6 +169,21 @@ impl ServeSettings {
         origin("--console-url", self.console_url.as_deref(), self.console_address)
     }
 
+    /// The origin of Nuvera's area, where it has one of its own.
+    ///
+    /// # Errors
+    /// It is no origin, or the console's.
+    pub fn hub_origin(&self) -> Result<Option<String>, SettingError> {
+        let setting = "--hub-url";
+        let Some(given) = &self.hub_url else { return Ok(None) };
+        let hub = origin(setting, Some(given), self.console_address)?;
+        if hub == self.console_origin()? {
+            let problem = format!("{given:?} is where the console is; give another origin, or none");
+            return Err(SettingError { setting, problem });
+        }
+        Ok(Some(hub))
+    }
+
     /// The gateway's public origin.
     ///
     /// # Errors
@@ -262,6 +281,8 @@ mod tests {
     fn a_setting_that_cannot_be_used_is_named() {
         let named = |error: SettingError| error.setting;
         assert_eq!(named(settings(&["--console-url", "console"]).console_origin().unwrap_err()), "--console-url");
+        assert_eq!(named(settings(&["--hub-url", "hub"]).hub_origin().unwrap_err()), "--hub-url");
+        assert_eq!(named(settings(&["--hub-url", "http://127.0.0.1:3000/"]).hub_origin().unwrap_err()), "--hub-url");
         assert_eq!(named(settings(&["--gateway-url", "http://a/b"]).gateway_origin().unwrap_err()), "--gateway-url");
         assert_eq!(named(settings(&["--upstream", "https://api"]).upstream().unwrap_err()), "--upstream");
         assert_eq!(named(settings(&["--database-url", "mysql://x"]).state.check().unwrap_err()), "--database-url");

@@ -4,6 +4,7 @@ use crate::{
     backend::{Backend, BackendError, accounts::NewPerson},
     store::organizations::OrganizationKind::{Customer, Partner},
 };
+use app::paths::Area;
 use domain::access::Role;
 
 /// The password of every demo person: no secret, because `--demo` is no production.
@@ -45,13 +46,21 @@ pub async fn create_people(backend: &Backend) -> Result<(), BackendError> {
 }
 
 /// Prints where everything is and how to sign in.
-pub fn announce(console: &str, gateway: &str) {
+pub fn announce(console: &str, hub: Option<&str>, gateway: &str) {
     println!("\nNuvera API Applications, with demo people\n");
     println!("  Console  {console}");
+    println!("  Hub      {}{}", hub.unwrap_or(console), Area::Hub.home());
     println!("  Gateway  {gateway}\n");
-    println!("  Sign in with the password {PASSWORD} as");
-    for (email, _, role, organization) in PEOPLE {
-        println!("    {email:<26} {} of {organization}", role.label());
+    println!("  The password of all of them is {PASSWORD}");
+    for (area, whom) in
+        [(Area::Partner, "Sign in to the console as"), (Area::Hub, "Nuvera’s people sign in to the hub")]
+    {
+        println!("\n  {whom}");
+        for (email, _, role, organization) in PEOPLE {
+            if role.side() == area.side() {
+                println!("    {email:<26} {} of {organization}", role.label());
+            }
+        }
     }
     println!("\n  Stop with Ctrl-C.\n");
 }

@@ -1,7 +1,11 @@
 //! The pepper: the secret with which API keys are hashed, kept outside the database.
 
 use crate::random;
-use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    constant_time::verify_slices_are_equal,
+    hmac,
+};
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
@@ -84,6 +88,32 @@ impl Pepper {
         verify_slices_are_equal(self.seal(text).as_bytes(), seal.as_bytes()).is_ok()
     }
 
+    /// Encrypts `secret`, for whoever comes back with the same `purpose`: what it is, and whose.
+    ///
+    /// # Panics
+    /// Where the operating system has no randomness to give: nothing safe can be done then.
+    pub fn encrypt(&self, purpose: &str, secret: &[u8]) -> String {
+        let mut text = secret.to_vec();
+        let nonce = self.cipher().seal_in_place_append_tag(Aad::from(purpose), &mut text);
+        let nonce = nonce.expect("the operating system gives random bytes");
+        URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat())
+    }
+
+    /// What was encrypted for `purpose`; `None` where it was not, or not with this pepper.
+    pub fn decrypt(&self, purpose: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let mut bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+        let nonce = Nonce::try_assume_unique_for_key(bytes.get(..NONCE_LEN)?).ok()?;
+        let length = self.cipher().open_in_place(nonce, Aad::from(purpose), &mut bytes[NONCE_LEN..]).ok()?.len();
+        Some(Zeroizing::new(bytes[NONCE_LEN..NONCE_LEN + length].to_vec()))
+    }
+
+    /// AES-256-GCM under a key of its own. Its nonces are random: good for 2^32 secrets (NIST SP 800-38D, 8.3).
+    fn cipher(&self) -> RandomizedNonceKey {
+        // No API key begins like this, so that no hash of one is this key.
+        let key = Zeroizing::new(self.hash(b"nuvera encryption key").0);
+        RandomizedNonceKey::new(&AES_256_GCM, &*key).expect("the key has 32 bytes")
+    }
+
     /// What this pepper makes of a fixed text: stored beside the keys, it tells a wrong pepper at start.
     pub fn check_value(&self) -> String {
         STANDARD_NO_PAD.encode(self.hash(b"nuvera pepper check").0)
@@ -120,6 +150,19 @@ mod tests {
         assert_eq!(made.hash(b"key"), read.hash(b"key"));
         assert_eq!(made.id(), read.id());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_secret_comes_back_for_its_purpose_and_for_no_other() {
+        let pepper = Pepper::new("test", &[7; 32]);
+        let sealed = pepper.encrypt("factor of 1", b"secret");
+        assert_eq!(pepper.decrypt("factor of 1", &sealed).unwrap().as_slice(), b"secret");
+        assert_ne!(pepper.encrypt("factor of 1", b"secret"), sealed);
+        assert!(pepper.decrypt("factor of 2", &sealed).is_none());
+        assert!(Pepper::new("test", &[8; 32]).decrypt("factor of 1", &sealed).is_none());
+        for damaged in ["", "AAAA", &sealed[1..], &format!("{sealed}AAAA")] {
+            assert!(pepper.decrypt("factor of 1", damaged).is_none(), "{damaged}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
     store::{Store, StoreError, sessions::DatabaseSessions, settings},
     web::{self, Web, WebSettings},
 };
+use app::paths::Area;
 use clap::Parser;
 use domain::{access::Role, route::RouteTable};
 use std::{
@@ -67,6 +68,7 @@ pub async fn command_line() -> ExitCode {
 async fn serve(settings: ServeSettings) -> Outcome<()> {
     settings.state.check()?;
     let console_origin = settings.console_origin()?;
+    let hub_origin = settings.hub_origin()?;
     let gateway_origin = settings.gateway_origin()?;
     let upstream = settings.upstream()?;
     let routes = read_routes(settings.routes.as_deref())?;
@@ -105,7 +107,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     };
     if settings.demo {
         demo::create_people(&backend).await?;
-        demo::announce(&console_origin, &gateway_origin);
+        demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin);
     }
 
     let stop = CancellationToken::new();
@@ -114,6 +116,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         backend.clone(),
         WebSettings {
             console_origin,
+            hub_origin,
             gateway_origin,
             trust_forwarded_for: settings.trust_forwarded_for,
             site: settings.site,
@@ -123,7 +126,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     ));
     let flushing = CancellationToken::new();
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
-    let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock), stop.clone()));
+    let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock, Area::Partner), stop.clone()));
     let gateway_server = tokio::spawn(gateway.clone().serve(api, stop.clone()));
     let forward_auth_server = forward_auth.map(|listener| {
         let serving = gateway.clone().serve_forward_auth(listener, stop.clone());

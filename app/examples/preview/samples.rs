@@ -2,10 +2,10 @@
 
 use app::{
     page::{
-        ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice, OrganizationSummary, Page,
-        PageContext, Submission, Usage, Viewer,
+        AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice,
+        OrganizationSummary, Page, PageContext, Submission, Usage, Viewer,
     },
-    paths::Place,
+    paths::{Area, Place},
 };
 use domain::{
     access::Role,
@@ -20,6 +20,7 @@ use domain::{
     permission::PermissionSet,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
+    second_factor::{Factors, SecondFactor},
     text::{ApplicationName, EmailAddress, PersonName, Reason},
     time::Timestamp,
 };
@@ -66,6 +67,13 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             PageContext { notice: Some(Notice::SignedOut), ..anonymous() },
             Page::SignIn { next: None, unsent: None },
         ),
+        ("sign-in-hub", PageContext { place: Place::Nuvera, ..anonymous() }, Page::SignIn { next: None, unsent: None }),
+        (
+            "other-door-partner",
+            PageContext { place: Place::Nuvera, ..anonymous() },
+            Page::OtherDoor { theirs: Area::Partner, href: Area::Partner.sign_in().into() },
+        ),
+        ("other-door-hub", anonymous(), Page::OtherDoor { theirs: Area::Hub, href: Area::Hub.sign_in().into() }),
         ("sign-in-error", PageContext { submission: failed, ..anonymous() }, Page::SignIn { next: None, unsent: None }),
         (
             "sign-in-unsent",
@@ -74,6 +82,8 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         ),
         ("confirm", context(), Page::Confirm { next: "/settings".into(), unsent: None }),
         ("confirm-unsent", context(), Page::Confirm { next: "/settings".into(), unsent: Some("name=Ledger".into()) }),
+        ("account", context(), account(None)),
+        ("account-secured", context(), account(Some(SecondFactor { set_up_at: ago(40 * DAY), recovery_codes: 9 }))),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
         ("refused-forbidden", context(), Page::Forbidden),
         ("refused-cross-site", context(), Page::CrossSite),
@@ -84,6 +94,10 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             Page::Unavailable { request_id: "01936f0e-3a2b-7c4d-8e5f-6a7b8c9d0e1f".into() },
         ),
     ]
+}
+
+fn account(second_factor: Option<SecondFactor>) -> Page {
+    Page::Account { account: AccountView { second_factor, must_have_factor: false } }
 }
 
 fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -110,7 +124,7 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         summary(named(LONG_NAME)?, Some(26 * HOUR)),
     ];
     let hub = |organizations: Vec<OrganizationSummary>, query: &str| {
-        let context = PageContext { place: Place::Settings, ..hub_context() };
+        let context = PageContext { place: Place::Nuvera, ..hub_context() };
         (context, Page::OrganizationHub { organizations, query: query.into(), more: 0 })
     };
     let organization = |name: &str, applications, disabled| OrganizationSummary {
@@ -470,6 +484,8 @@ fn actor() -> Actor {
         role: Role::PartnerOwner,
         address: "203.0.113.7".parse().ok(),
         is_proven: true,
+        factors: Factors::default(),
+        must_have_factor: false,
     }
 }
 

@@ -4,12 +4,10 @@ use crate::{
     page::AuditSubject,
     paths::{self, Place},
     ui::{
-        ButtonLink, Cell, Column, DataTable, Input, RowHeader, SelectField, SideBadge, Submit, TextField, Time, may,
-        place,
+        ButtonLink, Cell, Column, DataTable, Input, RowHeader, SelectField, SideBadge, Submit, TextField, Time, place,
     },
 };
 use domain::{
-    access::Operation,
     audit::{AuditAction, AuditFilter, RecordedEvent},
     id::UserId,
     time::Timestamp,
@@ -162,7 +160,7 @@ fn row(recorded: &RecordedEvent, names_application: bool) -> impl IntoView + use
 fn about(recorded: &RecordedEvent) -> AnyView {
     let event = &recorded.event;
     let organization = recorded.organization_name.clone();
-    let looks_across = place() == Place::Settings && may(Operation::ViewOrganizationHub);
+    let looks_across = place() == Place::Nuvera;
     let place = if looks_across {
         Place::Hub { organization: event.organization_id, name: organization.clone() }
     } else {

@@ -116,7 +116,7 @@ fn input() -> impl IntoView {
 /// A key that was found: the island fills it in, once for each.
 fn finding() -> impl IntoView {
     let organization = match place() {
-        Place::Settings => "your organization".to_owned(),
+        Place::Settings | Place::Nuvera => "your organization".to_owned(),
         Place::Hub { name, .. } => name,
     };
     view! {

@@ -1,12 +1,10 @@
 //! Confirm that it is you.
 
-use crate::{
-    paths,
-    ui::{Actions, Callout, Form, Input, Submit, TextField, Variant, surroundings},
-};
+use crate::ui::{Actions, Callout, Form, Input, Submit, TextField, Variant, surroundings};
 use leptos::prelude::*;
 
 pub(super) fn view(title: String, next: &str, unsent: Option<&str>) -> impl IntoView + use<> {
+    let area = surroundings().area();
     let who = surroundings().viewer.as_ref().map(|viewer| viewer.email.clone()).unwrap_or_default();
     view! {
         <div class="sign-in">
@@ -22,7 +20,7 @@ pub(super) fn view(title: String, next: &str, unsent: Option<&str>) -> impl Into
                         </Callout>
                     }
                 })}
-            <Form action=paths::CONFIRM>
+            <Form action=area.confirm()>
                 {unsent.map(|unsent| view! { <input type="hidden" name="unsent" value=unsent /> })}
                 <input type="hidden" name="next" value=next.to_owned() />
                 // For whatever keeps passwords: it finds them by the address.
@@ -36,7 +34,7 @@ pub(super) fn view(title: String, next: &str, unsent: Option<&str>) -> impl Into
                 />
                 <Actions>
                     <Submit variant=Variant::Primary text="Confirm" />
-                    <a class="button button--plain" href="/">"Cancel"</a>
+                    <a class="button button--plain" href=area.home()>"Cancel"</a>
                 </Actions>
             </Form>
         </div>

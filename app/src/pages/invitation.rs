@@ -1,9 +1,6 @@
 //! Joining an organization by a link.
 
-use crate::{
-    paths,
-    ui::{Actions, ButtonLink, Fact, Facts, Form, Input, Submit, TextField, Variant},
-};
+use crate::ui::{Actions, ButtonLink, Fact, Facts, Form, Input, Submit, TextField, Variant, surroundings};
 use domain::people::Invitation;
 use leptos::prelude::*;
 
@@ -16,7 +13,7 @@ pub(super) fn view(title: String, invitation: &Invitation, organization: &str, t
             <Fact term="Name">{invitation.name.to_string()}</Fact>
             <Fact term="Your role">{invitation.role.label()} <p class="quiet">{invitation.role.means()}</p></Fact>
         </Facts>
-        <Form action=paths::INVITATION>
+        <Form action=surroundings().area().invitation()>
             <input type="hidden" name="token" value=token.to_owned() />
             // For whatever keeps passwords: it keeps them with the address.
             <input type="hidden" name="email" autocomplete="username" value=invitation.email.to_string() />
@@ -42,7 +39,7 @@ pub(super) fn gone(title: String) -> impl IntoView + use<> {
             <p>"If you joined with it, sign in. Otherwise ask whoever invited you for another one."</p>
         </div>
         <Actions>
-            <ButtonLink href=paths::SIGN_IN text="Sign in" variant=Variant::Primary />
+            <ButtonLink href=surroundings().area().sign_in() text="Sign in" variant=Variant::Primary />
         </Actions>
     }
 }

@@ -1,5 +1,6 @@
 //! The pages. Each is a plain function of its data: the same markup whether or not the browser runs scripts.
 
+mod account;
 mod api_key_deadline;
 mod application;
 mod applications;
@@ -30,9 +31,9 @@ mod test_request;
 use crate::{
     page::{AuditSubject, Page, PageContext},
     paths::{self, Place},
-    ui::{Crumb, Shell, Width, may, place},
+    ui::{Crumb, Shell, Width, place},
 };
-use domain::{access::Operation, application::ApiApplication, id::ApplicationId};
+use domain::{application::ApiApplication, id::ApplicationId};
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -61,7 +62,9 @@ fn body(page: &Page) -> AnyView {
     match page {
         Page::SignIn { next, unsent } => sign_in::view(title, next.as_deref(), unsent.as_deref()).into_any(),
         Page::Confirm { next, unsent } => confirm::view(title, next, unsent.as_deref()).into_any(),
+        Page::Account { account } => account::view(title, account).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
+        Page::OtherDoor { theirs, href } => refused::other_door(title, *theirs, href).into_any(),
         Page::Forbidden => refused::forbidden(title).into_any(),
         Page::CrossSite => refused::cross_site(title).into_any(),
         Page::NotFound => refused::not_found(title).into_any(),
@@ -133,19 +136,16 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
     let place = place();
     let above_applications = || match place {
         Place::Settings => vec![crumb("Settings", None), crumb("Platform", None)],
+        Place::Nuvera => Vec::new(),
         Place::Hub { .. } => vec![hub()],
     };
     let applications = || {
         let label = match &place {
             Place::Settings => "API applications",
+            Place::Nuvera => "Organization hub",
             Place::Hub { name, .. } => name,
         };
         above_applications().into_iter().chain([crumb(label, Some(place.applications()))])
-    };
-    // Nuvera has people, and no applications.
-    let above_people = || match &place {
-        Place::Settings if may(Operation::ViewOrganizationHub) => vec![hub()],
-        _ => applications().collect::<Vec<_>>(),
     };
     let below = |id: ApplicationId, name: &str| {
         applications().chain([crumb(name, Some(place.application(id)))]).collect::<Vec<_>>()
@@ -154,6 +154,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         Page::SignIn { .. }
         | Page::Confirm { .. }
         | Page::CustomerRefused
+        | Page::OtherDoor { .. }
         | Page::Forbidden
         | Page::CrossSite
         | Page::NotFound
@@ -161,14 +162,16 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Invitation { .. }
         | Page::InvitationGone
         | Page::OrganizationHub { .. } => Vec::new(),
-        Page::People { .. } => above_people(),
+        // Who is signed in has an account, whatever their role lets them see.
+        Page::Account { .. } => vec![crumb("Settings", None)],
         Page::Invite { .. } | Page::InvitationLink { .. } | Page::ChangeRole { .. } | Page::RemovePerson { .. } => {
             let people = crumb("People", Some(place.people()));
-            above_people().into_iter().chain([people]).collect()
+            applications().chain([people]).collect()
         }
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
         Page::NewApplication { .. }
         | Page::Application { .. }
+        | Page::People { .. }
         | Page::CheckKey { .. }
         | Page::RotationPolicy { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }

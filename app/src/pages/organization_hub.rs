@@ -52,7 +52,7 @@ pub(super) fn view(
                 <p class="page-head__lead">"Partner organizations and their API applications."</p>
             </div>
             <div class="actions">
-                <ButtonLink href=Place::Settings.people() text="Nuvera’s people" />
+                <ButtonLink href=Place::Nuvera.people() text="Nuvera’s people" />
                 <ButtonLink href=paths::HUB_AUDIT text="Audit history" />
             </div>
         </div>

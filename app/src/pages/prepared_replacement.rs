@@ -89,7 +89,7 @@ pub(super) fn withdraw(title: String, application: &ApiApplication) -> impl Into
     };
     let consequence = match place() {
         Place::Settings => "Nuvera sees that you declined it.",
-        Place::Hub { .. } => "The partner sees that you withdrew it.",
+        Place::Nuvera | Place::Hub { .. } => "The partner sees that you withdrew it.",
     };
     view! {
         {super::heading(title, "")}

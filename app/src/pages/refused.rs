@@ -1,7 +1,7 @@
 //! Pages that say why there is nothing to see, and where to go instead.
 
 use crate::{
-    paths,
+    paths::{self, Area},
     ui::{Actions, ButtonLink, Variant, surroundings},
 };
 use domain::access::{Operation, allows};
@@ -18,6 +18,28 @@ pub(super) fn customer(title: String) -> impl IntoView + use<> {
                 "Nothing is wrong with your account. If your company builds an integration with Nuvera, ask your Nuvera contact for a partner account, and sign in with that one."
             </p>
         </div>
+    }
+}
+
+pub(super) fn other_door(title: String, theirs: Area, href: &str) -> impl IntoView + use<> {
+    let (words, text) = match theirs {
+        Area::Partner => (
+            "Your account is a partner organization’s. You are not signed in here, and nothing is wrong with your account: sign in where partners do.",
+            "Sign in as a partner",
+        ),
+        Area::Hub => (
+            "Your account is Nuvera’s. You are not signed in here, and nothing is wrong with your account: Nuvera’s people sign in to the organization hub.",
+            "Sign in to the organization hub",
+        ),
+    };
+    view! {
+        {super::heading(title, "")}
+        <div class="prose">
+            <p>{words}</p>
+        </div>
+        <Actions>
+            <ButtonLink href=href.to_owned() text variant=Variant::Primary />
+        </Actions>
     }
 }
 
@@ -79,7 +101,7 @@ fn home() -> impl IntoView + use<> {
             (paths::APPLICATIONS, "Go to API applications")
         }
         Some(_) => return None,
-        None => (paths::SIGN_IN, "Sign in"),
+        None => (surroundings().area().sign_in(), "Sign in"),
     };
     Some(view! {
         <Actions>

@@ -1,15 +1,20 @@
 //! Sign in.
 
 use crate::{
-    paths,
-    ui::{Callout, Form, Input, Submit, TextField, Variant},
+    paths::Area,
+    ui::{Callout, Form, Input, Submit, TextField, Variant, surroundings},
 };
 use leptos::prelude::*;
 
 pub(super) fn view(title: String, next: Option<&str>, unsent: Option<&str>) -> impl IntoView + use<> {
+    let area = surroundings().area();
+    let lead = match area {
+        Area::Partner => "To manage your organization’s API applications.",
+        Area::Hub => "To the organization hub, for Nuvera’s people.",
+    };
     view! {
         <div class="sign-in">
-            {super::heading(title, "To manage your organization’s API applications.")}
+            {super::heading(title, lead)}
             {unsent
                 .map(|_| {
                     view! {
@@ -18,7 +23,7 @@ pub(super) fn view(title: String, next: Option<&str>, unsent: Option<&str>) -> i
                         </Callout>
                     }
                 })}
-            <Form action=paths::SIGN_IN>
+            <Form action=area.sign_in()>
                 {unsent.map(|unsent| view! { <input type="hidden" name="unsent" value=unsent /> })}
                 {next.map(|next| view! { <input type="hidden" name="next" value=next /> })}
                 <TextField name="email" label="Email" input=Input::Email autocomplete="username" autofocus=true />

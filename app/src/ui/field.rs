@@ -147,7 +147,7 @@ pub fn ReasonField(
 ) -> impl IntoView {
     // Whoever acts in somebody else's organization says why.
     let (optional, hint) = match place() {
-        Place::Settings => {
+        Place::Settings | Place::Nuvera => {
             (optional, "Kept in the audit history, for those who come after you. Never put a key in it.".to_owned())
         }
         Place::Hub { name, .. } => {

@@ -128,7 +128,7 @@ fn Header(viewer: Option<Viewer>) -> impl IntoView {
         Some(viewer) if allows(viewer.role, Operation::ViewOrganizationHub) => paths::ORGANIZATION_HUB,
         Some(viewer) if allows(viewer.role, Operation::ViewApplications) => paths::APPLICATIONS,
         Some(_) => "/",
-        None => paths::SIGN_IN,
+        None => surroundings().area().sign_in(),
     };
     view! {
         <header class="header">
@@ -152,9 +152,12 @@ fn Account(viewer: Viewer) -> impl IntoView {
         <div class="header__account">
             <p class="header__who">
                 <span class="header__organization">{viewer.organization_name}</span>
-                <span class="header__person">{format!("{} · {}", viewer.name, viewer.role.label())}</span>
+                <a class="header__person" href=surroundings().area().account()>
+                    {format!("{} · {}", viewer.name, viewer.role.label())}
+                    <span class="visually-hidden">": sign-in and security"</span>
+                </a>
             </p>
-            <form method="post" action=paths::SIGN_OUT>
+            <form method="post" action=surroundings().area().sign_out()>
                 <button type="submit" class="button button--small">"Sign out"</button>
             </form>
         </div>

@@ -15,6 +15,7 @@ mod policies;
 mod proof;
 pub mod reminders;
 mod requests;
+mod second_factor;
 
 pub use error::BackendError;
 pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError};

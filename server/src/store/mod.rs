@@ -11,6 +11,7 @@ pub mod organizations;
 pub mod policies;
 pub mod reminders;
 pub mod requests;
+pub mod second_factors;
 pub mod sessions;
 pub mod settings;
 pub mod sign_in_failures;

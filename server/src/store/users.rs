@@ -6,6 +6,7 @@ use domain::{
     actor::Actor,
     id::{OrganizationId, UserId},
     people::Person,
+    second_factor::{self, Factors},
     time::Timestamp,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -94,7 +95,8 @@ pub async fn find_account(conn: &mut AnyConnection, email: &str) -> Result<Optio
 /// The database fails.
 pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<IpAddr>) -> Result<Option<Actor>> {
     let row = sqlx::query(
-        "SELECT u.id, u.name, u.email, u.organization_id, u.role, o.name AS organization_name
+        "SELECT u.id, u.name, u.email, u.organization_id, u.role, o.name AS organization_name,
+             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = u.id) AS authenticators
          FROM users u JOIN organizations o ON o.id = u.organization_id
          WHERE u.id = $1 AND u.removed_at IS NULL",
     )
@@ -102,15 +104,18 @@ pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<Ip
     .fetch_optional(conn)
     .await?;
     row.map(|row| {
+        let role = role(&row)?;
         Ok(Actor {
             user_id: id,
             name: row.try_get("name")?,
             email: row.try_get("email")?,
             organization_id: parse(&row, "users", "organization_id")?,
             organization_name: row.try_get("organization_name")?,
-            role: role(&row)?,
+            role,
             address,
             is_proven: false,
+            factors: Factors { authenticator: row.try_get::<i64, _>("authenticators")? > 0 },
+            must_have_factor: second_factor::is_required(role, false),
         })
     })
     .transpose()

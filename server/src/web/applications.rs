@@ -45,7 +45,7 @@ pub async fn list(visit: Visit) -> Response {
         };
         let items = found.into_iter().map(summary).collect();
         Ok(match &visit.place {
-            Place::Settings => {
+            Place::Settings | Place::Nuvera => {
                 let leavers = backend.leavers(&visit.actor, visit.organization()).await?;
                 Page::Applications { items, leavers: leavers.into_iter().map(|leaver| leaver.person.name).collect() }
             }

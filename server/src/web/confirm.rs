@@ -15,12 +15,12 @@ use tower_sessions::Session;
 
 /// Asks for it.
 pub async fn form(visit: Visit, Query(After { next }): Query<After>) -> Response {
-    visit.show(Page::Confirm { next: own_path(next.as_deref()), unsent: None }).await
+    visit.show(Page::Confirm { next: own_path(next.as_deref(), visit.place.area()), unsent: None }).await
 }
 
 /// Checks it, and goes on to where it was needed.
 pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Response {
-    let next = own_path(Some(sent.text("next")));
+    let next = own_path(Some(sent.text("next")), visit.place.area());
     let form = Some(sent.text("unsent").to_owned()).filter(|text| !text.is_empty());
     let proven = async {
         if sent.text("password").is_empty() {

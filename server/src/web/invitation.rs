@@ -3,12 +3,14 @@
 use super::{
     Web, render,
     security::ClientAddress,
-    sign_in::home_of,
     submitted::Submitted,
     visit::{self, redirect},
 };
 use crate::backend::BackendError;
-use app::page::{FieldError, Notice, Page, PageContext};
+use app::{
+    page::{FieldError, Notice, Page, PageContext},
+    paths::Area,
+};
 use axum::{
     extract::{FromRequest, Query, Request, State},
     http::{Extensions, StatusCode},
@@ -25,13 +27,16 @@ pub struct Link {
     token: String,
 }
 
-async fn page(web: &Web, token: &str) -> Result<Page, BackendError> {
+async fn page(web: &Web, token: &str, area: Area) -> Result<Page, BackendError> {
     let (invitation, organization) = web.backend.invitation(token).await?.ok_or(BackendError::NotFound)?;
+    if invitation.role.side() != area.side() {
+        return Err(BackendError::NotFound);
+    }
     Ok(Page::Invitation { invitation, organization, token: token.to_owned() })
 }
 
 async fn refuse(web: &Web, error: BackendError, extensions: &Extensions) -> Response {
-    let context = visit::context_without_session(web);
+    let context = visit::context_without_session(web, visit::area(extensions));
     match error {
         BackendError::NotFound => render::page(StatusCode::GONE, Page::InvitationGone, context).await,
         error => visit::failure(error, context, extensions).await,
@@ -40,8 +45,9 @@ async fn refuse(web: &Web, error: BackendError, extensions: &Extensions) -> Resp
 
 /// Shows who invites to what. Looking does not use the link up: mail programs look as well.
 pub async fn form(State(web): State<Arc<Web>>, Query(Link { token }): Query<Link>, request: Request) -> Response {
-    match page(&web, &token).await {
-        Ok(page) => render::page(StatusCode::OK, page, visit::context_without_session(&web)).await,
+    let area = visit::area(request.extensions());
+    match page(&web, &token, area).await {
+        Ok(page) => render::page(StatusCode::OK, page, visit::context_without_session(&web, area)).await,
         Err(error) => refuse(&web, error, request.extensions()).await,
     }
 }
@@ -49,6 +55,7 @@ pub async fn form(State(web): State<Arc<Web>>, Query(Link { token }): Query<Link
 /// Makes the account, and signs its owner in.
 pub async fn accept(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions().clone();
+    let area = visit::area(&extensions);
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let sent = match Submitted::from_request(request, &()).await {
         Ok(sent) => sent,
@@ -56,26 +63,27 @@ pub async fn accept(State(web): State<Arc<Web>>, session: Session, request: Requ
     };
     let token = sent.text("token").to_owned();
     let joined = async {
+        page(&web, &token, area).await?;
         let user_id = web.backend.accept_invitation(&token, sent.text("password"), address).await?;
         let actor = web.backend.actor(user_id, address).await?.ok_or(BackendError::NotFound)?;
         let now = web.backend.clock().now();
-        visit::begin(&session, user_id, now).await.map_err(|error| BackendError::Session(error.to_string()))?;
-        Ok(actor)
+        visit::begin(&session, &actor, now).await.map_err(|error| BackendError::Session(error.to_string()))?;
+        Ok(())
     };
     let (field, message) = match joined.await {
-        Ok(actor) => return redirect(home_of(actor.kind()), Notice::Joined),
+        Ok(()) => return redirect(area.home(), Notice::Joined),
         Err(BackendError::Password(error)) => (Some("password"), error.to_string()),
         Err(BackendError::People(error)) => (None, error.to_string()),
         Err(error) => return refuse(&web, error, &extensions).await,
     };
-    match page(&web, &token).await {
+    match page(&web, &token, area).await {
         Ok(page) => {
             let (errors, form_error) = match field {
                 Some(field) => (vec![FieldError { field, message }], None),
                 None => (Vec::new(), Some(message)),
             };
             let submission = sent.submission(errors, form_error);
-            let context = PageContext { submission, ..visit::context_without_session(&web) };
+            let context = PageContext { submission, ..visit::context_without_session(&web, area) };
             render::page(StatusCode::UNPROCESSABLE_ENTITY, page, context).await
         }
         Err(error) => refuse(&web, error, &extensions).await,

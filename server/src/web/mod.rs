@@ -3,6 +3,7 @@
 //! Every form is handled the same way: read what was sent, carry it out, and answer with a redirect (303) or with the
 //! same page again, holding what was typed and what was wrong with it. It works the same without JavaScript.
 
+mod account;
 mod api_keys;
 mod applications;
 mod assets;
@@ -30,7 +31,7 @@ use crate::{
 };
 use app::{
     page::Assets,
-    paths::{self, Place},
+    paths::{self, Area, Place},
 };
 use axum::{
     Router, middleware,
@@ -43,7 +44,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
+use tower_sessions::{
+    Expiry, SessionManagerLayer,
+    cookie::{self, SameSite},
+};
 
 /// What the handlers share.
 pub struct Web {
@@ -62,6 +66,8 @@ pub struct Web {
 pub struct WebSettings {
     /// The origin that browsers see.
     pub console_origin: String,
+    /// The origin of Nuvera's area, where it has one of its own: then neither area is found at the other's.
+    pub hub_origin: Option<String>,
     /// The gateway's origin that partners see.
     pub gateway_origin: String,
     /// Whether a proxy names the client's address.
@@ -78,8 +84,16 @@ impl Web {
         Self { backend, settings, mailer, ready: AtomicBool::new(false) }
     }
 
-    fn is_https(&self) -> bool {
-        self.settings.console_origin.starts_with("https:")
+    /// The origin that browsers see an area at.
+    pub fn origin(&self, area: Area) -> &str {
+        match (area, &self.settings.hub_origin) {
+            (Area::Hub, Some(origin)) => origin,
+            _ => &self.settings.console_origin,
+        }
+    }
+
+    fn is_https(&self, area: Area) -> bool {
+        self.origin(area).starts_with("https:")
     }
 
     /// Whether the console can do its work.
@@ -88,22 +102,53 @@ impl Web {
     }
 }
 
-/// Where the console's sessions are kept.
-pub fn sessions(store: Store, clock: Clock) -> DatabaseSessions {
-    DatabaseSessions::new(store, clock, visit::ABSOLUTE_TIMEOUT.unsigned_abs())
+/// Where the sessions of an area are kept.
+pub fn sessions(store: Store, clock: Clock, area: Area) -> DatabaseSessions {
+    DatabaseSessions::new(store, clock, visit::lifetime(area).absolute)
+}
+
+/// The name of an area's session cookie. A browser takes one that begins with `__Host-` from this host only, over https.
+fn cookie_name(area: Area, is_https: bool) -> &'static str {
+    match (area, is_https) {
+        (Area::Partner, false) => "nuvera",
+        (Area::Partner, true) => "__Host-nuvera",
+        (Area::Hub, false) => "nuvera-hub",
+        (Area::Hub, true) => "__Host-nuvera-hub",
+    }
+}
+
+/// An address as the router of its area knows it.
+fn within(area: Area, address: &str) -> &str {
+    match area {
+        Area::Partner => address,
+        Area::Hub => address.strip_prefix(paths::ORGANIZATION_HUB).unwrap_or(address),
+    }
+}
+
+/// Gives the pages of an area its session, and what protects them.
+fn with_session(area: Area, pages: Router<Arc<Web>>, web: &Arc<Web>, store: Store) -> Router<Arc<Web>> {
+    let is_https = web.is_https(area);
+    let lifetime = cookie::time::Duration::seconds(visit::lifetime(area).absolute.as_secs() as i64);
+    let sessions = SessionManagerLayer::new(sessions(store, web.backend.clock().clone(), area))
+        .with_name(cookie_name(area, is_https))
+        .with_secure(is_https)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        // A `__Host-` cookie has no other path. In the other area it is not read; and what it names is good for nothing there.
+        .with_path("/")
+        .with_expiry(Expiry::OnInactivity(lifetime));
+    pages
+        .fallback(sign_in::not_found)
+        .layer(middleware::from_fn_with_state(web.clone(), sign_in::keep_unsent))
+        .layer(middleware::from_fn_with_state(web.clone(), security::refuse_cross_site))
+        .layer(middleware::from_fn_with_state(web.clone(), security::keep_apart))
+        .layer(sessions)
 }
 
 /// The console. `store` keeps its sessions.
 pub fn router(web: Arc<Web>, store: Store) -> Router {
     // Leptos spawns through an executor that is set once for the process: a second router finds it set.
     let _ = any_spawner::Executor::init_tokio();
-    let sessions = SessionManagerLayer::new(sessions(store, web.backend.clock().clone()))
-        .with_name(if web.is_https() { "__Host-nuvera" } else { "nuvera" })
-        .with_secure(web.is_https())
-        .with_http_only(true)
-        .with_same_site(SameSite::Lax)
-        .with_path("/")
-        .with_expiry(Expiry::OnInactivity(visit::ABSOLUTE_TIMEOUT));
 
     let page = |show: MethodRouter<Arc<Web>>, send: MethodRouter<Arc<Web>>| show.merge(send);
     // The same pages in both places: who may do what in which, the domain knows.
@@ -148,7 +193,17 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
     };
-    let hub = Router::new()
+    let of_account = || Router::new().route("/", get(account::show));
+    // What both areas have: the ways in and out, and one's own account.
+    let ways = |area: Area| {
+        Router::new()
+            .route(within(area, area.sign_in()), page(get(sign_in::form), post(sign_in::sign_in)))
+            .route(within(area, area.sign_out()), post(sign_in::sign_out))
+            .route(within(area, area.confirm()), page(get(confirm::form), post(confirm::confirm)))
+            .route(within(area, area.invitation()), page(get(invitation::form), post(invitation::accept)))
+            .nest(within(area, area.account()), of_account())
+    };
+    let organization = Router::new()
         .route("/", get(applications::list))
         .route("/check-key", get(signing_keys::check))
         .route("/rotation-policy", page(get(policies::show), post(policies::change)))
@@ -156,29 +211,24 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .nest("/people", of_people())
         .nest("/api-applications/{application}", of_application());
 
-    let people = Router::new()
+    let partner = ways(Area::Partner)
         .route("/", get(sign_in::home))
-        .route(paths::SIGN_IN, page(get(sign_in::form), post(sign_in::sign_in)))
-        .route(paths::SIGN_OUT, post(sign_in::sign_out))
-        .route(paths::CONFIRM, page(get(confirm::form), post(confirm::confirm)))
-        .route(paths::INVITATION, page(get(invitation::form), post(invitation::accept)))
         .nest(paths::PEOPLE, of_people())
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
         .route(&Place::Settings.check_key(), get(signing_keys::check))
         .route(&Place::Settings.rotation_policy(), page(get(policies::show), post(policies::change)))
         .merge(audit::routes(&Place::Settings.audit(), audit::Kind::Organization))
-        .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application())
-        .route(paths::ORGANIZATION_HUB, get(hub::organizations))
-        .merge(audit::routes(paths::HUB_AUDIT, audit::Kind::Everyone))
-        .nest(&format!("{}/{{organization}}", paths::ORGANIZATION_HUB), hub)
-        .fallback(sign_in::not_found)
-        .layer(middleware::from_fn_with_state(web.clone(), sign_in::keep_unsent))
-        .layer(middleware::from_fn_with_state(web.clone(), security::refuse_cross_site))
-        .layer(sessions);
+        .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application());
+    let hub = ways(Area::Hub)
+        .route("/", get(hub::organizations))
+        .merge(audit::routes(within(Area::Hub, paths::HUB_AUDIT), audit::Kind::Everyone))
+        .nest(within(Area::Hub, paths::NUVERA_PEOPLE), of_people())
+        .nest("/{organization}", organization);
 
     Router::new()
-        .merge(people)
+        .merge(with_session(Area::Partner, partner, &web, store.clone()))
+        .nest(paths::ORGANIZATION_HUB, with_session(Area::Hub, hub, &web, store))
         .nest_service(paths::ASSETS, assets::service(&web.settings.site))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(security::readyz))

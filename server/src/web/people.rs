@@ -11,10 +11,7 @@ use crate::{
     },
     mail::Mail,
 };
-use app::{
-    page::{FieldError, Notice, Page},
-    paths,
-};
+use app::page::{FieldError, Notice, Page};
 use axum::response::{Redirect, Response};
 use domain::{
     access::{Operation, Role},
@@ -86,7 +83,9 @@ fn read_invite(sent: &Submitted) -> Result<Invite, Refused> {
 
 /// Mails the link, and shows it to whoever invited: mail may not arrive.
 async fn invitation_link(visit: &Visit, invitation: Invitation, token: &InvitationToken) -> Page {
-    let link = format!("{}{}?token={}", visit.web.settings.console_origin, paths::INVITATION, token.reveal());
+    // Whom they invite belongs to their own area.
+    let area = visit.place.area();
+    let link = format!("{}{}?token={}", visit.web.origin(area), area.invitation(), token.reveal());
     let organization = &visit.actor.organization_name;
     let mail = Mail {
         to: invitation.email.as_str(),

@@ -2,12 +2,12 @@
 
 use super::{Web, render, visit};
 use crate::forwarded;
-use app::page::Page;
+use app::{page::Page, paths::Area};
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -59,7 +59,7 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if web.is_https() {
+    if web.is_https(Area::of(&path)) {
         headers
             .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
     }
@@ -71,17 +71,34 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
 /// browser sends it along with a request that another site made it send.
 pub async fn refuse_cross_site(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if safe || is_same_origin(request.headers(), &web.settings.console_origin) {
+    let area = visit::area(request.extensions());
+    if safe || is_same_origin(request.headers(), web.origin(area)) {
         return next.run(request).await;
     }
-    render::page(StatusCode::FORBIDDEN, Page::CrossSite, visit::context_without_session(&web)).await
+    render::page(StatusCode::FORBIDDEN, Page::CrossSite, visit::context_without_session(&web, area)).await
 }
 
-fn is_same_origin(headers: &HeaderMap, console_origin: &str) -> bool {
+/// Where the areas have an origin each, each is found at its own only.
+pub async fn keep_apart(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    let Some(hub_origin) = &web.settings.hub_origin else { return next.run(request).await };
+    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = request.uri().authority().map(|authority| authority.as_str()).or(named).unwrap_or_default();
+    let is_at = |origin: &str| origin.split_once("://").is_some_and(|(_, at)| at.eq_ignore_ascii_case(host));
+    let area = visit::area(request.extensions());
+    if is_at(web.origin(area)) {
+        return next.run(request).await;
+    }
+    if is_at(hub_origin) && visit::original_path(request.extensions()) == "/" {
+        return Redirect::to(Area::Hub.home()).into_response();
+    }
+    render::page(StatusCode::NOT_FOUND, Page::NotFound, visit::context_without_session(&web, area)).await
+}
+
+fn is_same_origin(headers: &HeaderMap, own_origin: &str) -> bool {
     let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
     let fetched_here = text("sec-fetch-site").map(|site| site == b"same-origin");
     match text("origin") {
-        Some(origin) => origin.eq_ignore_ascii_case(console_origin.as_bytes()) && fetched_here != Some(false),
+        Some(origin) => origin.eq_ignore_ascii_case(own_origin.as_bytes()) && fetched_here != Some(false),
         None => fetched_here == Some(true),
     }
 }

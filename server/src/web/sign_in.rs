@@ -9,7 +9,7 @@ use super::{
 use crate::backend::{BackendError, accounts::SignIn};
 use app::{
     page::{FieldError, Notice, Page, PageContext},
-    paths,
+    paths::Area,
 };
 use axum::{
     body::to_bytes,
@@ -18,7 +18,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{actor::ActorKind, id::UserId};
+use domain::{actor::Actor, id::UserId};
 use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
@@ -32,24 +32,17 @@ pub struct After {
 
 /// `/`: to the place where this person's work is.
 pub async fn home(visit: Visit) -> Redirect {
-    Redirect::to(home_of(visit.actor.kind()))
+    Redirect::to(visit.place.area().home())
 }
 
-/// The place where the work of people on this side is.
-pub fn home_of(side: ActorKind) -> &'static str {
-    match side {
-        ActorKind::Nuvera => paths::ORGANIZATION_HUB,
-        ActorKind::Partner => paths::APPLICATIONS,
-    }
-}
-
-/// Shows the sign-in page; somebody who is signed in already goes on.
+/// Shows an area's sign-in page; somebody who is signed in there already goes on.
 pub async fn form(State(web): State<Arc<Web>>, Query(After { next }): Query<After>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
+    let area = visit::area(&parts.extensions);
     let notice = visit::notice(&mut parts, &web).await;
-    let context = PageContext { notice, ..visit::context_without_session(&web) };
+    let context = PageContext { notice, ..visit::context_without_session(&web, area) };
     match visit::actor(&mut parts, &web).await {
-        Ok(Some(_)) => Redirect::to(&own_path(next.as_deref())).into_response(),
+        Ok(Some(_)) => Redirect::to(&own_path(next.as_deref(), area)).into_response(),
         Ok(None) => render::page(StatusCode::OK, Page::SignIn { next, unsent: None }, context).await,
         Err(error) => visit::failure(error, context, &parts.extensions).await,
     }
@@ -58,6 +51,7 @@ pub async fn form(State(web): State<Arc<Web>>, Query(After { next }): Query<Afte
 /// Checks the password, and begins a session under a new id.
 pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions().clone();
+    let area = visit::area(&extensions);
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let sent = match Submitted::from_request(request, &()).await {
         Ok(sent) => sent,
@@ -71,7 +65,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
             None => (Vec::new(), Some(problem)),
         };
         let submission = sent.clone().submission(errors, form_error);
-        let context = PageContext { submission, ..visit::context_without_session(&web) };
+        let context = PageContext { submission, ..visit::context_without_session(&web, area) };
         render::page(status, Page::SignIn { next: next.clone(), unsent: waiting.clone() }, context).await
     };
     for (field, what) in [("email", "your e-mail address"), ("password", "your password")] {
@@ -83,12 +77,11 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     match outcome {
         Ok(SignIn::Accepted(user_id)) => {
-            tracing::info!(request_id, user = %user_id, "signed in");
             go_on(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await
         }
         Ok(SignIn::CustomerRefused) => {
             tracing::warn!(request_id, "a customer-platform user was refused");
-            render::page(StatusCode::FORBIDDEN, Page::CustomerRefused, visit::context_without_session(&web)).await
+            render::page(StatusCode::FORBIDDEN, Page::CustomerRefused, visit::context_without_session(&web, area)).await
         }
         Ok(SignIn::Refused) => {
             tracing::warn!(request_id, "a sign-in was refused");
@@ -100,12 +93,12 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
             let response = again(StatusCode::TOO_MANY_REQUESTS, None, error.to_string()).await;
             visit::retry_after(response, wait)
         }
-        Err(error) => visit::failure(error, visit::context_without_session(&web), &extensions).await,
+        Err(error) => visit::failure(error, visit::context_without_session(&web, area), &extensions).await,
     }
 }
 
 /// Where every way of signing in ends: the session begins, and the way leads to where they wanted to go, with the form
-/// that waited for it.
+/// that waited for it. Whoever belongs to the other area is told where its door is, and that is all they get here.
 pub async fn go_on(
     web: &Web,
     session: &Session,
@@ -114,21 +107,42 @@ pub async fn go_on(
     waiting: Option<&str>,
     extensions: &Extensions,
 ) -> Response {
-    let next = own_path(next);
+    let area = visit::area(extensions);
+    let next = own_path(next, area);
+    let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let begun = async {
-        visit::begin(session, user_id, web.backend.clock().now()).await?;
-        match waiting {
-            Some(form) => visit::keep_unsent(session, unsent(&next, form, Interruption::SignedOut)).await,
-            None => Ok(()),
+        let actor = web.backend.actor(user_id, address).await?.ok_or(BackendError::NotFound)?;
+        if let Some(page) = other_door(web, &actor, area) {
+            return Ok(Some(page));
         }
+        let session_failed = |error: tower_sessions::session::Error| BackendError::Session(error.to_string());
+        visit::begin(session, &actor, web.backend.clock().now()).await.map_err(session_failed)?;
+        if let Some(form) = waiting {
+            let unsent = unsent(&next, form, Interruption::SignedOut);
+            visit::keep_unsent(session, unsent).await.map_err(session_failed)?;
+        }
+        Ok(None)
     };
     match begun.await {
-        Ok(()) => Redirect::to(&next).into_response(),
-        Err(error) => {
-            let error = BackendError::Session(error.to_string());
-            visit::failure(error, visit::context_without_session(web), extensions).await
+        Ok(None) => {
+            tracing::info!(request_id, user = %user_id, "signed in");
+            Redirect::to(&next).into_response()
         }
+        Ok(Some(page)) => {
+            tracing::warn!(request_id, user = %user_id, "a sign-in at the other area's door was refused");
+            render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(web, area)).await
+        }
+        Err(error) => visit::failure(error, visit::context_without_session(web, area), extensions).await,
     }
+}
+
+/// What somebody is told who belongs to the other area. Only whoever has proven who they are gets to read it.
+pub fn other_door(web: &Web, actor: &Actor, area: Area) -> Option<Page> {
+    let theirs = Area::of_side(actor.kind());
+    // Where the areas are at one origin, the path says enough.
+    let origin = web.settings.hub_origin.as_ref().map_or("", |_| web.origin(theirs));
+    (theirs != area).then(|| Page::OtherDoor { theirs, href: format!("{origin}{}", theirs.sign_in()) })
 }
 
 /// The most bytes of a form that wait for a sign-in.
@@ -137,8 +151,9 @@ const MAX_UNSENT_BYTES: usize = 64 * 1024;
 /// Lets a form that comes without a session wait on the sign-in page: whoever was signed out while they filled it in
 /// finds it as it was. It is nowhere but on that page until somebody has signed in.
 pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    if request.method() != Method::POST || [paths::SIGN_IN, paths::SIGN_OUT, paths::INVITATION].contains(&&*path) {
+    let path = visit::original_path(request.extensions()).to_owned();
+    let area = Area::of(&path);
+    if request.method() != Method::POST || needs_no_session(&path, area) {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -155,22 +170,29 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
     let sent = to_bytes(body, MAX_UNSENT_BYTES).await.ok().map(|body| Submitted::parse(&body));
     let page = match sent {
         // Two interruptions, one form: it goes on waiting.
-        Some(sent) if path == paths::CONFIRM => {
+        Some(sent) if path == area.confirm() => {
             let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
             Page::SignIn { next: field("next"), unsent: field("unsent") }
         }
         sent => Page::SignIn { next: Some(path), unsent: sent.map(Submitted::waiting) },
     };
-    render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(&web)).await
+    render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(&web, area)).await
+}
+
+/// Whether a form is one of the ways in and out.
+fn needs_no_session(path: &str, area: Area) -> bool {
+    let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+    [area.sign_out(), area.invitation()].contains(&path) || path.strip_prefix(area.sign_in()).is_some_and(is_below)
 }
 
 /// Ends the session.
 pub async fn sign_out(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
+    let area = visit::area(request.extensions());
     match session.flush().await {
-        Ok(()) => visit::redirect(paths::SIGN_IN, Notice::SignedOut),
+        Ok(()) => visit::redirect(area.sign_in(), Notice::SignedOut),
         Err(error) => {
             let error = BackendError::Session(error.to_string());
-            visit::failure(error, visit::context_without_session(&web), request.extensions()).await
+            visit::failure(error, visit::context_without_session(&web, area), request.extensions()).await
         }
     }
 }
@@ -180,7 +202,7 @@ pub async fn not_found(State(web): State<Arc<Web>>, request: Request) -> Respons
     let (mut parts, _) = request.into_parts();
     let context = match Visit::from_request_parts(&mut parts, &web).await {
         Ok(visit) => visit.context(),
-        Err(_) => visit::context_without_session(&web),
+        Err(_) => visit::context_without_session(&web, visit::area(&parts.extensions)),
     };
     render::page(StatusCode::NOT_FOUND, Page::NotFound, context).await
 }
@@ -190,23 +212,37 @@ pub fn unsent(path: &str, form: &str, why: Interruption) -> Unsent {
     Unsent { path: path.to_owned(), values: Submitted::parse(form.as_bytes()).shown_again(), why }
 }
 
-/// A path of this console, or its home: never another site's address.
-pub fn own_path(next: Option<&str>) -> String {
+/// A path of this area, or its home: never another site's address, nor one where this session is worth nothing.
+pub fn own_path(next: Option<&str>, area: Area) -> String {
     let is_own = |path: &&str| {
-        path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n', '\t', '\0'])
+        path.starts_with('/')
+            && !path.starts_with("//")
+            && !path.contains(|c: char| c == '\\' || c.is_control())
+            && Area::of(path) == area
     };
-    next.filter(is_own).unwrap_or("/").to_owned()
+    next.filter(is_own).unwrap_or(area.home()).to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::own_path;
+    use super::{Area, own_path};
 
     #[test]
     fn the_way_back_never_leaves_the_console() {
-        assert_eq!(own_path(Some("/settings?x=1")), "/settings?x=1");
-        for elsewhere in ["https://evil.example", "//evil.example", "/\\evil.example", "\\/evil", "/a\nb", ""] {
-            assert_eq!(own_path(Some(elsewhere)), "/", "{elsewhere}");
+        assert_eq!(own_path(Some("/settings?x=1"), Area::Partner), "/settings?x=1");
+        assert_eq!(own_path(Some("/organizations?q=x"), Area::Hub), "/organizations?q=x");
+        for elsewhere in
+            ["https://evil.example", "//evil.example", "/\\evil.example", "\\/evil", "/a\nb", "/\u{85}", ""]
+        {
+            for area in [Area::Partner, Area::Hub] {
+                assert_eq!(own_path(Some(elsewhere), area), area.home(), "{elsewhere}");
+            }
         }
+    }
+
+    #[test]
+    fn nor_does_it_lead_to_the_other_area() {
+        assert_eq!(own_path(Some("/organizations/people"), Area::Partner), Area::Partner.home());
+        assert_eq!(own_path(Some("/settings/account"), Area::Hub), Area::Hub.home());
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::backend::{Asked, BackendError};
 use app::{
     page::{FieldError, Notice, Page, PageContext, Submission, Viewer},
-    paths::{self, Place},
+    paths::{Area, Place},
 };
 use axum::{
     extract::{FromRequestParts, OriginalUri, Query, RawPathParams},
@@ -17,19 +17,32 @@ use axum::{
 };
 use domain::{
     access::{Operation, PROOF_LIFETIME},
-    actor::Actor,
+    actor::{Actor, ActorKind},
     application::{ApiApplication, By, Change, ChangeError},
     id::{OrganizationId, UserId},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
-use tower_sessions::{Session, cookie::time};
+use tower_sessions::Session;
 
-/// A session ends when it was not used for this long.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// A session ends this long after its sign-in, used or not.
-pub const ABSOLUTE_TIMEOUT: time::Duration = time::Duration::hours(12);
+/// How long a session lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime {
+    /// It ends when it was not used for this long.
+    pub idle: Duration,
+    /// It ends this long after its sign-in, used or not.
+    pub absolute: Duration,
+}
+
+/// How long the sessions of an area last. What can be done from the hub to everybody is left open for less long.
+pub fn lifetime(area: Area) -> Lifetime {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    match area {
+        Area::Partner => Lifetime { idle: minutes(30), absolute: minutes(12 * 60) },
+        Area::Hub => Lifetime { idle: minutes(15), absolute: minutes(4 * 60) },
+    }
+}
 
 /// How often at the most a session's last use is written.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
@@ -41,6 +54,8 @@ const UNSENT: &str = "unsent";
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct SignedIn {
     user_id: UserId,
+    /// At whose door: in the other area the session is worth nothing.
+    side: ActorKind,
     signed_in_at: Timestamp,
     used_at: Timestamp,
     /// When they last proved that it is they: signing in does.
@@ -86,7 +101,7 @@ pub struct Visit {
     pub web: Arc<Web>,
     /// Who it is.
     pub actor: Actor,
-    /// From where they look at applications.
+    /// Where they are.
     pub place: Place,
     notice: Option<Notice>,
     /// A form of this page's that was not carried out before.
@@ -107,10 +122,11 @@ impl FromRequestParts<Arc<Web>> for Visit {
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
         let notice = notice(parts, web).await;
         let extensions = parts.extensions.clone();
+        let area = area(&extensions);
         let actor = match actor(parts, web).await {
             Ok(Some(actor)) => actor,
-            Ok(None) => return Err(Redirect::to(&with_next(paths::SIGN_IN, &extensions)).into_response()),
-            Err(error) => return Err(failure(error, context_without_session(web), &extensions).await),
+            Ok(None) => return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response()),
+            Err(error) => return Err(failure(error, context_without_session(web, area), &extensions).await),
         };
         // A path without named parts has none: that is no error.
         let params = RawPathParams::from_request_parts(parts, web).await.map_or_else(
@@ -118,7 +134,8 @@ impl FromRequestParts<Arc<Web>> for Visit {
             |params| params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         );
         let unsent = take_unsent(parts, web).await;
-        let mut visit = Self { web: web.clone(), actor, place: Place::Settings, notice, unsent, params, extensions };
+        let place = Place::of(area);
+        let mut visit = Self { web: web.clone(), actor, place, notice, unsent, params, extensions };
         if visit.params.contains_key("organization") {
             match visit.hub_place().await {
                 Ok(place) => visit.place = place,
@@ -129,13 +146,16 @@ impl FromRequestParts<Arc<Web>> for Visit {
     }
 }
 
-/// Begins the session of somebody who has just signed in, under a new id.
+/// Begins the session of somebody who has just signed in at their own door, under a new id. Nothing of what was before is
+/// left in it.
 ///
 /// # Errors
 /// The session store fails.
-pub async fn begin(session: &Session, user_id: UserId, now: Timestamp) -> Result<(), tower_sessions::session::Error> {
+pub async fn begin(session: &Session, actor: &Actor, now: Timestamp) -> Result<(), tower_sessions::session::Error> {
+    session.clear().await;
     session.cycle_id().await?;
-    session.insert(SIGNED_IN, SignedIn { user_id, signed_in_at: now, used_at: now, proven_at: now }).await
+    let (user_id, side) = (actor.user_id, actor.kind());
+    session.insert(SIGNED_IN, SignedIn { user_id, side, signed_in_at: now, used_at: now, proven_at: now }).await
 }
 
 /// Remembers that whoever is signed in has just proved that it is they, under a new id.
@@ -169,11 +189,11 @@ async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Option<Unsent> {
     (unsent.path == original_path(&parts.extensions)).then_some(unsent)
 }
 
-/// What surrounds a page that is shown to nobody in particular.
-pub fn context_without_session(web: &Web) -> PageContext {
+/// What surrounds a page of `area` that is shown to nobody in particular.
+pub fn context_without_session(web: &Web, area: Area) -> PageContext {
     PageContext {
         viewer: None,
-        place: Place::Settings,
+        place: Place::of(area),
         assets: web.settings.assets.clone(),
         now: web.backend.clock().now(),
         gateway_url: web.settings.gateway_origin.clone(),
@@ -188,7 +208,7 @@ pub async fn notice(parts: &mut Parts, web: &Arc<Web>) -> Option<Notice> {
     Notice::from_code(&done.done?)
 }
 
-/// Who is signed in, if anybody is: within both time-outs, and a user still.
+/// Who is signed in here, if anybody is: in this area, within both time-outs, and a user still.
 ///
 /// # Errors
 /// The database fails.
@@ -198,17 +218,19 @@ pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, B
     }
     let Ok(session) = Session::from_request_parts(parts, web).await else { return Ok(None) };
     let signed_in = session.get::<SignedIn>(SIGNED_IN).await.map_err(session_failed)?;
-    let Some(signed_in) = signed_in else { return Ok(None) };
+    let area = area(&parts.extensions);
+    let Some(signed_in) = signed_in.filter(|signed_in| signed_in.side == area.side()) else { return Ok(None) };
     let now = web.backend.clock().now();
-    let absolute = ABSOLUTE_TIMEOUT.unsigned_abs();
-    if now.since(signed_in.used_at) >= IDLE_TIMEOUT || now.since(signed_in.signed_in_at) >= absolute {
+    let Lifetime { idle, absolute } = lifetime(area);
+    if now.since(signed_in.used_at) >= idle || now.since(signed_in.signed_in_at) >= absolute {
         // One that cannot be deleted now is as dead: its times are judged at every use.
         session.flush().await.map_err(session_failed)?;
         return Ok(None);
     }
     let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
     let is_proven = now.since(signed_in.proven_at) < PROOF_LIFETIME;
-    let actor = web.backend.actor(signed_in.user_id, address).await?.map(|actor| Actor { is_proven, ..actor });
+    let actor = web.backend.actor(signed_in.user_id, address).await?;
+    let actor = actor.filter(|actor| actor.kind() == area.side()).map(|actor| Actor { is_proven, ..actor });
     if actor.is_some() && is_by_a_person(parts) && now.since(signed_in.used_at) >= TOUCH_INTERVAL {
         session.insert(SIGNED_IN, SignedIn { used_at: now, ..signed_in }).await.map_err(session_failed)?;
     }
@@ -230,7 +252,9 @@ pub async fn failure(error: BackendError, context: PageContext, extensions: &Ext
     let (status, page) = match error {
         BackendError::NotFound => (StatusCode::NOT_FOUND, Page::NotFound),
         BackendError::Forbidden => (StatusCode::FORBIDDEN, Page::Forbidden),
-        BackendError::ProofNeeded => return Redirect::to(&with_next(paths::CONFIRM, extensions)).into_response(),
+        BackendError::ProofNeeded => {
+            return Redirect::to(&with_next(area(extensions).confirm(), extensions)).into_response();
+        }
         BackendError::AlreadyCreated(id) => {
             return redirect(&Place::Settings.application(id), Notice::AlreadyCreated);
         }
@@ -277,7 +301,7 @@ impl Visit {
             place: self.place.clone(),
             notice: self.notice,
             submission,
-            ..context_without_session(&self.web)
+            ..context_without_session(&self.web, self.place.area())
         }
     }
 
@@ -290,7 +314,7 @@ impl Visit {
     /// The organization whose applications are looked at.
     pub fn organization(&self) -> OrganizationId {
         match self.place {
-            Place::Settings => self.actor.organization_id,
+            Place::Settings | Place::Nuvera => self.actor.organization_id,
             Place::Hub { organization, .. } => organization,
         }
     }
@@ -465,7 +489,12 @@ fn with_next(page: &str, extensions: &Extensions) -> String {
     format!("{page}?next={next}")
 }
 
+/// The area in which a request is.
+pub fn area(extensions: &Extensions) -> Area {
+    Area::of(original_path(extensions))
+}
+
 /// The path as the browser knows it: a nested router sees the rest of it only.
-fn original_path(extensions: &Extensions) -> &str {
+pub fn original_path(extensions: &Extensions) -> &str {
     extensions.get::<OriginalUri>().map_or("/", |uri| uri.0.path())
 }

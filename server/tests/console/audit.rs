@@ -117,7 +117,7 @@ async fn an_admin_reads_the_history_across_organizations_and_a_partner_their_own
         for words in ["Ledger", "Payouts", "Alpine Pay", "Borealis Finance"] {
             assert!(answer.body.contains(words), "{path}: {words}");
         }
-        assert_eq!(owner.get(path).await.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(owner.get(path).await.location().starts_with("/organizations/sign-in"), "{path}");
     }
     for suffix in ["", ".csv", ".jsonl"] {
         let answer = admin.get(&format!("/organizations/{}/audit{suffix}", console.alpine)).await;

@@ -5,6 +5,7 @@
 mod api_keys;
 mod applications;
 mod attacks;
+mod areas;
 mod audit;
 mod emergency;
 mod hub;

@@ -41,7 +41,7 @@ async fn nobody_but_an_owner_changes_the_policy() {
     assert_eq!(admin.post(&hub, &fields).await.status, StatusCode::FORBIDDEN);
     assert_eq!(admin.post(POLICY, &fields).await.status, StatusCode::FORBIDDEN);
     let mut stranger = console.signed_in("owner@borealis.example").await;
-    assert_eq!(stranger.post(&hub, &fields).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(stranger.post(&hub, &fields).await.status, StatusCode::FORBIDDEN);
     let mut owner = console.owner().await;
     assert_eq!(owner.get(POLICY).await.hidden("api_key_age"), "180");
     assert_eq!(owner.post(POLICY, &fields).await.status, StatusCode::SEE_OTHER, "the control");

@@ -1,9 +1,12 @@
 //! Every role asks for every operation, over HTTP: what comes of it is what the table in the domain says.
 
+use app::paths::{Area, NUVERA_PEOPLE};
+
 use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEOPLE};
 use axum::http::StatusCode;
 use domain::{
     access::{Access, Operation, Role, access},
+    actor::ActorKind,
     id::OrganizationId,
 };
 
@@ -19,10 +22,12 @@ fn email(role: Role) -> Option<&'static str> {
     }
 }
 
-/// Where somebody asks: in their own settings, or in the hub about an organization.
+/// Where somebody asks: at home, or in the hub about an organization.
 struct Target {
     organization: OrganizationId,
     in_hub: bool,
+    /// Whether home is Nuvera: there are people, and no applications.
+    is_nuveras: bool,
     application: String,
     key: String,
     version: String,
@@ -43,7 +48,11 @@ impl Target {
     }
 
     fn people(&self, action: &str) -> String {
-        let base = if self.in_hub { format!("{}/people", self.list()) } else { PEOPLE.to_owned() };
+        let base = match (self.in_hub, self.is_nuveras) {
+            (true, _) => format!("{}/people", self.list()),
+            (false, true) => NUVERA_PEOPLE.to_owned(),
+            (false, false) => PEOPLE.to_owned(),
+        };
         format!("{base}{action}")
     }
 }
@@ -134,33 +143,41 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 if in_hub && matches!(operation, Operation::CreateApplication) {
                     continue;
                 }
+                let is_nuveras = role.side() == ActorKind::Nuvera;
+                let is_of_people = matches!(operation, Operation::ViewPeople | Operation::ManagePeople);
+                let area = match operation {
+                    Operation::ViewOrganizationHub => Area::Hub,
+                    _ if in_hub || is_nuveras && is_of_people => Area::Hub,
+                    _ => Area::Partner,
+                };
                 let found = console.application(&application).await;
                 let target = Target {
                     organization,
                     in_hub,
+                    is_nuveras,
                     key: found.api_keys[0].id.to_string(),
                     version: found.version.to_string(),
                     application: application.clone(),
                 };
-                // A partner's own organization stands in the hub as if it were somebody else's: not at all. Nor is Nuvera
-                // one of the organizations that it supports.
-                let is_shown = match role {
-                    Role::NuveraAdmin | Role::NuveraAuditor => organization != console.nuvera || !in_hub,
-                    _ => !in_hub,
-                };
-                let expected = if operation == Operation::ViewOrganizationHub {
-                    access(&actor, actor.organization_id, operation)
-                } else if is_shown {
-                    access(&actor, organization, operation)
-                } else {
-                    Access::Hidden
-                };
-                let expected = match (operation, role) {
+                let expected = match operation {
                     // The hub is no organization's, and Nuvera's own people look at it from theirs.
-                    (Operation::ViewOrganizationHub, Role::NuveraAdmin | Role::NuveraAuditor) => Access::Allowed,
-                    _ => expected,
+                    Operation::ViewOrganizationHub if is_nuveras => Access::Allowed,
+                    // Nuvera is none of the organizations that it supports.
+                    _ if in_hub && organization == console.nuvera => Access::Hidden,
+                    _ => access(&actor, organization, operation),
                 };
                 for answer in ask(&mut browser, &target, operation).await {
+                    // In the other area nobody is signed in who is signed in here.
+                    if area.side() != role.side() {
+                        let asked = format!("{role:?} {operation:?} in hub: {in_hub}, {organization}");
+                        let door = match answer.status {
+                            StatusCode::SEE_OTHER => answer.location().split('?').next() == Some(area.sign_in()),
+                            StatusCode::FORBIDDEN => answer.body.contains(&format!("action=\"{}\"", area.sign_in())),
+                            _ => false,
+                        };
+                        assert!(door, "{asked}: {}", answer.status);
+                        continue;
+                    }
                     let came = match answer.status {
                         StatusCode::FORBIDDEN => Access::Forbidden,
                         // Borealis has not this application: who may look there does not find it.

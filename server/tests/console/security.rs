@@ -153,18 +153,20 @@ async fn another_organizations_ids_answer_404_everywhere() {
         }
         // The control: its owner is answered there.
         assert_ne!(owner.get(&path).await.status, StatusCode::NOT_FOUND, "{page}");
-        // In the organization hub a partner finds nothing at all, not even what is theirs.
+        // In the organization hub a partner is nobody, even about what is theirs.
         for browser in [&mut stranger, &mut owner] {
             let hub = format!("{}{page}", console.in_hub(&id));
-            for answer in [browser.get(&hub).await, browser.post(&hub, &fields).await] {
-                assert!([404, 405].contains(&answer.status.as_u16()), "{hub}: {}", answer.status);
-            }
+            let asked = browser.get(&hub).await;
+            assert!(asked.location().starts_with("/organizations/sign-in?next="), "{hub}: {}", asked.status);
+            let sent = browser.post(&hub, &fields).await;
+            assert!([403, 405].contains(&sent.status.as_u16()), "{hub}: {}", sent.status);
         }
     }
     for page in ["", "/check-key", "/rotation-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
         let hub = format!("/organizations/{}{page}", console.alpine);
-        assert_eq!(stranger.get(&hub).await.status, StatusCode::NOT_FOUND);
-        assert_eq!(owner.get(&hub).await.status, StatusCode::NOT_FOUND);
+        for browser in [&mut stranger, &mut owner] {
+            assert!(browser.get(&hub).await.location().starts_with("/organizations/sign-in?next="), "{hub}");
+        }
     }
     assert_eq!(console.application(&id).await, before);
 }

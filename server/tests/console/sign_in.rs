@@ -1,6 +1,6 @@
 //! Signing in, staying signed in, and signing out.
 
-use crate::support::{Console, LIST, PASSWORD, PEM_A};
+use crate::support::{Console, LIST, PASSWORD, PEM_A, PEOPLE};
 use axum::http::StatusCode;
 use std::time::Duration;
 
@@ -119,12 +119,22 @@ async fn signing_out_ends_the_session_everywhere_its_cookie_is() {
 #[tokio::test]
 async fn an_admin_gets_to_the_organization_hub_and_not_to_partner_pages() {
     let console = Console::start().await;
-    let mut admin = console.signed_in("admin@nuvera.example").await;
-    assert_eq!(admin.get("/").await.location(), "/organizations");
-    admin.get("/organizations").await.says("Alpine Pay").says("Borealis Finance");
-    assert_eq!(admin.get(LIST).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(admin.get(&format!("{LIST}/new")).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(console.owner().await.get("/organizations").await.status, StatusCode::FORBIDDEN);
+    let mut admin = console.browser();
+    let signed_in = admin.sign_in("admin@nuvera.example", PASSWORD).await;
+    assert_eq!(signed_in.location(), "/organizations");
+    admin.get("/organizations").await.says("Alpine Pay").says("Borealis Finance").says("Nuvera’s people");
+    for path in ["/".to_owned(), LIST.to_owned(), format!("{LIST}/new"), PEOPLE.to_owned()] {
+        let asked = admin.get(&path).await.location().to_owned();
+        assert!(asked.starts_with("/sign-in?next="), "{path}: {asked}");
+    }
+    let mut owner = console.owner().await;
+    for path in ["/organizations", "/organizations/people", "/organizations/audit", "/organizations/nowhere"] {
+        let asked = owner.get(path).await;
+        let to_door =
+            asked.status == StatusCode::SEE_OTHER && asked.location().starts_with("/organizations/sign-in?next=");
+        assert!(to_door || asked.status == StatusCode::NOT_FOUND, "{path}: {}", asked.status);
+    }
+    assert_eq!(owner.get(LIST).await.status, StatusCode::OK, "the control");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A console on a database of its own, and a browser without JavaScript.
 
-use app::page::Assets;
+use app::{page::Assets, paths::Area};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -100,6 +100,7 @@ pub struct Console {
     pub nuvera: OrganizationId,
     /// Where invitations are mailed to.
     pub mail: TempDir,
+    origin: String,
     router: Router,
     _database: Database,
 }
@@ -110,6 +111,11 @@ impl Console {
     }
 
     pub async fn start_on(database: Database) -> Self {
+        Self::start_at(database, ORIGIN, None).await
+    }
+
+    /// A console at this origin, and Nuvera's area at one of its own where one is given.
+    pub async fn start_at(database: Database, origin: &str, hub_origin: Option<&str>) -> Self {
         let clock = Clock::manual(START);
         let store = Store::open(&database.url).await.unwrap();
         let pepper = Arc::new(Pepper::new("test", &[7; 32]));
@@ -140,7 +146,8 @@ impl Console {
             keydoctor_worker: "keydoctor.js".into(),
         };
         let settings = WebSettings {
-            console_origin: ORIGIN.into(),
+            console_origin: origin.into(),
+            hub_origin: hub_origin.map(ToOwned::to_owned),
             gateway_origin: "http://127.0.0.1:45000".into(),
             trust_forwarded_for: true,
             site: PathBuf::from("there-is-none"),
@@ -151,12 +158,18 @@ impl Console {
         let web = Arc::new(Web::new(backend.clone(), settings, Arc::new(mailer)));
         web.ready.store(true, Ordering::Release);
         let router = web::router(web.clone(), store.clone());
-        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, router, _database: database }
+        let origin = origin.to_owned();
+        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, origin, router, _database: database }
     }
 
     /// A browser in which nobody is signed in.
     pub fn browser(&self) -> Browser {
-        Browser { router: self.router.clone(), cookies: BTreeMap::new(), address: "203.0.113.7".into() }
+        Browser {
+            router: self.router.clone(),
+            cookies: BTreeMap::new(),
+            address: "203.0.113.7".into(),
+            origin: self.origin.clone(),
+        }
     }
 
     /// A browser in which `email` is signed in.
@@ -331,11 +344,19 @@ pub struct Browser {
     router: Router,
     pub cookies: BTreeMap<String, String>,
     pub address: String,
+    /// Where it is: what it sends comes from there, and goes there.
+    pub origin: String,
 }
 
 impl Browser {
+    /// At the door that belongs to them.
     pub async fn sign_in(&mut self, email: &str, password: &str) -> Answer {
-        self.post("/sign-in", &[("email", email), ("password", password)]).await
+        let area = if email.to_lowercase().ends_with("@nuvera.example") { Area::Hub } else { Area::Partner };
+        self.sign_in_at(area, email, password).await
+    }
+
+    pub async fn sign_in_at(&mut self, area: Area, email: &str, password: &str) -> Answer {
+        self.post(area.sign_in(), &[("email", email), ("password", password)]).await
     }
 
     pub async fn get(&mut self, path: &str) -> Answer {
@@ -345,7 +366,7 @@ impl Browser {
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = Request::post(path)
-            .header(header::ORIGIN, ORIGIN)
+            .header(header::ORIGIN, &self.origin)
             .header("sec-fetch-site", "same-origin")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         self.send(request.body(Body::from(body)).unwrap()).await
@@ -375,6 +396,8 @@ impl Browser {
         if !cookies.is_empty() {
             request.headers_mut().insert(header::COOKIE, cookies.join("; ").parse().unwrap());
         }
+        let (_, host) = self.origin.split_once("://").unwrap();
+        request.headers_mut().insert(header::HOST, host.parse().unwrap());
         request.headers_mut().insert("x-forwarded-for", self.address.parse().unwrap());
         request
     }

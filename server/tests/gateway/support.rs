@@ -16,6 +16,7 @@ use domain::{
     permission::{Area, PermissionSet},
     public_key::PublicKey,
     route::RouteTable,
+    second_factor::Factors,
     text::{ApplicationName, Reason},
     time::Timestamp,
 };
@@ -91,6 +92,8 @@ pub fn actor() -> Actor {
         role: Role::PartnerOwner,
         address: None,
         is_proven: true,
+        factors: Factors::default(),
+        must_have_factor: false,
     }
 }
 

@@ -11,6 +11,7 @@ use domain::{
     application::{By, NewApplication, NewSigningKey, SigningKeyReplacement},
     id::{ApiKeyId, SigningKeyId, UserId},
     public_key::PublicKey,
+    second_factor::Factors,
     text::{ApplicationName, Reason},
 };
 use std::sync::{LazyLock, OnceLock, atomic::AtomicBool, atomic::Ordering};
@@ -38,6 +39,8 @@ fn actor() -> Actor {
         role: Role::PartnerOwner,
         address: None,
         is_proven: true,
+        factors: Factors::default(),
+        must_have_factor: false,
     }
 }
 

@@ -1,0 +1,346 @@
+//! The second factor: the codes of an authenticator app (TOTP, RFC 6238), and recovery codes for whoever has lost it.
+
+use crate::{
+    access::Role,
+    actor::ActorKind,
+    application::By,
+    audit::{AuditAction, AuditEvent},
+    time::Timestamp,
+};
+use data_encoding::BASE32_NOPAD;
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use std::{fmt, time::Duration};
+use zeroize::Zeroizing;
+
+/// For how long an app shows the same code.
+pub const STEP: Duration = Duration::from_secs(30);
+
+/// How many digits a code has.
+pub const DIGITS: usize = 6;
+
+/// How many steps before and after the present one are taken as well: clocks differ, and typing takes time.
+const SKEW: i64 = 1;
+
+/// How many recovery codes somebody has at a time.
+pub const RECOVERY_CODES: usize = 10;
+
+/// How many bytes of randomness a recovery code holds, and how many characters it has for them.
+const RECOVERY_BYTES: usize = 10;
+const RECOVERY_CHARACTERS: usize = 16;
+const RECOVERY_GROUP: usize = 4;
+
+/// What somebody has, besides a password, to prove that it is they.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Factors {
+    /// An authenticator app.
+    pub authenticator: bool,
+}
+
+impl Factors {
+    /// Whether they have any.
+    pub fn any(self) -> bool {
+        self.authenticator
+    }
+}
+
+/// Whether somebody must have a second factor: everybody on Nuvera's side, who reach every partner's applications, and
+/// everybody whose organization asks for it.
+pub fn is_required(role: Role, organization_asks: bool) -> bool {
+    role.side() == ActorKind::Nuvera || organization_asks
+}
+
+/// What is known of somebody's authenticator app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecondFactor {
+    /// When it was set up.
+    pub set_up_at: Timestamp,
+    /// How many recovery codes are left.
+    pub recovery_codes: usize,
+}
+
+/// Why a second factor stays as it is; the words are for whoever wanted something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecondFactorError {
+    /// It is no code of now, was used already, or belongs to another secret.
+    #[error(
+        "This code is not right, or was used already. Wait for the next one; if that fails too, check that the clock of your device is right."
+    )]
+    WrongCode,
+    /// The page with the secret was open for too long, or is somebody else's.
+    #[error("This page was open for too long, so it shows a new secret now. Add that one to your app.")]
+    TooLate,
+    /// There is none.
+    #[error("There is no second factor. Reload the page to see how it is now.")]
+    None,
+    /// They cannot be without.
+    #[error("You must have a second factor here. You can replace it with another one, not remove it.")]
+    Required,
+}
+
+/// What an authenticator app and the server share. Opaque in `Debug`, wiped from memory on drop.
+#[derive(Clone)]
+pub struct TotpSecret(Zeroizing<[u8; Self::BYTES]>);
+
+impl TotpSecret {
+    /// Its length: that of the hash (RFC 4226, 4, R6).
+    pub const BYTES: usize = 20;
+
+    /// The secret that consists of `bytes`.
+    pub fn new(bytes: [u8; Self::BYTES]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// Makes a secret from `random`, which fills a slice with bytes from a cryptographic random generator.
+    pub fn generate(random: impl FnOnce(&mut [u8])) -> Self {
+        let mut bytes = Zeroizing::new([0; Self::BYTES]);
+        random(&mut *bytes);
+        Self(bytes)
+    }
+
+    /// The bytes. Whoever calls this answers for where they go.
+    pub fn bytes(&self) -> &[u8] {
+        &*self.0
+    }
+
+    /// The text that people type into an app (RFC 4648, base32).
+    pub fn base32(&self) -> String {
+        BASE32_NOPAD.encode(&*self.0)
+    }
+
+    /// The link that an app opens or reads from a QR code; `account` is an e-mail address.
+    pub fn uri(&self, account: &str) -> String {
+        // What is not unreserved in a URI (RFC 3986, 2.3) is escaped.
+        let escaped: String = account
+            .bytes()
+            .map(|byte| match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+                byte => format!("%{byte:02X}"),
+            })
+            .collect();
+        format!("otpauth://totp/Nuvera:{escaped}?secret={}&issuer=Nuvera", self.base32())
+    }
+
+    /// The code that an app shows at `now`.
+    pub fn code(&self, now: Timestamp) -> String {
+        self.code_of(step(now))
+    }
+
+    /// The step whose code `typed` is: the present one or a neighbour of it, and later than `last`, the last one whose code
+    /// was accepted. So a code that somebody looked at, or caught, is good for nothing once it was used.
+    pub fn accepts(&self, typed: &str, last: i64, now: Timestamp) -> Option<i64> {
+        let now = step(now);
+        (now - SKEW..=now + SKEW).filter(|&step| step > last).find(|&step| self.code_of(step) == typed)
+    }
+
+    /// RFC 4226, 5.3, with the step for the counter (RFC 6238, 4.2).
+    fn code_of(&self, step: i64) -> String {
+        let mut mac = Hmac::<Sha1>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+        mac.update(&step.to_be_bytes());
+        let tag = mac.finalize().into_bytes();
+        let offset = usize::from(tag[19] & 0xf);
+        let number = u32::from_be_bytes([tag[offset], tag[offset + 1], tag[offset + 2], tag[offset + 3]]) & 0x7fff_ffff;
+        format!("{:06}", number % 1_000_000)
+    }
+}
+
+impl fmt::Debug for TotpSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TotpSecret(…)")
+    }
+}
+
+fn step(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(STEP.as_millis() as i64)
+}
+
+/// A code for whoever has lost their app: 80 random bits, good once. Opaque in `Debug`, wiped from memory on drop.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecoveryCode(Zeroizing<String>);
+
+impl RecoveryCode {
+    /// Makes one from `random`, which fills a slice with bytes from a cryptographic random generator.
+    pub fn generate(random: impl FnOnce(&mut [u8])) -> Self {
+        let mut bytes = Zeroizing::new([0; RECOVERY_BYTES]);
+        random(&mut *bytes);
+        Self(Zeroizing::new(BASE32_NOPAD.encode(&*bytes).to_ascii_lowercase()))
+    }
+
+    /// The text that is hashed: the same however it was typed.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The text as people read it: in groups.
+    pub fn shown(&self) -> String {
+        let groups: Vec<_> =
+            (0..self.0.len()).step_by(RECOVERY_GROUP).map(|at| &self.0[at..at + RECOVERY_GROUP]).collect();
+        groups.join("-")
+    }
+}
+
+impl fmt::Debug for RecoveryCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecoveryCode(…)")
+    }
+}
+
+/// What somebody typed to prove that it is they.
+#[derive(Debug)]
+pub enum Typed {
+    /// Six digits, from an app.
+    Code(Zeroizing<String>),
+    /// A recovery code.
+    Recovery(RecoveryCode),
+}
+
+impl Typed {
+    /// Reads what somebody typed, with or without spaces and dashes, in whatever case; `None` where it can be neither.
+    pub fn read(text: &str) -> Option<Self> {
+        let text: Zeroizing<String> = Zeroizing::new(
+            text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_lowercase()).collect(),
+        );
+        let in_base32 = |byte: u8| matches!(byte, b'a'..=b'z' | b'2'..=b'7');
+        if text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Some(Self::Code(text))
+        } else if text.len() == RECOVERY_CHARACTERS && text.bytes().all(in_base32) {
+            Some(Self::Recovery(RecoveryCode(text)))
+        } else {
+            None
+        }
+    }
+}
+
+/// What is recorded when somebody sets up a second factor, in place of another one or for the first time.
+pub fn set_up(by: By<'_>, had_one: bool) -> AuditEvent {
+    let (action, before) = match had_one {
+        true => (AuditAction::SecondFactorReplaced, Some(AUTHENTICATOR)),
+        false => (AuditAction::SecondFactorSet, None),
+    };
+    event(by, action, &by.actor.email, before.map(ToOwned::to_owned), Some(AUTHENTICATOR.to_owned()))
+}
+
+/// What is recorded when somebody removes their own second factor.
+///
+/// # Errors
+/// They must have one.
+pub fn removed(by: By<'_>) -> Result<AuditEvent, SecondFactorError> {
+    if by.actor.must_have_factor {
+        return Err(SecondFactorError::Required);
+    }
+    Ok(event(by, AuditAction::SecondFactorRemoved, &by.actor.email, Some(AUTHENTICATOR.to_owned()), None))
+}
+
+/// What is recorded when somebody has recovery codes made anew.
+pub fn recovery_codes_made(by: By<'_>, before: usize) -> AuditEvent {
+    event(by, AuditAction::RecoveryCodesMade, &by.actor.email, Some(left(before)), Some(left(RECOVERY_CODES)))
+}
+
+/// What is recorded when somebody uses a recovery code; `before` are those they had until then.
+pub fn recovery_code_used(by: By<'_>, before: usize) -> AuditEvent {
+    event(by, AuditAction::RecoveryCodeUsed, &by.actor.email, Some(left(before)), Some(left(before.saturating_sub(1))))
+}
+
+/// What is recorded when whoever decides on people removes somebody's second factor.
+pub(crate) fn reset(by: By<'_>, email: &str) -> AuditEvent {
+    event(by, AuditAction::SecondFactorReset, email, Some(AUTHENTICATOR.to_owned()), None)
+}
+
+const AUTHENTICATOR: &str = "Authenticator app";
+
+fn left(codes: usize) -> String {
+    format!("{codes} recovery codes left")
+}
+
+fn event(by: By<'_>, action: AuditAction, email: &str, before: Option<String>, after: Option<String>) -> AuditEvent {
+    AuditEvent {
+        at: by.at,
+        actor: by.actor.into(),
+        organization_id: by.actor.organization_id,
+        application_id: None,
+        action,
+        target: email.to_owned(),
+        before,
+        after,
+        reason: by.reason.cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{START, actor};
+
+    /// RFC 6238, appendix B: the last six of its eight digits, for SHA-1.
+    const VECTORS: [(i64, &str); 6] = [
+        (59, "287082"),
+        (1_111_111_109, "081804"),
+        (1_111_111_111, "050471"),
+        (1_234_567_890, "005924"),
+        (2_000_000_000, "279037"),
+        (20_000_000_000, "353130"),
+    ];
+
+    fn secret() -> TotpSecret {
+        TotpSecret::new(*b"12345678901234567890")
+    }
+
+    #[test]
+    fn codes_are_those_of_the_rfc() {
+        for (seconds, code) in VECTORS {
+            assert_eq!(secret().code(Timestamp::from_millis(seconds * 1000)), code, "{seconds}");
+        }
+        assert_eq!(secret().base32(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+        assert_eq!(
+            secret().uri("a+b@c.example"),
+            "otpauth://totp/Nuvera:a%2Bb%40c.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Nuvera"
+        );
+    }
+
+    #[test]
+    fn a_code_is_taken_one_step_early_and_one_late_and_only_once() {
+        let code = secret().code(START);
+        let at = |steps: i64| Timestamp::from_millis(START.as_millis() + steps * 30_000);
+        for steps in -1..=1 {
+            assert!(secret().accepts(&code, 0, at(steps)).is_some(), "{steps}");
+        }
+        for steps in [-2, 2, 20] {
+            assert_eq!(secret().accepts(&code, 0, at(steps)), None, "{steps}");
+        }
+        let step = secret().accepts(&code, 0, START).unwrap();
+        assert_eq!(secret().accepts(&code, step, START), None, "used");
+        let earlier = secret().code(at(-1));
+        assert_eq!(secret().accepts(&earlier, step, START), None, "one from before the used one");
+        let next = secret().code(at(1));
+        assert_eq!(secret().accepts(&next, step, START), Some(step + 1));
+        assert_eq!(TotpSecret::new([0; 20]).accepts(&code, 0, START), None, "another secret's");
+    }
+
+    #[test]
+    fn a_recovery_code_is_read_however_it_is_typed() {
+        let code = RecoveryCode::generate(|bytes| bytes.copy_from_slice(b"0123456789"));
+        assert_eq!(code.shown(), "gayt-emzu-gu3d-oobz");
+        for typed in ["gayt-emzu-gu3d-oobz", " GAYTEMZUGU3DOOBZ\n", "gayt emzu gu3d oobz"] {
+            assert!(matches!(Typed::read(typed), Some(Typed::Recovery(read)) if read == code), "{typed}");
+        }
+        assert!(matches!(Typed::read(" 123 456 "), Some(Typed::Code(code)) if *code == "123456"));
+        for neither in ["", "12345", "1234567", "gayt-emzu-gu3d-oob", "gayt-emzu-gu3d-oob0", "gayt-emzu-gu3d-oobß"] {
+            assert!(Typed::read(neither).is_none(), "{neither}");
+        }
+        assert_eq!(format!("{code:?} {:?}", secret()), "RecoveryCode(…) TotpSecret(…)");
+    }
+
+    #[test]
+    fn who_must_have_a_second_factor_replaces_it_and_cannot_remove_it() {
+        for role in Role::ALL {
+            assert!(is_required(role, true), "{role:?}");
+            assert_eq!(is_required(role, false), role.side() == ActorKind::Nuvera, "{role:?}");
+        }
+        let free = actor();
+        let held = crate::actor::Actor { must_have_factor: true, ..actor() };
+        let by = |actor| By { actor, at: START, reason: None };
+        assert_eq!(removed(by(&free)).unwrap().action, AuditAction::SecondFactorRemoved);
+        assert_eq!(removed(by(&held)), Err(SecondFactorError::Required));
+        assert_eq!(set_up(by(&held), true).action, AuditAction::SecondFactorReplaced);
+    }
+}

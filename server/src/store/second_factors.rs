@@ -1,0 +1,136 @@
+//! Second factors: sealed secrets, and hashes of recovery codes.
+
+use super::{Result, one_row, timestamp};
+use domain::{
+    id::UserId,
+    second_factor::{Factors, SecondFactor},
+    time::Timestamp,
+};
+use sqlx::{AnyConnection, Row};
+
+/// Somebody's authenticator app, as it is stored.
+pub struct StoredFactor {
+    /// The secret, as `Pepper::encrypt` left it.
+    pub sealed_secret: String,
+    /// The last step whose code was accepted.
+    pub last_step: i64,
+    /// What is known of it.
+    pub factor: SecondFactor,
+}
+
+/// The second factor of `user`.
+///
+/// # Errors
+/// The database fails.
+pub async fn find(conn: &mut AnyConnection, user: UserId) -> Result<Option<StoredFactor>> {
+    let row = sqlx::query(
+        "SELECT sealed_secret, set_up_at, last_step,
+             (SELECT COUNT(*) FROM recovery_codes c WHERE c.user_id = f.user_id) AS recovery_codes
+         FROM second_factors f WHERE user_id = $1",
+    )
+    .bind(user.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(StoredFactor {
+            sealed_secret: row.try_get("sealed_secret")?,
+            last_step: row.try_get("last_step")?,
+            factor: SecondFactor {
+                set_up_at: timestamp(&row, "set_up_at")?,
+                recovery_codes: row.try_get::<i64, _>("recovery_codes")?.try_into().unwrap_or(0),
+            },
+        })
+    })
+    .transpose()
+}
+
+/// What `user` has.
+///
+/// # Errors
+/// The database fails.
+pub async fn factors_of(conn: &mut AnyConnection, user: UserId) -> Result<Factors> {
+    Ok(Factors { authenticator: find(conn, user).await?.is_some() })
+}
+
+/// Gives `user` a second factor, in place of the one before; recovery codes that they have stay.
+///
+/// # Errors
+/// The database fails.
+pub async fn save(
+    conn: &mut AnyConnection,
+    user: UserId,
+    sealed_secret: &str,
+    last_step: i64,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO second_factors (user_id, sealed_secret, set_up_at, last_step) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (user_id) DO UPDATE SET sealed_secret = excluded.sealed_secret, set_up_at = excluded.set_up_at,
+             last_step = excluded.last_step",
+    )
+    .bind(user.to_string())
+    .bind(sealed_secret)
+    .bind(now.as_millis())
+    .bind(last_step)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Uses up the code of `step`; `false` where it, or one after it, was used before.
+///
+/// # Errors
+/// The database fails.
+pub async fn use_step(conn: &mut AnyConnection, user: UserId, step: i64) -> Result<bool> {
+    let used = sqlx::query("UPDATE second_factors SET last_step = $1 WHERE user_id = $2 AND last_step < $3")
+        .bind(step)
+        .bind(user.to_string())
+        .bind(step)
+        .execute(conn)
+        .await?;
+    Ok(one_row(&used).is_ok())
+}
+
+/// Uses up a recovery code; `false` where there is none such.
+///
+/// # Errors
+/// The database fails.
+pub async fn use_recovery_code(conn: &mut AnyConnection, user: UserId, hash: &str) -> Result<bool> {
+    let used = sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2")
+        .bind(user.to_string())
+        .bind(hash)
+        .execute(conn)
+        .await?;
+    Ok(one_row(&used).is_ok())
+}
+
+/// Gives `user` these recovery codes in place of all that they had.
+///
+/// # Errors
+/// The database fails.
+pub async fn replace_recovery_codes(conn: &mut AnyConnection, user: UserId, hashes: &[String]) -> Result<()> {
+    delete_recovery_codes(&mut *conn, user).await?;
+    for hash in hashes {
+        sqlx::query("INSERT INTO recovery_codes (user_id, hash) VALUES ($1, $2)")
+            .bind(user.to_string())
+            .bind(hash)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Takes the second factor of `user` away, with its recovery codes.
+///
+/// # Errors
+/// The database fails.
+pub async fn delete(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+    delete_recovery_codes(&mut *conn, user).await?;
+    sqlx::query("DELETE FROM second_factors WHERE user_id = $1").bind(user.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+async fn delete_recovery_codes(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+    sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1").bind(user.to_string()).execute(conn).await?;
+    Ok(())
+}
