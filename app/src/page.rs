@@ -12,6 +12,7 @@ use domain::{
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
+    security_policy::SecurityPolicy,
     signing_key::SigningKey,
     time::Timestamp,
 };
@@ -122,6 +123,7 @@ notices! {
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
     PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
+    SecurityPolicyChanged "security-policy-changed" "The security policy is changed. It counts from now on.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
 
@@ -451,6 +453,11 @@ pub enum Page {
         /// The policy.
         policy: RotationPolicy,
     },
+    /// What the organization asks of those who act in it.
+    SecurityPolicy {
+        /// The policy.
+        policy: SecurityPolicy,
+    },
     /// Make an earlier signing key current again.
     RestoreSigningKey {
         /// The application.
@@ -545,6 +552,7 @@ impl Page {
             Self::ChangeRole { .. } => "Change role",
             Self::RemovePerson { .. } => "Remove somebody",
             Self::RotationPolicy { .. } => "Rotation policy",
+            Self::SecurityPolicy { .. } => "Security policy",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
             Self::PrepareReplacement { .. } => "Prepare replacement key",
@@ -581,6 +589,7 @@ impl Page {
             | Self::ChangeRole { .. }
             | Self::RemovePerson { .. }
             | Self::RotationPolicy { .. }
+            | Self::SecurityPolicy { .. }
             | Self::OrganizationHub { .. } => false,
             Self::Applications { .. }
             | Self::Organization { .. }

@@ -80,7 +80,7 @@ fn every_form_that_changes_an_application_tells_the_version_that_was_seen() {
             let action = values(form, "action")[0];
             // People have no versions: what a form about them says is what they become, whatever they were.
             let is_about_people = action.contains("/people/") || action == app::paths::INVITATION;
-            let is_about_none = ["/sign-in", "/sign-out", "/new"].iter().any(|end| action.ends_with(end));
+            let is_about_none = ["/sign-in", "/sign-out", "/confirm", "/new"].iter().any(|end| action.ends_with(end));
             assert_eq!(form.contains("name=\"version\""), !is_about_people && !is_about_none, "{name}: {form}");
         }
     }

@@ -161,7 +161,7 @@ async fn another_organizations_ids_answer_404_everywhere() {
             }
         }
     }
-    for page in ["", "/check-key", "/rotation-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
+    for page in ["", "/check-key", "/rotation-policy", "/security-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
         let hub = format!("/organizations/{}{page}", console.alpine);
         assert_eq!(stranger.get(&hub).await.status, StatusCode::NOT_FOUND);
         assert_eq!(owner.get(&hub).await.status, StatusCode::NOT_FOUND);
