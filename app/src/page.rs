@@ -13,6 +13,7 @@ use domain::{
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
     second_factor::SecondFactor,
+    security_policy::SecurityPolicy,
     signing_key::SigningKey,
     time::Timestamp,
 };
@@ -130,6 +131,7 @@ notices! {
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
     PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
+    SecurityPolicyChanged "security-policy-changed" "The security policy is changed. It counts from now on.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
 
@@ -480,6 +482,11 @@ pub enum Page {
         /// The policy.
         policy: RotationPolicy,
     },
+    /// What the organization asks of those who act in it.
+    SecurityPolicy {
+        /// The policy.
+        policy: SecurityPolicy,
+    },
     /// Make an earlier signing key current again.
     RestoreSigningKey {
         /// The application.
@@ -577,6 +584,7 @@ impl Page {
             Self::ChangeRole { .. } => "Change role",
             Self::RemovePerson { .. } => "Remove somebody",
             Self::RotationPolicy { .. } => "Rotation policy",
+            Self::SecurityPolicy { .. } => "Security policy",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
             Self::PrepareReplacement { .. } => "Prepare replacement key",
@@ -615,6 +623,7 @@ impl Page {
             | Self::ChangeRole { .. }
             | Self::RemovePerson { .. }
             | Self::RotationPolicy { .. }
+            | Self::SecurityPolicy { .. }
             | Self::OrganizationHub { .. } => false,
             Self::Applications { .. }
             | Self::Organization { .. }

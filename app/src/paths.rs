@@ -173,6 +173,12 @@ impl Place {
         format!("{}/rotation-policy", self.applications())
     }
 
+    /// The organization's security policy (GET, POST `version`, `second_factor`: `required` or `optional`,
+    /// `nuvera_changes`: `confirmed` or `at_once`).
+    pub fn security_policy(&self) -> String {
+        format!("{}/security-policy", self.applications())
+    }
+
     /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`
     /// and `invitations/{invitation}/withdraw` (POST only).
     pub fn people(&self) -> String {

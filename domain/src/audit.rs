@@ -59,6 +59,7 @@ actions! {
     ReplacementWithdrawn "replacement.withdrawn" "Prepared replacement key withdrawn",
     ReplacementClaimed "replacement.claimed" "Prepared replacement key claimed",
     PolicyChanged "policy.changed" "Rotation policy changed",
+    SecurityPolicyChanged "security_policy.changed" "Security policy changed",
     PersonInvited "person.invited" "Person invited",
     InvitationWithdrawn "invitation.withdrawn" "Invitation withdrawn",
     PersonJoined "person.joined" "Person joined",

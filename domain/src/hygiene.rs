@@ -6,9 +6,10 @@
 
 use crate::{
     api_key::{ApiKey, ApiKeyState},
-    application::{ApiApplication, By},
-    audit::{AuditAction, AuditEvent},
+    application::ApiApplication,
+    audit::AuditAction,
     id::{ApiKeyId, SigningKeyId},
+    policy::{Policy, Rules},
     signing_key::{SigningKey, SigningKeyState},
     time::{DAY, Timestamp},
 };
@@ -130,53 +131,13 @@ impl fmt::Display for RotationRules {
     }
 }
 
+impl Rules for RotationRules {
+    const NAME: &'static str = "rotation policy";
+    const CHANGED: AuditAction = AuditAction::PolicyChanged;
+}
+
 /// An organization's rotation policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RotationPolicy {
-    /// What it rules.
-    pub rules: RotationRules,
-    /// Counts its changes: a change is made to the version that somebody saw, or refused. 0: nobody has changed it yet.
-    pub version: i64,
-}
-
-/// A rotation policy after a change, and the event that is recorded with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a change counts once it is saved"]
-pub struct PolicyChange {
-    /// The policy as it is now.
-    pub policy: RotationPolicy,
-    /// What is recorded.
-    pub event: AuditEvent,
-}
-
-/// The policy is already as somebody wants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("The rotation policy is unchanged.")]
-pub struct PolicyUnchanged;
-
-impl RotationPolicy {
-    /// Gives the actor's organization other rules.
-    ///
-    /// # Errors
-    /// [`PolicyUnchanged`]
-    pub fn change(self, rules: RotationRules, by: By<'_>) -> Result<PolicyChange, PolicyUnchanged> {
-        if rules == self.rules {
-            return Err(PolicyUnchanged);
-        }
-        let event = AuditEvent {
-            at: by.at,
-            actor: by.actor.into(),
-            organization_id: by.actor.organization_id,
-            application_id: None,
-            action: AuditAction::PolicyChanged,
-            target: by.actor.organization_name.clone(),
-            before: Some(self.rules.to_string()),
-            after: Some(rules.to_string()),
-            reason: by.reason.cloned(),
-        };
-        Ok(PolicyChange { policy: Self { rules, version: self.version + 1 }, event })
-    }
-}
+pub type RotationPolicy = Policy<RotationRules>;
 
 /// A key of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -132,6 +132,8 @@ test('the rotation policy, as a form and as it is read', async ({ page, otherPag
   await page.getByRole('button', { name: 'Change policy' }).click();
   await expect(page.getByLabel('Replace API keys after (days)')).toHaveValue('7');
   await check(page, 'rotation policy with errors');
+  await page.goto(`${APPLICATIONS}/security-policy`);
+  await check(page, 'security policy');
   await signIn(admin, 'admin@nuvera.example');
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
   await admin.getByRole('link', { name: 'Rotation policy' }).click();

@@ -18,9 +18,11 @@ use domain::{
     id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, RequestId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     permission::PermissionSet,
+    policy::Policy,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
     second_factor::{Factors, SecondFactor},
+    security_policy::SecurityRules,
     text::{ApplicationName, EmailAddress, PersonName, Reason},
     time::Timestamp,
 };
@@ -229,7 +231,11 @@ fn policies() -> Vec<(&'static str, PageContext, Page)> {
         errors: vec![FieldError { field: "api_key_age", message: message.into() }],
         form_error: None,
     };
+    let strict = SecurityRules { second_factor_required: true, nuvera_changes_need_confirmation: true };
+    let security = |rules| Page::SecurityPolicy { policy: Policy { rules, version: 1 } };
     vec![
+        ("security-policy", context(), security(SecurityRules::default())),
+        ("hub-security-policy", hub_context(), security(strict)),
         ("rotation-policy", context(), page()),
         ("rotation-policy-error", PageContext { submission: wrong, ..context() }, page()),
         ("hub-rotation-policy", hub_context(), page()),

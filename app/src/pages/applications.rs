@@ -64,6 +64,7 @@ pub(super) fn view(title: String, items: &[ApplicationSummary], leavers: &[Strin
             <div class="actions">
                 <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
+                <ButtonLink href=place().security_policy() text="Security policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
                 <ButtonLink
                     href=paths::NEW_APPLICATION
@@ -113,6 +114,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl 
             <div class="actions">
                 <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
+                <ButtonLink href=place().security_policy() text="Security policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
             </div>
         </div>

@@ -25,6 +25,7 @@ mod requests;
 mod retire_signing_key;
 mod revoke_api_key;
 mod rotation_policy;
+mod security_policy;
 mod sign_in;
 mod test_request;
 
@@ -111,6 +112,7 @@ fn body(page: &Page) -> AnyView {
         Page::ChangeRole { person } => people::change_role(title, person).into_any(),
         Page::RemovePerson { person } => people::remove(title, person).into_any(),
         Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
+        Page::SecurityPolicy { policy } => security_policy::view(title, *policy).into_any(),
         Page::RestoreSigningKey { application, key } => {
             replace_signing_key::restore(title, application, key).into_any()
         }
@@ -173,7 +175,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Application { .. }
         | Page::People { .. }
         | Page::CheckKey { .. }
-        | Page::RotationPolicy { .. } => applications().collect(),
+        | Page::RotationPolicy { .. }
+        | Page::SecurityPolicy { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }
         | Page::Requests { application, .. }
         | Page::Rename { application }

@@ -3,7 +3,7 @@
 use super::{PasswordError, ProofError};
 use crate::store::StoreError;
 use domain::{
-    application::ChangeError, audit::RecordedEvent, hygiene::PolicyUnchanged, id::ApplicationId, people::PeopleError,
+    application::ChangeError, audit::RecordedEvent, id::ApplicationId, people::PeopleError, policy::PolicyUnchanged,
     time::in_words,
 };
 use std::time::Duration;
@@ -28,12 +28,12 @@ pub enum BackendError {
         "Somebody changed this application after you opened this page{}. What you see now is its present state: check it, then send the form again.", latest(.0.as_deref())
     )]
     Stale(Option<Box<RecordedEvent>>),
-    /// Somebody changed the rotation policy since the person looked at it; this is the latest of its changes.
+    /// Somebody changed the policy of this name since the person looked at it; this is the latest of its changes.
     #[error(
-        "Somebody changed the rotation policy after you opened this page{}. Check what you typed against their change, then send the form again.", latest(.0.as_deref())
+        "Somebody changed the {} after you opened this page{}. Check what you typed against their change, then send the form again.", .0, latest(.1.as_deref())
     )]
-    StalePolicy(Option<Box<RecordedEvent>>),
-    /// The rotation policy is as the person wants it already.
+    StalePolicy(&'static str, Option<Box<RecordedEvent>>),
+    /// The policy is as the person wants it already.
     #[error(transparent)]
     PolicyUnchanged(#[from] PolicyUnchanged),
     /// The domain's rules stand against it.

@@ -16,7 +16,7 @@ use crate::{
 };
 use domain::{
     application::ApiApplication,
-    hygiene::{KeyHygiene, Reminder},
+    hygiene::{KeyHygiene, Reminder, RotationRules},
     id::OrganizationId,
     time::Timestamp,
 };
@@ -81,7 +81,7 @@ impl Backend {
         let mut conn = self.store.read().await?;
         let mut digests = Vec::new();
         for organization in organizations::partners(&mut conn).await? {
-            let rules = policies::find(&mut conn, organization.id).await?.rules;
+            let rules = policies::find::<RotationRules>(&mut conn, organization.id).await?.rules;
             let mut due = Vec::new();
             for used in used_applications(&mut conn, organization.id).await? {
                 let keys = used.hygiene(rules, now);

@@ -206,7 +206,8 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
     let organization = Router::new()
         .route("/", get(applications::list))
         .route("/check-key", get(signing_keys::check))
-        .route("/rotation-policy", page(get(policies::show), post(policies::change)))
+        .route("/rotation-policy", page(get(policies::show_rotation), post(policies::change_rotation)))
+        .route("/security-policy", page(get(policies::show_security), post(policies::change_security)))
         .merge(audit::routes("/audit", audit::Kind::Organization))
         .nest("/people", of_people())
         .nest("/api-applications/{application}", of_application());
@@ -217,7 +218,8 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
         .route(&Place::Settings.check_key(), get(signing_keys::check))
-        .route(&Place::Settings.rotation_policy(), page(get(policies::show), post(policies::change)))
+        .route(&Place::Settings.rotation_policy(), page(get(policies::show_rotation), post(policies::change_rotation)))
+        .route(&Place::Settings.security_policy(), page(get(policies::show_security), post(policies::change_security)))
         .merge(audit::routes(&Place::Settings.audit(), audit::Kind::Organization))
         .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application());
     let hub = ways(Area::Hub)

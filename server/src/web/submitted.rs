@@ -189,7 +189,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::ProofNeeded
         | BackendError::Throttled(_)
         | BackendError::Stale(_)
-        | BackendError::StalePolicy(_)
+        | BackendError::StalePolicy(..)
         | BackendError::PolicyUnchanged(_)
         | BackendError::AlreadyCreated(_)
         | BackendError::KeyInUse

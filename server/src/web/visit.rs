@@ -397,7 +397,7 @@ impl Visit {
                 (
                     None,
                     error @ (BackendError::Stale(_)
-                    | BackendError::StalePolicy(_)
+                    | BackendError::StalePolicy(..)
                     | BackendError::PolicyUnchanged(_)
                     | BackendError::Refused(_)
                     | BackendError::People(_)

@@ -4,8 +4,8 @@
 
 mod api_keys;
 mod applications;
-mod attacks;
 mod areas;
+mod attacks;
 mod audit;
 mod emergency;
 mod hub;

@@ -69,7 +69,9 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
             for page in ["", "/audit", "/requests"] {
                 get(&target.application(page)).await;
             }
-            for page in ["", "/check-key", "/rotation-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
+            for page in
+                ["", "/check-key", "/rotation-policy", "/security-policy", "/audit", "/audit.csv", "/audit.jsonl"]
+            {
                 get(&format!("{}{page}", target.list())).await;
             }
             return answers;
@@ -86,7 +88,9 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
         // Its form is the page that everybody reads.
         Operation::ChangePolicy => {
             let fields = vec![version, ("api_key_age", "90"), ("signing_key_age", "90"), ("idle", "60")];
-            return vec![browser.post(&format!("{}/rotation-policy", target.list()), &fields).await];
+            let rotation = browser.post(&format!("{}/rotation-policy", target.list()), &fields).await;
+            let fields = [version, ("second_factor", "optional"), ("nuvera_changes", "confirmed")];
+            return vec![rotation, browser.post(&format!("{}/security-policy", target.list()), &fields).await];
         }
         Operation::CreateApplication => {
             let fields =

@@ -9,6 +9,7 @@ use domain::{
     hygiene::{RotationPolicy, RotationRules, Rule},
     permission::PermissionSet,
     public_key::PublicKey,
+    security_policy::{SecurityPolicy, SecurityRules},
     text::{ApplicationName, Reason},
     time::Timestamp,
 };
@@ -396,6 +397,12 @@ async fn a_policy_is_the_default_one_until_it_is_changed_and_its_organizations_a
         assert_eq!(policy().await.unwrap(), RotationPolicy { rules: loose, version: 2 });
         let mut conn = console.store.read().await.unwrap();
         assert_eq!(policies::find(&mut conn, console.borealis).await.unwrap(), RotationPolicy::default());
+        let security = SecurityRules { second_factor_required: true, nuvera_changes_need_confirmation: false };
+        console.backend.change_security_policy(&owner, console.alpine, 0, security).await.unwrap();
+        let read = console.backend.security_policy(&owner, console.alpine).await.unwrap();
+        assert_eq!(read, SecurityPolicy { rules: security, version: 1 });
+        assert_eq!(policies::find(&mut conn, console.borealis).await.unwrap(), SecurityPolicy::default());
+        assert_eq!(policy().await.unwrap().version, 2, "each has versions of its own");
         let theirs = console.backend.rotation_policy(&owner, console.borealis).await;
         assert!(matches!(theirs, Err(BackendError::NotFound)), "{theirs:?}");
         let change = console.backend.change_rotation_policy(&owner, console.borealis, 0, strict()).await;
@@ -412,7 +419,7 @@ async fn of_two_changes_to_one_policy_the_second_is_refused() {
         let (first, second) = tokio::join!(change(), change());
         let outcomes = [first, second];
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-        assert!(outcomes.iter().any(|o| matches!(o, Err(BackendError::StalePolicy(Some(_))))), "{outcomes:?}");
+        assert!(outcomes.iter().any(|o| matches!(o, Err(BackendError::StalePolicy(_, Some(_))))), "{outcomes:?}");
 
         // Two nodes that read the same version: the row itself refuses the second, a first change included.
         for seen in [RotationPolicy::default(), RotationPolicy { rules: RotationRules::default(), version: 1 }] {
