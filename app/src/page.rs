@@ -36,6 +36,51 @@ pub struct PageContext {
     pub notice: Option<Notice>,
     /// What was typed into the page's form, and what was wrong with it.
     pub submission: Submission,
+    /// The identity providers that a sign-in page offers.
+    pub providers: Vec<Provider>,
+}
+
+/// An identity provider, by which people sign in (single sign-on).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// Names it in addresses.
+    pub id: String,
+    /// What people call it.
+    pub label: String,
+}
+
+/// How somebody can prove that it is they.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaysToConfirm {
+    /// With their password: who signs in by a provider has none.
+    pub password: bool,
+    /// By the providers that know them.
+    pub providers: Vec<Provider>,
+}
+
+/// Why an identity provider led nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SingleSignOnProblem {
+    /// Nothing was asked that its answer belongs to.
+    Unasked,
+    /// It says no, or they did.
+    Declined,
+    /// It does not answer.
+    Down,
+    /// Its answer is not to be believed.
+    Untrusted,
+    /// It did not ask anew who they are.
+    NotFresh,
+    /// It gives them no role here.
+    NoRole,
+    /// They were removed here.
+    Removed,
+    /// Their address is that of an account of the same organization.
+    AccountHere,
+    /// No account can be made for them; nobody is told why.
+    NotAdmitted,
+    /// It knows them as somebody else than who is signed in here.
+    SomebodyElse,
 }
 
 impl PageContext {
@@ -283,6 +328,30 @@ pub enum Page {
         next: String,
         /// A form that was sent to `next`, and waits there afterwards.
         unsent: Option<String>,
+        /// How they can.
+        ways: WaysToConfirm,
+    },
+    /// The way on to an identity provider, for somebody whose form waits until they have proven there that it is they.
+    ContinueWith {
+        /// Which one.
+        provider: Provider,
+        /// Where it asks them.
+        address: String,
+    },
+    /// An identity provider led nowhere.
+    SingleSignOnRefused {
+        /// Which one.
+        provider: Provider,
+        /// Why.
+        problem: SingleSignOnProblem,
+        /// Where they wanted to go: a path of this console.
+        next: String,
+        /// Whether they wanted to prove that it is they; to sign in otherwise.
+        is_proof: bool,
+        /// A form that waits for that.
+        unsent: Option<String>,
+        /// The request's id: what happened exactly is in the log, under it.
+        request_id: String,
     },
     /// Sign-in and security: one's own account.
     Account {
@@ -551,6 +620,9 @@ impl Page {
             Self::SignIn { .. } => "Sign in",
             Self::Confirm { .. } => "Confirm that it is you",
             Self::Account { .. } => "Sign-in and security",
+            Self::ContinueWith { .. } => "Confirm that it is you",
+            Self::SingleSignOnRefused { is_proof: true, .. } => "You have not confirmed that it is you",
+            Self::SingleSignOnRefused { is_proof: false, .. } => "You are not signed in",
             Self::CustomerRefused => "API applications are for partner organizations",
             Self::OtherDoor { theirs: Area::Partner, .. } => "This is where Nuvera’s people sign in",
             Self::OtherDoor { theirs: Area::Hub, .. } => "This is where partners sign in",
@@ -603,6 +675,8 @@ impl Page {
             Self::SignIn { .. }
             | Self::Confirm { .. }
             | Self::Account { .. }
+            | Self::ContinueWith { .. }
+            | Self::SingleSignOnRefused { .. }
             | Self::CustomerRefused
             | Self::OtherDoor { .. }
             | Self::Forbidden

@@ -69,6 +69,23 @@ impl Area {
         self.either("/sign-in", "/organizations/sign-in")
     }
 
+    /// Sign in by an identity provider (GET `next`): leads there.
+    pub fn sign_in_with(self, provider: &str) -> String {
+        format!("{}/sso/{provider}", self.sign_in())
+    }
+
+    /// Where an identity provider's answer comes to (GET `code`, `state`, `iss`, `error`): its redirect URI. What stands
+    /// behind the `?` is not logged.
+    pub fn single_sign_on_callback(self, provider: &str) -> String {
+        format!("{}/callback", self.sign_in_with(provider))
+    }
+
+    /// Prove that it is you by an identity provider (GET `next`: leads there; POST `next`, `unsent`: answers with the way
+    /// there).
+    pub fn confirm_with(self, provider: &str) -> String {
+        format!("{}/sso/{provider}", self.confirm())
+    }
+
     /// Sign out (POST).
     pub fn sign_out(self) -> &'static str {
         self.either("/sign-out", "/organizations/sign-out")
@@ -96,6 +113,13 @@ impl Area {
             Self::Hub => hub,
         }
     }
+}
+
+/// A path as the value of a query's parameter (RFC 3986, 2.1).
+pub fn escaped(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let escape = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    path.bytes().map(escape).collect()
 }
 
 /// The query that asks a history for what `filter` lets through; empty where that is everything.

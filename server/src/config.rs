@@ -98,6 +98,10 @@ pub struct ServeSettings {
     /// The route table. By default the built-in one, which is the public API reference's.
     #[arg(long, env = "NUVERA_ROUTES")]
     pub routes: Option<PathBuf>,
+    /// The file about identity providers by which people sign in (single sign-on by OpenID Connect); see README.md. Without
+    /// it everybody signs in with a password.
+    #[arg(long, env = "NUVERA_SSO")]
+    pub sso: Option<PathBuf>,
     /// The folder with the browser's files, as `xtask site` makes it.
     #[arg(long, env = "NUVERA_SITE", default_value = "target/site")]
     pub site: PathBuf,

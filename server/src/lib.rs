@@ -11,5 +11,6 @@ pub mod metrics;
 pub mod pepper;
 pub mod random;
 pub mod run;
+pub mod single_sign_on;
 pub mod store;
 pub mod web;

@@ -13,6 +13,7 @@ use crate::{
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
     metrics,
     pepper::Pepper,
+    single_sign_on::{self, IssuerSettings, SingleSignOn},
     store::{Store, StoreError, sessions::DatabaseSessions, settings},
     web::{self, Web, WebSettings},
 };
@@ -72,6 +73,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let gateway_origin = settings.gateway_origin()?;
     let upstream = settings.upstream()?;
     let routes = read_routes(settings.routes.as_deref())?;
+    let issuers = read_issuers(settings.sso.as_deref())?;
     let assets = web::load_assets(&settings.site)?;
     let clock = Clock::system();
     let (store, pepper) = open(&settings.state).await?;
@@ -110,9 +112,12 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin);
     }
 
+    let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await;
+    let single_sign_on = single_sign_on.map_err(|error| format!("--sso: {error}"))?;
+
     let stop = CancellationToken::new();
     let reminder = tokio::spawn(reminders::run(backend.clone(), mailer.clone(), console_origin.clone(), stop.clone()));
-    let web = Arc::new(Web::new(
+    let web = Web::new(
         backend.clone(),
         WebSettings {
             console_origin,
@@ -123,7 +128,8 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
             assets,
         },
         mailer,
-    ));
+    );
+    let web = Arc::new(web.with_single_sign_on(single_sign_on));
     let flushing = CancellationToken::new();
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
     let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock, Area::Partner), stop.clone()));
@@ -222,6 +228,11 @@ fn read_routes(path: Option<&Path>) -> Outcome<RouteTable> {
     let Some(path) = path else { return Ok(RouteTable::default()) };
     let text = fs::read_to_string(path).map_err(|error| format!("--routes: {}: {error}", path.display()))?;
     Ok(RouteTable::parse(&text).map_err(|error| format!("--routes: {}: {error}", path.display()))?)
+}
+
+fn read_issuers(path: Option<&Path>) -> Outcome<Vec<IssuerSettings>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    Ok(single_sign_on::read(path).map_err(|error| format!("--sso: {}: {error}", path.display()))?)
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Outcome<TcpListener> {

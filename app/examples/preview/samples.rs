@@ -3,7 +3,8 @@
 use app::{
     page::{
         AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice,
-        OrganizationSummary, Page, PageContext, Submission, Usage, Viewer,
+        OrganizationSummary, Page, PageContext, Provider, SingleSignOnProblem, Submission, Usage, Viewer,
+        WaysToConfirm,
     },
     paths::{Area, Place},
 };
@@ -54,6 +55,26 @@ pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
     Ok(pages)
 }
 
+fn provider(label: &str) -> Provider {
+    Provider { id: label.to_lowercase().replace(' ', "-"), label: label.into() }
+}
+
+fn confirm(unsent: Option<&str>, password: bool, providers: &[&str]) -> Page {
+    let ways = WaysToConfirm { password, providers: providers.iter().map(|label| provider(label)).collect() };
+    Page::Confirm { next: "/settings".into(), unsent: unsent.map(ToOwned::to_owned), ways }
+}
+
+fn single_sign_on_refused(problem: SingleSignOnProblem, is_proof: bool) -> Page {
+    Page::SingleSignOnRefused {
+        provider: provider("Ledgerline ID"),
+        problem,
+        next: "/settings".into(),
+        is_proof,
+        unsent: is_proof.then(|| "name=Ledger".into()),
+        request_id: "019abf3c-7a10-7c11-8d5e-1f2a3b4c5d6e".into(),
+    }
+}
+
 fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
     let anonymous = || PageContext { viewer: None, ..context() };
     let failed = Submission {
@@ -82,8 +103,26 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             anonymous(),
             Page::SignIn { next: Some("/settings".into()), unsent: Some("name=Ledger".into()) },
         ),
-        ("confirm", context(), Page::Confirm { next: "/settings".into(), unsent: None }),
-        ("confirm-unsent", context(), Page::Confirm { next: "/settings".into(), unsent: Some("name=Ledger".into()) }),
+        (
+            "sign-in-providers",
+            PageContext { providers: vec![provider("Ledgerline ID"), provider("Harbour SSO")], ..anonymous() },
+            Page::SignIn { next: None, unsent: None },
+        ),
+        ("confirm", context(), confirm(None, true, &[])),
+        ("confirm-unsent", context(), confirm(Some("name=Ledger"), true, &[])),
+        ("confirm-provider", context(), confirm(None, false, &["Ledgerline ID"])),
+        ("confirm-provider-unsent", context(), confirm(Some("name=Ledger"), true, &["Ledgerline ID"])),
+        (
+            "continue-with-provider",
+            context(),
+            Page::ContinueWith {
+                provider: provider("Ledgerline ID"),
+                address: "https://login.ledgerline.example/authorize".into(),
+            },
+        ),
+        ("single-sign-on-declined", anonymous(), single_sign_on_refused(SingleSignOnProblem::Declined, false)),
+        ("single-sign-on-account-here", anonymous(), single_sign_on_refused(SingleSignOnProblem::AccountHere, false)),
+        ("single-sign-on-somebody-else", context(), single_sign_on_refused(SingleSignOnProblem::SomebodyElse, true)),
         ("account", context(), account(None)),
         ("account-secured", context(), account(Some(SecondFactor { set_up_at: ago(40 * DAY), recovery_codes: 9 }))),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
@@ -462,6 +501,7 @@ fn context() -> PageContext {
         gateway_url: "https://gateway.nuvera.example".into(),
         notice: None,
         submission: Submission::default(),
+        providers: Vec::new(),
     }
 }
 

@@ -27,6 +27,7 @@ mod revoke_api_key;
 mod rotation_policy;
 mod security_policy;
 mod sign_in;
+mod single_sign_on;
 mod test_request;
 
 use crate::{
@@ -52,7 +53,7 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::Audit { .. }
         | Page::People { .. }
         | Page::OrganizationHub { .. } => Width::Wide,
-        Page::SignIn { .. } | Page::Confirm { .. } => Width::Slim,
+        Page::SignIn { .. } | Page::Confirm { .. } | Page::ContinueWith { .. } => Width::Slim,
         _ => Width::Narrow,
     };
     view! { <Shell title crumbs runs_wasm width>{body(&page)}</Shell> }
@@ -62,7 +63,12 @@ fn body(page: &Page) -> AnyView {
     let title = page.title();
     match page {
         Page::SignIn { next, unsent } => sign_in::view(title, next.as_deref(), unsent.as_deref()).into_any(),
-        Page::Confirm { next, unsent } => confirm::view(title, next, unsent.as_deref()).into_any(),
+        Page::Confirm { next, unsent, ways } => confirm::view(title, next, unsent.as_deref(), ways).into_any(),
+        Page::ContinueWith { provider, address } => single_sign_on::go_on(title, provider, address).into_any(),
+        Page::SingleSignOnRefused { provider, problem, next, is_proof, unsent, request_id } => {
+            let way_on = single_sign_on::again(provider, next, *is_proof, unsent.as_deref());
+            single_sign_on::refused(title, provider, *problem, way_on, request_id).into_any()
+        }
         Page::Account { account } => account::view(title, account).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::OtherDoor { theirs, href } => refused::other_door(title, *theirs, href).into_any(),
@@ -155,6 +161,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
     match page {
         Page::SignIn { .. }
         | Page::Confirm { .. }
+        | Page::ContinueWith { .. }
+        | Page::SingleSignOnRefused { .. }
         | Page::CustomerRefused
         | Page::OtherDoor { .. }
         | Page::Forbidden

@@ -44,6 +44,20 @@ fn a_role_is_one_of_the_organizations_and_another_one() {
 }
 
 #[test]
+fn a_provider_changes_a_role_but_does_not_take_the_last_one_who_decides() {
+    let owner = || person(1, Role::PartnerOwner);
+    let actor = acting(&owner());
+    let by = By { actor: &actor, at: START, reason: None };
+    assert_eq!(owner().follow_provider(Role::PartnerOwner, false, by), Followed::Unchanged);
+    assert_eq!(owner().follow_provider(Role::PartnerViewer, false, by), Followed::Kept);
+    let Followed::Changed(changed) = owner().follow_provider(Role::PartnerViewer, true, by) else { panic!("changed") };
+    assert_eq!((changed.0.role, changed.1.action), (Role::PartnerViewer, AuditAction::PersonRoleChanged));
+    assert_eq!((changed.1.before.as_deref(), changed.1.after.as_deref()), (Some("Owner"), Some("Viewer")));
+    let developer = person(2, Role::PartnerDeveloper);
+    assert!(matches!(developer.follow_provider(Role::PartnerViewer, false, by), Followed::Changed(_)));
+}
+
+#[test]
 fn an_invitation_ends_at_its_last_instant() {
     let by = By { actor: &actor(), at: START, reason: None };
     let invite = |role| {

@@ -131,8 +131,10 @@ impl Backend {
         }
         let account = users::find_account(&mut conn, &email).await?;
         drop(conn);
-        let known = account.as_ref().map_or_else(|| NOBODYS_HASH.clone(), |account| account.password_hash.clone());
-        let matches = verify(password, known).await;
+        // Somebody without a password is as unknown here as somebody without an account, and takes as long.
+        let account = account.filter(|account| account.password_hash.is_some());
+        let known = account.as_ref().and_then(|account| account.password_hash.clone());
+        let matches = verify(password, known.unwrap_or_else(|| NOBODYS_HASH.clone())).await;
         let account = account.filter(|_| matches);
         let mut transaction = self.store.write().await?;
         if account.is_some() {

@@ -16,6 +16,7 @@ mod proof;
 pub mod reminders;
 mod requests;
 mod second_factor;
+pub mod single_sign_on;
 
 pub use error::BackendError;
 pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError};

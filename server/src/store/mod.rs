@@ -6,6 +6,7 @@
 pub mod applications;
 pub mod audit;
 mod conditions;
+pub mod identities;
 pub mod invitations;
 pub mod organizations;
 pub mod policies;

@@ -1,6 +1,6 @@
 //! Organizations: partners, customers, and Nuvera itself.
 
-use super::{Result, parse};
+use super::{Result, convert, parse};
 use domain::{id::OrganizationId, time::Timestamp};
 use sqlx::{AnyConnection, Row};
 
@@ -16,6 +16,9 @@ pub enum OrganizationKind {
 }
 
 impl OrganizationKind {
+    /// Every kind.
+    const ALL: [Self; 3] = [Self::Partner, Self::Customer, Self::Nuvera];
+
     fn code(self) -> &'static str {
         match self {
             Self::Partner => "partner",
@@ -78,6 +81,21 @@ pub async fn find_partner(conn: &mut AnyConnection, id: OrganizationId) -> Resul
         .fetch_optional(conn)
         .await?;
     Ok(row.map(|row| row.try_get("name")).transpose()?)
+}
+
+/// The organizations of this id or name: a name may be several organizations'.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn named(conn: &mut AnyConnection, id_or_name: &str) -> Result<Vec<(OrganizationId, OrganizationKind)>> {
+    let rows = sqlx::query("SELECT id, kind FROM organizations WHERE id = $1 OR name = $1 ORDER BY id")
+        .bind(id_or_name)
+        .fetch_all(conn)
+        .await?;
+    let kind = |code: &str| OrganizationKind::ALL.into_iter().find(|kind| kind.code() == code);
+    rows.iter()
+        .map(|row| Ok((parse(row, "organizations", "id")?, convert(row, "organizations", "kind", kind)?)))
+        .collect()
 }
 
 /// The partner organizations by name, for Nuvera's admins.

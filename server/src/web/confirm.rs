@@ -2,6 +2,7 @@
 
 use super::{
     sign_in::{After, own_path, unsent},
+    single_sign_on,
     submitted::{Refused, Submitted},
     visit::{self, Interruption, Visit},
 };
@@ -15,7 +16,14 @@ use tower_sessions::Session;
 
 /// Asks for it.
 pub async fn form(visit: Visit, Query(After { next }): Query<After>) -> Response {
-    visit.show(Page::Confirm { next: own_path(next.as_deref(), visit.place.area()), unsent: None }).await
+    let ways = single_sign_on::ways_to_confirm(&visit.web, &visit.actor).await;
+    visit
+        .answer(ways.map(|ways| Page::Confirm {
+            next: own_path(next.as_deref(), visit.place.area()),
+            unsent: None,
+            ways,
+        }))
+        .await
 }
 
 /// Checks it, and goes on to where it was needed.
@@ -39,6 +47,12 @@ pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Respons
     };
     match proven.await {
         Ok(()) => Redirect::to(&next).into_response(),
-        Err(refused) => visit.show_again(refused, sent, async || Ok(Page::Confirm { next, unsent: form })).await,
+        Err(refused) => {
+            let page = async || {
+                let ways = single_sign_on::ways_to_confirm(&visit.web, &visit.actor).await?;
+                Ok(Page::Confirm { next, unsent: form, ways })
+            };
+            visit.show_again(refused, sent, page).await
+        }
     }
 }

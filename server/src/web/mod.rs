@@ -18,6 +18,7 @@ mod requests;
 mod security;
 mod sign_in;
 mod signing_keys;
+mod single_sign_on;
 mod submitted;
 mod visit;
 
@@ -27,6 +28,7 @@ use crate::{
     backend::Backend,
     clock::Clock,
     mail::Mailer,
+    single_sign_on::SingleSignOn,
     store::{Store, sessions::DatabaseSessions},
 };
 use app::{
@@ -57,6 +59,8 @@ pub struct Web {
     pub settings: WebSettings,
     /// How invitations get away.
     pub mailer: Arc<Mailer>,
+    /// By whom people can sign in instead of with a password.
+    pub single_sign_on: SingleSignOn,
     /// Whether requests are welcome: not before the start, nor after a stop was asked for.
     pub ready: AtomicBool,
 }
@@ -81,7 +85,12 @@ pub struct WebSettings {
 impl Web {
     /// A console that is not ready yet.
     pub fn new(backend: Arc<Backend>, settings: WebSettings, mailer: Arc<Mailer>) -> Self {
-        Self { backend, settings, mailer, ready: AtomicBool::new(false) }
+        Self { backend, settings, mailer, single_sign_on: SingleSignOn::default(), ready: AtomicBool::new(false) }
+    }
+
+    /// The same, with these identity providers.
+    pub fn with_single_sign_on(self, single_sign_on: SingleSignOn) -> Self {
+        Self { single_sign_on, ..self }
     }
 
     /// The origin that browsers see an area at.
@@ -200,6 +209,12 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route(within(area, area.sign_in()), page(get(sign_in::form), post(sign_in::sign_in)))
             .route(within(area, area.sign_out()), post(sign_in::sign_out))
             .route(within(area, area.confirm()), page(get(confirm::form), post(confirm::confirm)))
+            .route(within(area, &area.sign_in_with("{issuer}")), get(single_sign_on::sign_in))
+            .route(within(area, &area.single_sign_on_callback("{issuer}")), get(single_sign_on::callback))
+            .route(
+                within(area, &area.confirm_with("{issuer}")),
+                page(get(single_sign_on::prove), post(single_sign_on::prove_for_form)),
+            )
             .route(within(area, area.invitation()), page(get(invitation::form), post(invitation::accept)))
             .nest(within(area, area.account()), of_account())
     };

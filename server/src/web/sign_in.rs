@@ -170,7 +170,7 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
     let sent = to_bytes(body, MAX_UNSENT_BYTES).await.ok().map(|body| Submitted::parse(&body));
     let page = match sent {
         // Two interruptions, one form: it goes on waiting.
-        Some(sent) if path == area.confirm() => {
+        Some(sent) if path.starts_with(area.confirm()) => {
             let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
             Page::SignIn { next: field("next"), unsent: field("unsent") }
         }

@@ -3,9 +3,13 @@
 use super::{
     Web, render,
     security::{ClientAddress, RequestId},
+    single_sign_on,
     submitted::{Refused, Submitted, field_of},
 };
-use crate::backend::{Asked, BackendError};
+use crate::{
+    backend::{Asked, BackendError},
+    store::sessions::SIGNED_IN,
+};
 use app::{
     page::{FieldError, Notice, Page, PageContext, Submission, Viewer},
     paths::{Area, Place},
@@ -46,7 +50,6 @@ pub fn lifetime(area: Area) -> Lifetime {
 
 /// How often at the most a session's last use is written.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
-const SIGNED_IN: &str = "signed_in";
 /// Where a session keeps an [`Unsent`] form, until its page is opened again.
 const UNSENT: &str = "unsent";
 
@@ -199,6 +202,7 @@ pub fn context_without_session(web: &Web, area: Area) -> PageContext {
         gateway_url: web.settings.gateway_origin.clone(),
         notice: None,
         submission: Submission::default(),
+        providers: single_sign_on::providers(web, area),
     }
 }
 
@@ -385,11 +389,14 @@ impl Visit {
             Refused::Backend(error) => match (field_of(&error), error) {
                 (Some(field), error) => (unprocessable, vec![FieldError { field, message: error.to_string() }], None),
                 (None, BackendError::ProofNeeded) => {
-                    let page = Page::Confirm {
-                        next: original_path(&self.extensions).to_owned(),
-                        unsent: Some(sent.waiting()),
+                    let next = original_path(&self.extensions).to_owned();
+                    return match single_sign_on::ways_to_confirm(&self.web, &self.actor).await {
+                        Ok(ways) => {
+                            let page = Page::Confirm { next, unsent: Some(sent.waiting()), ways };
+                            render::page(StatusCode::FORBIDDEN, page, self.context()).await
+                        }
+                        Err(error) => failure(error, self.context(), &self.extensions).await,
                     };
-                    return render::page(StatusCode::FORBIDDEN, page, self.context()).await;
                 }
                 (None, BackendError::Refused(ChangeError::KeyNotFound)) => {
                     return failure(BackendError::NotFound, self.context(), &self.extensions).await;
@@ -468,6 +475,11 @@ impl Visit {
     /// Not allowed, not found, another organization's, or the database fails.
     pub async fn application(&self, operation: Operation) -> Result<ApiApplication, BackendError> {
         self.web.backend.application(self.asked()?, operation).await
+    }
+
+    /// What is known of the request.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     /// A page with a form about the application that the path names.

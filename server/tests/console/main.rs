@@ -21,6 +21,7 @@ mod rotation;
 mod security;
 mod sign_in;
 mod signing_keys;
+mod single_sign_on;
 mod step_up;
 mod store;
 mod support;

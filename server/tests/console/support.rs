@@ -22,6 +22,7 @@ use server::{
     gateway::{Gateway, GatewaySettings, ReplayFence},
     mail::Mailer,
     pepper::Pepper,
+    single_sign_on::{IssuerSettings, SingleSignOn},
     store::{Store, organizations::OrganizationKind, usage::KeyUsage},
     web::{self, Web, WebSettings},
 };
@@ -111,12 +112,22 @@ impl Console {
     }
 
     pub async fn start_on(database: Database) -> Self {
-        Self::start_at(database, ORIGIN, None).await
+        Self::start_with(database, ORIGIN, None, Clock::manual(START), Vec::new()).await
     }
 
     /// A console at this origin, and Nuvera's area at one of its own where one is given.
     pub async fn start_at(database: Database, origin: &str, hub_origin: Option<&str>) -> Self {
-        let clock = Clock::manual(START);
+        Self::start_with(database, origin, hub_origin, Clock::manual(START), Vec::new()).await
+    }
+
+    /// A console by whose providers people can sign in.
+    pub async fn start_with(
+        database: Database,
+        origin: &str,
+        hub_origin: Option<&str>,
+        clock: Clock,
+        issuers: Vec<IssuerSettings>,
+    ) -> Self {
         let store = Store::open(&database.url).await.unwrap();
         let pepper = Arc::new(Pepper::new("test", &[7; 32]));
         let settings = GatewaySettings { routes: RouteTable::default(), ..GatewaySettings::idle() };
@@ -155,7 +166,9 @@ impl Console {
         };
         let mail = tempfile::tempdir().unwrap();
         let mailer = Mailer::folder(mail.path(), "Nuvera <no-reply@nuvera.example>".parse().unwrap()).unwrap();
-        let web = Arc::new(Web::new(backend.clone(), settings, Arc::new(mailer)));
+        let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await.unwrap();
+        let web = Web::new(backend.clone(), settings, Arc::new(mailer)).with_single_sign_on(single_sign_on);
+        let web = Arc::new(web);
         web.ready.store(true, Ordering::Release);
         let router = web::router(web.clone(), store.clone());
         let origin = origin.to_owned();
