@@ -15,6 +15,7 @@ use domain::{
     second_factor::SecondFactor,
     security_policy::SecurityPolicy,
     signing_key::SigningKey,
+    support::Seen,
     time::Timestamp,
 };
 use std::collections::HashMap;
@@ -176,6 +177,11 @@ notices! {
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
     PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
+    ChangeProposed "change-proposed" "The change is proposed. Nothing changes until somebody of the partner’s confirms it, within 72 hours.",
+    ChangeConfirmed "change-confirmed" "The proposed change is made. The gateway applies it from now on.",
+    ChangeDeclined "change-declined" "The proposed change is declined. Everything stays as it is.",
+    ChangeWithdrawn "change-withdrawn" "The proposed change is withdrawn. Nobody can confirm it any more.",
+    SupportSeen "support-seen" "Thank you: the audit history says that you have seen it.",
     SecurityPolicyChanged "security-policy-changed" "The security policy is changed. It counts from now on.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
@@ -275,6 +281,15 @@ pub enum AuditSubject {
     Organization,
     /// Everybody's, for Nuvera's admins.
     Everyone,
+}
+
+/// What Nuvera did to an application, and whether the partner has seen it.
+#[derive(Clone, Debug, Default)]
+pub struct SupportView {
+    /// What nobody of the partner's has seen yet, the newest first.
+    pub unseen: Vec<RecordedEvent>,
+    /// Who saw last what there was.
+    pub seen: Option<Seen>,
 }
 
 /// An application together with how its keys are used.
@@ -395,6 +410,8 @@ pub enum Page {
         items: Vec<ApplicationSummary>,
         /// The names of people who have left, while keys work that they may have a copy of.
         leavers: Vec<String>,
+        /// What Nuvera did and nobody of the organization has seen yet, the newest first.
+        unseen_support: Vec<RecordedEvent>,
     },
     /// A partner organization in the organization hub, with its applications.
     Organization {
@@ -425,6 +442,8 @@ pub enum Page {
         view: ApplicationView,
         /// The newest events of its history.
         recent: Vec<RecordedEvent>,
+        /// What Nuvera did to it.
+        support: SupportView,
     },
     /// The latest requests of an application.
     Requests {
@@ -455,6 +474,8 @@ pub enum Page {
     Permissions {
         /// The application.
         application: ApiApplication,
+        /// Whether it becomes a proposal, for the partner to confirm.
+        waits: bool,
     },
     /// Disable, with a reason.
     Disable {
@@ -503,6 +524,8 @@ pub enum Page {
         application: ApiApplication,
         /// A text to sign, to show that somebody holds the private half of the new key.
         challenge: String,
+        /// Whether it becomes a proposal, for the partner to confirm.
+        waits: bool,
     },
     /// The key doctor.
     CheckKey {
@@ -562,6 +585,8 @@ pub enum Page {
         application: ApiApplication,
         /// The key.
         key: SigningKey,
+        /// Whether it becomes a proposal, for the partner to confirm.
+        waits: bool,
     },
     /// End a signing key's overlap now.
     RetireSigningKey {
@@ -571,6 +596,8 @@ pub enum Page {
         key: SigningKey,
         /// How it has been used.
         usage: Option<Usage>,
+        /// Whether it becomes a proposal, for the partner to confirm.
+        waits: bool,
     },
     /// Prepare a replacement key for the partner to claim.
     PrepareReplacement {
@@ -584,6 +611,21 @@ pub enum Page {
     },
     /// Claim a prepared replacement key.
     ClaimReplacement {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Confirm a change that Nuvera proposed.
+    ConfirmChange {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Decline one.
+    DeclineChange {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Take one back, for Nuvera.
+    WithdrawChange {
         /// The application.
         application: ApiApplication,
     },
@@ -662,6 +704,9 @@ impl Page {
             Self::PrepareReplacement { .. } => "Prepare replacement key",
             Self::WithdrawReplacement { .. } => "Withdraw replacement key",
             Self::ClaimReplacement { .. } => "Claim replacement key",
+            Self::ConfirmChange { .. } => "Confirm proposed change",
+            Self::DeclineChange { .. } => "Decline proposed change",
+            Self::WithdrawChange { .. } => "Withdraw proposed change",
             Self::Audit { .. } => "Audit history",
             Self::OrganizationHub { .. } => "Organization hub",
         }
@@ -690,6 +735,9 @@ impl Page {
             | Self::PrepareReplacement { .. }
             | Self::WithdrawReplacement { .. }
             | Self::ClaimReplacement { .. }
+            | Self::ConfirmChange { .. }
+            | Self::DeclineChange { .. }
+            | Self::WithdrawChange { .. }
             | Self::Audit { .. }
             | Self::Invitation { .. }
             | Self::InvitationGone

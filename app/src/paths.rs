@@ -203,6 +203,12 @@ impl Place {
         format!("{}/security-policy", self.applications())
     }
 
+    /// Says that somebody has seen what Nuvera did to the organization's applications (POST only, `version`: up to which
+    /// event).
+    pub fn seen_support(&self) -> String {
+        format!("{}/seen-support", self.applications())
+    }
+
     /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`
     /// and `invitations/{invitation}/withdraw` (POST only).
     pub fn people(&self) -> String {
@@ -234,9 +240,11 @@ impl Place {
 
     /// A page about one application; `action` is one of `rename` (`name`), `permissions` (`permissions`…), `disable`,
     /// `enable`, `replace-api-key` (`grace`: seconds, or `until` and `deadline`), `replace-exposed-api-key`, `finish-by-itself` (`hold`: seconds), `cancel-finish` (POST only), `prepare-replacement` (`grace`:
-    /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `replace-signing-key` (`public_key`, `overlap`:
+    /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `confirm-change`, `withdraw-change`, `seen-support` (POST only, `version`: up to
+    /// which event), `replace-signing-key` (`public_key`, `overlap`:
     /// seconds or `none`), `audit`, `requests` (GET `outcome`, `key`, `before`, `id`) and `events` (server-sent events, one
-    /// whenever there is something new to see). Every form sends `version` and may send `reason` as well.
+    /// whenever there is something new to see). Every form sends `version` and may send `reason` and `ticket`
+    /// as well.
     pub fn action(&self, id: ApplicationId, action: &str) -> String {
         format!("{}/{action}", self.application(id))
     }

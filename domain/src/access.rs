@@ -125,7 +125,13 @@ pub enum Operation {
     PrepareReplacement,
     /// Take a prepared replacement key back, or decline it.
     WithdrawReplacement,
-    /// Change how old an organization's keys may become: its rotation policy.
+    /// Confirm a change that Nuvera proposed: with it somebody makes the change.
+    ConfirmProposedChange,
+    /// Take a proposed change back, or decline it.
+    WithdrawProposedChange,
+    /// Say that one has seen what Nuvera did.
+    AcknowledgeSupport,
+    /// Change an organization's policies: how old its keys may become, what it asks of those who act in it.
     ChangePolicy,
     /// See who belongs to an organization, and who is invited.
     ViewPeople,
@@ -137,7 +143,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::ViewApplications,
         Self::CreateApplication,
         Self::RenameApplication,
@@ -150,6 +156,9 @@ impl Operation {
         Self::ReplaceSigningKeys,
         Self::PrepareReplacement,
         Self::WithdrawReplacement,
+        Self::ConfirmProposedChange,
+        Self::WithdrawProposedChange,
+        Self::AcknowledgeSupport,
         Self::ChangePolicy,
         Self::ViewPeople,
         Self::ManagePeople,
@@ -167,6 +176,7 @@ impl Operation {
             | Self::RevokeApiKeys
             | Self::ReplaceSigningKeys
             | Self::PrepareReplacement
+            | Self::ConfirmProposedChange
             | Self::ChangePolicy
             | Self::ManagePeople => true,
             Self::ViewApplications
@@ -174,6 +184,8 @@ impl Operation {
             | Self::DisableApplication
             | Self::ConfirmApiKeys
             | Self::WithdrawReplacement
+            | Self::WithdrawProposedChange
+            | Self::AcknowledgeSupport
             | Self::ViewPeople
             | Self::ViewOrganizationHub => false,
         }
@@ -197,6 +209,9 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::RevokeApiKeys
             | Op::ReplaceSigningKeys
             | Op::WithdrawReplacement
+            | Op::ConfirmProposedChange
+            | Op::WithdrawProposedChange
+            | Op::AcknowledgeSupport
             | Op::ViewPeople => true,
             // What everybody in the organization is held to, and who that is, its owners decide.
             Op::ChangePolicy | Op::ManagePeople | Op::PrepareReplacement | Op::ViewOrganizationHub => false,
@@ -212,6 +227,7 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::ReplaceSigningKeys
             | Op::PrepareReplacement
             | Op::WithdrawReplacement
+            | Op::WithdrawProposedChange
             | Op::ViewPeople
             | Op::ManagePeople
             | Op::ViewOrganizationHub => true,
@@ -219,6 +235,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::RenameApplication
             | Op::RotateApiKeys
             | Op::ConfirmApiKeys
+            | Op::ConfirmProposedChange
+            | Op::AcknowledgeSupport
             | Op::ChangePolicy => false,
         },
         Role::NuveraAuditor => {
@@ -317,6 +335,8 @@ mod tests {
                 Op::DisableApplication,
                 Op::ConfirmApiKeys,
                 Op::WithdrawReplacement,
+                Op::WithdrawProposedChange,
+                Op::AcknowledgeSupport,
                 Op::ViewPeople
             ]
         );
@@ -349,6 +369,16 @@ mod tests {
         assert_eq!(Role::ALL.into_iter().filter(|&role| may_change(role)).collect::<Vec<_>>(), [Role::PartnerOwner]);
         assert_eq!(asks(Role::NuveraAdmin, ELSEWHERE, Operation::ChangePolicy), Access::Forbidden);
         assert_eq!(asks(Role::PartnerDeveloper, HOME, Operation::ViewApplications), Access::Allowed);
+    }
+
+    #[test]
+    fn whoever_confirms_a_proposed_change_may_make_it_themselves_and_is_not_nuveras() {
+        use Operation as Op;
+        let confirms: Vec<_> = Role::ALL.into_iter().filter(|&role| allows(role, Op::ConfirmProposedChange)).collect();
+        assert_eq!(confirms, [Role::PartnerOwner, Role::PartnerDeveloper]);
+        for role in confirms {
+            assert!(allows(role, Op::ChangePermissions) && allows(role, Op::ReplaceSigningKeys), "{role:?}");
+        }
     }
 
     #[test]

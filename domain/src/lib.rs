@@ -22,6 +22,7 @@ pub mod route;
 pub mod second_factor;
 pub mod security_policy;
 pub mod signing_key;
+pub mod support;
 pub mod text;
 pub mod time;
 

@@ -175,6 +175,7 @@ test('an application in the organization hub, and what is prepared there', async
   await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
   await check(admin, 'prepare without a reason');
   await admin.getByLabel('Reason').fill('for the test');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
   await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
   await check(admin, 'application in the hub');
   await page.goto(application.path);

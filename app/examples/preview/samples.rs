@@ -3,7 +3,7 @@
 use app::{
     page::{
         AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice,
-        OrganizationSummary, Page, PageContext, Provider, SingleSignOnProblem, Submission, Usage, Viewer,
+        OrganizationSummary, Page, PageContext, Provider, SingleSignOnProblem, Submission, SupportView, Usage, Viewer,
         WaysToConfirm,
     },
     paths::{Area, Place},
@@ -12,7 +12,9 @@ use domain::{
     access::Role,
     actor::{Actor, ActorKind},
     api_key::{NewApiKey, PlainApiKey},
-    application::{ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
+    application::{
+        ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, RequestedChange, SigningKeyReplacement,
+    },
     audit::{AuditFilter, RecordedEvent},
     cut_over::Traffic,
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
@@ -24,7 +26,8 @@ use domain::{
     request::{RequestFilter, SeenRefusal, SeenRequest},
     second_factor::{Factors, SecondFactor},
     security_policy::SecurityRules,
-    text::{ApplicationName, EmailAddress, PersonName, Reason},
+    support::Seen,
+    text::{ApplicationName, EmailAddress, PersonName, Reason, TicketReference, Why},
     time::Timestamp,
 };
 use std::{cell::Cell, collections::HashMap, error::Error, time::Duration};
@@ -186,19 +189,40 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let (unfound_context, unfound_page) = hub(vec![], "<Lost>");
     let of_organization = Page::Organization { name: "Ledgerline GmbH".into(), items: many.clone() };
     Ok(vec![
-        ("list-empty", context(), Page::Applications { items: vec![], leavers: vec![] }),
+        ("list-empty", context(), Page::Applications { items: vec![], leavers: vec![], unseen_support: vec![] }),
         ("hub-unfound", unfound_context, unfound_page),
         ("check-key", context(), Page::CheckKey { applications: vec![rotating()?.0] }),
         ("check-key-empty", hub_context(), Page::CheckKey { applications: vec![] }),
         ("hub-organization", hub_context(), of_organization),
-        ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))], leavers: vec![] }),
-        ("list-hygiene", context(), Page::Applications { items: aging.clone(), leavers: vec!["Deniz Demir".into()] }),
+        (
+            "list-one",
+            context(),
+            Page::Applications {
+                items: vec![summary(rotating()?.0, Some(240))],
+                leavers: vec![],
+                unseen_support: vec![],
+            },
+        ),
+        (
+            "list-hygiene",
+            context(),
+            Page::Applications { items: aging.clone(), leavers: vec!["Deniz Demir".into()], unseen_support: vec![] },
+        ),
         (
             "hub-organization-hygiene",
             hub_context(),
             Page::Organization { name: "Ledgerline GmbH".into(), items: aging },
         ),
-        ("list-many", context(), Page::Applications { items: many, leavers: vec![] }),
+        (
+            "list-support",
+            context(),
+            Page::Applications {
+                items: vec![summary(proposed()?, Some(240)), summary(prepared()?, None)],
+                leavers: vec![],
+                unseen_support: support(true)?.unseen,
+            },
+        ),
+        ("list-many", context(), Page::Applications { items: many, leavers: vec![], unseen_support: vec![] }),
         ("hub", found_context, found_page),
         ("hub-empty", empty_context, empty_page),
     ])
@@ -332,7 +356,16 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let waiting = with_usage(waiting, &[(1, 98_002, 31)], &[(0, 98_002, 31)]);
     let verified = with_usage(rotation, &[(0, 128, 2), (1, 98_002, 240)], &[(0, 98_130, 2)]);
     let states = with_usage(every_state()?, &[(1, 3, 120), (2, 1, 5 * DAY)], &[(0, 7, 60), (1, 1_200_345, 7_200)]);
-    let page = |view: ApplicationView, recent: Vec<RecordedEvent>| Page::Application { view, recent };
+    let page = |view: ApplicationView, recent: Vec<RecordedEvent>| Page::Application {
+        view,
+        recent,
+        support: SupportView::default(),
+    };
+    let supported = |application: ApiApplication, support: SupportView| Page::Application {
+        view: with_usage(application, &[(0, 12, 900)], &[]),
+        recent: vec![],
+        support,
+    };
     let notice = PageContext { notice: Some(Notice::KeyStored), ..context() };
     let requests_of = every_state()?;
     let requests_page = |requests: Vec<SeenRequest>| Page::Requests {
@@ -370,6 +403,11 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("application-never-used", context(), page(with_usage(aged("Ledger, production", 140)?, &[], &[]), vec![])),
         ("application-claim", context(), page(with_usage(prepared()?, &[], &[]), vec![])),
         ("hub-application", hub_context(), page(with_usage(prepared()?, &[(0, 12, 900)], &[]), vec![])),
+        ("application-proposed", context(), page(with_usage(proposed()?, &[(0, 12, 900)], &[]), vec![])),
+        ("application-proposal-outdated", context(), page(with_usage(outdated()?, &[(0, 12, 900)], &[]), vec![])),
+        ("hub-application-proposed", hub_context(), supported(proposed()?, support(true)?)),
+        ("application-support", context(), supported(named("Payouts")?, support(true)?)),
+        ("application-support-seen", context(), supported(named("Payouts")?, support(false)?)),
         ("application-long-name", context(), page(with_usage(named(LONG_NAME)?, &[], &[]), vec![])),
         ("requests", context(), requests_page(requests(&requests_of))),
         ("requests-empty", context(), requests_page(vec![])),
@@ -441,16 +479,21 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
     );
     Ok(vec![
         ("prepare", hub_context(), Page::PrepareReplacement { application: one.clone() }),
+        ("confirm-change", context(), Page::ConfirmChange { application: proposed()? }),
+        ("confirm-change-lapsed", context(), Page::ConfirmChange { application: one.clone() }),
+        ("decline-change", context(), Page::DeclineChange { application: proposed()? }),
+        ("withdraw-change", hub_context(), Page::WithdrawChange { application: proposed()? }),
+        ("permissions-propose", hub_context(), Page::Permissions { application: one.clone(), waits: true }),
         ("withdraw", hub_context(), Page::WithdrawReplacement { application: prepared()? }),
         ("claim", context(), Page::ClaimReplacement { application: prepared()? }),
         ("claim-lapsed", context(), Page::ClaimReplacement { application: one.clone() }),
         (
             "hub-replace-signing-key",
             hub_context(),
-            Page::ReplaceSigningKey { application: one.clone(), challenge: CHALLENGE.to_owned() },
+            Page::ReplaceSigningKey { application: one.clone(), challenge: CHALLENGE.to_owned(), waits: false },
         ),
         ("rename", context(), Page::Rename { application: one.clone() }),
-        ("permissions", context(), Page::Permissions { application: one.clone() }),
+        ("permissions", context(), Page::Permissions { application: one.clone(), waits: false }),
         ("disable", context(), Page::Disable { application: one.clone() }),
         ("disable-stale", stale, Page::Disable { application: one.clone() }),
         ("enable", context(), Page::Enable { application: disabled()? }),
@@ -474,13 +517,17 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         (
             "replace-signing-key",
             context(),
-            Page::ReplaceSigningKey { application: one, challenge: CHALLENGE.to_owned() },
+            Page::ReplaceSigningKey { application: one, challenge: CHALLENGE.to_owned(), waits: false },
         ),
-        ("restore-signing-key", context(), Page::RestoreSigningKey { application: states.clone(), key: retired }),
+        (
+            "restore-signing-key",
+            context(),
+            Page::RestoreSigningKey { application: states.clone(), key: retired, waits: false },
+        ),
         (
             "retire-signing-key",
             context(),
-            Page::RetireSigningKey { application: states, key: retiring, usage: Some(usage) },
+            Page::RetireSigningKey { application: states, key: retiring, usage: Some(usage), waits: false },
         ),
     ])
 }
@@ -606,17 +653,47 @@ fn aged(name: &str, days: u64) -> Result<ApiApplication> {
     Ok(application.confirm_stored(key, By { actor: &actor(), at: ago(days * DAY), reason: None })?.application)
 }
 
+fn why(reason: &str, ticket: Option<&str>) -> Result<Why> {
+    Ok(Why { reason: Reason::new(reason)?, ticket: ticket.map(TicketReference::new).transpose()? })
+}
+
 fn disabled() -> Result<ApiApplication> {
-    let reason = Reason::new("Payments to unknown beneficiaries since 02:50 UTC; stopped until Ledgerline answers.")?;
+    let reason = why("Payments to unknown beneficiaries since 02:50 UTC; stopped until Ledgerline answers.", None)?;
     let by = By { actor: &admin(), at: ago(1_500), reason: Some(&reason) };
     Ok(named("Payouts")?.disable(by)?.application)
 }
 
 fn prepared() -> Result<ApiApplication> {
-    let reason = Reason::new("Ticket 4711: the old key was mailed to us.")?;
+    let reason = why("The old key was mailed to us.", Some("SUP-4711"))?;
     let by = By { actor: &admin(), at: ago(HOUR), reason: Some(&reason) };
     let grace = Replacement::WithGrace(Duration::from_secs(DAY));
     Ok(named("Payouts")?.prepare_replacement(grace, by)?.application)
+}
+
+fn proposed() -> Result<ApiApplication> {
+    let reason = why("Their integration moves to customer screening on Monday.", Some("SUP-4711"))?;
+    let by = By { actor: &admin(), at: ago(HOUR), reason: Some(&reason) };
+    let permissions: PermissionSet = "CUSTOMERS_READ PAYMENTS_READ PAYMENTS_WRITE".parse()?;
+    Ok(named("Screening")?.propose(RequestedChange::Permissions(permissions), by)?.application)
+}
+
+fn outdated() -> Result<ApiApplication> {
+    let by = By { actor: &actor(), at: ago(600), reason: None };
+    Ok(proposed()?.rename(ApplicationName::new("Screening, production")?, by)?.application)
+}
+
+/// What Nuvera did to an application: seen by the partner, or not yet.
+fn support(is_unseen: bool) -> Result<SupportView> {
+    let reason = why("Payments to unknown beneficiaries since 02:50 UTC.", Some("SUP-4712"))?;
+    let admin = admin();
+    let by = |at| By { actor: &admin, at, reason: Some(&reason) };
+    let first = named("Payouts")?.change_permissions("PAYMENTS_READ".parse()?, by(ago(HOUR)))?;
+    let second = first.application.disable(by(ago(900)))?;
+    let mut events = [first.events, second.events].concat();
+    events.reverse();
+    let seen = Seen { sequence: 2, by: "Deniz Demir".into(), at: ago(60) };
+    let unseen = recorded(&events);
+    Ok(if is_unseen { SupportView { unseen, seen: None } } else { SupportView { unseen: vec![], seen: Some(seen) } })
 }
 
 fn rotating() -> Result<(ApiApplication, Vec<domain::audit::AuditEvent>)> {
@@ -631,16 +708,16 @@ fn rotating() -> Result<(ApiApplication, Vec<domain::audit::AuditEvent>)> {
     let silently = |at| By { actor: &owner, at, reason: None };
     let application = step(application.confirm_stored(first, silently(ago(90 * DAY - 60)))?);
     let all: PermissionSet = "CUSTOMERS_READ CUSTOMERS_WRITE PAYMENTS_READ PAYMENTS_WRITE".parse()?;
-    let (admin, why) = (admin(), Reason::new("Ticket 4242")?);
-    let by = By { actor: &admin, at: ago(9 * DAY), reason: Some(&why) };
+    let (admin, asked) = (admin(), why("Asked for by telephone", Some("SUP-4242"))?);
+    let by = By { actor: &admin, at: ago(9 * DAY), reason: Some(&asked) };
     let application = step(application.change_permissions(all, by)?);
     let application = step(application.disable(By { at: ago(5 * HOUR), ..by })?);
-    let over = Reason::new("Drill over")?;
+    let over = why("Drill over", None)?;
     let application = step(application.enable(By { reason: Some(&over), ..silently(ago(4 * HOUR)) })?);
     let grace = Replacement::WithGrace(Duration::from_secs(DAY));
     let application = step(application.replace_api_key(new_key(2), grace, silently(ago(HOUR)))?);
     let overlap = SigningKeyReplacement::WithOverlap(Duration::from_secs(DAY));
-    let change = Reason::new("Staff change")?;
+    let change = why("Staff change", None)?;
     let by = By { reason: Some(&change), ..silently(ago(HOUR)) };
     let application = step(application.replace_signing_key(signing_key(1)?, overlap, by)?);
     events.reverse();

@@ -11,6 +11,7 @@ use crate::{
 use domain::{
     access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
+    audit::RecordedEvent,
     time::Timestamp,
 };
 use leptos::prelude::*;
@@ -23,7 +24,12 @@ const COLUMNS: &[Column] = &[
     Column { label: "Last used", class: "column--time" },
 ];
 
-pub(super) fn view(title: String, items: &[ApplicationSummary], leavers: &[String]) -> impl IntoView + use<> {
+pub(super) fn view(
+    title: String,
+    items: &[ApplicationSummary],
+    leavers: &[String],
+    unseen_support: &[RecordedEvent],
+) -> impl IntoView + use<> {
     if items.is_empty() {
         return view! {
             {super::heading(title, "")}
@@ -75,6 +81,9 @@ pub(super) fn view(title: String, items: &[ApplicationSummary], leavers: &[Strin
             </div>
         </div>
         {(!leavers.is_empty()).then(|| left_with_keys(leavers))}
+        {super::proposed_change::of_list(items)}
+        {super::prepared_replacement::of_list(items)}
+        {super::support::of_list(unseen_support)}
         {super::hygiene::of_list(items)}
         {table(items)}
     }
@@ -157,6 +166,9 @@ fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
                 {application
                     .claimable_replacement(now)
                     .map(|_| view! { <Badge tone=Tone::Waning shape=Shape::Clock text="Key to claim" /> })}
+                {application
+                    .confirmable_proposal(now)
+                    .map(|_| view! { <Badge tone=Tone::Waning shape=Shape::Clock text="Change to confirm" /> })}
             </Cell>
             <Cell label="Live keys">{live_keys}</Cell>
             <Cell label="Next deadline">{moment(deadline, false, "None")}</Cell>

@@ -17,6 +17,7 @@ mod organization_hub;
 mod people;
 mod permissions;
 mod prepared_replacement;
+mod proposed_change;
 mod refused;
 mod rename;
 mod replace_api_key;
@@ -28,6 +29,7 @@ mod rotation_policy;
 mod security_policy;
 mod sign_in;
 mod single_sign_on;
+mod support;
 mod test_request;
 
 use crate::{
@@ -80,7 +82,9 @@ fn body(page: &Page) -> AnyView {
             invitation::view(title, invitation, organization, token).into_any()
         }
         Page::InvitationGone => invitation::gone(title).into_any(),
-        Page::Applications { items, leavers } => applications::view(title, items, leavers).into_any(),
+        Page::Applications { items, leavers, unseen_support } => {
+            applications::view(title, items, leavers, unseen_support).into_any()
+        }
         Page::Organization { items, .. } => applications::organization(title, items).into_any(),
         Page::NewApplication { creation_token, challenge } => {
             new_application::view(title, creation_token, challenge).into_any()
@@ -88,13 +92,13 @@ fn body(page: &Page) -> AnyView {
         Page::OneTimeKey { application, api_key_id, key } => {
             one_time_key::view(title, application, *api_key_id, key).into_any()
         }
-        Page::Application { view, recent } => application::view(title, view, recent).into_any(),
+        Page::Application { view, recent, support } => application::view(title, view, recent, support).into_any(),
         Page::Requests { application, filter, requests, is_continued, older } => {
             requests::list(title, application, filter, requests, *is_continued, *older).into_any()
         }
         Page::Request { application, request } => requests::detail(title, application, request).into_any(),
         Page::Rename { application } => rename::view(title, application).into_any(),
-        Page::Permissions { application } => permissions::view(title, application).into_any(),
+        Page::Permissions { application, waits } => permissions::view(title, application, *waits).into_any(),
         Page::Disable { application } => enabled::disable(title, application).into_any(),
         Page::Enable { application } => enabled::enable(title, application).into_any(),
         Page::ReplaceApiKey { application } => replace_api_key::with_grace(title, application).into_any(),
@@ -104,8 +108,8 @@ fn body(page: &Page) -> AnyView {
         Page::RevokeApiKey { application, key, usage } => {
             revoke_api_key::view(title, application, key, usage.as_ref()).into_any()
         }
-        Page::ReplaceSigningKey { application, challenge } => {
-            replace_signing_key::replace(title, application, challenge).into_any()
+        Page::ReplaceSigningKey { application, challenge, waits } => {
+            replace_signing_key::replace(title, application, challenge, *waits).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
         Page::People { people, invitations, leavers, you, is_managed } => {
@@ -119,15 +123,19 @@ fn body(page: &Page) -> AnyView {
         Page::RemovePerson { person } => people::remove(title, person).into_any(),
         Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
         Page::SecurityPolicy { policy } => security_policy::view(title, *policy).into_any(),
-        Page::RestoreSigningKey { application, key } => {
-            replace_signing_key::restore(title, application, key).into_any()
+        Page::RestoreSigningKey { application, key, waits } => {
+            replace_signing_key::restore(title, application, key, *waits).into_any()
         }
-        Page::RetireSigningKey { application, key, usage } => {
-            retire_signing_key::view(title, application, key, usage.as_ref()).into_any()
+        Page::RetireSigningKey { application, key, usage, waits } => {
+            retire_signing_key::view(title, application, key, usage.as_ref(), *waits).into_any()
         }
         Page::PrepareReplacement { application } => prepared_replacement::prepare(title, application).into_any(),
         Page::WithdrawReplacement { application } => prepared_replacement::withdraw(title, application).into_any(),
         Page::ClaimReplacement { application } => prepared_replacement::claim(title, application).into_any(),
+        Page::ConfirmChange { application } => proposed_change::confirm(title, application).into_any(),
+        Page::DeclineChange { application } | Page::WithdrawChange { application } => {
+            proposed_change::withdraw(title, application).into_any()
+        }
         Page::Audit { subject, filter, actors, events, is_continued, older } => {
             audit::view(title, subject, filter, actors, events, *is_continued, *older).into_any()
         }
@@ -188,7 +196,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         Page::OneTimeKey { application, .. }
         | Page::Requests { application, .. }
         | Page::Rename { application }
-        | Page::Permissions { application }
+        | Page::Permissions { application, .. }
         | Page::Disable { application }
         | Page::Enable { application }
         | Page::ReplaceApiKey { application }
@@ -201,7 +209,10 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::RetireSigningKey { application, .. }
         | Page::PrepareReplacement { application }
         | Page::WithdrawReplacement { application }
-        | Page::ClaimReplacement { application } => below(application.id, application.name.as_str()),
+        | Page::ClaimReplacement { application }
+        | Page::ConfirmChange { application }
+        | Page::DeclineChange { application }
+        | Page::WithdrawChange { application } => below(application.id, application.name.as_str()),
         Page::Request { application, .. } => {
             let requests = crumb("Recent requests", Some(place.action(application.id, "requests")));
             below(application.id, application.name.as_str()).into_iter().chain([requests]).collect()

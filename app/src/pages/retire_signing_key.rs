@@ -1,5 +1,6 @@
 //! End a signing key's overlap now.
 
+use super::proposed_change;
 use crate::{
     page::Usage,
     ui::{
@@ -15,10 +16,12 @@ pub(super) fn view(
     application: &ApiApplication,
     key: &SigningKey,
     usage: Option<&Usage>,
+    waits: bool,
 ) -> impl IntoView + use<> {
     let status = key.status(surroundings().now);
     view! {
         {super::heading(title, "")}
+        {proposed_change::notice(waits)}
         <Facts>
             <Fact term="Fingerprint"><Code text=key.public_key.fingerprint() /></Fact>
             <Fact term="Status"><SigningKeyBadge status /></Fact>
@@ -35,7 +38,7 @@ pub(super) fn view(
         <Form action=place().signing_key_action(application.id, key.id, "retire") version=application.version>
             <ReasonField optional=true />
             <Actions>
-                <Submit variant=Variant::Danger text="Retire signing key" />
+                <Submit variant=Variant::Danger text=proposed_change::verb(waits, "Retire signing key") />
                 {super::cancel(application)}
             </Actions>
         </Form>

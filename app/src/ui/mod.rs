@@ -27,6 +27,7 @@ mod surroundings;
 mod table;
 mod time;
 mod traffic_chart;
+mod why;
 
 pub use badge::{ApiKeyBadge, ApplicationBadge, Badge, SideBadge, SigningKeyBadge, Tone};
 pub use button::{Actions, ButtonLink, Submit, Variant};
@@ -54,3 +55,4 @@ pub use surroundings::{Surroundings, may, place, surroundings};
 pub use table::{Cell, Column, DataTable, RowHeader};
 pub use time::Time;
 pub use traffic_chart::TrafficChart;
+pub use why::Why;

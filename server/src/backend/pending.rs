@@ -8,7 +8,7 @@ use domain::{
     actor::Actor,
     application::{ApiApplication, By, Change, ChangeError},
     id::{ApplicationId, OrganizationId},
-    text::Reason,
+    text::Why,
     time::Timestamp,
 };
 use sqlx::{Any, Transaction};
@@ -27,7 +27,7 @@ struct UnrecordedStop {
     actor: Actor,
     organization: OrganizationId,
     application: ApplicationId,
-    reason: Option<Reason>,
+    reason: Option<Why>,
     at: Timestamp,
 }
 
@@ -98,11 +98,7 @@ impl Backend {
         self.settled().await.map(drop)
     }
 
-    pub(super) async fn disable_unrecorded(
-        &self,
-        asked: Asked<'_>,
-        reason: Option<Reason>,
-    ) -> Result<(), BackendError> {
+    pub(super) async fn disable_unrecorded(&self, asked: Asked<'_>, reason: Option<Why>) -> Result<(), BackendError> {
         let Asked { actor, organization, application: id } = asked;
         authorise(actor, organization, Operation::DisableApplication)?;
         let mut pending = self.changes.lock().await;

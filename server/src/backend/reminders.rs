@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 /// How often somebody looks whether a reminder is due, and tries again what failed.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
+/// How often somebody looks whether Nuvera did something that owners are told of.
+const NEWS_INTERVAL: Duration = Duration::from_secs(3);
+
 /// A key of which somebody is to be reminded.
 #[derive(Clone, Debug)]
 struct Due {
@@ -118,14 +121,20 @@ impl Backend {
     }
 }
 
-/// Reminds until `stop`. A letter on its way then is given up, and sent after the next start.
+/// Sends letters until `stop`: reminders, and what Nuvera did. A letter on its way then is given up, and sent after the next start.
 pub async fn run(backend: Arc<Backend>, mailer: Arc<Mailer>, console_origin: String, stop: CancellationToken) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     let mut due = Every::new(backend.clock.clone(), INTERVAL);
+    let mut news = Every::new(backend.clock.clone(), NEWS_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let reminding = async {
         loop {
             interval.tick().await;
+            if news.is_due()
+                && let Err(error) = backend.tell_owners(&mailer, &console_origin).await
+            {
+                tracing::warn!(%error, "owners could not be told what Nuvera did; it will be tried again");
+            }
             if due.is_due()
                 && let Err(error) = backend.remind(&mailer, &console_origin).await
             {

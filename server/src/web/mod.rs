@@ -6,6 +6,7 @@
 mod account;
 mod api_keys;
 mod applications;
+mod approval;
 mod assets;
 mod audit;
 mod confirm;
@@ -176,6 +177,9 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/prepare-replacement", page(get(api_keys::prepare_form), post(api_keys::prepare)))
             .route("/withdraw-replacement", page(get(api_keys::withdraw_form), post(api_keys::withdraw)))
             .route("/claim-replacement", page(get(api_keys::claim_form), post(api_keys::claim)))
+            .route("/confirm-change", page(get(approval::confirm_form), post(approval::confirm)))
+            .route("/withdraw-change", page(get(approval::withdraw_form), post(approval::withdraw)))
+            .route("/seen-support", page(get(api_keys::back_to_application), post(approval::seen)))
             .route("/finish-by-itself", page(get(api_keys::finish_form), post(api_keys::finish)))
             .route("/cancel-finish", page(get(api_keys::back_to_application), post(api_keys::cancel_finish)))
             .route("/replace-signing-key", page(get(signing_keys::replace_form), post(signing_keys::replace)))
@@ -222,6 +226,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route("/", get(applications::list))
         .route("/check-key", get(signing_keys::check))
         .route("/rotation-policy", page(get(policies::show_rotation), post(policies::change_rotation)))
+        .route("/seen-support", page(get(approval::back_to_list), post(approval::seen_in_list)))
         .route("/security-policy", page(get(policies::show_security), post(policies::change_security)))
         .merge(audit::routes("/audit", audit::Kind::Organization))
         .nest("/people", of_people())
@@ -234,6 +239,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
         .route(&Place::Settings.check_key(), get(signing_keys::check))
         .route(&Place::Settings.rotation_policy(), page(get(policies::show_rotation), post(policies::change_rotation)))
+        .route(&Place::Settings.seen_support(), page(get(approval::back_to_list), post(approval::seen_in_list)))
         .route(&Place::Settings.security_policy(), page(get(policies::show_security), post(policies::change_security)))
         .merge(audit::routes(&Place::Settings.audit(), audit::Kind::Organization))
         .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application());

@@ -10,7 +10,7 @@ use domain::{
     api_key::ApiKeyError,
     application::ChangeError,
     people::PeopleError,
-    text::{Reason, TextError},
+    text::{Reason, TextError, TicketReference, Why},
 };
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl Submitted {
     /// # Errors
     /// The form could not be read, or the reason is too long, or cannot be shown.
     pub fn said(&self) -> Result<Said, Refused> {
-        Ok(Said { seen_version: Some(self.seen_version()?), reason: self.reason()? })
+        Ok(Said { seen_version: Some(self.seen_version()?), reason: self.why()? })
     }
 
     /// The version of what the form changes, as the person saw it.
@@ -89,12 +89,17 @@ impl Submitted {
         Ok(self.text("version").parse().unwrap_or(-1))
     }
 
-    /// Why, where they said so. Who has to, the domain knows.
-    fn reason(&self) -> Result<Option<Reason>, Refused> {
-        match Reason::new(self.text("reason")) {
-            Ok(reason) => Ok(Some(reason)),
-            Err(TextError::Missing(_)) => Ok(None),
-            Err(error) => Err(Refused::field("reason", error)),
+    /// Why, where they said so, and the ticket that they named. Who has to, the domain knows.
+    fn why(&self) -> Result<Option<Why>, Refused> {
+        let ticket = match self.text("ticket").trim() {
+            "" => Ok(None),
+            typed => TicketReference::new(typed).map(Some),
+        };
+        match (Reason::new(self.text("reason")), ticket) {
+            (Ok(reason), Ok(ticket)) => Ok(Some(Why { reason, ticket })),
+            (Err(TextError::Missing(_)), Ok(_)) => Ok(None),
+            (Ok(_) | Err(TextError::Missing(_)), Err(error)) => Err(Refused::field("ticket", error)),
+            (Err(error), _) => Err(Refused::field("reason", error)),
         }
     }
 
@@ -167,6 +172,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             ChangeError::GraceTooLong => Some("grace"),
             ChangeError::HoldTooLong => Some("hold"),
             ChangeError::ReasonNeeded => Some("reason"),
+            ChangeError::TicketNeeded => Some("ticket"),
             ChangeError::TooManyVerifyingKeys => Some("overlap"),
             ChangeError::ApiKey(ApiKeyError::DeadlinePassed { .. } | ApiKeyError::DeadlineTooLate { .. }) => {
                 Some("deadline")
@@ -179,6 +185,10 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::TooManyLiveKeys
             | ChangeError::AlreadyPrepared
             | ChangeError::NothingPrepared
+            | ChangeError::AlreadyProposed
+            | ChangeError::NothingProposed
+            | ChangeError::ProposalOutdated
+            | ChangeError::ProposalIsNuveras
             | ChangeError::NothingToFinish
             | ChangeError::NoAutoFinish
             | ChangeError::SigningKeyRetired

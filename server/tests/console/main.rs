@@ -4,12 +4,14 @@
 
 mod api_keys;
 mod applications;
+mod approval;
 mod areas;
 mod attacks;
 mod audit;
 mod emergency;
 mod hub;
 mod hygiene;
+mod notices;
 mod people;
 mod policies;
 mod proof;

@@ -63,7 +63,7 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
     let because = ("reason", "A test");
     let mut answers = Vec::new();
     let mut get = async |path: &str| answers.push(browser.get(path).await);
-    let (path, fields) = match operation {
+    let (path, mut fields) = match operation {
         Operation::ViewApplications => {
             // `/events` never ends; it asks what `/requests` asks, and `requests.rs` reads it.
             for page in ["", "/audit", "/requests"] {
@@ -118,11 +118,19 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
             (target.application("/prepare-replacement"), vec![version, because, ("grace", "3600")])
         }
         Operation::WithdrawReplacement => (target.application("/withdraw-replacement"), vec![version, because]),
+        Operation::ConfirmProposedChange => (target.application("/confirm-change"), vec![version]),
+        Operation::WithdrawProposedChange => (target.application("/withdraw-change"), vec![version, because]),
+        // Without pages: the button stands in the notice, above the list and on the application's page.
+        Operation::AcknowledgeSupport => {
+            let of_one = browser.post(&target.application("/seen-support"), &[version]).await;
+            return vec![of_one, browser.post(&format!("{}/seen-support", target.list()), &[version]).await];
+        }
         Operation::ManagePeople => {
             let fields = vec![("name", "New"), ("email", "new@example.com"), ("role", "partner_viewer")];
             (target.people("/invite"), fields)
         }
     };
+    fields.push(("ticket", "SUP-4711"));
     get(&path).await;
     answers.push(browser.post(&path, &fields).await);
     answers
