@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod forwarded;
 pub mod gateway;
+pub mod log;
 pub mod mail;
 pub mod metrics;
 pub mod pepper;

@@ -11,7 +11,7 @@ use crate::{
     config::{Cli, Command, CreateAdmin, ServeSettings, StateSettings},
     demo,
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
-    metrics,
+    log, metrics,
     pepper::Pepper,
     single_sign_on::{self, IssuerSettings, SingleSignOn},
     store::{Store, StoreError, sessions::DatabaseSessions, settings},
@@ -35,7 +35,6 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -47,8 +46,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// Does what the command line says; its log goes to standard error, one JSON object a line.
 pub async fn command_line() -> ExitCode {
-    let filter = EnvFilter::try_from_env("NUVERA_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(io::stderr).init();
+    let _log = log::start();
     let outcome = match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,
         Command::CreateAdmin(admin) => create_admin(admin).await,

@@ -12,7 +12,7 @@ use domain::{
     application::By,
     id::{OrganizationId, UserId},
     people::{Followed, joined_by_provider},
-    text::{EmailAddress, PersonName, Reason},
+    text::{EmailAddress, PersonName, Reason, Why},
     time::Timestamp,
 };
 use sqlx::AnyConnection;
@@ -152,8 +152,8 @@ async fn follow(
     let role = asserted.role.ok_or(NotAdmitted::NoRole)?;
     let people = users::of_organization(&mut *conn, asserted.organization).await?;
     let others_decide = people.iter().any(|other| other.id != id && other.role.decides_on_people());
-    let reason = reason(asserted);
-    match found.follow_provider(role, others_decide, By { actor: &actor, at: now, reason: reason.as_ref() }) {
+    let why = why(asserted);
+    match found.follow_provider(role, others_decide, By { actor: &actor, at: now, reason: why.as_ref() }) {
         Followed::Unchanged => {}
         Followed::Changed(changed) => {
             let (changed, event) = *changed;
@@ -195,12 +195,12 @@ async fn join(
     users::insert(&mut *conn, &user, now).await?;
     identities::insert(&mut *conn, asserted.issuer, asserted.subject, id, now).await?;
     let actor = users::find_actor(&mut *conn, id, address).await?.ok_or(BackendError::NotFound)?;
-    let reason = reason(asserted);
-    audit::append(conn, &[joined_by_provider(By { actor: &actor, at: now, reason: reason.as_ref() })]).await?;
+    let why = why(asserted);
+    audit::append(conn, &[joined_by_provider(By { actor: &actor, at: now, reason: why.as_ref() })]).await?;
     Ok(id)
 }
 
 /// What the history says of how it came.
-fn reason(asserted: &Asserted<'_>) -> Option<Reason> {
-    Reason::new(&format!("By single sign-on with {}", asserted.label)).ok()
+fn why(asserted: &Asserted<'_>) -> Option<Why> {
+    Reason::new(&format!("By single sign-on with {}", asserted.label)).ok().map(Why::from)
 }
