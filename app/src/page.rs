@@ -7,11 +7,14 @@ use domain::{
     api_key::{ApiKey, PlainApiKey},
     application::ApiApplication,
     audit::{AuditFilter, RecordedEvent},
+    bulk_stop::{Fate, Stoppable},
     cut_over::Traffic,
+    health::Health,
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
+    search::{Findings, Search},
     second_factor::SecondFactor,
     security_policy::SecurityPolicy,
     signing_key::SigningKey,
@@ -176,6 +179,8 @@ notices! {
     PersonRemoved "person-removed" "They are removed, and signed out everywhere.",
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
+    WholeKey "whole-key" "You searched for more of an API key than its prefix. Only the prefix was used; the rest was dropped and is kept nowhere. Whoever sent you the key has exposed it: have it replaced.",
+    SecretDropped "secret-dropped" "What you searched for looks like a private key or a request token. It was dropped and is kept nowhere. Search by a name, a key’s prefix, a fingerprint or a request id.",
     PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
     ChangeProposed "change-proposed" "The change is proposed. Nothing changes until somebody of the partner’s confirms it, within 72 hours.",
     ChangeConfirmed "change-confirmed" "The proposed change is made. The gateway applies it from now on.",
@@ -261,10 +266,23 @@ pub struct OrganizationSummary {
     pub id: OrganizationId,
     /// Its name.
     pub name: String,
-    /// How many API applications it has.
-    pub applications: i64,
-    /// How many of them are disabled.
-    pub disabled: i64,
+    /// How its API applications are doing.
+    pub health: Health,
+}
+
+/// Which applications are stopped together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopScope {
+    /// All of an organization.
+    Organization {
+        /// What it is called.
+        name: String,
+    },
+    /// All that use a signing key, whichever organization's.
+    SigningKey {
+        /// The public key's fingerprint.
+        fingerprint: String,
+    },
 }
 
 /// Whose audit history a page shows.
@@ -419,6 +437,24 @@ pub enum Page {
         name: String,
         /// Its applications, by name.
         items: Vec<ApplicationSummary>,
+        /// How they are doing.
+        health: Health,
+    },
+    /// Disable many applications at once, with a reason: what that would stop.
+    BulkStop {
+        /// Which.
+        scope: StopScope,
+        /// They, those included that are disabled already.
+        applications: Vec<Stoppable>,
+    },
+    /// The response to a stop of many applications: what became of each.
+    BulkStopped {
+        /// Which.
+        scope: StopScope,
+        /// They, and what became of each.
+        applications: Vec<(Stoppable, Fate)>,
+        /// Whether the audit history could not be written yet.
+        is_unrecorded: bool,
     },
     /// Create API application.
     NewApplication {
@@ -646,12 +682,21 @@ pub enum Page {
     },
     /// The organization hub.
     OrganizationHub {
-        /// What was searched for; empty where nothing was.
-        query: String,
-        /// The partner organizations that were found, by name; not more than a page.
+        /// The partner organizations, whoever needs help first; not more than a page.
         organizations: Vec<OrganizationSummary>,
-        /// How many more were found.
+        /// How many more there are.
         more: usize,
+        /// How many there are in all, and how many of them need attention.
+        counts: (usize, usize),
+        /// Whether only those are listed that need attention.
+        is_filtered: bool,
+    },
+    /// What was found across organizations.
+    HubSearch {
+        /// What was searched for.
+        search: Search,
+        /// What was found.
+        findings: Findings,
     },
 }
 
@@ -709,6 +754,10 @@ impl Page {
             Self::WithdrawChange { .. } => "Withdraw proposed change",
             Self::Audit { .. } => "Audit history",
             Self::OrganizationHub { .. } => "Organization hub",
+            Self::HubSearch { .. } => "Search across organizations",
+            Self::BulkStop { scope: StopScope::Organization { .. }, .. } => "Stop everything",
+            Self::BulkStop { scope: StopScope::SigningKey { .. }, .. } => "Stop this key everywhere",
+            Self::BulkStopped { .. } => "Emergency stop",
         }
         .to_owned()
     }
@@ -746,7 +795,10 @@ impl Page {
             | Self::RemovePerson { .. }
             | Self::RotationPolicy { .. }
             | Self::SecurityPolicy { .. }
-            | Self::OrganizationHub { .. } => false,
+            | Self::OrganizationHub { .. }
+            | Self::HubSearch { .. }
+            | Self::BulkStop { .. }
+            | Self::BulkStopped { .. } => false,
             Self::Applications { .. }
             | Self::Organization { .. }
             | Self::NewApplication { .. }

@@ -13,12 +13,16 @@ pub const APPLICATIONS: &str = "/settings/platform/api-applications";
 pub const NEW_APPLICATION: &str = "/settings/platform/api-applications/new";
 /// The people of a partner's organization.
 pub const PEOPLE: &str = "/settings/platform/people";
-/// The organization hub of Nuvera's people (GET `q`). Everything of theirs is below it.
+/// The organization hub of Nuvera's people (GET `show`: `attention`, or everybody). Everything of theirs is below it. A
+/// search comes as a form (POST `q`): what is pasted may hold a secret, and no address shall. It leads to GET `q`, without
+/// the secret.
 pub const ORGANIZATION_HUB: &str = "/organizations";
 /// Nuvera's own people.
 pub const NUVERA_PEOPLE: &str = "/organizations/people";
 /// The audit history across organizations, for Nuvera's admins.
 pub const HUB_AUDIT: &str = "/organizations/audit";
+/// Below it, for Nuvera's admins, `{fingerprint}/stop` (GET, POST `reason`, `seen`…): see [`stop_signing_key`].
+pub const HUB_SIGNING_KEYS: &str = "/organizations/signing-keys";
 /// Where the build's files are served.
 pub const ASSETS: &str = "/assets";
 
@@ -144,6 +148,18 @@ pub fn requests_query(filter: &RequestFilter) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("&")
 }
 
+/// Stops every application that uses the public key with `fingerprint`. What means something in a path is written as
+/// base64url has it (RFC 4648, 5).
+pub fn stop_signing_key(fingerprint: &str) -> String {
+    let bare = fingerprint.strip_prefix("SHA256:").unwrap_or(fingerprint);
+    format!("{HUB_SIGNING_KEYS}/{}/stop", bare.replace('+', "-").replace('/', "_"))
+}
+
+/// Reads the fingerprint that [`stop_signing_key`] wrote.
+pub fn fingerprint_in_path(part: &str) -> Option<String> {
+    domain::search::fingerprint(&part.replace('-', "+").replace('_', "/"))
+}
+
 /// Where somebody is: from where an organization's applications are looked at. The pages are the same; what may be done
 /// on them is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,6 +206,11 @@ impl Place {
     /// The key doctor, which knows all of the organization's signing keys.
     pub fn check_key(&self) -> String {
         format!("{}/check-key", self.applications())
+    }
+
+    /// Disable all of the organization's applications (GET, POST `reason`, `seen`: the id of each that was seen running).
+    pub fn stop_everything(&self) -> String {
+        format!("{}/stop-everything", self.applications())
     }
 
     /// The organization's rotation policy (GET, POST `version`, `api_key_age`, `signing_key_age`, `idle`: days, or nothing).

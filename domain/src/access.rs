@@ -137,13 +137,15 @@ pub enum Operation {
     ViewPeople,
     /// Invite people to one's own organization, change what they are there, and remove them.
     ManagePeople,
-    /// Find organizations, and read the audit history across them.
+    /// Find organizations and what is theirs, see how they are doing, and read the audit history across them.
     ViewOrganizationHub,
+    /// Disable every application that uses a signing key, whichever organization's: an emergency stop as well.
+    StopSigningKey,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ViewApplications,
         Self::CreateApplication,
         Self::RenameApplication,
@@ -163,6 +165,7 @@ impl Operation {
         Self::ViewPeople,
         Self::ManagePeople,
         Self::ViewOrganizationHub,
+        Self::StopSigningKey,
     ];
 
     /// Whether it is done only by somebody who proved within [`PROOF_LIFETIME`] that it is they: a session that is left
@@ -187,7 +190,8 @@ impl Operation {
             | Self::WithdrawProposedChange
             | Self::AcknowledgeSupport
             | Self::ViewPeople
-            | Self::ViewOrganizationHub => false,
+            | Self::ViewOrganizationHub
+            | Self::StopSigningKey => false,
         }
     }
 }
@@ -196,7 +200,9 @@ impl Operation {
 pub fn allows(role: Role, operation: Operation) -> bool {
     use Operation as Op;
     match role {
-        Role::PartnerOwner => !matches!(operation, Op::PrepareReplacement | Op::ViewOrganizationHub),
+        Role::PartnerOwner => {
+            !matches!(operation, Op::PrepareReplacement | Op::ViewOrganizationHub | Op::StopSigningKey)
+        }
         Role::PartnerDeveloper => match operation {
             Op::ViewApplications
             | Op::CreateApplication
@@ -214,7 +220,11 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::AcknowledgeSupport
             | Op::ViewPeople => true,
             // What everybody in the organization is held to, and who that is, its owners decide.
-            Op::ChangePolicy | Op::ManagePeople | Op::PrepareReplacement | Op::ViewOrganizationHub => false,
+            Op::ChangePolicy
+            | Op::ManagePeople
+            | Op::PrepareReplacement
+            | Op::ViewOrganizationHub
+            | Op::StopSigningKey => false,
         },
         Role::PartnerViewer => matches!(operation, Op::ViewApplications | Op::ViewPeople),
         // Support: whatever would show a raw API key, or is the partner's to name, is not there.
@@ -230,7 +240,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::WithdrawProposedChange
             | Op::ViewPeople
             | Op::ManagePeople
-            | Op::ViewOrganizationHub => true,
+            | Op::ViewOrganizationHub
+            | Op::StopSigningKey => true,
             Op::CreateApplication
             | Op::RenameApplication
             | Op::RotateApiKeys
@@ -360,6 +371,7 @@ mod tests {
             assert_eq!(asks(role, HOME, Operation::RotateApiKeys), rotates);
             assert_eq!(asks(role, HOME, Operation::PrepareReplacement), Access::Forbidden);
             assert_eq!(asks(role, HOME, Operation::ViewOrganizationHub), Access::Forbidden);
+            assert_eq!(asks(role, HOME, Operation::StopSigningKey), Access::Forbidden);
         }
     }
 
@@ -387,6 +399,7 @@ mod tests {
         assert_eq!(admin(Operation::DisableApplication), Access::Allowed);
         assert_eq!(admin(Operation::EnableApplication), Access::Allowed);
         assert_eq!(admin(Operation::PrepareReplacement), Access::Allowed);
+        assert_eq!(admin(Operation::StopSigningKey), Access::Allowed);
         assert_eq!(admin(Operation::RotateApiKeys), Access::Forbidden);
         assert_eq!(admin(Operation::CreateApplication), Access::Forbidden);
         assert_eq!(asks(Role::NuveraAdmin, HOME, Operation::ViewApplications), Access::Forbidden);

@@ -267,6 +267,34 @@ pub struct Reminder {
     pub days: u16,
 }
 
+/// The little that tells where a key that works stands.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyTimes {
+    /// By which rule its age is judged.
+    pub age: Rule,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its deadline, and when that was decided, where it was replaced.
+    pub ending: Option<(Timestamp, Timestamp)>,
+    /// Its last accepted request.
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl KeyTimes {
+    /// Where the key stands under `rules` at `now`.
+    pub fn rotation(self, rules: RotationRules, now: Timestamp) -> Rotation {
+        let most = match self.age {
+            Rule::ApiKeyAge => rules.api_key_age,
+            Rule::SigningKeyAge => rules.signing_key_age,
+            Rule::Idle => rules.idle,
+        };
+        match self.ending {
+            Some((at, decided_at)) => ending(at, decided_at, self.last_used_at, now),
+            None => aging(self.created_at, most, now),
+        }
+    }
+}
+
 /// What is to be known of each of an application's keys that work: API keys, then signing keys, the newest first.
 pub fn of_application(
     application: &ApiApplication,
@@ -287,10 +315,13 @@ pub fn of_application(
 }
 
 fn of_api_key(key: &ApiKey, rules: RotationRules, last_use: Option<LastUse>, now: Timestamp) -> KeyHygiene {
-    let rotation = match key.state {
-        ApiKeyState::Expiring { at, replaced_at } => ending(at, replaced_at, last_use.as_ref(), now),
-        ApiKeyState::Active | ApiKeyState::Revoked { .. } => aging(key.created_at, rules.api_key_age, now),
+    let ending = match key.state {
+        ApiKeyState::Expiring { at, replaced_at } => Some((at, replaced_at)),
+        ApiKeyState::Active | ApiKeyState::Revoked { .. } => None,
     };
+    let last_used_at = last_use.as_ref().map(|used| used.at);
+    let times = KeyTimes { age: Rule::ApiKeyAge, created_at: key.created_at, ending, last_used_at };
+    let rotation = times.rotation(rules, now);
     let idle = idle(key.created_at, last_use.as_ref(), rules, now);
     KeyHygiene { key: KeyId::Api(key.id), name: key.shown(), last_use, rotation, idle }
 }
@@ -302,14 +333,15 @@ fn of_signing_key(
     last_use: Option<LastUse>,
     now: Timestamp,
 ) -> KeyHygiene {
-    let (rotation, idle) = match key.state {
+    let (ending, idle) = match key.state {
         SigningKeyState::Retiring { at } => {
-            (ending(at, replaced_at, last_use.as_ref(), now), idle(key.created_at, last_use.as_ref(), rules, now))
+            (Some((at, replaced_at)), idle(key.created_at, last_use.as_ref(), rules, now))
         }
-        SigningKeyState::Current | SigningKeyState::Retired { .. } => {
-            (aging(key.created_at, rules.signing_key_age, now), None)
-        }
+        SigningKeyState::Current | SigningKeyState::Retired { .. } => (None, None),
     };
+    let last_used_at = last_use.as_ref().map(|used| used.at);
+    let times = KeyTimes { age: Rule::SigningKeyAge, created_at: key.created_at, ending, last_used_at };
+    let rotation = times.rotation(rules, now);
     KeyHygiene { key: KeyId::Signing(key.id), name: key.public_key.fingerprint(), last_use, rotation, idle }
 }
 
@@ -321,10 +353,10 @@ fn aging(created_at: Timestamp, most: Option<Days>, now: Timestamp) -> Rotation 
     }
 }
 
-fn ending(at: Timestamp, decided_at: Timestamp, last_use: Option<&LastUse>, now: Timestamp) -> Rotation {
+fn ending(at: Timestamp, decided_at: Timestamp, last_used_at: Option<Timestamp>, now: Timestamp) -> Rotation {
     // A rotation that has just begun is in use, as it should be.
     let is_late = now >= at.minus(NOTICE.min(at.since(decided_at) / 2));
-    let in_use = is_late && last_use.is_some_and(|used| now.since(used.at) < IN_USE);
+    let in_use = is_late && last_used_at.is_some_and(|used_at| now.since(used_at) < IN_USE);
     Rotation::Ending { at, decided_at, in_use }
 }
 

@@ -67,6 +67,10 @@ text!(
     /// What people know somebody by.
     PersonName, "a name", 80
 );
+text!(
+    /// What somebody searches for.
+    SearchText, "what to search for", 200
+);
 
 /// What a support case is called in the system that it is worked on in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

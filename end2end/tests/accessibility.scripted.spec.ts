@@ -32,8 +32,12 @@ test('pages without an application', async ({ page }) => {
   await check(page, 'the other area’s door');
   await signIn(page, 'admin@nuvera.example');
   await check(page, 'organization hub');
+  await page.goto('/organizations?show=attention');
+  await check(page, 'organization hub, who needs attention');
   await page.goto('/organizations?q=nobody');
-  await check(page, 'organization hub, nothing found');
+  await check(page, 'search, nothing found');
+  await page.goto(`/organizations?q=${'long'.repeat(51)}`);
+  await check(page, 'search, with an error');
   await page.goto('/organizations/audit?action=api_key.revoked&actor=me');
   await check(page, 'history across organizations, with an error');
   await signIn(page, 'viewer@alpine.example');
@@ -165,8 +169,17 @@ test('an application in the organization hub, and what is prepared there', async
   await signIn(admin, 'admin@nuvera.example');
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
   await check(admin, 'organization');
+  await admin.getByRole('link', { name: 'Stop everything' }).click();
+  await check(admin, 'stop everything');
+  await admin.goBack();
   await admin.getByRole('link', { name: application.name }).click();
   const inHub = { path: new URL(admin.url()).pathname };
+  await openAction(admin, inHub, 'Stop this key everywhere');
+  await check(admin, 'stop a key everywhere');
+  await admin.getByRole('button', { name: 'Stop this key everywhere' }).click();
+  await check(admin, 'stop a key everywhere, without a reason');
+  await admin.goto(`/organizations?q=${application.name.slice(0, 8)}`);
+  await check(admin, 'search');
   for (const action of ['Prepare replacement key', 'Replace signing key', 'Change permissions', 'Audit history']) {
     await openAction(admin, inHub, action);
     await check(admin, `${action}, in the hub`);

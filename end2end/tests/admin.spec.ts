@@ -34,7 +34,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
 
   // Find the organization, and the application in it.
   await signIn(admin, 'admin@nuvera.example');
-  await admin.getByLabel('Organization').fill('alpine');
+  await admin.getByLabel('Search', { exact: true }).fill('alpine');
   await admin.getByRole('button', { name: 'Search' }).click();
   await expect(admin.getByRole('link', { name: 'Borealis Finance' })).toHaveCount(0);
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();

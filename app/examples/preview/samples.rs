@@ -3,8 +3,8 @@
 use app::{
     page::{
         AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice,
-        OrganizationSummary, Page, PageContext, Provider, SingleSignOnProblem, Submission, SupportView, Usage, Viewer,
-        WaysToConfirm,
+        OrganizationSummary, Page, PageContext, Provider, SingleSignOnProblem, StopScope, Submission, SupportView,
+        Usage, Viewer, WaysToConfirm,
     },
     paths::{Area, Place},
 };
@@ -16,7 +16,9 @@ use domain::{
         ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, RequestedChange, SigningKeyReplacement,
     },
     audit::{AuditFilter, RecordedEvent},
+    bulk_stop::{Fate, Stoppable},
     cut_over::Traffic,
+    health::{Health, Outcomes},
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
     id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, RequestId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
@@ -24,6 +26,7 @@ use domain::{
     policy::Policy,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
+    search::{Findings, Found, Hit, Search},
     second_factor::{Factors, SecondFactor},
     security_policy::SecurityRules,
     support::Seen,
@@ -50,6 +53,9 @@ const PUBLIC_KEYS: [&str; 4] = [
 pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let mut pages = before_signing_in();
     pages.extend(lists()?);
+    pages.extend(hub());
+    pages.extend(searches()?);
+    pages.extend(stops()?);
     pages.extend(creation()?);
     pages.extend(applications()?);
     pages.extend(changes()?);
@@ -167,30 +173,10 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         summary(without_live_key()?, Some(90 * DAY)),
         summary(named(LONG_NAME)?, Some(26 * HOUR)),
     ];
-    let hub = |organizations: Vec<OrganizationSummary>, query: &str| {
-        let context = PageContext { place: Place::Nuvera, ..hub_context() };
-        (context, Page::OrganizationHub { organizations, query: query.into(), more: 0 })
-    };
-    let organization = |name: &str, applications, disabled| OrganizationSummary {
-        id: OrganizationId(Uuid::nil()),
-        name: name.into(),
-        applications,
-        disabled,
-    };
-    let (found_context, found_page) = hub(
-        vec![
-            organization("Harbourfront Payments Ltd", 3, 0),
-            organization("Ledgerline GmbH", 12, 1),
-            organization("Quillon & <Partners>", 0, 0),
-        ],
-        "",
-    );
-    let (empty_context, empty_page) = hub(vec![], "");
-    let (unfound_context, unfound_page) = hub(vec![], "<Lost>");
-    let of_organization = Page::Organization { name: "Ledgerline GmbH".into(), items: many.clone() };
+    let name = || "Ledgerline GmbH".to_owned();
+    let of_organization = Page::Organization { name: name(), items: many.clone(), health: troubled() };
     Ok(vec![
         ("list-empty", context(), Page::Applications { items: vec![], leavers: vec![], unseen_support: vec![] }),
-        ("hub-unfound", unfound_context, unfound_page),
         ("check-key", context(), Page::CheckKey { applications: vec![rotating()?.0] }),
         ("check-key-empty", hub_context(), Page::CheckKey { applications: vec![] }),
         ("hub-organization", hub_context(), of_organization),
@@ -211,7 +197,7 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         (
             "hub-organization-hygiene",
             hub_context(),
-            Page::Organization { name: "Ledgerline GmbH".into(), items: aging },
+            Page::Organization { name: name(), items: aging, health: Health { overdue: 4, ..troubled() } },
         ),
         (
             "list-support",
@@ -223,9 +209,139 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
             },
         ),
         ("list-many", context(), Page::Applications { items: many, leavers: vec![], unseen_support: vec![] }),
-        ("hub", found_context, found_page),
-        ("hub-empty", empty_context, empty_page),
     ])
+}
+
+fn outcomes(counts: &[(&str, u64)]) -> Outcomes {
+    let mut outcomes = Outcomes::default();
+    counts.iter().for_each(|(code, requests)| outcomes.count(code, *requests));
+    outcomes
+}
+
+fn troubled() -> Health {
+    Health {
+        applications: 12,
+        disabled: 1,
+        never_used: 2,
+        stopping_in_use: 1,
+        first_stop: Some(ago(0).plus(Duration::from_secs(DAY))),
+        expiring: 3,
+        overdue: 2,
+        last_hour: outcomes(&[("ok", 1_604), ("invalid_signature", 240), ("uri_mismatch", 12)]),
+        last_day: outcomes(&[("ok", 21_604), ("invalid_signature", 260), ("uri_mismatch", 14)]),
+    }
+}
+
+fn hub() -> Vec<(&'static str, PageContext, Page)> {
+    let context = || PageContext { place: Place::Nuvera, ..hub_context() };
+    let organization =
+        |name: &str, health| OrganizationSummary { id: OrganizationId(Uuid::nil()), name: name.into(), health };
+    let quiet = Health { applications: 3, last_hour: outcomes(&[("ok", 412)]), ..Health::default() };
+    let organizations = vec![
+        organization("Ledgerline GmbH", troubled()),
+        organization("Harbourfront Payments Ltd", Health { overdue: 1, ..quiet.clone() }),
+        organization("Meridian Clearing", quiet),
+        organization("Quillon & <Partners>", Health::default()),
+    ];
+    let page = |organizations: Vec<OrganizationSummary>, is_filtered| {
+        let counts = (organizations.len(), organizations.len() / 2);
+        Page::OrganizationHub { organizations, more: 0, counts, is_filtered }
+    };
+    let too_long = "Use at most 200 characters; this has 10000.";
+    vec![
+        ("hub", context(), page(organizations, false)),
+        ("hub-empty", context(), page(vec![], false)),
+        ("hub-calm", context(), page(vec![], true)),
+        ("hub-error", PageContext { place: Place::Nuvera, ..mistaken("q", "x", too_long) }, page(vec![], false)),
+    ]
+}
+
+fn searches() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let context = || PageContext { place: Place::Nuvera, ..hub_context() };
+    let search =
+        |typed: &str| -> Result<Search> { Search::read(typed)?.ok_or_else(|| "nothing is searched for".into()) };
+    let every = every_state()?;
+    let hit = |application: &ApiApplication, what| Hit {
+        organization: application.organization_id,
+        organization_name: "Ledgerline GmbH".into(),
+        application: application.id,
+        application_name: application.name.to_string(),
+        is_enabled: application.is_enabled(),
+        what,
+    };
+    let stopped = disabled()?;
+    let findings = Findings {
+        organizations: vec![(OrganizationId(Uuid::nil()), "Ledgerline GmbH".into())],
+        hits: vec![
+            hit(&stopped, Found::Application),
+            hit(&named(LONG_NAME)?, Found::Application),
+            hit(&every, Found::ApiKey(every.api_keys[0].clone())),
+            hit(&every, Found::Request { id: RequestId(id()), at: ago(60), code: "replay_detected".into() }),
+        ],
+        has_more: true,
+        is_exact: false,
+    };
+    let fingerprint = every.current_signing_key().public_key.fingerprint();
+    let keys = Findings {
+        hits: vec![
+            hit(&every, Found::SigningKey(every.current_signing_key().clone())),
+            hit(&stopped, Found::SigningKey(stopped.current_signing_key().clone())),
+        ],
+        is_exact: true,
+        ..Findings::default()
+    };
+    let none = Findings::default;
+    let whole_key = PageContext { notice: Some(Notice::WholeKey), ..context() };
+    Ok(vec![
+        ("hub-search", context(), Page::HubSearch { search: search("ledger")?, findings }),
+        ("hub-search-key", context(), Page::HubSearch { search: search(&fingerprint)?, findings: keys }),
+        ("hub-search-none", context(), Page::HubSearch { search: search("<Lost>")?, findings: none() }),
+        ("hub-search-prefix", whole_key, Page::HubSearch { search: search("nvk_AbCd1234")?, findings: none() }),
+    ])
+}
+
+fn stops() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let stoppable = |application: ApiApplication, requests, last: Option<u64>| Stoppable {
+        application,
+        organization_name: "Ledgerline GmbH".into(),
+        requests,
+        last_used_at: last.map(ago),
+    };
+    let some = vec![
+        stoppable(named("Ledger, production")?, 12_345, Some(2)),
+        stoppable(named(LONG_NAME)?, 1, Some(3_000)),
+        stoppable(disabled()?, 0, None),
+    ];
+    let many = (1..=20).map(|number| Ok(stoppable(named(&format!("Terminal {number}"))?, number, Some(60))));
+    let many = many.collect::<Result<Vec<_>>>()?;
+    let fates = [Fate::Stopped, Fate::StoppedUnseen, Fate::WasDisabled];
+    let fates = || some.clone().into_iter().zip(fates).collect::<Vec<_>>();
+    let everything = || StopScope::Organization { name: "Ledgerline GmbH".into() };
+    let fingerprint = some[0].application.current_signing_key().public_key.fingerprint();
+    let key = || StopScope::SigningKey { fingerprint: fingerprint.clone() };
+    let of_all = || PageContext { place: Place::Nuvera, ..hub_context() };
+    let preview = |scope, applications: &[Stoppable]| Page::BulkStop { scope, applications: applications.to_vec() };
+    let stopped = |scope, is_unrecorded| Page::BulkStopped { scope, applications: fates(), is_unrecorded };
+    Ok(vec![
+        ("stop-everything", context(), preview(everything(), &some)),
+        ("stop-everything-none", context(), preview(everything(), &some[2..])),
+        (
+            "stop-everything-hub",
+            mistaken("reason", "", "Enter a reason: it is kept in the audit history."),
+            preview(everything(), &many),
+        ),
+        ("stop-key", of_all(), preview(key(), &some)),
+        ("stop-key-none", of_all(), preview(key(), &[])),
+        ("stopped-everything", context(), stopped(everything(), false)),
+        ("stopped-key", of_all(), stopped(key(), true)),
+    ])
+}
+
+/// What an admin sees of a form with a mistake in it.
+fn mistaken(field: &'static str, value: &str, message: &str) -> PageContext {
+    let errors = vec![FieldError { field, message: message.into() }];
+    let submission = Submission { values: vec![(field.into(), value.into())], errors, form_error: None };
+    PageContext { submission, ..hub_context() }
 }
 
 fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {

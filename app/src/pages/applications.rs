@@ -5,13 +5,14 @@ use crate::{
     paths,
     ui::{
         ApplicationBadge, ApplicationHygiene, Badge, ButtonLink, Callout, Cell, Column, DataTable, EmptyState,
-        RowHeader, Shape, Step, Steps, Time, Tone, Variant, place, surroundings,
+        HealthBadges, RowHeader, Shape, Step, Steps, Time, Tone, Variant, outcomes, place, surroundings,
     },
 };
 use domain::{
     access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
     audit::RecordedEvent,
+    health::Health,
     time::Timestamp,
 };
 use leptos::prelude::*;
@@ -72,6 +73,7 @@ pub(super) fn view(
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().security_policy() text="Security policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
+                {stop_everything(items)}
                 <ButtonLink
                     href=paths::NEW_APPLICATION
                     text="Create API application"
@@ -103,7 +105,7 @@ fn left_with_keys(leavers: &[String]) -> impl IntoView + use<> {
 }
 
 /// A partner's applications as a Nuvera admin sees them.
-pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl IntoView + use<> {
+pub(super) fn organization(title: String, items: &[ApplicationSummary], health: &Health) -> impl IntoView + use<> {
     let list = if items.is_empty() {
         view! {
             <EmptyState heading="No API application yet">
@@ -118,17 +120,33 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl 
         <div class="page-head">
             <div class="page-head__text">
                 <h1>{title}</h1>
-                <p class="page-head__lead">"API applications of this partner organization."</p>
+                <p class="page-head__lead">"API applications of this partner organization." <HealthBadges health /></p>
+                <p class="quiet">{outcomes("Last hour", &health.last_hour)} " " {outcomes("Last day", &health.last_day)}</p>
             </div>
             <div class="actions">
                 <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().security_policy() text="Security policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
+                {stop_everything(items)}
             </div>
         </div>
         {list}
     }
+}
+
+/// The way to the stop of all of them, where there is something to stop.
+fn stop_everything(items: &[ApplicationSummary]) -> Option<impl IntoView + use<>> {
+    items.iter().any(|item| item.application.is_enabled()).then(|| {
+        view! {
+            <ButtonLink
+                href=place().stop_everything()
+                text="Stop everything"
+                variant=Variant::DangerQuiet
+                needs=Operation::DisableApplication
+            />
+        }
+    })
 }
 
 fn table(items: &[ApplicationSummary]) -> impl IntoView + use<> {

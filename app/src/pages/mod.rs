@@ -5,10 +5,12 @@ mod api_key_deadline;
 mod application;
 mod applications;
 mod audit;
+mod bulk_stop;
 mod check_key;
 mod confirm;
 mod enabled;
 mod finish_by_itself;
+mod hub_search;
 mod hygiene;
 mod invitation;
 mod new_application;
@@ -33,7 +35,7 @@ mod support;
 mod test_request;
 
 use crate::{
-    page::{AuditSubject, Page, PageContext},
+    page::{AuditSubject, Page, PageContext, StopScope},
     paths::{self, Place},
     ui::{Crumb, Shell, Width, place},
 };
@@ -54,7 +56,8 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::Requests { .. }
         | Page::Audit { .. }
         | Page::People { .. }
-        | Page::OrganizationHub { .. } => Width::Wide,
+        | Page::OrganizationHub { .. }
+        | Page::HubSearch { .. } => Width::Wide,
         Page::SignIn { .. } | Page::Confirm { .. } | Page::ContinueWith { .. } => Width::Slim,
         _ => Width::Narrow,
     };
@@ -85,7 +88,11 @@ fn body(page: &Page) -> AnyView {
         Page::Applications { items, leavers, unseen_support } => {
             applications::view(title, items, leavers, unseen_support).into_any()
         }
-        Page::Organization { items, .. } => applications::organization(title, items).into_any(),
+        Page::Organization { items, health, .. } => applications::organization(title, items, health).into_any(),
+        Page::BulkStop { scope, applications } => bulk_stop::preview(title, scope, applications).into_any(),
+        Page::BulkStopped { scope, applications, is_unrecorded } => {
+            bulk_stop::stopped(title, scope, applications, *is_unrecorded).into_any()
+        }
         Page::NewApplication { creation_token, challenge } => {
             new_application::view(title, creation_token, challenge).into_any()
         }
@@ -139,9 +146,10 @@ fn body(page: &Page) -> AnyView {
         Page::Audit { subject, filter, actors, events, is_continued, older } => {
             audit::view(title, subject, filter, actors, events, *is_continued, *older).into_any()
         }
-        Page::OrganizationHub { query, organizations, more } => {
-            organization_hub::view(title, query, organizations, *more).into_any()
+        Page::OrganizationHub { organizations, more, counts, is_filtered } => {
+            organization_hub::view(title, organizations, *more, *counts, *is_filtered).into_any()
         }
+        Page::HubSearch { search, findings } => hub_search::view(title, search, findings).into_any(),
     }
 }
 
@@ -187,6 +195,11 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
             applications().chain([people]).collect()
         }
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
+        Page::HubSearch { .. } => vec![hub()],
+        Page::BulkStop { scope, .. } | Page::BulkStopped { scope, .. } => match scope {
+            StopScope::Organization { .. } => applications().collect(),
+            StopScope::SigningKey { .. } => vec![hub()],
+        },
         Page::NewApplication { .. }
         | Page::Application { .. }
         | Page::People { .. }

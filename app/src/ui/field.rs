@@ -150,11 +150,15 @@ pub fn ReasonField(
 ) -> impl IntoView {
     // Whoever acts in somebody else's organization says why, and for which support case.
     let (optional, hint, ticket) = match place() {
-        Place::Settings | Place::Nuvera => (
+        Place::Settings => (
             optional,
             "Kept in the audit history, for those who come after you. Never put a key in it.".to_owned(),
             None,
         ),
+        Place::Nuvera => {
+            let hint = "Each organization reads it in its audit history, under your name. Never put a key in it.";
+            (optional, hint.to_owned(), Some(ticket("the partner", ticket_can_wait)))
+        }
         Place::Hub { name, .. } => {
             let hint = format!("{name} reads it in their audit history, under your name. Never put a key in it.");
             (false, hint, Some(ticket(&name, ticket_can_wait)))

@@ -7,8 +7,10 @@
 pub mod accounts;
 mod approval;
 mod auto_finish;
+pub mod bulk_stop;
 mod error;
 pub mod flush;
+pub mod hub;
 mod passwords;
 mod pending;
 pub mod people;
@@ -250,21 +252,6 @@ impl Backend {
         authorise_history(actor, scope)?;
         let mut conn = self.store.read().await?;
         Ok(audit::actors(&mut conn, scope).await?)
-    }
-
-    /// The partner organizations, for Nuvera's admins.
-    ///
-    /// # Errors
-    /// Not allowed, or the database fails.
-    pub async fn partner_organizations(
-        &self,
-        actor: &Actor,
-    ) -> Result<Vec<organizations::PartnerCounts>, BackendError> {
-        if !allows(actor.role, Operation::ViewOrganizationHub) {
-            return Err(BackendError::Forbidden);
-        }
-        let mut conn = self.store.read().await?;
-        Ok(organizations::partners(&mut conn).await?)
     }
 
     /// The name of a partner organization, for Nuvera's admins. To anybody else there is none.

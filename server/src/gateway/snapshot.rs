@@ -21,7 +21,7 @@ use domain::{
     time::Timestamp,
 };
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -105,11 +105,19 @@ impl Snapshot {
 
     /// Knows `application` as it is now. When this returns, no request that starts later is judged by what was before.
     pub fn apply(&self, application: &ApiApplication) {
+        self.apply_all(std::slice::from_ref(application));
+    }
+
+    /// As [`Snapshot::apply`], for several applications that were changed together.
+    pub fn apply_all(&self, applications: &[ApiApplication]) {
         let _changing = self.lock();
         let mut table = Table::clone(&self.table.load());
-        let before = table.applications.remove(&application.id);
-        table.keys.retain(|_, known| known.application.id != application.id);
-        table.insert(application, before.as_ref(), self.clock.now());
+        let changed: HashSet<_> = applications.iter().map(|application| application.id).collect();
+        table.keys.retain(|_, known| !changed.contains(&known.application.id));
+        for application in applications {
+            let before = table.applications.remove(&application.id);
+            table.insert(application, before.as_ref(), self.clock.now());
+        }
         self.replace(table);
     }
 

@@ -72,8 +72,19 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
     load(conn, queries!("WHERE a.organization_id = $1"), &[organization.to_string()]).await
 }
 
+/// The applications that have registered the public key with `fingerprint`, whichever organization's, those included in
+/// which it is retired: for an emergency stop.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn of_fingerprint(conn: &mut AnyConnection, fingerprint: &str) -> Result<Vec<ApiApplication>> {
+    let queries = queries!("WHERE a.id IN (SELECT s.application_id FROM signing_keys s WHERE s.fingerprint = $1)");
+    load(conn, queries, &[fingerprint.to_owned()]).await
+}
+
 /// Every application there is: what the gateway starts with. This, [`with_auto_finish`] and
-/// [`with_proposed_change`] are for the program itself: the finders without a tenant.
+/// [`with_proposed_change`] are for the program itself; they, [`of_fingerprint`] and what Nuvera's people search by are the
+/// finders without a tenant.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -169,7 +180,7 @@ pub async fn create(conn: &mut AnyConnection, change: &Change, creation_token: &
     .bind(application.id.to_string())
     .bind(application.organization_id.to_string())
     .bind(application.name.as_str())
-    .bind(name_key(&application.name))
+    .bind(name_key(application.name.as_str()))
     .bind(application.permissions.to_string())
     .bind(application.created_at.as_millis())
     .bind(&application.created_by)
@@ -195,7 +206,7 @@ pub async fn save(conn: &mut AnyConnection, change: &Change) -> Result<()> {
          WHERE organization_id = $10 AND id = $11 AND version = $12",
     )
     .bind(application.name.as_str())
-    .bind(name_key(&application.name))
+    .bind(name_key(application.name.as_str()))
     .bind(application.permissions.to_string())
     .bind(disabled.map(|disabled| disabled.at.as_millis()))
     .bind(disabled.map(|disabled| disabled.by.as_str()))
@@ -267,8 +278,8 @@ async fn save_auto_finish(conn: &mut AnyConnection, application: &ApiApplication
 }
 
 /// Two names that differ in case only are one name.
-fn name_key(name: &ApplicationName) -> String {
-    name.as_str().to_lowercase()
+pub(super) fn name_key(name: &str) -> String {
+    name.to_lowercase()
 }
 
 async fn save_keys(conn: &mut AnyConnection, application: &ApiApplication) -> Result<()> {
@@ -429,7 +440,7 @@ fn auto_finish(row: &AnyRow) -> Result<Option<AutoFinish>> {
     }))
 }
 
-fn api_key(row: &AnyRow) -> Result<ApiKey> {
+pub(super) fn api_key(row: &AnyRow) -> Result<ApiKey> {
     let revoked_at = optional_timestamp(row, "revoked_at")?;
     let expires = optional_timestamp(row, "expires_at")?.zip(optional_timestamp(row, "replaced_at")?);
     let state = match (revoked_at, expires) {
@@ -450,7 +461,7 @@ fn api_key(row: &AnyRow) -> Result<ApiKey> {
     })
 }
 
-fn signing_key(row: &AnyRow) -> Result<SigningKey> {
+pub(super) fn signing_key(row: &AnyRow) -> Result<SigningKey> {
     let state = match (optional_timestamp(row, "retired_at")?, optional_timestamp(row, "retires_at")?) {
         (Some(at), _) => SigningKeyState::Retired { at },
         (None, Some(at)) => SigningKeyState::Retiring { at },

@@ -28,17 +28,13 @@ impl OrganizationKind {
     }
 }
 
-/// A partner organization, counted.
+/// A partner organization.
 #[derive(Clone, Debug)]
-pub struct PartnerCounts {
+pub struct Partner {
     /// Its id.
     pub id: OrganizationId,
     /// Its name.
     pub name: String,
-    /// How many API applications it has.
-    pub applications: i64,
-    /// How many of them are disabled.
-    pub disabled: i64,
 }
 
 /// Adds an organization.
@@ -102,24 +98,8 @@ pub async fn named(conn: &mut AnyConnection, id_or_name: &str) -> Result<Vec<(Or
 ///
 /// # Errors
 /// The database fails.
-pub async fn partners(conn: &mut AnyConnection) -> Result<Vec<PartnerCounts>> {
-    let rows = sqlx::query(
-        "SELECT o.id, o.name, COUNT(a.id) AS applications, COUNT(a.disabled_at) AS disabled
-         FROM organizations o LEFT JOIN applications a ON a.organization_id = o.id
-         WHERE o.kind = 'partner'
-         GROUP BY o.id, o.name
-         ORDER BY o.name",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(PartnerCounts {
-                id: parse(row, "organizations", "id")?,
-                name: row.try_get("name")?,
-                applications: row.try_get("applications")?,
-                disabled: row.try_get("disabled")?,
-            })
-        })
-        .collect()
+pub async fn partners(conn: &mut AnyConnection) -> Result<Vec<Partner>> {
+    let rows =
+        sqlx::query("SELECT id, name FROM organizations WHERE kind = 'partner' ORDER BY name").fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(Partner { id: parse(row, "organizations", "id")?, name: row.try_get("name")? })).collect()
 }

@@ -1,6 +1,6 @@
 //! Policies: how old an organization lets its keys become, and what it asks of those who act in it.
 
-use super::{Result, StoreError, audit, one_row};
+use super::{Result, StoreError, audit, one_row, parse};
 use domain::{
     hygiene::{Days, RotationRules, Rule},
     id::OrganizationId,
@@ -8,6 +8,7 @@ use domain::{
     security_policy::SecurityRules,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
+use std::collections::HashMap;
 
 /// Rules that have a table.
 pub trait StoredRules: Rules + Send + Sync {
@@ -34,6 +35,17 @@ pub async fn find<R: StoredRules>(conn: &mut AnyConnection, organization: Organi
     let row = sqlx::query(R::FIND).bind(organization.to_string()).fetch_optional(conn).await?;
     let Some(row) = row else { return Ok(Policy::default()) };
     Ok(Policy { rules: R::read(&row)?, version: row.try_get("version")? })
+}
+
+/// The rules for keys of every organization that has changed them.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn rotation_of_everyone(conn: &mut AnyConnection) -> Result<HashMap<OrganizationId, RotationRules>> {
+    let rows = sqlx::query("SELECT organization_id AS id, api_key_age, signing_key_age, idle FROM rotation_policies")
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok((parse(row, "rotation_policies", "id")?, RotationRules::read(row)?))).collect()
 }
 
 /// Writes a change and its audit event, in the caller's transaction.

@@ -20,6 +20,7 @@ use domain::{
     access::Operation,
     application::{ApiApplication, RequestedChange},
     audit::{AuditFilter, AuditScope},
+    health::Health,
     permission::{Permission, PermissionError, PermissionSet},
     public_key::PublicKey,
     request::RequestFilter,
@@ -39,6 +40,10 @@ pub async fn list_page(visit: &Visit) -> Result<Page, BackendError> {
     let found = backend.applications(&visit.actor, organization).await?;
     let rules = backend.rotation_policy(&visit.actor, organization).await?.rules;
     let now = backend.clock().now();
+    let health = match visit.place {
+        Place::Hub { organization, .. } => backend.health(&visit.actor, organization, &found, rules).await?,
+        Place::Settings | Place::Nuvera => Health::default(),
+    };
     let summary = |used: ApplicationUsage| ApplicationSummary {
         last_used_at: used.last_used_at(),
         hygiene: used.hygiene(rules, now),
@@ -54,7 +59,7 @@ pub async fn list_page(visit: &Visit) -> Result<Page, BackendError> {
                 unseen_support: backend.unseen_support(&visit.actor, AuditScope::Organization(organization)).await?,
             }
         }
-        Place::Hub { name, .. } => Page::Organization { name: name.clone(), items },
+        Place::Hub { name, .. } => Page::Organization { name: name.clone(), items, health },
     })
 }
 

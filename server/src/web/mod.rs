@@ -9,6 +9,7 @@ mod applications;
 mod approval;
 mod assets;
 mod audit;
+mod bulk_stop;
 mod confirm;
 mod hub;
 mod invitation;
@@ -225,6 +226,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
     let organization = Router::new()
         .route("/", get(applications::list))
         .route("/check-key", get(signing_keys::check))
+        .route("/stop-everything", page(get(bulk_stop::everything_form), post(bulk_stop::stop_everything)))
         .route("/rotation-policy", page(get(policies::show_rotation), post(policies::change_rotation)))
         .route("/seen-support", page(get(approval::back_to_list), post(approval::seen_in_list)))
         .route("/security-policy", page(get(policies::show_security), post(policies::change_security)))
@@ -238,13 +240,21 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
         .route(&Place::Settings.check_key(), get(signing_keys::check))
+        .route(
+            &Place::Settings.stop_everything(),
+            page(get(bulk_stop::everything_form), post(bulk_stop::stop_everything)),
+        )
         .route(&Place::Settings.rotation_policy(), page(get(policies::show_rotation), post(policies::change_rotation)))
         .route(&Place::Settings.seen_support(), page(get(approval::back_to_list), post(approval::seen_in_list)))
         .route(&Place::Settings.security_policy(), page(get(policies::show_security), post(policies::change_security)))
         .merge(audit::routes(&Place::Settings.audit(), audit::Kind::Organization))
         .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application());
     let hub = ways(Area::Hub)
-        .route("/", get(hub::organizations))
+        .route("/", page(get(hub::organizations), post(hub::search)))
+        .route(
+            &format!("{}/{{fingerprint}}/stop", within(Area::Hub, paths::HUB_SIGNING_KEYS)),
+            page(get(bulk_stop::signing_key_form), post(bulk_stop::stop_signing_key)),
+        )
         .merge(audit::routes(within(Area::Hub, paths::HUB_AUDIT), audit::Kind::Everyone))
         .nest(within(Area::Hub, paths::NUVERA_PEOPLE), of_people())
         .nest("/{organization}", organization);

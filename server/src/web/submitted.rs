@@ -10,6 +10,7 @@ use domain::{
     api_key::ApiKeyError,
     application::ChangeError,
     people::PeopleError,
+    search,
     text::{Reason, TextError, TicketReference, Why},
 };
 use std::time::Duration;
@@ -90,7 +91,10 @@ impl Submitted {
     }
 
     /// Why, where they said so, and the ticket that they named. Who has to, the domain knows.
-    fn why(&self) -> Result<Option<Why>, Refused> {
+    ///
+    /// # Errors
+    /// One of them is too long, or cannot be shown.
+    pub fn why(&self) -> Result<Option<Why>, Refused> {
         let ticket = match self.text("ticket").trim() {
             "" => Ok(None),
             typed => TicketReference::new(typed).map(Some),
@@ -121,12 +125,17 @@ impl Submitted {
         if self.is_too_large { Err(Refused::Form(problem.to_owned())) } else { Ok(()) }
     }
 
-    /// What may be shown again: everything but passwords, what looks like a private key, and what is far too long.
+    /// What may be shown again: everything but passwords, what looks like a private key or a request token, and what is
+    /// far too long. Of an API key, its prefix stays.
     pub fn shown_again(self) -> Vec<(String, String)> {
-        let private = |value: &str| value.to_ascii_uppercase().contains("PRIVATE KEY");
+        let private = |value: &str| value.to_ascii_uppercase().contains("PRIVATE KEY") || search::holds_token(value);
         let harmless =
             |(name, value): &(String, String)| name != "password" && value.len() <= MAX_SHOWN_AGAIN && !private(value);
-        self.values.into_iter().filter(harmless).collect()
+        let freed = |(name, value): (String, String)| {
+            let value = search::without_key_secrets(&value).into_owned();
+            (name, value)
+        };
+        self.values.into_iter().filter(harmless).map(freed).collect()
     }
 
     /// What may be shown again, as one hidden field of a page that has to come first.
