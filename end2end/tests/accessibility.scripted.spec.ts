@@ -180,6 +180,16 @@ test('an application in the organization hub, and what is prepared there', async
   await check(admin, 'application in the hub');
   await page.goto(application.path);
   await check(page, 'a key to claim');
+  await openAction(admin, inHub, 'Change permissions');
+  await admin.locator('input[value="CUSTOMERS_READ"]').check();
+  await admin.getByLabel('Reason').fill('for the test');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
+  await admin.getByRole('button', { name: 'Change permissions' }).click();
+  await page.goto(application.path);
+  await expect(page.getByText(`Nuvera changed ${application.name}`)).toBeVisible();
+  await check(page, 'what Nuvera changed');
+  await page.goto(APPLICATIONS);
+  await check(page, 'a list with what Nuvera did');
   await openAction(page, application, 'Claim replacement key');
   await check(page, 'claim');
   await page.goto(`${application.path}/withdraw-replacement`);

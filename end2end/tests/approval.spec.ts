@@ -56,7 +56,7 @@ test('an admin proposes a permission, the partner confirms it, and the gateway o
 
   // The partner finds it in the list, reads how it was and how it would be, and confirms.
   await page.goto(APPLICATIONS);
-  await expect(page.getByRole('row', { name: new RegExp(name) })).toContainText('Change to confirm');
+  await expect(page.getByRole('row', { name: new RegExp(name) })).toContainText('To confirm');
   await page.goto(application.path);
   await expect(page.getByText('Nuvera proposes a change and waits for you')).toBeVisible();
   await expect(page.getByText('they screen customers from Monday on').first()).toBeVisible();

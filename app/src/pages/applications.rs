@@ -168,7 +168,7 @@ fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
                     .map(|_| view! { <Badge tone=Tone::Waning shape=Shape::Clock text="Key to claim" /> })}
                 {application
                     .confirmable_proposal(now)
-                    .map(|_| view! { <Badge tone=Tone::Waning shape=Shape::Clock text="Change to confirm" /> })}
+                    .map(|_| view! { <Badge tone=Tone::Waning shape=Shape::Clock text="To confirm" /> })}
             </Cell>
             <Cell label="Live keys">{live_keys}</Cell>
             <Cell label="Next deadline">{moment(deadline, false, "None")}</Cell>

@@ -12,7 +12,8 @@ use crate::{
 };
 use domain::{
     access::Operation,
-    application::{ApiApplication, ProposedChange},
+    application::{ApiApplication, ProposedChange, RequestedChange},
+    permission::Permission,
 };
 use leptos::prelude::*;
 
@@ -195,11 +196,27 @@ fn facts(application: &ApiApplication, proposed: &ProposedChange) -> impl IntoVi
         <Facts>
             <Fact term="What">{proposed.change.label()}</Fact>
             <Fact term="Before and after">{before_and_after(application, proposed)}</Fact>
+            {difference(application, proposed)}
             <Fact term="Proposed"><Time at=proposed.at /> {format!(" by {}, Nuvera", proposed.by)}</Fact>
             <Fact term="Why">{proposed.why.to_string()}</Fact>
             <Fact term="Can be confirmed until"><Time at=proposed.expires_at /></Fact>
         </Facts>
     }
+}
+
+/// What a change of permissions adds, and what it takes away.
+fn difference(application: &ApiApplication, proposed: &ProposedChange) -> impl IntoView + use<> {
+    let RequestedChange::Permissions(wanted) = &proposed.change else { return None };
+    let words = |permissions: Vec<Permission>| match &*permissions {
+        [] => "Nothing".to_owned(),
+        some => some.iter().map(|permission| permission.code()).collect::<Vec<_>>().join(", "),
+    };
+    let added = words(wanted.without(application.permissions).collect());
+    let taken = words(application.permissions.without(*wanted).collect());
+    Some(view! {
+        <Fact term="Adds">{added}</Fact>
+        <Fact term="Takes away">{taken}</Fact>
+    })
 }
 
 fn nothing_left(title: String, application: &ApiApplication) -> impl IntoView + use<> {

@@ -21,8 +21,13 @@ pub(super) fn replace(
 ) -> impl IntoView + use<> {
     let now = surroundings().now;
     let current = application.current_signing_key().public_key.fingerprint();
+    let lead = if waits {
+        ""
+    } else {
+        "Requests signed with the new private key are accepted at once; the old one overlaps for as long as you choose."
+    };
     view! {
-        {super::heading(title, "Requests signed with the new private key are accepted at once; the old one overlaps for as long as you choose.")}
+        {super::heading(title, lead)}
         {proposed_change::notice(waits)}
         <Form action=place().action(application.id, "replace-signing-key") version=application.version>
             <Card id="signing-key" heading="New signing key">

@@ -19,6 +19,11 @@ pub(super) fn view(
     waits: bool,
 ) -> impl IntoView + use<> {
     let status = key.status(surroundings().now);
+    let heading = if waits {
+        "Its signatures are refused once the partner confirms it"
+    } else {
+        "Its signatures are refused from the moment you confirm"
+    };
     view! {
         {super::heading(title, "")}
         {proposed_change::notice(waits)}
@@ -29,9 +34,9 @@ pub(super) fn view(
                 <LastUsed usage />
             </Fact>
         </Facts>
-        <Consequences heading="Its signatures are refused from now on">
+        <Consequences heading=heading>
             <ul>
-                <li>"Whatever still signs with its private key is refused from the moment you confirm."</li>
+                <li>"Whatever still signs with its private key is refused then."</li>
                 <li>"It stays in the history, and can be restored."</li>
             </ul>
         </Consequences>

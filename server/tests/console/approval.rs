@@ -55,7 +55,7 @@ async fn a_permission_change_of_nuveras_waits_and_is_made_when_the_partner_confi
     assert_eq!(before.permissions, permissions("PAYMENTS_READ"), "nothing has changed");
 
     let list = owner.get(LIST).await;
-    list.says("Nuvera proposes a change, for you to confirm or decline").says("Change to confirm");
+    list.says("Nuvera proposes a change, for you to confirm or decline").says("To confirm");
     list.says("Change permissions, proposed by Ada Admin").says(&format!("“{WHY}” Ticket SUP-4711"));
     let page = owner.get(&format!("{LIST}/{id}")).await;
     page.says("Nuvera proposes a change and waits for you").says("Before: PAYMENTS_READ").says("CUSTOMERS_READ");
@@ -63,7 +63,8 @@ async fn a_permission_change_of_nuveras_waits_and_is_made_when_the_partner_confi
 
     let mut developer = console.signed_in("developer@alpine.example").await;
     let confirm = format!("{LIST}/{id}/confirm-change");
-    developer.get(&confirm).await.says("by Ada Admin, Nuvera").says(WHY);
+    let page = developer.get(&confirm).await;
+    page.says("by Ada Admin, Nuvera").says(WHY).says("AddsCUSTOMERS_READ").says("Takes awayPAYMENTS_READ");
     let confirmed = developer.submit(&confirm, &[]).await;
     assert!(confirmed.location().ends_with("done=change-confirmed"), "{}", confirmed.text());
     let after = console.application(&id).await;
@@ -163,7 +164,7 @@ async fn a_proposal_for_an_application_that_changed_meanwhile_is_not_made_and_is
     assert_eq!(outdated.status, StatusCode::CONFLICT);
     outdated.says("This application was changed after Nuvera proposed this");
     assert_eq!(console.application(&id).await.permissions, permissions("PAYMENTS_READ"));
-    assert!(!owner.get(LIST).await.text().contains("Change to confirm"));
+    assert!(!owner.get(LIST).await.text().contains("To confirm"));
 
     let again = propose(&console, &mut admin, &id).await;
     assert!(again.location().ends_with("done=change-proposed"), "{}", again.text());
