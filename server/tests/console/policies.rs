@@ -153,12 +153,12 @@ async fn nobody_but_an_owner_changes_the_security_policy_and_nuvera_has_none() {
     let mut admin = console.admin().await;
     assert_eq!(developer.post(SECURITY, &fields).await.status, StatusCode::FORBIDDEN);
     assert_eq!(admin.post(&hub, &fields).await.status, StatusCode::FORBIDDEN);
-    assert!(admin.get(SECURITY).await.location().starts_with("/organizations"), "that is not an admin’s area");
+    assert!(admin.get(SECURITY).await.location().starts_with("/sign-in"), "their session is another area's");
     assert_eq!(admin.get("/organizations/security-policy").await.status, StatusCode::NOT_FOUND);
     let nuveras = format!("/organizations/{}/security-policy", console.nuvera);
     assert_eq!(admin.get(&nuveras).await.status, StatusCode::NOT_FOUND);
     let mut stranger = console.signed_in("owner@borealis.example").await;
-    assert_eq!(stranger.post(&hub, &fields).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(stranger.post(&hub, &fields).await.status, StatusCode::FORBIDDEN);
     let mut owner = console.owner().await;
     console.advance(std::time::Duration::from_secs(600));
     let unproven = owner.post(SECURITY, &fields).await;
