@@ -15,13 +15,13 @@ use domain::{
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
     search::{Findings, Search},
-    second_factor::SecondFactor,
+    second_factor::{RecoveryCode, SecondFactor, TotpSecret},
     security_policy::SecurityPolicy,
     signing_key::SigningKey,
     support::Seen,
     time::Timestamp,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 /// What surrounds every page.
 #[derive(Clone, Debug)]
@@ -56,8 +56,10 @@ pub struct Provider {
 /// How somebody can prove that it is they.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaysToConfirm {
-    /// With their password: who signs in by a provider has none.
+    /// With their password: who signs in by a provider has none, and for who has a second factor it is not enough.
     pub password: bool,
+    /// With a code of their authenticator app, or a recovery code.
+    pub code: bool,
     /// By the providers that know them.
     pub providers: Vec<Provider>,
 }
@@ -188,6 +190,9 @@ notices! {
     ChangeWithdrawn "change-withdrawn" "The proposed change is withdrawn. Nobody can confirm it any more.",
     SupportSeen "support-seen" "Thank you: the audit history says that you have seen it.",
     SecurityPolicyChanged "security-policy-changed" "The security policy is changed. It counts from now on.",
+    SignInTooLate "sign-in-too-late" "Signing in took longer than ten minutes. Begin again: nothing that you typed before is lost.",
+    FactorRemoved "second-factor-removed" "The second factor is removed. From now on your password is all that you sign in with.",
+    FactorReset "second-factor-reset" "Their second factor is removed, and they are signed out everywhere.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
 
@@ -345,6 +350,32 @@ pub struct AccountView {
     pub must_have_factor: bool,
 }
 
+/// A secret that somebody is about to add to their app.
+#[derive(Clone, Debug)]
+pub struct FactorEnrolment {
+    /// The secret.
+    pub secret: TotpSecret,
+    /// The same, as the form brings it back.
+    pub sealed: String,
+    /// The secret's link, to be scanned.
+    pub qr: QrCode,
+}
+
+/// A QR code. Opaque in `Debug`: it may hold a secret.
+#[derive(Clone)]
+pub struct QrCode {
+    /// How many squares it is wide and high.
+    pub side: usize,
+    /// Its dark squares, as an SVG path.
+    pub path: String,
+}
+
+impl fmt::Debug for QrCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QrCode(…)")
+    }
+}
+
 /// A page, and the data it shows.
 #[derive(Clone, Debug)]
 pub enum Page {
@@ -386,6 +417,33 @@ pub enum Page {
         /// The request's id: what happened exactly is in the log, under it.
         request_id: String,
     },
+    /// The second step of signing in.
+    SecondFactor,
+    /// Set up a second factor, or replace it.
+    SetUpFactor {
+        /// What is added to an app.
+        enrolment: FactorEnrolment,
+        /// Whether there is one, which it takes the place of.
+        is_replacement: bool,
+        /// Whether nothing else can be done before.
+        is_demanded: bool,
+        /// Where to go afterwards: a path of this console.
+        next: Option<String>,
+    },
+    /// The response that shows new recovery codes, once.
+    RecoveryCodes {
+        /// The codes.
+        codes: Vec<RecoveryCode>,
+        /// Where to go afterwards: a path of this console.
+        next: String,
+    },
+    /// Make recovery codes anew.
+    MakeRecoveryCodes {
+        /// How many there are, which are good for nothing then.
+        left: usize,
+    },
+    /// Remove one's own second factor.
+    RemoveFactor,
     /// Sign-in and security: one's own account.
     Account {
         /// What it is signed in to with.
@@ -600,6 +658,11 @@ pub enum Page {
         /// Whom.
         person: Person,
     },
+    /// Remove the second factor that somebody has lost.
+    ResetFactor {
+        /// Whose.
+        person: Person,
+    },
     /// Remove somebody.
     RemovePerson {
         /// Whom.
@@ -710,6 +773,12 @@ impl Page {
             Self::ContinueWith { .. } => "Confirm that it is you",
             Self::SingleSignOnRefused { is_proof: true, .. } => "You have not confirmed that it is you",
             Self::SingleSignOnRefused { is_proof: false, .. } => "You are not signed in",
+            Self::SecondFactor => "Enter a code",
+            Self::SetUpFactor { is_replacement: false, .. } => "Set up a second factor",
+            Self::SetUpFactor { is_replacement: true, .. } => "Replace the second factor",
+            Self::RecoveryCodes { .. } => "Store your recovery codes now",
+            Self::MakeRecoveryCodes { .. } => "Make new recovery codes",
+            Self::RemoveFactor => "Remove the second factor",
             Self::CustomerRefused => "API applications are for partner organizations",
             Self::OtherDoor { theirs: Area::Partner, .. } => "This is where Nuvera’s people sign in",
             Self::OtherDoor { theirs: Area::Hub, .. } => "This is where partners sign in",
@@ -741,6 +810,7 @@ impl Page {
             Self::Invite { .. } => "Invite somebody",
             Self::InvitationLink { .. } => "Pass the link on",
             Self::ChangeRole { .. } => "Change role",
+            Self::ResetFactor { .. } => "Reset second factor",
             Self::RemovePerson { .. } => "Remove somebody",
             Self::RotationPolicy { .. } => "Rotation policy",
             Self::SecurityPolicy { .. } => "Security policy",
@@ -771,6 +841,10 @@ impl Page {
             | Self::Account { .. }
             | Self::ContinueWith { .. }
             | Self::SingleSignOnRefused { .. }
+            | Self::SecondFactor
+            | Self::MakeRecoveryCodes { .. }
+            | Self::RemoveFactor
+            | Self::ResetFactor { .. }
             | Self::CustomerRefused
             | Self::OtherDoor { .. }
             | Self::Forbidden
@@ -803,6 +877,8 @@ impl Page {
             | Self::Organization { .. }
             | Self::NewApplication { .. }
             | Self::OneTimeKey { .. }
+            | Self::SetUpFactor { .. }
+            | Self::RecoveryCodes { .. }
             | Self::Application { .. }
             | Self::Requests { .. }
             | Self::Request { .. }

@@ -73,6 +73,11 @@ impl Area {
         self.either("/sign-in", "/organizations/sign-in")
     }
 
+    /// The second step of signing in (GET, POST `code`).
+    pub fn second_factor(self) -> &'static str {
+        self.either("/sign-in/second-factor", "/organizations/sign-in/second-factor")
+    }
+
     /// Sign in by an identity provider (GET `next`): leads there.
     pub fn sign_in_with(self, provider: &str) -> String {
         format!("{}/sso/{provider}", self.sign_in())
@@ -95,15 +100,20 @@ impl Area {
         self.either("/sign-out", "/organizations/sign-out")
     }
 
-    /// Prove that it is you (GET `next`, POST `password`, `next`, `unsent`).
+    /// Prove that it is you (GET `next`, POST `code` or `password`, `next`, `unsent`).
     pub fn confirm(self) -> &'static str {
         self.either("/confirm", "/organizations/confirm")
     }
 
-    /// One's own account: how one signs in. Below it `second-factor` (GET, POST `enrolment`, `code`, `next`),
-    /// `second-factor/remove` and `recovery-codes` (GET, POST).
+    /// One's own account: how one signs in. Below it, see [`Area::account_action`].
     pub fn account(self) -> &'static str {
         self.either("/settings/account", "/organizations/account")
+    }
+
+    /// A page about one's own account; `action` is one of `second-factor` (GET `next`, POST `enrolment`, `code`, `next`),
+    /// `second-factor/remove`, `recovery-codes` and `recovery-codes/stored` (POST `next` only).
+    pub fn account_action(self, action: &str) -> String {
+        format!("{}/{action}", self.account())
     }
 
     /// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
@@ -230,8 +240,8 @@ impl Place {
         format!("{}/seen-support", self.applications())
     }
 
-    /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`
-    /// and `invitations/{invitation}/withdraw` (POST only).
+    /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`,
+    /// `{person}/reset-factor` and `invitations/{invitation}/withdraw` (POST only).
     pub fn people(&self) -> String {
         match self {
             Self::Settings => PEOPLE.to_owned(),

@@ -31,6 +31,8 @@ pub struct Person {
     pub role: Role,
     /// When they last signed in.
     pub signed_in_at: Option<Timestamp>,
+    /// What they have, besides a password, to prove that it is they.
+    pub factors: Factors,
 }
 
 /// Somebody who may join an organization. What their link holds besides is kept as a hash only.
@@ -120,11 +122,11 @@ impl Person {
     ///
     /// # Errors
     /// It is oneself, or they have none.
-    pub fn reset_factor(&self, had: Factors, by: By<'_>) -> Result<AuditEvent, PeopleError> {
+    pub fn reset_factor(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
         if self.id == by.actor.user_id {
             return Err(PeopleError::OwnFactor);
         }
-        if !had.any() {
+        if !self.factors.any() {
             return Err(PeopleError::NoFactor(self.name.clone()));
         }
         Ok(second_factor::reset(by, &self.email))

@@ -21,6 +21,8 @@ pub enum Command {
     Serve(Box<ServeSettings>),
     /// Create a Nuvera admin; the password is read from standard input.
     CreateAdmin(CreateAdmin),
+    /// Print the code of the moment of the demo people who need a second factor (see `serve --demo`).
+    DemoCode,
 }
 
 /// Where state is kept.

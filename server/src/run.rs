@@ -50,6 +50,10 @@ pub async fn command_line() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,
         Command::CreateAdmin(admin) => create_admin(admin).await,
+        Command::DemoCode => {
+            println!("{}", demo::code(Clock::system().now()));
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -202,7 +206,7 @@ async fn create_admin(admin: CreateAdmin) -> Outcome<()> {
     store.close().await;
     match added {
         Ok(_) => {
-            println!("{} can sign in now.", admin.email);
+            println!("{} can sign in now, and sets up a second factor then.", admin.email);
             Ok(())
         }
         Err(BackendError::Store(StoreError::Taken)) => Err(format!("{} has an account already", admin.email).into()),

@@ -2,9 +2,9 @@
 
 use app::{
     page::{
-        AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice,
-        OrganizationSummary, Page, PageContext, Provider, SingleSignOnProblem, StopScope, Submission, SupportView,
-        Usage, Viewer, WaysToConfirm,
+        AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FactorEnrolment, FieldError, Notice,
+        OrganizationSummary, Page, PageContext, Provider, QrCode, SingleSignOnProblem, StopScope, Submission,
+        SupportView, Usage, Viewer, WaysToConfirm,
     },
     paths::{Area, Place},
 };
@@ -27,7 +27,7 @@ use domain::{
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
     search::{Findings, Found, Hit, Search},
-    second_factor::{Factors, SecondFactor},
+    second_factor::{Factors, RecoveryCode, SecondFactor, TotpSecret},
     security_policy::SecurityRules,
     support::Seen,
     text::{ApplicationName, EmailAddress, PersonName, Reason, TicketReference, Why},
@@ -69,8 +69,14 @@ fn provider(label: &str) -> Provider {
 }
 
 fn confirm(unsent: Option<&str>, password: bool, providers: &[&str]) -> Page {
-    let ways = WaysToConfirm { password, providers: providers.iter().map(|label| provider(label)).collect() };
+    let ways =
+        WaysToConfirm { password, code: false, providers: providers.iter().map(|label| provider(label)).collect() };
     Page::Confirm { next: "/settings".into(), unsent: unsent.map(ToOwned::to_owned), ways }
+}
+
+fn confirm_with_code() -> Page {
+    let ways = WaysToConfirm { password: false, code: true, providers: Vec::new() };
+    Page::Confirm { next: "/settings".into(), unsent: None, ways }
 }
 
 fn single_sign_on_refused(problem: SingleSignOnProblem, is_proof: bool) -> Page {
@@ -132,8 +138,26 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         ("single-sign-on-declined", anonymous(), single_sign_on_refused(SingleSignOnProblem::Declined, false)),
         ("single-sign-on-account-here", anonymous(), single_sign_on_refused(SingleSignOnProblem::AccountHere, false)),
         ("single-sign-on-somebody-else", context(), single_sign_on_refused(SingleSignOnProblem::SomebodyElse, true)),
+        ("confirm-code", context(), confirm_with_code()),
+        ("second-factor", anonymous(), Page::SecondFactor),
+        ("factor-set-up", context(), set_up(false, false)),
+        ("factor-demanded", context(), set_up(false, true)),
+        ("factor-replace", context(), set_up(true, false)),
+        ("factor-remove", context(), Page::RemoveFactor),
+        ("recovery-codes", context(), recovery_codes()),
+        ("recovery-codes-make", context(), Page::MakeRecoveryCodes { left: 2 }),
         ("account", context(), account(None)),
         ("account-secured", context(), account(Some(SecondFactor { set_up_at: ago(40 * DAY), recovery_codes: 9 }))),
+        (
+            "account-few-codes",
+            context(),
+            Page::Account {
+                account: AccountView {
+                    second_factor: Some(SecondFactor { set_up_at: ago(DAY), recovery_codes: 2 }),
+                    must_have_factor: true,
+                },
+            },
+        ),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
         ("refused-forbidden", context(), Page::Forbidden),
         ("refused-cross-site", context(), Page::CrossSite),
@@ -148,6 +172,24 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
 
 fn account(second_factor: Option<SecondFactor>) -> Page {
     Page::Account { account: AccountView { second_factor, must_have_factor: false } }
+}
+
+fn set_up(is_replacement: bool, is_demanded: bool) -> Page {
+    let path = (0..37 * 37)
+        .filter(|at| (at * 7_919 + at / 37 * 104_729) % 97 < 46)
+        .map(|at| format!("M{} {}h1v1h-1z", at % 37, at / 37))
+        .collect();
+    let enrolment = FactorEnrolment {
+        secret: TotpSecret::new(*b"12345678901234567890"),
+        sealed: "c2VhbGVk".into(),
+        qr: QrCode { side: 37, path },
+    };
+    Page::SetUpFactor { enrolment, is_replacement, is_demanded, next: Some("/settings".into()) }
+}
+
+fn recovery_codes() -> Page {
+    let code = |number: u8| RecoveryCode::generate(|bytes| bytes.fill(number.wrapping_mul(23)));
+    Page::RecoveryCodes { codes: (1..=10).map(code).collect(), next: "/settings".into() }
 }
 
 fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -351,6 +393,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         email: format!("{}@ledgerline.example", name.to_lowercase().replace(' ', ".")),
         role,
         signed_in_at: last.map(ago),
+        factors: Factors { authenticator: role == Role::PartnerOwner },
     };
     let you = Person { id: actor().user_id, ..person("Olivia Owner", Role::PartnerOwner, Some(60)) };
     let deniz = person("Deniz Demir", Role::PartnerDeveloper, Some(3 * DAY));
@@ -393,6 +436,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("invite", context(), Page::Invite { side: ActorKind::Partner }),
         ("invitation-link", context(), Page::InvitationLink { invitation: invitation.clone(), link, is_mailed: true }),
         ("change-role", context(), Page::ChangeRole { person: deniz.clone() }),
+        ("reset-factor", context(), Page::ResetFactor { person: deniz.clone() }),
         ("remove-person", context(), Page::RemovePerson { person: deniz }),
         ("invitation", anonymous(), joining()),
         ("invitation-error", PageContext { submission: weak, ..anonymous() }, joining()),

@@ -1,6 +1,6 @@
 //! Confirm that it is you.
 
-use super::single_sign_on;
+use super::{second_factor, single_sign_on};
 use crate::{
     page::WaysToConfirm,
     ui::{Actions, Callout, Form, Input, Submit, TextField, Variant, surroundings},
@@ -24,13 +24,14 @@ pub(super) fn view(title: String, next: &str, unsent: Option<&str>, ways: &WaysT
                         </Callout>
                     }
                 })}
-            {ways.password.then(|| with_password(next, unsent))}
+            {(ways.password || ways.code).then(|| with_form(ways, next, unsent))}
             {has_providers
                 .then(|| {
                     view! {
-                        <div class=if ways.password { "aside aside--wide" } else { "form" }>
+                        <div class=if ways.password || ways.code { "aside aside--wide" } else { "form" }>
                             {single_sign_on::ways_to_confirm(&ways.providers, next, unsent)}
-                            {(!ways.password).then(|| view! { <a class="button button--plain" href=area.home()>"Cancel"</a> })}
+                            {(!ways.password && !ways.code)
+                                .then(|| view! { <a class="button button--plain" href=area.home()>"Cancel"</a> })}
                         </div>
                     }
                 })}
@@ -38,28 +39,35 @@ pub(super) fn view(title: String, next: &str, unsent: Option<&str>, ways: &WaysT
     }
 }
 
-fn with_password(next: &str, unsent: Option<&str>) -> impl IntoView + use<> {
+fn with_form(ways: &WaysToConfirm, next: &str, unsent: Option<&str>) -> impl IntoView + use<> {
     let area = surroundings().area();
     let who = surroundings().viewer.as_ref().map(|viewer| viewer.email.clone()).unwrap_or_default();
     let unsent = unsent.map(ToOwned::to_owned);
     let next = next.to_owned();
+    let field = if ways.code { second_factor::code_field().into_any() } else { password(who).into_any() };
     view! {
         <Form action=area.confirm()>
             {unsent.map(|unsent| view! { <input type="hidden" name="unsent" value=unsent /> })}
             <input type="hidden" name="next" value=next />
-            // For whatever keeps passwords: it finds them by the address.
-            <input type="hidden" name="email" autocomplete="username" value=who />
-            <TextField
-                name="password"
-                label="Password"
-                input=Input::Password
-                autocomplete="current-password"
-                autofocus=true
-            />
+            {field}
             <Actions>
                 <Submit variant=Variant::Primary text="Confirm" />
                 <a class="button button--plain" href=area.home()>"Cancel"</a>
             </Actions>
         </Form>
+    }
+}
+
+fn password(who: String) -> impl IntoView {
+    view! {
+        // For whatever keeps passwords: it finds them by the address.
+        <input type="hidden" name="email" autocomplete="username" value=who />
+        <TextField
+            name="password"
+            label="Password"
+            input=Input::Password
+            autocomplete="current-password"
+            autofocus=true
+        />
     }
 }

@@ -28,6 +28,7 @@ mod requests;
 mod retire_signing_key;
 mod revoke_api_key;
 mod rotation_policy;
+mod second_factor;
 mod security_policy;
 mod sign_in;
 mod single_sign_on;
@@ -58,7 +59,7 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::People { .. }
         | Page::OrganizationHub { .. }
         | Page::HubSearch { .. } => Width::Wide,
-        Page::SignIn { .. } | Page::Confirm { .. } | Page::ContinueWith { .. } => Width::Slim,
+        Page::SignIn { .. } | Page::SecondFactor | Page::Confirm { .. } | Page::ContinueWith { .. } => Width::Slim,
         _ => Width::Narrow,
     };
     view! { <Shell title crumbs runs_wasm width>{body(&page)}</Shell> }
@@ -74,6 +75,13 @@ fn body(page: &Page) -> AnyView {
             let way_on = single_sign_on::again(provider, next, *is_proof, unsent.as_deref());
             single_sign_on::refused(title, provider, *problem, way_on, request_id).into_any()
         }
+        Page::SecondFactor => second_factor::ask(title).into_any(),
+        Page::SetUpFactor { enrolment, is_replacement, is_demanded, next } => {
+            second_factor::set_up(title, enrolment, *is_replacement, *is_demanded, next.as_deref()).into_any()
+        }
+        Page::RecoveryCodes { codes, next } => second_factor::codes(title, codes, next).into_any(),
+        Page::MakeRecoveryCodes { left } => second_factor::make_codes(title, *left).into_any(),
+        Page::RemoveFactor => second_factor::remove(title).into_any(),
         Page::Account { account } => account::view(title, account).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::OtherDoor { theirs, href } => refused::other_door(title, *theirs, href).into_any(),
@@ -127,6 +135,7 @@ fn body(page: &Page) -> AnyView {
             people::link(title, invitation, link, *is_mailed).into_any()
         }
         Page::ChangeRole { person } => people::change_role(title, person).into_any(),
+        Page::ResetFactor { person } => people::reset_factor(title, person).into_any(),
         Page::RemovePerson { person } => people::remove(title, person).into_any(),
         Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
         Page::SecurityPolicy { policy } => security_policy::view(title, *policy).into_any(),
@@ -176,9 +185,12 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
     };
     match page {
         Page::SignIn { .. }
+        | Page::SecondFactor
         | Page::Confirm { .. }
         | Page::ContinueWith { .. }
         | Page::SingleSignOnRefused { .. }
+        // Where nothing else can be done, nothing else is offered.
+        | Page::SetUpFactor { is_demanded: true, .. }
         | Page::CustomerRefused
         | Page::OtherDoor { .. }
         | Page::Forbidden
@@ -190,7 +202,15 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::OrganizationHub { .. } => Vec::new(),
         // Who is signed in has an account, whatever their role lets them see.
         Page::Account { .. } => vec![crumb("Settings", None)],
-        Page::Invite { .. } | Page::InvitationLink { .. } | Page::ChangeRole { .. } | Page::RemovePerson { .. } => {
+        Page::SetUpFactor { .. } | Page::RecoveryCodes { .. } | Page::MakeRecoveryCodes { .. } | Page::RemoveFactor => {
+            let account = crumb("Sign-in and security", Some(place.area().account().to_owned()));
+            vec![crumb("Settings", None), account]
+        }
+        Page::Invite { .. }
+        | Page::InvitationLink { .. }
+        | Page::ChangeRole { .. }
+        | Page::ResetFactor { .. }
+        | Page::RemovePerson { .. } => {
             let people = crumb("People", Some(place.people()));
             applications().chain([people]).collect()
         }

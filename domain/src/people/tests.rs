@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 fn person(number: u128, role: Role) -> Person {
     let (name, email) = (format!("P{number}"), format!("p{number}@partner.example"));
-    Person { id: UserId(Uuid::from_u128(number)), name, email, role, signed_in_at: None }
+    Person { id: UserId(Uuid::from_u128(number)), name, email, role, signed_in_at: None, factors: Factors::default() }
 }
 
 fn acting(person: &Person) -> Actor {
@@ -24,6 +24,7 @@ fn nobody_changes_or_removes_themselves() {
     let owner = person(1, Role::PartnerOwner);
     let by = By { actor: &acting(&owner), at: START, reason: None };
     assert_eq!(owner.remove(by), Err(PeopleError::Yourself));
+    assert_eq!(owner.reset_factor(by), Err(PeopleError::OwnFactor));
     assert_eq!(owner.change_role(Role::PartnerViewer, by), Err(PeopleError::Yourself));
 }
 

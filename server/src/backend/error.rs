@@ -4,7 +4,7 @@ use super::{PasswordError, ProofError};
 use crate::store::StoreError;
 use domain::{
     application::ChangeError, audit::RecordedEvent, id::ApplicationId, people::PeopleError, policy::PolicyUnchanged,
-    time::in_words,
+    second_factor::SecondFactorError, time::in_words,
 };
 use std::time::Duration;
 
@@ -45,6 +45,9 @@ pub enum BackendError {
     /// The password is not taken.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// The rules for second factors stand against it.
+    #[error(transparent)]
+    SecondFactor(#[from] SecondFactorError),
     /// The organization has an application of that name.
     #[error("Another application of your organization has this name. Choose a different one.")]
     NameTaken,

@@ -18,7 +18,7 @@ mod policies;
 mod proof;
 pub mod reminders;
 mod requests;
-mod second_factor;
+pub mod second_factor;
 pub mod single_sign_on;
 mod support;
 

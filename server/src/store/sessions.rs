@@ -5,8 +5,8 @@ use crate::clock::Clock;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use domain::time::Timestamp;
-use sqlx::Row;
+use domain::{id::UserId, time::Timestamp};
+use sqlx::{AnyConnection, Row};
 use std::time::Duration;
 use tower_sessions::{
     SessionStore,
@@ -48,6 +48,16 @@ impl DatabaseSessions {
             .await?;
         Ok(transaction.commit().await?)
     }
+}
+
+/// Ends every session of `user`, in the caller's transaction.
+///
+/// # Errors
+/// The database fails.
+pub async fn end_all_of(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+    // Whose a session is stands in its data: JSON, in which an id is like nothing else.
+    sqlx::query("DELETE FROM sessions WHERE data LIKE $1").bind(format!("%\"{user}\"%")).execute(conn).await?;
+    Ok(())
 }
 
 #[async_trait]

@@ -1,6 +1,7 @@
 //! Proving once more that it is you, before something that a session alone must not be enough for.
 
 use super::{
+    second_factor,
     sign_in::{After, own_path, unsent},
     single_sign_on,
     submitted::{Refused, Submitted},
@@ -31,14 +32,9 @@ pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Respons
     let next = own_path(Some(sent.text("next")), visit.place.area());
     let form = Some(sent.text("unsent").to_owned()).filter(|text| !text.is_empty());
     let proven = async {
-        if sent.text("password").is_empty() {
-            return Err(Refused::field("password", "Enter your password."));
-        }
-        if !visit.web.backend.check_password(&visit.actor, sent.text("password").to_owned()).await? {
-            return Err(Refused::field("password", "This is not your password. Check it."));
-        }
+        check(&visit, &sent).await?;
         let session_failed = |error: tower_sessions::session::Error| BackendError::Session(error.to_string());
-        visit::prove(&session, visit.web.backend.clock().now()).await.map_err(session_failed)?;
+        visit.proven_again(&session).await?;
         if let Some(form) = &form {
             let unsent = unsent(&next, form, Interruption::ProofNeeded);
             visit::keep_unsent(&session, unsent).await.map_err(session_failed)?;
@@ -54,5 +50,25 @@ pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Respons
             };
             visit.show_again(refused, sent, page).await
         }
+    }
+}
+
+/// Whoever has a second factor proves it with that one. A password, which can be stolen without anybody's notice, is
+/// enough for those who have nothing else.
+async fn check(visit: &Visit, sent: &Submitted) -> Result<(), Refused> {
+    let backend = &visit.web.backend;
+    if visit.actor.factors.any() {
+        if sent.text("code").trim().is_empty() {
+            return Err(Refused::field("code", "Enter a code."));
+        }
+        let is_right = backend.check_second_factor(visit.actor.user_id, visit.actor.address, sent.text("code")).await?;
+        return if is_right { Ok(()) } else { Err(Refused::field("code", second_factor::WRONG)) };
+    }
+    if sent.text("password").is_empty() {
+        return Err(Refused::field("password", "Enter your password."));
+    }
+    match backend.check_password(&visit.actor, sent.text("password").to_owned()).await? {
+        true => Ok(()),
+        false => Err(Refused::field("password", "This is not your password. Check it.")),
     }
 }

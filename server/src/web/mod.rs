@@ -17,6 +17,7 @@ mod people;
 mod policies;
 mod render;
 mod requests;
+mod second_factor;
 mod security;
 mod sign_in;
 mod signing_keys;
@@ -204,14 +205,23 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/", get(people::list))
             .route("/invite", page(get(people::invite_form), post(people::invite)))
             .route("/{person}/role", page(get(people::role_form), post(people::change_role)))
+            .route("/{person}/reset-factor", page(get(people::reset_form), post(people::reset_factor)))
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
     };
-    let of_account = || Router::new().route("/", get(account::show));
+    let of_account = || {
+        Router::new()
+            .route("/", get(account::show))
+            .route("/second-factor", page(get(account::factor_form), post(account::set_up_factor)))
+            .route("/second-factor/remove", page(get(account::remove_form), post(account::remove)))
+            .route("/recovery-codes", page(get(account::codes_form), post(account::make_codes)))
+            .route("/recovery-codes/stored", page(get(account::back), post(account::codes_stored)))
+    };
     // What both areas have: the ways in and out, and one's own account.
     let ways = |area: Area| {
         Router::new()
             .route(within(area, area.sign_in()), page(get(sign_in::form), post(sign_in::sign_in)))
+            .route(within(area, area.second_factor()), page(get(second_factor::form), post(second_factor::send)))
             .route(within(area, area.sign_out()), post(sign_in::sign_out))
             .route(within(area, area.confirm()), page(get(confirm::form), post(confirm::confirm)))
             .route(within(area, &area.sign_in_with("{issuer}")), get(single_sign_on::sign_in))

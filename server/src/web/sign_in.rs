@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::{
-    Web, render,
+    Web, render, second_factor,
     security::{ClientAddress, RequestId},
     submitted::Submitted,
     visit::{self, Interruption, Unsent, Visit},
@@ -78,6 +78,10 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     match outcome {
         Ok(SignIn::Accepted(user_id)) => {
             go_on(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await
+        }
+        Ok(SignIn::FactorNeeded(user_id)) => {
+            tracing::info!(request_id, user = %user_id, "a second factor is asked for");
+            second_factor::ask(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await
         }
         Ok(SignIn::CustomerRefused) => {
             tracing::warn!(request_id, "a customer-platform user was refused");

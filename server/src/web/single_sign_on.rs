@@ -134,7 +134,12 @@ pub async fn ways_to_confirm(web: &Web, actor: &Actor) -> Result<WaysToConfirm, 
     let proofs = web.backend.proofs(actor).await?;
     let issuers = web.single_sign_on.issuers().iter();
     let providers = issuers.filter(|issuer| proofs.issuers.iter().any(|url| url == issuer.url())).map(provider);
-    Ok(WaysToConfirm { password: proofs.password, providers: providers.collect() })
+    let has_factor = actor.factors.any();
+    Ok(WaysToConfirm {
+        password: proofs.password && !has_factor,
+        code: actor.factors.authenticator,
+        providers: providers.collect(),
+    })
 }
 
 /// Leads to the provider, to sign in.

@@ -11,6 +11,7 @@ use domain::{
     application::ChangeError,
     people::PeopleError,
     search,
+    second_factor::SecondFactorError,
     text::{Reason, TextError, TicketReference, Why},
 };
 use std::time::Duration;
@@ -24,6 +25,9 @@ pub const NOT_A_TIME: &str = "Enter a date and a time (UTC), such as 2026-11-23T
 
 /// The most characters of a field that are shown again: ten times what any field takes.
 const MAX_SHOWN_AGAIN: usize = 64 * 1024;
+
+/// The fields that are never shown again.
+const SECRETS: [&str; 2] = ["password", "code"];
 
 /// The fields of a form, as they were sent.
 #[derive(Clone, Default)]
@@ -125,12 +129,13 @@ impl Submitted {
         if self.is_too_large { Err(Refused::Form(problem.to_owned())) } else { Ok(()) }
     }
 
-    /// What may be shown again: everything but passwords, what looks like a private key or a request token, and what is
-    /// far too long. Of an API key, its prefix stays.
+    /// What may be shown again: everything but passwords and codes, what looks like a private key or a request token, and
+    /// what is far too long. Of an API key, its prefix stays.
     pub fn shown_again(self) -> Vec<(String, String)> {
         let private = |value: &str| value.to_ascii_uppercase().contains("PRIVATE KEY") || search::holds_token(value);
-        let harmless =
-            |(name, value): &(String, String)| name != "password" && value.len() <= MAX_SHOWN_AGAIN && !private(value);
+        let harmless = |(name, value): &(String, String)| {
+            !SECRETS.contains(&name.as_str()) && value.len() <= MAX_SHOWN_AGAIN && !private(value)
+        };
         let freed = |(name, value): (String, String)| {
             let value = search::without_key_secrets(&value).into_owned();
             (name, value)
@@ -169,6 +174,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         BackendError::KeyOfAnotherOrganization => Some("public_key"),
         BackendError::Proof(_) => Some("proof"),
         BackendError::Password(_) => Some("password"),
+        BackendError::SecondFactor(SecondFactorError::WrongCode) => Some("code"),
         BackendError::People(error) => match error {
             PeopleError::RoleUnchanged(_) | PeopleError::RoleNotGiven => Some("role"),
             PeopleError::AlreadyHere(_) | PeopleError::EmailTaken => Some("email"),
@@ -212,6 +218,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::PolicyUnchanged(_)
         | BackendError::AlreadyCreated(_)
         | BackendError::KeyInUse
+        | BackendError::SecondFactor(_)
         | BackendError::WrongPepper
         | BackendError::Session(_)
         | BackendError::Store(_) => None,

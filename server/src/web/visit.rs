@@ -1,7 +1,9 @@
 //! A signed-in person's request: who they are now, and how they are answered.
 
 use super::{
-    Web, render,
+    Web,
+    account::is_open_without_factor,
+    render,
     security::{ClientAddress, RequestId},
     single_sign_on,
     submitted::{Refused, Submitted, field_of},
@@ -131,6 +133,10 @@ impl FromRequestParts<Arc<Web>> for Visit {
             Ok(None) => return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response()),
             Err(error) => return Err(failure(error, context_without_session(web, area), &extensions).await),
         };
+        if actor.lacks_factor() && !is_open_without_factor(original_path(&extensions)) {
+            let set_up = with_next(&area.account_action("second-factor"), &extensions);
+            return Err(Redirect::to(&set_up).into_response());
+        }
         // A path without named parts has none: that is no error.
         let params = RawPathParams::from_request_parts(parts, web).await.map_or_else(
             |_| HashMap::new(),
@@ -187,9 +193,14 @@ async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Option<Unsent> {
     }
     // A session that holds none is not touched, and one that cannot be read holds none.
     let session = Session::from_request_parts(parts, web).await.ok()?;
-    session.get_value(UNSENT).await.ok()??;
+    let waiting = session.get::<Unsent>(UNSENT).await.ok()??;
+    let path = original_path(&parts.extensions);
+    // What has to come first makes no difference to what waits for it.
+    if waiting.path != path && is_open_without_factor(path) {
+        return None;
+    }
     let unsent = session.remove::<Unsent>(UNSENT).await.ok()??;
-    (unsent.path == original_path(&parts.extensions)).then_some(unsent)
+    (unsent.path == path).then_some(unsent)
 }
 
 /// What surrounds a page of `area` that is shown to nobody in particular.
@@ -334,14 +345,27 @@ impl Visit {
     /// A text to sign, for a form with a public key: the one that the form had before where it is still good, so that a
     /// signature that was made is not made again.
     pub fn challenge(&self, sent: Option<&Submitted>) -> String {
-        let unsent = || {
-            let values = self.unsent.iter().flat_map(|unsent| &unsent.values);
-            values.into_iter().find(|(name, _)| name == "challenge").map(|(_, value)| value.as_str())
-        };
-        let before = sent.map(|sent| sent.text("challenge")).or_else(unsent);
+        let before = self.typed_before("challenge", sent);
         let (backend, organization) = (&self.web.backend, self.organization());
         let is_open = |challenge: &&str| backend.is_open(challenge, organization);
         before.filter(is_open).map_or_else(|| backend.challenge(organization), ToOwned::to_owned)
+    }
+
+    /// What a form that is shown again had in `field`, just now or before it had to wait.
+    pub fn typed_before<'a>(&'a self, field: &'a str, sent: Option<&'a Submitted>) -> Option<&'a str> {
+        let unsent = || {
+            let values = self.unsent.iter().flat_map(|unsent| &unsent.values);
+            values.into_iter().find(|(name, _)| name == field).map(|(_, value)| value.as_str())
+        };
+        sent.map(|sent| sent.text(field)).or_else(unsent)
+    }
+
+    /// Remembers that whoever is signed in has just proved that it is they: see [`prove`].
+    ///
+    /// # Errors
+    /// The session store fails.
+    pub async fn proven_again(&self, session: &Session) -> Result<(), BackendError> {
+        prove(session, self.web.backend.clock().now()).await.map_err(session_failed)
     }
 
     /// Who asks about which application: the one that the path names.
@@ -408,6 +432,7 @@ impl Visit {
                     | BackendError::PolicyUnchanged(_)
                     | BackendError::Refused(_)
                     | BackendError::People(_)
+                    | BackendError::SecondFactor(_)
                     | BackendError::KeyInUse),
                 ) => (StatusCode::CONFLICT, Vec::new(), Some(error.to_string())),
                 (None, error @ BackendError::Throttled(_)) => {

@@ -22,6 +22,7 @@ mod reminders;
 mod requests;
 mod roles;
 mod rotation;
+mod second_factor;
 mod security;
 mod sign_in;
 mod signing_keys;
