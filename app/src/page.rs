@@ -12,6 +12,7 @@ use domain::{
     health::Health,
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    passkey::{Passkey, Prompt},
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
     search::{Findings, Search},
@@ -36,6 +37,8 @@ pub struct PageContext {
     pub now: Timestamp,
     /// The gateway's public origin, for snippets: `http://127.0.0.1:45000`.
     pub gateway_url: String,
+    /// Whether passkeys can be used at the console's address.
+    pub uses_passkeys: bool,
     /// What the last request did, told once at the top of the page.
     pub notice: Option<Notice>,
     /// What was typed into the page's form, and what was wrong with it.
@@ -58,8 +61,12 @@ pub struct Provider {
 pub struct WaysToConfirm {
     /// With their password: who signs in by a provider has none, and for who has a second factor it is not enough.
     pub password: bool,
-    /// With a code of their authenticator app, or a recovery code.
-    pub code: bool,
+    /// With a code of their authenticator app.
+    pub app: bool,
+    /// With a passkey, or a recovery code in its stead.
+    pub passkey: bool,
+    /// What a passkey answers to; `None` where none can be asked for.
+    pub prompt: Option<Prompt>,
     /// By the providers that know them.
     pub providers: Vec<Provider>,
 }
@@ -183,6 +190,8 @@ notices! {
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
     WholeKey "whole-key" "You searched for more of an API key than its prefix. Only the prefix was used; the rest was dropped and is kept nowhere. Whoever sent you the key has exposed it: have it replaced.",
     SecretDropped "secret-dropped" "What you searched for looks like a private key or a request token. It was dropped and is kept nowhere. Search by a name, a key’s prefix, a fingerprint or a request id.",
+    PasskeyAdded "passkey-added" "The passkey is added. From now on you can sign in with it, without your password.",
+    PasskeyRemoved "passkey-removed" "The passkey is removed: it proves nothing here any more. Delete it from your device as well.",
     PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
     ChangeProposed "change-proposed" "The change is proposed. Nothing changes until somebody of the partner’s confirms it, within 72 hours.",
     ChangeConfirmed "change-confirmed" "The proposed change is made. The gateway applies it from now on.",
@@ -192,6 +201,7 @@ notices! {
     SecurityPolicyChanged "security-policy-changed" "The security policy is changed. It counts from now on.",
     SignInTooLate "sign-in-too-late" "Signing in took longer than ten minutes. Begin again: nothing that you typed before is lost.",
     FactorRemoved "second-factor-removed" "The second factor is removed. From now on your password is all that you sign in with.",
+    AppRemoved "app-removed" "The authenticator app is removed: its codes are good for nothing now. Your passkeys stay.",
     FactorReset "second-factor-reset" "Their second factor is removed, and they are signed out everywhere.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
@@ -346,6 +356,12 @@ impl ApplicationView {
 pub struct AccountView {
     /// Their authenticator app, where they have one.
     pub second_factor: Option<SecondFactor>,
+    /// Their passkeys, the oldest first.
+    pub passkeys: Vec<Passkey>,
+    /// Whether passkeys are for them.
+    pub offers_passkeys: bool,
+    /// How many recovery codes are left.
+    pub recovery_codes: usize,
     /// Whether they must have a second factor.
     pub must_have_factor: bool,
 }
@@ -418,7 +434,12 @@ pub enum Page {
         request_id: String,
     },
     /// The second step of signing in.
-    SecondFactor,
+    SecondFactor {
+        /// Whether they have an authenticator app.
+        has_app: bool,
+        /// What one of their passkeys answers to.
+        prompt: Option<Prompt>,
+    },
     /// Set up a second factor, or replace it.
     SetUpFactor {
         /// What is added to an app.
@@ -442,12 +463,34 @@ pub enum Page {
         /// How many there are, which are good for nothing then.
         left: usize,
     },
-    /// Remove one's own second factor.
-    RemoveFactor,
+    /// Remove one's own authenticator app.
+    RemoveFactor {
+        /// Whether passkeys are left.
+        has_passkeys: bool,
+    },
     /// Sign-in and security: one's own account.
     Account {
         /// What it is signed in to with.
         account: AccountView,
+    },
+    /// Sign in with a passkey alone.
+    PasskeySignIn {
+        /// Where to go afterwards: a path.
+        next: Option<String>,
+        /// A form that was sent to `next` without a session, and waits there afterwards.
+        unsent: Option<String>,
+        /// What the passkey answers to; `None` where none can be used.
+        prompt: Option<Prompt>,
+    },
+    /// Add a passkey to one's own.
+    NewPasskey {
+        /// What it is made from.
+        prompt: Prompt,
+    },
+    /// Remove one of one's own passkeys.
+    RemovePasskey {
+        /// Which one.
+        passkey: Passkey,
     },
     /// 403: somebody of a customer platform.
     CustomerRefused,
@@ -773,12 +816,16 @@ impl Page {
             Self::ContinueWith { .. } => "Confirm that it is you",
             Self::SingleSignOnRefused { is_proof: true, .. } => "You have not confirmed that it is you",
             Self::SingleSignOnRefused { is_proof: false, .. } => "You are not signed in",
-            Self::SecondFactor => "Enter a code",
+            Self::SecondFactor { prompt: None, .. } => "Enter a code",
+            Self::SecondFactor { prompt: Some(_), .. } => "Show that it is you",
             Self::SetUpFactor { is_replacement: false, .. } => "Set up a second factor",
             Self::SetUpFactor { is_replacement: true, .. } => "Replace the second factor",
             Self::RecoveryCodes { .. } => "Store your recovery codes now",
             Self::MakeRecoveryCodes { .. } => "Make new recovery codes",
-            Self::RemoveFactor => "Remove the second factor",
+            Self::RemoveFactor { .. } => "Remove the second factor",
+            Self::PasskeySignIn { .. } => "Sign in with a passkey",
+            Self::NewPasskey { .. } => "Add a passkey",
+            Self::RemovePasskey { .. } => "Remove passkey",
             Self::CustomerRefused => "API applications are for partner organizations",
             Self::OtherDoor { theirs: Area::Partner, .. } => "This is where Nuvera’s people sign in",
             Self::OtherDoor { theirs: Area::Hub, .. } => "This is where partners sign in",
@@ -836,14 +883,15 @@ impl Page {
     /// policy allow `'wasm-unsafe-eval'` and workers.
     pub fn runs_wasm(&self) -> bool {
         match self {
+            Self::Confirm { ways: WaysToConfirm { prompt, .. }, .. } | Self::SecondFactor { prompt, .. } => {
+                prompt.is_some()
+            }
             Self::SignIn { .. }
-            | Self::Confirm { .. }
             | Self::Account { .. }
             | Self::ContinueWith { .. }
             | Self::SingleSignOnRefused { .. }
-            | Self::SecondFactor
             | Self::MakeRecoveryCodes { .. }
-            | Self::RemoveFactor
+            | Self::RemoveFactor { .. }
             | Self::ResetFactor { .. }
             | Self::CustomerRefused
             | Self::OtherDoor { .. }
@@ -867,6 +915,7 @@ impl Page {
             | Self::Invite { .. }
             | Self::ChangeRole { .. }
             | Self::RemovePerson { .. }
+            | Self::RemovePasskey { .. }
             | Self::RotationPolicy { .. }
             | Self::SecurityPolicy { .. }
             | Self::OrganizationHub { .. }
@@ -892,7 +941,9 @@ impl Page {
             | Self::People { .. }
             | Self::InvitationLink { .. }
             | Self::RestoreSigningKey { .. }
-            | Self::RetireSigningKey { .. } => true,
+            | Self::RetireSigningKey { .. }
+            | Self::PasskeySignIn { .. }
+            | Self::NewPasskey { .. } => true,
         }
     }
 }

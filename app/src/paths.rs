@@ -3,7 +3,7 @@
 use domain::{
     actor::ActorKind,
     audit::AuditFilter,
-    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId},
+    id::{ApiKeyId, ApplicationId, OrganizationId, PasskeyId, RequestId, SigningKeyId},
     request::RequestFilter,
 };
 
@@ -78,6 +78,11 @@ impl Area {
         self.either("/sign-in/second-factor", "/organizations/sign-in/second-factor")
     }
 
+    /// Sign in with a passkey alone (GET `next`, POST `passkey_challenge`, `passkey`, `next`, `unsent`).
+    pub fn passkey_sign_in(self) -> &'static str {
+        self.either("/sign-in/passkey", "/organizations/sign-in/passkey")
+    }
+
     /// Sign in by an identity provider (GET `next`): leads there.
     pub fn sign_in_with(self, provider: &str) -> String {
         format!("{}/sso/{provider}", self.sign_in())
@@ -111,9 +116,15 @@ impl Area {
     }
 
     /// A page about one's own account; `action` is one of `second-factor` (GET `next`, POST `enrolment`, `code`, `next`),
-    /// `second-factor/remove`, `recovery-codes` and `recovery-codes/stored` (POST `next` only).
+    /// `second-factor/remove`, `recovery-codes`, `recovery-codes/stored` (POST `next` only) and `passkeys/new` (POST
+    /// `name`, `passkey_challenge`, `passkey`).
     pub fn account_action(self, action: &str) -> String {
         format!("{}/{action}", self.account())
+    }
+
+    /// Remove one of one's own passkeys.
+    pub fn remove_passkey(self, id: PasskeyId) -> String {
+        self.account_action(&format!("passkeys/{id}/remove"))
     }
 
     /// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.

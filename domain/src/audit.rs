@@ -78,6 +78,9 @@ actions! {
     SecondFactorReset "second_factor.reset" "Second factor reset by somebody else",
     RecoveryCodeUsed "recovery_code.used" "Recovery code used",
     RecoveryCodesMade "recovery_codes.made" "Recovery codes made anew",
+    PasskeyAdded "passkey.added" "Passkey added",
+    PasskeyRemoved "passkey.removed" "Passkey removed",
+    PasskeySuspected "passkey.suspected" "Passkey refused: it may have been copied",
 }
 
 impl AuditAction {

@@ -52,6 +52,10 @@ id!(
     InvitationId
 );
 id!(
+    /// Names a passkey (UUID v7, RFC 9562). It is not the id that the passkey itself goes by.
+    PasskeyId
+);
+id!(
     /// Names a request to the gateway (UUID v7, RFC 9562): its answer carries it, in `x-request-id` and in an error's body.
     RequestId
 );

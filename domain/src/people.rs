@@ -129,7 +129,7 @@ impl Person {
         if !self.factors.any() {
             return Err(PeopleError::NoFactor(self.name.clone()));
         }
-        Ok(second_factor::reset(by, &self.email))
+        Ok(second_factor::reset(by, &self.email, self.factors))
     }
 
     /// Brings their role up to what their organization's identity provider says of them, as they sign in: `by` themselves.

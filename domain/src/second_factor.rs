@@ -35,12 +35,23 @@ const RECOVERY_GROUP: usize = 4;
 pub struct Factors {
     /// An authenticator app.
     pub authenticator: bool,
+    /// Passkeys, be they refused by now: whoever has them has not gone back to a password alone.
+    pub passkeys: bool,
 }
 
 impl Factors {
+    fn described(self) -> String {
+        let text = match (self.authenticator, self.passkeys) {
+            (_, false) => AUTHENTICATOR,
+            (false, true) => "Passkeys",
+            (true, true) => "Authenticator app and passkeys",
+        };
+        text.to_owned()
+    }
+
     /// Whether they have any.
     pub fn any(self) -> bool {
-        self.authenticator
+        self.authenticator || self.passkeys
     }
 }
 
@@ -220,12 +231,12 @@ pub fn set_up(by: By<'_>, had_one: bool) -> AuditEvent {
     event(by, action, &by.actor.email, before.map(ToOwned::to_owned), Some(AUTHENTICATOR.to_owned()))
 }
 
-/// What is recorded when somebody removes their own second factor.
+/// What is recorded when somebody removes their own authenticator app.
 ///
 /// # Errors
-/// They must have one.
+/// They must have a second factor, and have no other.
 pub fn removed(by: By<'_>) -> Result<AuditEvent, SecondFactorError> {
-    if by.actor.must_have_factor {
+    if by.actor.must_have_factor && !by.actor.factors.passkeys {
         return Err(SecondFactorError::Required);
     }
     Ok(event(by, AuditAction::SecondFactorRemoved, &by.actor.email, Some(AUTHENTICATOR.to_owned()), None))
@@ -242,8 +253,8 @@ pub fn recovery_code_used(by: By<'_>, before: usize) -> AuditEvent {
 }
 
 /// What is recorded when whoever decides on people removes somebody's second factor.
-pub(crate) fn reset(by: By<'_>, email: &str) -> AuditEvent {
-    event(by, AuditAction::SecondFactorReset, email, Some(AUTHENTICATOR.to_owned()), None)
+pub(crate) fn reset(by: By<'_>, email: &str, had: Factors) -> AuditEvent {
+    event(by, AuditAction::SecondFactorReset, email, Some(had.described()), None)
 }
 
 const AUTHENTICATOR: &str = "Authenticator app";

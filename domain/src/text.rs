@@ -71,6 +71,10 @@ text!(
     /// What somebody searches for.
     SearchText, "what to search for", 200
 );
+text!(
+    /// What somebody calls a passkey of theirs.
+    PasskeyName, "a name for the passkey", 50
+);
 
 /// What a support case is called in the system that it is worked on in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

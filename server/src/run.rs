@@ -96,7 +96,8 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     };
     let fence = take_fence(&store, &clock, gateway_settings.leeway).await?;
     let gateway = Gateway::new(gateway_settings, clock.clone(), pepper.clone(), fence);
-    let backend = Arc::new(Backend::new(store.clone(), gateway.clone(), pepper, clock.clone()));
+    let backend = Backend::new(store.clone(), gateway.clone(), pepper, clock.clone());
+    let backend = Arc::new(backend.with_passkeys_at(&console_origin, hub_origin.as_deref().unwrap_or(&console_origin)));
     backend.start().await?;
 
     let console = bind("--console-address", settings.console_address).await?;

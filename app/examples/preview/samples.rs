@@ -20,7 +20,8 @@ use domain::{
     cut_over::Traffic,
     health::{Health, Outcomes},
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
-    id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, PasskeyId, RequestId, SigningKeyId, UserId},
+    passkey::{Passkey, Prompt},
     people::{Invitation, Leaver, Person},
     permission::PermissionSet,
     policy::Policy,
@@ -30,7 +31,7 @@ use domain::{
     second_factor::{Factors, RecoveryCode, SecondFactor, TotpSecret},
     security_policy::SecurityRules,
     support::Seen,
-    text::{ApplicationName, EmailAddress, PersonName, Reason, TicketReference, Why},
+    text::{ApplicationName, EmailAddress, PasskeyName, PersonName, Reason, TicketReference, Why},
     time::Timestamp,
 };
 use std::{cell::Cell, collections::HashMap, error::Error, time::Duration};
@@ -69,13 +70,14 @@ fn provider(label: &str) -> Provider {
 }
 
 fn confirm(unsent: Option<&str>, password: bool, providers: &[&str]) -> Page {
-    let ways =
-        WaysToConfirm { password, code: false, providers: providers.iter().map(|label| provider(label)).collect() };
+    let providers = providers.iter().map(|label| provider(label)).collect();
+    let ways = WaysToConfirm { password, app: false, passkey: false, prompt: None, providers };
     Page::Confirm { next: "/settings".into(), unsent: unsent.map(ToOwned::to_owned), ways }
 }
 
-fn confirm_with_code() -> Page {
-    let ways = WaysToConfirm { password: false, code: true, providers: Vec::new() };
+fn confirm_with_code(prompt: Option<Prompt>) -> Page {
+    let passkey = prompt.is_some();
+    let ways = WaysToConfirm { password: false, app: !passkey, passkey, prompt, providers: Vec::new() };
     Page::Confirm { next: "/settings".into(), unsent: None, ways }
 }
 
@@ -138,12 +140,14 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         ("single-sign-on-declined", anonymous(), single_sign_on_refused(SingleSignOnProblem::Declined, false)),
         ("single-sign-on-account-here", anonymous(), single_sign_on_refused(SingleSignOnProblem::AccountHere, false)),
         ("single-sign-on-somebody-else", context(), single_sign_on_refused(SingleSignOnProblem::SomebodyElse, true)),
-        ("confirm-code", context(), confirm_with_code()),
-        ("second-factor", anonymous(), Page::SecondFactor),
+        ("confirm-code", context(), confirm_with_code(None)),
+        ("confirm-passkey", context(), confirm_with_code(Some(prompt()))),
+        ("second-factor", anonymous(), Page::SecondFactor { has_app: true, prompt: None }),
+        ("second-factor-passkey", anonymous(), Page::SecondFactor { has_app: false, prompt: Some(prompt()) }),
         ("factor-set-up", context(), set_up(false, false)),
         ("factor-demanded", context(), set_up(false, true)),
         ("factor-replace", context(), set_up(true, false)),
-        ("factor-remove", context(), Page::RemoveFactor),
+        ("factor-remove", context(), Page::RemoveFactor { has_passkeys: false }),
         ("recovery-codes", context(), recovery_codes()),
         ("recovery-codes-make", context(), Page::MakeRecoveryCodes { left: 2 }),
         ("account", context(), account(None)),
@@ -154,9 +158,25 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             Page::Account {
                 account: AccountView {
                     second_factor: Some(SecondFactor { set_up_at: ago(DAY), recovery_codes: 2 }),
+                    passkeys: Vec::new(),
+                    offers_passkeys: true,
+                    recovery_codes: 2,
                     must_have_factor: true,
                 },
             },
+        ),
+        ("passkey-new", context(), Page::NewPasskey { prompt: prompt() }),
+        ("passkey-remove", context(), Page::RemovePasskey { passkey: passkey(1, "Laptop") }),
+        ("passkey-sign-in", PageContext { viewer: None, ..context() }, passkey_sign_in(Some(prompt()), None)),
+        (
+            "passkey-sign-in-unsent",
+            PageContext { viewer: None, ..context() },
+            passkey_sign_in(Some(prompt()), Some("name=Ledger".into())),
+        ),
+        (
+            "passkey-sign-in-nowhere",
+            PageContext { viewer: None, uses_passkeys: false, ..context() },
+            passkey_sign_in(None, None),
         ),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
         ("refused-forbidden", context(), Page::Forbidden),
@@ -170,8 +190,33 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
     ]
 }
 
+fn passkey(number: u128, name: &str) -> Passkey {
+    Passkey {
+        id: PasskeyId(Uuid::from_u128(number)),
+        name: PasskeyName::new(name).expect("a valid name"),
+        added_at: ago(30 * DAY),
+        used_at: Some(ago(2 * HOUR)),
+        suspected_at: None,
+    }
+}
+
+fn suspected_passkey() -> Passkey {
+    Passkey { suspected_at: Some(ago(HOUR)), ..passkey(2, "Key <b>in the safe</b>") }
+}
+
+fn passkey_sign_in(prompt: Option<Prompt>, unsent: Option<String>) -> Page {
+    Page::PasskeySignIn { next: None, unsent, prompt }
+}
+
+fn prompt() -> Prompt {
+    Prompt { challenge: "Y2hhbGxlbmdl".into(), options: "{}".into() }
+}
+
 fn account(second_factor: Option<SecondFactor>) -> Page {
-    Page::Account { account: AccountView { second_factor, must_have_factor: false } }
+    let passkeys = if second_factor.is_some() { vec![passkey(1, "Laptop"), suspected_passkey()] } else { Vec::new() };
+    let account =
+        AccountView { second_factor, passkeys, offers_passkeys: true, recovery_codes: 9, must_have_factor: false };
+    Page::Account { account }
 }
 
 fn set_up(is_replacement: bool, is_demanded: bool) -> Page {
@@ -393,7 +438,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         email: format!("{}@ledgerline.example", name.to_lowercase().replace(' ', ".")),
         role,
         signed_in_at: last.map(ago),
-        factors: Factors { authenticator: role == Role::PartnerOwner },
+        factors: Factors { authenticator: role == Role::PartnerOwner, passkeys: false },
     };
     let you = Person { id: actor().user_id, ..person("Olivia Owner", Role::PartnerOwner, Some(60)) };
     let deniz = person("Deniz Demir", Role::PartnerDeveloper, Some(3 * DAY));
@@ -705,6 +750,7 @@ fn context() -> PageContext {
             keydoctor_worker: "keydoctor_worker.js".into(),
         },
         now: Timestamp::from_millis(NOW),
+        uses_passkeys: true,
         gateway_url: "https://gateway.nuvera.example".into(),
         notice: None,
         submission: Submission::default(),

@@ -97,21 +97,26 @@ pub fn copy(text: &str, done: impl FnOnce(bool) + 'static) {
 
 /// Calls `done` with what a promise was kept with, or with nothing where it was broken.
 pub fn settle(promise: &Promise, done: impl FnOnce(Option<JsValue>) + 'static) {
+    settle_once(promise, Box::new(|outcome| done(outcome.ok())));
+}
+
+/// Calls `done` with what a promise was kept with, or with why it was broken.
+pub fn settle_with(promise: &Promise, done: impl FnOnce(Result<JsValue, JsValue>) + 'static) {
     settle_once(promise, Box::new(done));
 }
 
 /// Apart from [`settle`], as [`listen`] is from [`on`].
-fn settle_once(promise: &Promise, done: Box<dyn FnOnce(Option<JsValue>)>) {
+fn settle_once(promise: &Promise, done: Box<dyn FnOnce(Result<JsValue, JsValue>)>) {
     let done = Rc::new(Cell::new(Some(done)));
     let other = done.clone();
     let yes = Closure::once_into_js(move |value: JsValue| {
         if let Some(done) = done.take() {
-            done(Some(value));
+            done(Ok(value));
         }
     });
-    let no = Closure::once_into_js(move |_: JsValue| {
+    let no = Closure::once_into_js(move |why: JsValue| {
         if let Some(done) = other.take() {
-            done(None);
+            done(Err(why));
         }
     });
     let then: Function = Reflect::get(promise, &"then".into()).unwrap_or_default().unchecked_into();

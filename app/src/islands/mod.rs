@@ -17,6 +17,8 @@ mod live_regions;
 #[cfg(feature = "hydrate")]
 mod one_time_secret;
 #[cfg(feature = "hydrate")]
+mod passkeys;
+#[cfg(feature = "hydrate")]
 mod permission_chooser;
 #[cfg(feature = "hydrate")]
 mod private_key;
@@ -89,4 +91,9 @@ island!(
     /// Signs a test request with a file's private key and sends it to the gateway.
     TestRequest,
     test_request
+);
+island!(
+    /// Asks the browser for a passkey.
+    Passkeys,
+    passkeys
 );

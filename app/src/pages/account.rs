@@ -18,6 +18,7 @@ pub(super) fn view(title: String, account: &AccountView) -> impl IntoView + use<
     );
     view! {
         {super::heading(title, &lead)}
+        {account.offers_passkeys.then(|| super::passkeys::card(account))}
         {second_factor(account)}
     }
 }
@@ -29,11 +30,11 @@ fn second_factor(account: &AccountView) -> impl IntoView + use<> {
         "A code from your phone, besides your password: who steals or guesses the password gets no further."
     };
     let state = match account.second_factor {
-        Some(factor) => is_set_up(factor, account.must_have_factor).into_any(),
+        Some(factor) => is_set_up(factor, account.must_have_factor && account.passkeys.is_empty()).into_any(),
         None => is_not_set_up().into_any(),
     };
     view! {
-        <Card id="second-factor" heading="Second factor" lead>
+        <Card id="second-factor" heading="Authenticator app" lead>
             {state}
         </Card>
     }

@@ -10,6 +10,7 @@ use leptos::prelude::*;
 pub(super) fn view(title: String, next: &str, unsent: Option<&str>, ways: &WaysToConfirm) -> impl IntoView + use<> {
     let area = surroundings().area();
     let has_providers = !ways.providers.is_empty();
+    let has_form = ways.password || ways.app || ways.passkey;
     view! {
         <div class="sign-in">
             {super::heading(
@@ -24,13 +25,14 @@ pub(super) fn view(title: String, next: &str, unsent: Option<&str>, ways: &WaysT
                         </Callout>
                     }
                 })}
-            {(ways.password || ways.code).then(|| with_form(ways, next, unsent))}
+            {ways.prompt.as_ref().map(|prompt| super::passkeys::confirm(prompt, next, unsent))}
+            {has_form.then(|| with_form(ways, next, unsent))}
             {has_providers
                 .then(|| {
                     view! {
-                        <div class=if ways.password || ways.code { "aside aside--wide" } else { "form" }>
+                        <div class=if has_form { "aside aside--wide" } else { "form" }>
                             {single_sign_on::ways_to_confirm(&ways.providers, next, unsent)}
-                            {(!ways.password && !ways.code)
+                            {(!has_form)
                                 .then(|| view! { <a class="button button--plain" href=area.home()>"Cancel"</a> })}
                         </div>
                     }
@@ -44,7 +46,10 @@ fn with_form(ways: &WaysToConfirm, next: &str, unsent: Option<&str>) -> impl Int
     let who = surroundings().viewer.as_ref().map(|viewer| viewer.email.clone()).unwrap_or_default();
     let unsent = unsent.map(ToOwned::to_owned);
     let next = next.to_owned();
-    let field = if ways.code { second_factor::code_field().into_any() } else { password(who).into_any() };
+    let field = match ways.app || ways.passkey {
+        true => second_factor::code_field(ways.app).into_any(),
+        false => password(who).into_any(),
+    };
     view! {
         <Form action=area.confirm()>
             {unsent.map(|unsent| view! { <input type="hidden" name="unsent" value=unsent /> })}

@@ -16,6 +16,7 @@ mod invitation;
 mod new_application;
 mod one_time_key;
 mod organization_hub;
+mod passkeys;
 mod people;
 mod permissions;
 mod prepared_replacement;
@@ -59,7 +60,11 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::People { .. }
         | Page::OrganizationHub { .. }
         | Page::HubSearch { .. } => Width::Wide,
-        Page::SignIn { .. } | Page::SecondFactor | Page::Confirm { .. } | Page::ContinueWith { .. } => Width::Slim,
+        Page::SignIn { .. }
+        | Page::PasskeySignIn { .. }
+        | Page::SecondFactor { .. }
+        | Page::Confirm { .. }
+        | Page::ContinueWith { .. } => Width::Slim,
         _ => Width::Narrow,
     };
     view! { <Shell title crumbs runs_wasm width>{body(&page)}</Shell> }
@@ -75,14 +80,19 @@ fn body(page: &Page) -> AnyView {
             let way_on = single_sign_on::again(provider, next, *is_proof, unsent.as_deref());
             single_sign_on::refused(title, provider, *problem, way_on, request_id).into_any()
         }
-        Page::SecondFactor => second_factor::ask(title).into_any(),
+        Page::SecondFactor { has_app, prompt } => second_factor::ask(title, *has_app, prompt.as_ref()).into_any(),
         Page::SetUpFactor { enrolment, is_replacement, is_demanded, next } => {
             second_factor::set_up(title, enrolment, *is_replacement, *is_demanded, next.as_deref()).into_any()
         }
         Page::RecoveryCodes { codes, next } => second_factor::codes(title, codes, next).into_any(),
         Page::MakeRecoveryCodes { left } => second_factor::make_codes(title, *left).into_any(),
-        Page::RemoveFactor => second_factor::remove(title).into_any(),
+        Page::RemoveFactor { has_passkeys } => second_factor::remove(title, *has_passkeys).into_any(),
         Page::Account { account } => account::view(title, account).into_any(),
+        Page::PasskeySignIn { next, unsent, prompt } => {
+            passkeys::sign_in(title, next.as_deref(), unsent.as_deref(), prompt.as_ref()).into_any()
+        }
+        Page::NewPasskey { prompt } => passkeys::new(title, prompt).into_any(),
+        Page::RemovePasskey { passkey } => passkeys::remove(title, passkey).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::OtherDoor { theirs, href } => refused::other_door(title, *theirs, href).into_any(),
         Page::Forbidden => refused::forbidden(title).into_any(),
@@ -185,7 +195,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
     };
     match page {
         Page::SignIn { .. }
-        | Page::SecondFactor
+        | Page::SecondFactor { .. }
+        | Page::PasskeySignIn { .. }
         | Page::Confirm { .. }
         | Page::ContinueWith { .. }
         | Page::SingleSignOnRefused { .. }
@@ -202,7 +213,12 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::OrganizationHub { .. } => Vec::new(),
         // Who is signed in has an account, whatever their role lets them see.
         Page::Account { .. } => vec![crumb("Settings", None)],
-        Page::SetUpFactor { .. } | Page::RecoveryCodes { .. } | Page::MakeRecoveryCodes { .. } | Page::RemoveFactor => {
+        Page::NewPasskey { .. }
+        | Page::RemovePasskey { .. }
+        | Page::SetUpFactor { .. }
+        | Page::RecoveryCodes { .. }
+        | Page::MakeRecoveryCodes { .. }
+        | Page::RemoveFactor { .. } => {
             let account = crumb("Sign-in and security", Some(place.area().account().to_owned()));
             vec![crumb("Settings", None), account]
         }

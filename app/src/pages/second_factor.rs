@@ -5,28 +5,38 @@ use crate::{
     paths::Area,
     ui::{Actions, Callout, Code, Consequences, Form, Input, Step, Steps, Submit, TextField, Variant, surroundings},
 };
-use domain::second_factor::RecoveryCode;
+use domain::{passkey::Prompt, second_factor::RecoveryCode};
 use leptos::prelude::*;
 
 /// A code of the app, or a recovery code.
-pub(super) fn code_field() -> impl IntoView {
+pub(super) fn code_field(has_app: bool) -> impl IntoView {
+    let (label, hint) = match has_app {
+        true => (
+            "Code",
+            "The six digits that your authenticator app shows now. Without your phone: one of your recovery codes.",
+        ),
+        false => {
+            ("Recovery code", "If none of your passkeys is at hand: one of the codes that you stored. It is good once.")
+        }
+    };
     view! {
         <TextField
             name="code"
-            label="Code"
-            hint="The six digits that your authenticator app shows now. Without your phone: one of your recovery codes."
+            label
+            hint
             autocomplete="one-time-code"
             autofocus=true
         />
     }
 }
 
-pub(super) fn ask(title: String) -> impl IntoView + use<> {
+pub(super) fn ask(title: String, has_app: bool, prompt: Option<&Prompt>) -> impl IntoView + use<> {
     view! {
         <div class="sign-in">
             {super::heading(title, "Your password is right. Now show that you have your second factor, too.")}
+            {prompt.map(super::passkeys::second_step)}
             <Form action=area().second_factor()>
-                {code_field()}
+                {code_field(has_app)}
                 <Actions>
                     <Submit variant=Variant::Primary text="Sign in" />
                     <a class="button button--plain" href=area().sign_in()>"Cancel"</a>
@@ -56,6 +66,9 @@ pub(super) fn set_up(
         view! {
             <Callout heading="You need a second factor here">
                 <p>"It is required of you. Set it up, and you go on to where you were going: nothing else is open before."</p>
+                {surroundings()
+                    .uses_passkeys
+                    .then(|| view! { <p>"Without such an app: " <a href=area().account_action("passkeys/new")>"add a passkey"</a> " instead."</p> })}
             </Callout>
         }
     });
@@ -165,15 +178,10 @@ pub(super) fn make_codes(title: String, left: usize) -> impl IntoView + use<> {
     }
 }
 
-pub(super) fn remove(title: String) -> impl IntoView + use<> {
+pub(super) fn remove(title: String, has_passkeys: bool) -> impl IntoView + use<> {
     view! {
         {super::heading(title, "If you have another phone, replace it instead.")}
-        <Consequences heading="Your password is then all that you sign in with" danger=true>
-            <ul>
-                <li>"Whoever steals or guesses it can do in your name whatever you can."</li>
-                <li>"Your recovery codes go with it."</li>
-            </ul>
-        </Consequences>
+        {if has_passkeys { passkeys_stay().into_any() } else { password_only().into_any() }}
         <Form action=area().account_action("second-factor/remove")>
             <Actions>
                 <Submit variant=Variant::Danger text="Remove the second factor" />
@@ -186,4 +194,26 @@ pub(super) fn remove(title: String) -> impl IntoView + use<> {
 /// Where one's own account is.
 fn area() -> Area {
     surroundings().area()
+}
+
+fn password_only() -> impl IntoView {
+    view! {
+        <Consequences heading="Your password is then all that you sign in with" danger=true>
+            <ul>
+                <li>"Whoever steals or guesses it can do in your name whatever you can."</li>
+                <li>"Your recovery codes go with it."</li>
+            </ul>
+        </Consequences>
+    }
+}
+
+fn passkeys_stay() -> impl IntoView {
+    view! {
+        <Consequences heading="Your passkeys are then your only second factor">
+            <ul>
+                <li>"The codes of your authenticator app are good for nothing."</li>
+                <li>"Your recovery codes stay good."</li>
+            </ul>
+        </Consequences>
+    }
 }

@@ -19,7 +19,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    fn class(self) -> &'static str {
+    pub(super) fn class(self) -> &'static str {
         match self {
             Self::Primary => "button button--primary",
             Self::Secondary => "button",

@@ -119,6 +119,7 @@ fn islands() -> impl IntoView {
         <islands::KeyDoctor />
         <islands::LiveRegions />
         <islands::TestRequest />
+        <islands::Passkeys />
     }
 }
 

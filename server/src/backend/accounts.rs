@@ -1,6 +1,6 @@
 //! Local accounts: signing in, and the first people.
 
-use super::{Backend, BackendError};
+use super::{Backend, BackendError, passkeys::Answer};
 use crate::{
     random,
     store::{
@@ -17,6 +17,7 @@ use domain::{
     application::By,
     audit::{AuditAction, AuditFilter, AuditScope},
     id::{OrganizationId, UserId},
+    passkey::PasskeyError,
     people::sign_in_refused,
     time::{DAY, Timestamp},
 };
@@ -80,20 +81,46 @@ impl Backend {
         address: Option<IpAddr>,
     ) -> Result<SignIn, BackendError> {
         let Some(account) = self.account_with(email, password, address).await? else { return Ok(SignIn::Refused) };
+        self.admit(account.user_id, account.role, false, address).await
+    }
+
+    /// Signs somebody in with a passkey alone. Their device has checked that it is they: that is two factors in one.
+    ///
+    /// # Errors
+    /// As [`Backend::check_passkey`].
+    pub async fn sign_in_with_passkey(
+        &self,
+        answer: Answer<'_>,
+        address: Option<IpAddr>,
+    ) -> Result<SignIn, BackendError> {
+        let user = self.check_passkey(None, answer, address).await?;
+        let actor = self.actor(user, address).await?.ok_or(PasskeyError::Unknown)?;
+        self.admit(user, actor.role, true, address).await
+    }
+
+    /// Lets somebody in who has proven who they are, with all that they have or with their password, where they have
+    /// business here.
+    async fn admit(
+        &self,
+        user: UserId,
+        role: Role,
+        has_proven_all: bool,
+        address: Option<IpAddr>,
+    ) -> Result<SignIn, BackendError> {
         let now = self.clock.now();
         let mut transaction = self.store.write().await?;
-        let answer = match account.role {
+        let answer = match role {
             Role::CustomerUser => {
-                record_refusal(&mut transaction, account.user_id, address, now).await?;
+                record_refusal(&mut transaction, user, address, now).await?;
                 SignIn::CustomerRefused
             }
             _ => {
-                let actor = users::find_actor(&mut transaction, account.user_id, address).await?;
-                match actor.is_some_and(|actor| actor.factors.any()) {
-                    true => SignIn::FactorNeeded(account.user_id),
+                let actor = users::find_actor(&mut transaction, user, address).await?;
+                match !has_proven_all && actor.is_some_and(|actor| actor.factors.any()) {
+                    true => SignIn::FactorNeeded(user),
                     false => {
-                        users::signed_in(&mut transaction, account.user_id, now).await?;
-                        SignIn::Accepted(account.user_id)
+                        users::signed_in(&mut transaction, user, now).await?;
+                        SignIn::Accepted(user)
                     }
                 }
             }

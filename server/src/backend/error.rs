@@ -3,8 +3,8 @@
 use super::{PasswordError, ProofError};
 use crate::store::StoreError;
 use domain::{
-    application::ChangeError, audit::RecordedEvent, id::ApplicationId, people::PeopleError, policy::PolicyUnchanged,
-    second_factor::SecondFactorError, time::in_words,
+    application::ChangeError, audit::RecordedEvent, id::ApplicationId, passkey::PasskeyError, people::PeopleError,
+    policy::PolicyUnchanged, second_factor::SecondFactorError, time::in_words,
 };
 use std::time::Duration;
 
@@ -42,6 +42,9 @@ pub enum BackendError {
     /// The rules for people stand against it.
     #[error(transparent)]
     People(#[from] PeopleError),
+    /// The passkey proves nothing.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     /// The password is not taken.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -70,6 +73,9 @@ pub enum BackendError {
         "the pepper file does not belong to this database: its API keys were hashed with another pepper. Restore the right pepper file (--pepper-file); with this one every key would be refused"
     )]
     WrongPepper,
+    /// The library for passkeys did not do its work.
+    #[error("the library for passkeys failed: {0}")]
+    Webauthn(String),
     /// The session could not be read or written.
     #[error("the session store failed: {0}")]
     Session(String),

@@ -11,6 +11,7 @@ pub mod bulk_stop;
 mod error;
 pub mod flush;
 pub mod hub;
+pub mod passkeys;
 mod passwords;
 mod pending;
 pub mod people;
@@ -55,6 +56,7 @@ use domain::{
     time::Timestamp,
 };
 use flush::report;
+use passkeys::RelyingParties;
 use pending::Pending;
 use sqlx::{Any, AnyConnection, Transaction};
 use std::sync::Arc;
@@ -66,6 +68,8 @@ pub struct Backend {
     gateway: Arc<Gateway>,
     pepper: Arc<Pepper>,
     clock: Clock,
+    /// Where passkeys are used; nowhere, until somebody says so.
+    relying_parties: RelyingParties,
     /// Held from reading an application until the gateway knows its new state. What a failing database left undone is
     /// inside, because it is done before the next change.
     changes: Mutex<Pending>,
@@ -150,7 +154,7 @@ pub struct CreateApplication {
 impl Backend {
     /// Carries out the use cases on `store`, and tells `gateway` of every change.
     pub fn new(store: Store, gateway: Arc<Gateway>, pepper: Arc<Pepper>, clock: Clock) -> Self {
-        Self { store, gateway, pepper, clock, changes: Mutex::default() }
+        Self { store, gateway, pepper, clock, relying_parties: RelyingParties::default(), changes: Mutex::default() }
     }
 
     /// Shows the gateway what the database holds. Until then it knows no key.

@@ -158,7 +158,7 @@ impl Backend {
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let event = found.remove(by)?;
-        second_factors::delete(&mut transaction, id).await?;
+        second_factors::delete_all(&mut transaction, id).await?;
         users::remove(&mut transaction, id, by.at).await?;
         audit::append(&mut transaction, &[event]).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
@@ -261,7 +261,7 @@ impl Backend {
         Ok(user_id)
     }
 
-    fn by<'a>(&self, actor: &'a Actor) -> By<'a> {
+    pub(super) fn by<'a>(&self, actor: &'a Actor) -> By<'a> {
         By { actor, at: self.clock.now(), reason: None }
     }
 }

@@ -51,6 +51,14 @@ impl Backend {
         Ok(second_factors::find(&mut conn, actor.user_id).await?.map(|stored| stored.factor))
     }
 
+    /// How many recovery codes one has left.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn recovery_codes_left(&self, actor: &Actor) -> Result<usize, BackendError> {
+        Ok(second_factors::recovery_codes(&mut *self.store.read().await?, actor.user_id).await?)
+    }
+
     /// A secret to add to one's app: the one that the form had before where it is still good, so that it need not be added
     /// again after a typing error.
     ///
@@ -121,9 +129,11 @@ impl Backend {
     pub async fn make_recovery_codes(&self, actor: &Actor) -> Result<Vec<RecoveryCode>, BackendError> {
         accounts::freshly_proven(actor)?;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
-        let stored = second_factors::find(&mut transaction, actor.user_id).await?.ok_or(SecondFactorError::None)?;
-        let by = By { actor: &actor, at: self.clock.now(), reason: None };
-        let event = second_factor::recovery_codes_made(by, stored.factor.recovery_codes);
+        if !actor.factors.any() {
+            return Err(SecondFactorError::None.into());
+        }
+        let left = second_factors::recovery_codes(&mut transaction, actor.user_id).await?;
+        let event = second_factor::recovery_codes_made(By { actor: &actor, at: self.clock.now(), reason: None }, left);
         let codes = self.new_recovery_codes(&mut transaction, actor.user_id).await?;
         audit::append(&mut transaction, &[event]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
@@ -142,6 +152,9 @@ impl Backend {
         }
         let event = second_factor::removed(By { actor: &actor, at: self.clock.now(), reason: None })?;
         second_factors::delete(&mut transaction, actor.user_id).await?;
+        if !actor.factors.passkeys {
+            second_factors::delete_recovery_codes(&mut transaction, actor.user_id).await?;
+        }
         audit::append(&mut transaction, &[event]).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
@@ -159,7 +172,7 @@ impl Backend {
         let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let event = found.reset_factor(By { actor, at: self.clock.now(), reason: None })?;
-        second_factors::delete(&mut transaction, id).await?;
+        second_factors::delete_all(&mut transaction, id).await?;
         sessions::end_all_of(&mut transaction, id).await?;
         audit::append(&mut transaction, &[event]).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
@@ -181,21 +194,27 @@ impl Backend {
         let actor = users::find_actor(&mut transaction, user, address).await?.ok_or(BackendError::NotFound)?;
         let subjects = guesses_at(user, address);
         accounts::refuse_throttled(&mut transaction, &subjects, now).await?;
-        let stored = second_factors::find(&mut transaction, user).await?.ok_or(BackendError::NotFound)?;
+        if !actor.factors.any() {
+            return Err(BackendError::NotFound);
+        }
         let is_right = match Typed::read(typed) {
-            Some(Typed::Code(code)) => {
-                let secret = self.stored_secret(user, &stored.sealed_secret)?;
-                match secret.accepts(&code, stored.last_step, now) {
-                    Some(step) => second_factors::use_step(&mut transaction, user, step).await?,
-                    None => false,
+            Some(Typed::Code(code)) => match second_factors::find(&mut transaction, user).await? {
+                Some(stored) => {
+                    let secret = self.stored_secret(user, &stored.sealed_secret)?;
+                    match secret.accepts(&code, stored.last_step, now) {
+                        Some(step) => second_factors::use_step(&mut transaction, user, step).await?,
+                        None => false,
+                    }
                 }
-            }
+                None => false,
+            },
             Some(Typed::Recovery(code)) => {
                 let hash = self.recovery_hash(user, &code);
+                let before = second_factors::recovery_codes(&mut transaction, user).await?;
                 let is_used = second_factors::use_recovery_code(&mut transaction, user, &hash).await?;
                 if is_used {
                     let by = By { actor: &actor, at: now, reason: None };
-                    let event = second_factor::recovery_code_used(by, stored.factor.recovery_codes);
+                    let event = second_factor::recovery_code_used(by, before);
                     audit::append(&mut transaction, &[event]).await?;
                 }
                 is_used
@@ -208,7 +227,7 @@ impl Backend {
     }
 
     /// Waits for the turn of a change to one's own account, and reads who one is by then.
-    async fn own_turn(
+    pub(super) async fn own_turn(
         &self,
         actor: &Actor,
     ) -> Result<(MutexGuard<'_, Pending>, Actor, Transaction<'static, Any>), BackendError> {
@@ -238,7 +257,7 @@ impl Backend {
         })
     }
 
-    async fn new_recovery_codes(
+    pub(super) async fn new_recovery_codes(
         &self,
         conn: &mut AnyConnection,
         user: UserId,

@@ -10,6 +10,7 @@ pub mod health;
 pub mod identities;
 pub mod invitations;
 pub mod organizations;
+pub mod passkeys;
 pub mod policies;
 mod proposals;
 pub mod reminders;

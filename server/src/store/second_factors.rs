@@ -1,6 +1,6 @@
 //! Second factors: sealed secrets, and hashes of recovery codes.
 
-use super::{Result, one_row, timestamp};
+use super::{Result, one_row, passkeys, timestamp};
 use domain::{id::UserId, second_factor::SecondFactor, time::Timestamp};
 use sqlx::{AnyConnection, Row};
 
@@ -108,17 +108,42 @@ pub async fn replace_recovery_codes(conn: &mut AnyConnection, user: UserId, hash
     Ok(())
 }
 
-/// Takes the second factor of `user` away, with its recovery codes.
+/// How many recovery codes `user` has left.
+///
+/// # Errors
+/// The database fails.
+pub async fn recovery_codes(conn: &mut AnyConnection, user: UserId) -> Result<usize> {
+    let row = sqlx::query("SELECT COUNT(*) AS codes FROM recovery_codes WHERE user_id = $1")
+        .bind(user.to_string())
+        .fetch_one(conn)
+        .await?;
+    Ok(row.try_get::<i64, _>("codes")?.try_into().unwrap_or(0))
+}
+
+/// Takes the authenticator app of `user` away.
 ///
 /// # Errors
 /// The database fails.
 pub async fn delete(conn: &mut AnyConnection, user: UserId) -> Result<()> {
-    delete_recovery_codes(&mut *conn, user).await?;
     sqlx::query("DELETE FROM second_factors WHERE user_id = $1").bind(user.to_string()).execute(conn).await?;
     Ok(())
 }
 
-async fn delete_recovery_codes(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+/// Takes all second factors of `user` away, and their recovery codes.
+///
+/// # Errors
+/// The database fails.
+pub async fn delete_all(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+    delete_recovery_codes(&mut *conn, user).await?;
+    passkeys::delete_all(&mut *conn, user).await?;
+    delete(conn, user).await
+}
+
+/// Takes the recovery codes of `user` away, who has nothing left that they could stand in for.
+///
+/// # Errors
+/// The database fails.
+pub async fn delete_recovery_codes(conn: &mut AnyConnection, user: UserId) -> Result<()> {
     sqlx::query("DELETE FROM recovery_codes WHERE user_id = $1").bind(user.to_string()).execute(conn).await?;
     Ok(())
 }

@@ -102,6 +102,7 @@ pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<Ip
     let row = sqlx::query(
         "SELECT u.id, u.name, u.email, u.organization_id, u.role, o.name AS organization_name,
              (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = u.id) AS authenticators,
+             (SELECT COUNT(*) FROM passkeys k WHERE k.user_id = u.id) AS passkeys,
              CASE WHEN u.password_hash = '' THEN 0 ELSE 1 END AS has_password,
              COALESCE(p.second_factor_required, 0) AS is_factor_asked
          FROM users u JOIN organizations o ON o.id = u.organization_id
@@ -153,7 +154,8 @@ pub async fn owners(conn: &mut AnyConnection, organization: OrganizationId) -> R
 pub async fn of_organization(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
     let rows = sqlx::query(
         "SELECT id, name, email, role, signed_in_at,
-             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators
+             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators,
+             (SELECT COUNT(*) FROM passkeys p WHERE p.user_id = users.id) AS passkeys
          FROM users
          WHERE organization_id = $1 AND removed_at IS NULL ORDER BY name, id",
     )
@@ -170,7 +172,8 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
 pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
     let rows = sqlx::query(
         "SELECT id, name, email, role, signed_in_at,
-             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators
+             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators,
+             (SELECT COUNT(*) FROM passkeys p WHERE p.user_id = users.id) AS passkeys
          FROM users
          WHERE organization_id = $1 AND removed_at IS NOT NULL ORDER BY removed_at DESC, id",
     )
@@ -187,7 +190,8 @@ pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId
 pub async fn find(conn: &mut AnyConnection, organization: OrganizationId, id: UserId) -> Result<Option<Person>> {
     let row = sqlx::query(
         "SELECT id, name, email, role, signed_in_at,
-             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators
+             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators,
+             (SELECT COUNT(*) FROM passkeys p WHERE p.user_id = users.id) AS passkeys
          FROM users
          WHERE organization_id = $1 AND id = $2 AND removed_at IS NULL",
     )
@@ -259,7 +263,8 @@ fn person(row: &AnyRow) -> Result<Person> {
 }
 
 fn factors(row: &AnyRow) -> Result<Factors> {
-    Ok(Factors { authenticator: row.try_get::<i64, _>("authenticators")? > 0 })
+    let any = |column| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)? > 0);
+    Ok(Factors { authenticator: any("authenticators")?, passkeys: any("passkeys")? })
 }
 
 fn role(row: &AnyRow) -> Result<Role> {

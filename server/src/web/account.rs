@@ -19,7 +19,12 @@ use tower_sessions::Session;
 
 async fn page(visit: &Visit) -> Result<Page, BackendError> {
     let second_factor = visit.web.backend.second_factor(&visit.actor).await?;
-    Ok(Page::Account { account: AccountView { second_factor, must_have_factor: visit.actor.must_have_factor } })
+    let recovery_codes = visit.web.backend.recovery_codes_left(&visit.actor).await?;
+    let passkeys = visit.web.backend.passkeys(&visit.actor).await?;
+    let must_have_factor = visit.actor.must_have_factor;
+    let offers_passkeys = visit.web.backend.is_offered_passkeys(&visit.actor).await? || !passkeys.is_empty();
+    let account = AccountView { second_factor, passkeys, offers_passkeys, recovery_codes, must_have_factor };
+    Ok(Page::Account { account })
 }
 
 /// Shows what somebody signs in with.
@@ -87,8 +92,10 @@ pub async fn codes_form(visit: Visit) -> Response {
 
 async fn codes_page(visit: &Visit) -> Result<Page, BackendError> {
     accounts::freshly_proven(&visit.actor)?;
-    let factor = visit.web.backend.second_factor(&visit.actor).await?.ok_or(BackendError::NotFound)?;
-    Ok(Page::MakeRecoveryCodes { left: factor.recovery_codes })
+    match visit.actor.factors.any() {
+        true => Ok(Page::MakeRecoveryCodes { left: visit.web.backend.recovery_codes_left(&visit.actor).await? }),
+        false => Err(BackendError::NotFound),
+    }
 }
 
 /// Makes them: the answer shows them, once.
@@ -111,8 +118,9 @@ pub async fn remove_form(visit: Visit) -> Response {
 
 fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
     accounts::freshly_proven(&visit.actor)?;
-    match visit.actor.factors.authenticator && !visit.actor.must_have_factor {
-        true => Ok(Page::RemoveFactor),
+    let has_passkeys = visit.actor.factors.passkeys;
+    match visit.actor.factors.authenticator && (has_passkeys || !visit.actor.must_have_factor) {
+        true => Ok(Page::RemoveFactor { has_passkeys }),
         false => Err(BackendError::NotFound),
     }
 }
@@ -120,6 +128,7 @@ fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
 /// Removes it.
 pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     match visit.web.backend.remove_factor(&visit.actor).await {
+        Ok(()) if visit.actor.factors.passkeys => redirect(visit.place.area().account(), Notice::AppRemoved),
         Ok(()) => redirect(visit.place.area().account(), Notice::FactorRemoved),
         Err(error) => visit.show_again(error.into(), sent, async || page(&visit).await).await,
     }
@@ -134,5 +143,6 @@ pub async fn back(visit: Visit) -> Redirect {
 /// where they prove before it that it is they.
 pub fn is_open_without_factor(path: &str) -> bool {
     let area = Area::of(path);
-    path == area.account_action("second-factor") || path.starts_with(area.confirm())
+    let set_up = ["second-factor", "passkeys/new"];
+    set_up.iter().any(|action| path == area.account_action(action)) || path.starts_with(area.confirm())
 }

@@ -1,14 +1,12 @@
 //! Proving once more that it is you, before something that a session alone must not be enough for.
 
 use super::{
-    second_factor,
+    passkeys, second_factor,
     sign_in::{After, own_path, unsent},
-    single_sign_on,
     submitted::{Refused, Submitted},
     visit::{self, Interruption, Visit},
 };
 use crate::backend::BackendError;
-use app::page::Page;
 use axum::{
     extract::Query,
     response::{IntoResponse, Redirect, Response},
@@ -17,14 +15,8 @@ use tower_sessions::Session;
 
 /// Asks for it.
 pub async fn form(visit: Visit, Query(After { next }): Query<After>) -> Response {
-    let ways = single_sign_on::ways_to_confirm(&visit.web, &visit.actor).await;
-    visit
-        .answer(ways.map(|ways| Page::Confirm {
-            next: own_path(next.as_deref(), visit.place.area()),
-            unsent: None,
-            ways,
-        }))
-        .await
+    let page = visit.confirm_page(own_path(next.as_deref(), visit.place.area()), None).await;
+    visit.answer(page).await
 }
 
 /// Checks it, and goes on to where it was needed.
@@ -43,13 +35,7 @@ pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Respons
     };
     match proven.await {
         Ok(()) => Redirect::to(&next).into_response(),
-        Err(refused) => {
-            let page = async || {
-                let ways = single_sign_on::ways_to_confirm(&visit.web, &visit.actor).await?;
-                Ok(Page::Confirm { next, unsent: form, ways })
-            };
-            visit.show_again(refused, sent, page).await
-        }
+        Err(refused) => visit.show_again(refused, sent, async || visit.confirm_page(next, form).await).await,
     }
 }
 
@@ -58,6 +44,10 @@ pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Respons
 async fn check(visit: &Visit, sent: &Submitted) -> Result<(), Refused> {
     let backend = &visit.web.backend;
     if visit.actor.factors.any() {
+        if let Some(answer) = passkeys::answer(sent, visit.place.area()) {
+            backend.check_passkey(Some(visit.actor.user_id), answer, visit.actor.address).await?;
+            return Ok(());
+        }
         if sent.text("code").trim().is_empty() {
             return Err(Refused::field("code", "Enter a code."));
         }

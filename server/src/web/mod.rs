@@ -13,6 +13,7 @@ mod bulk_stop;
 mod confirm;
 mod hub;
 mod invitation;
+mod passkeys;
 mod people;
 mod policies;
 mod render;
@@ -216,12 +217,15 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/second-factor/remove", page(get(account::remove_form), post(account::remove)))
             .route("/recovery-codes", page(get(account::codes_form), post(account::make_codes)))
             .route("/recovery-codes/stored", page(get(account::back), post(account::codes_stored)))
+            .route("/passkeys/new", page(get(passkeys::new_form), post(passkeys::add)))
+            .route("/passkeys/{passkey}/remove", page(get(passkeys::remove_form), post(passkeys::remove)))
     };
     // What both areas have: the ways in and out, and one's own account.
     let ways = |area: Area| {
         Router::new()
             .route(within(area, area.sign_in()), page(get(sign_in::form), post(sign_in::sign_in)))
             .route(within(area, area.second_factor()), page(get(second_factor::form), post(second_factor::send)))
+            .route(within(area, area.passkey_sign_in()), page(get(passkeys::sign_in_form), post(passkeys::sign_in)))
             .route(within(area, area.sign_out()), post(sign_in::sign_out))
             .route(within(area, area.confirm()), page(get(confirm::form), post(confirm::confirm)))
             .route(within(area, &area.sign_in_with("{issuer}")), get(single_sign_on::sign_in))

@@ -2,14 +2,17 @@
 //! session holds of them is read here and nowhere else.
 
 use super::{
-    Web, render,
+    Web, passkeys, render,
     security::{ClientAddress, RequestId},
     sign_in::{go_on, other_door},
     submitted::Submitted,
     visit,
 };
 use crate::backend::BackendError;
-use app::page::{FieldError, Notice, Page, PageContext};
+use app::{
+    page::{FieldError, Notice, Page, PageContext},
+    paths::Area,
+};
 use axum::{
     extract::{FromRequest, Request, State},
     http::{Extensions, StatusCode},
@@ -103,19 +106,30 @@ async fn failed(web: &Web, error: Error, extensions: &Extensions) -> Response {
     visit::failure(error, visit::context_without_session(web, visit::area(extensions)), extensions).await
 }
 
-/// Asks for the code.
+/// What is asked for: what they have.
+async fn page(web: &Web, user: UserId, area: Area) -> Result<Page, BackendError> {
+    let actor = web.backend.actor(user, None).await?;
+    let has_app = actor.is_some_and(|actor| actor.factors.authenticator);
+    Ok(Page::SecondFactor { has_app, prompt: web.backend.ask_for_passkey_of(user, area.side()).await? })
+}
+
+/// Asks for the code, or a passkey.
 pub async fn form(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions();
     match half_way(&web, &session, extensions).await {
-        Ok(_) => {
-            let context = visit::context_without_session(&web, visit::area(extensions));
-            render::page(StatusCode::OK, Page::SecondFactor, context).await
+        Ok(half_way) => {
+            let area = visit::area(extensions);
+            let context = visit::context_without_session(&web, area);
+            match page(&web, half_way.user_id, area).await {
+                Ok(page) => render::page(StatusCode::OK, page, context).await,
+                Err(error) => visit::failure(error, context, extensions).await,
+            }
         }
         Err(response) => response,
     }
 }
 
-/// Checks the code, and signs in.
+/// Checks the code or the passkey, and signs in.
 pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions().clone();
     let area = visit::area(&extensions);
@@ -132,17 +146,25 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
             submission: sent.clone().submission(errors, form_error),
             ..visit::context_without_session(&web, area)
         };
-        render::page(status, Page::SecondFactor, context).await
+        match page(&web, half_way.user_id, area).await {
+            Ok(page) => render::page(status, page, context).await,
+            Err(error) => visit::failure(error, context, &extensions).await,
+        }
     };
     let wrong = |message: &str| vec![FieldError { field: "code", message: message.to_owned() }];
-    if sent.text("code").trim().is_empty() {
+    let answer = passkeys::answer(&sent, area);
+    if answer.is_none() && sent.text("code").trim().is_empty() {
         return again(StatusCode::UNPROCESSABLE_ENTITY, wrong("Enter a code."), None).await;
     }
-    let HalfWay { user_id, next, waiting, .. } = half_way;
+    let HalfWay { user_id, next, waiting, .. } = &half_way;
+    let user_id = *user_id;
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let signed_in = async {
-        let is_right = web.backend.check_second_factor(user_id, address, sent.text("code")).await?;
+        let is_right = match answer {
+            Some(answer) => web.backend.check_passkey(Some(user_id), answer, address).await.map(|_| true)?,
+            None => web.backend.check_second_factor(user_id, address, sent.text("code")).await?,
+        };
         if is_right {
             web.backend.finish_sign_in(user_id).await?;
         }
@@ -161,6 +183,10 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
             tracing::warn!(request_id, user = %user_id, "a second factor was throttled");
             let response = again(StatusCode::TOO_MANY_REQUESTS, Vec::new(), Some(error.to_string())).await;
             visit::retry_after(response, wait)
+        }
+        Err(error @ BackendError::Passkey(_)) => {
+            tracing::warn!(request_id, user = %user_id, "a passkey was refused");
+            again(StatusCode::UNPROCESSABLE_ENTITY, Vec::new(), Some(error.to_string())).await
         }
         // They were removed meanwhile, or their factor was reset: they begin anew.
         Err(BackendError::NotFound) => match session.flush().await {

@@ -54,7 +54,8 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (
             HeaderName::from_static("permissions-policy"),
-            "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=()",
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=(), \
+             publickey-credentials-get=(self), publickey-credentials-create=(self)",
         ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -137,7 +137,9 @@ pub async fn ways_to_confirm(web: &Web, actor: &Actor) -> Result<WaysToConfirm, 
     let has_factor = actor.factors.any();
     Ok(WaysToConfirm {
         password: proofs.password && !has_factor,
-        code: actor.factors.authenticator,
+        app: actor.factors.authenticator,
+        passkey: actor.factors.passkeys,
+        prompt: web.backend.ask_for_passkey_of(actor.user_id, actor.kind()).await?,
         providers: providers.collect(),
     })
 }

@@ -9,6 +9,7 @@ use axum::{
 use domain::{
     api_key::ApiKeyError,
     application::ChangeError,
+    passkey::PasskeyError,
     people::PeopleError,
     search,
     second_factor::SecondFactorError,
@@ -209,7 +210,10 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::SigningKeyRetired
             | ChangeError::SigningKeyNeeded => None,
         },
-        BackendError::NotFound
+        BackendError::Passkey(PasskeyError::NameTaken) => Some("name"),
+        BackendError::Passkey(_)
+        | BackendError::Webauthn(_)
+        | BackendError::NotFound
         | BackendError::Forbidden
         | BackendError::ProofNeeded
         | BackendError::Throttled(_)

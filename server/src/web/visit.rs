@@ -211,6 +211,7 @@ pub fn context_without_session(web: &Web, area: Area) -> PageContext {
         assets: web.settings.assets.clone(),
         now: web.backend.clock().now(),
         gateway_url: web.settings.gateway_origin.clone(),
+        uses_passkeys: web.backend.uses_passkeys(area.side()),
         notice: None,
         submission: Submission::default(),
         providers: single_sign_on::providers(web, area),
@@ -360,6 +361,15 @@ impl Visit {
         sent.map(|sent| sent.text(field)).or_else(unsent)
     }
 
+    /// The page that asks them to prove once more that it is they.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn confirm_page(&self, next: String, unsent: Option<String>) -> Result<Page, BackendError> {
+        let ways = single_sign_on::ways_to_confirm(&self.web, &self.actor).await?;
+        Ok(Page::Confirm { next, unsent, ways })
+    }
+
     /// Remembers that whoever is signed in has just proved that it is they: see [`prove`].
     ///
     /// # Errors
@@ -414,11 +424,8 @@ impl Visit {
                 (Some(field), error) => (unprocessable, vec![FieldError { field, message: error.to_string() }], None),
                 (None, BackendError::ProofNeeded) => {
                     let next = original_path(&self.extensions).to_owned();
-                    return match single_sign_on::ways_to_confirm(&self.web, &self.actor).await {
-                        Ok(ways) => {
-                            let page = Page::Confirm { next, unsent: Some(sent.waiting()), ways };
-                            render::page(StatusCode::FORBIDDEN, page, self.context()).await
-                        }
+                    return match self.confirm_page(next, Some(sent.waiting())).await {
+                        Ok(page) => render::page(StatusCode::FORBIDDEN, page, self.context()).await,
                         Err(error) => failure(error, self.context(), &self.extensions).await,
                     };
                 }
@@ -435,6 +442,7 @@ impl Visit {
                     | BackendError::SecondFactor(_)
                     | BackendError::KeyInUse),
                 ) => (StatusCode::CONFLICT, Vec::new(), Some(error.to_string())),
+                (None, error @ BackendError::Passkey(_)) => (unprocessable, Vec::new(), Some(error.to_string())),
                 (None, error @ BackendError::Throttled(_)) => {
                     (StatusCode::TOO_MANY_REQUESTS, Vec::new(), Some(error.to_string()))
                 }

@@ -49,10 +49,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 pub const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
-pub const ORIGIN: &str = "http://127.0.0.1:3000";
 pub const SECOND_FACTOR: &str = "/sign-in/second-factor";
 /// What Nuvera’s people have on their phones.
 pub const FACTOR: [u8; 20] = *b"a secret for testing";
+pub const ORIGIN: &str = "http://localhost:3000";
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const PEM_A: &str = include_str!("../../../domain/src/testdata/rsa-2048-a.pem");
 pub const PEM_B: &str = include_str!("../../../domain/src/testdata/rsa-2048-b.pem");
@@ -139,7 +139,9 @@ impl Console {
         let pepper = Arc::new(Pepper::new("test", &[7; 32]));
         let settings = GatewaySettings { routes: RouteTable::default(), ..GatewaySettings::idle() };
         let gateway = Gateway::new(settings, clock.clone(), pepper.clone(), ReplayFence::default());
-        let backend = Arc::new(Backend::new(store.clone(), gateway.clone(), pepper, clock.clone()));
+        let backend = Arc::new(
+            Backend::new(store.clone(), gateway.clone(), pepper, clock.clone()).with_passkeys_at(ORIGIN, ORIGIN),
+        );
         backend.start().await.unwrap();
         let alpine = backend.add_organization(OrganizationKind::Partner, "Alpine Pay").await.unwrap();
         let borealis = backend.add_organization(OrganizationKind::Partner, "Borealis Finance").await.unwrap();

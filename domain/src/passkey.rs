@@ -1,0 +1,186 @@
+//! Passkeys: keys on somebody's devices with which they prove that it is they (Web Authentication).
+
+use crate::{
+    application::By,
+    audit::{AuditAction, AuditEvent},
+    id::PasskeyId,
+    second_factor::SecondFactorError,
+    text::PasskeyName,
+    time::Timestamp,
+};
+use std::time::Duration;
+
+/// How long a browser may take to answer with a passkey.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(5 * 60);
+
+/// How many passkeys somebody has at the most.
+pub const MAX_PASSKEYS: usize = 20;
+
+/// What a browser is asked to do with a passkey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Comes back with the answer.
+    pub challenge: String,
+    /// What the browser's own interface takes (Web Authentication, 5.1.9 and 5.1.10), in JSON.
+    pub options: String,
+}
+
+/// What is known of a passkey, besides its public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passkey {
+    /// Names it.
+    pub id: PasskeyId,
+    /// What its owner calls it.
+    pub name: PasskeyName,
+    /// When it was added.
+    pub added_at: Timestamp,
+    /// When it last proved who its owner is.
+    pub used_at: Option<Timestamp>,
+    /// Since when a copy of it may be about: it counted its uses backwards. It proves nothing any more.
+    pub suspected_at: Option<Timestamp>,
+}
+
+/// Why a passkey is not taken; the words are for whoever used it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasskeyError {
+    /// What the browser answers to is too old, was answered before, or is somebody else's.
+    #[error("This page was open for too long, or was sent before. Nothing was changed: try again.")]
+    TooLate,
+    /// There is no answer to judge, or it is none.
+    #[error("Your browser sent nothing that could be read. Try again, or use another way.")]
+    NoAnswer,
+    /// The answer is not a passkey's to what was asked, here.
+    #[error("This answer of your passkey could not be verified. Try again, or use another way.")]
+    NotVerified,
+    /// It was used without a fingerprint, a face or a PIN.
+    #[error(
+        "Your device did not check that it is you. Set up its screen lock or a PIN, then try again, or use another way."
+    )]
+    NobodyVerified,
+    /// It belongs to nobody, or to somebody else.
+    #[error(
+        "This passkey is not known here; it may have been removed. Use another one, or another way, and delete it from your device."
+    )]
+    Unknown,
+    /// A copy of it may be about.
+    #[error(
+        "A copy of this passkey may be in use, so it is no longer accepted. Use another way, then remove it on your page “Sign-in and security”."
+    )]
+    Suspected,
+    /// It is registered already.
+    #[error("This passkey is registered already. Choose another device, or another place to keep it.")]
+    Known,
+    /// They have very many.
+    #[error("You have {MAX_PASSKEYS} passkeys, and cannot have more. Remove one that you no longer use.")]
+    TooMany,
+    /// They have another one of that name.
+    #[error("You have another passkey of this name. Choose a different one.")]
+    NameTaken,
+}
+
+/// What is recorded when somebody adds a passkey to those that they have.
+///
+/// # Errors
+/// They have too many, or one of that name.
+pub fn added(name: &PasskeyName, present: &[Passkey], by: By<'_>) -> Result<AuditEvent, PasskeyError> {
+    if present.len() >= MAX_PASSKEYS {
+        return Err(PasskeyError::TooMany);
+    }
+    if present.iter().any(|passkey| passkey.name == *name) {
+        return Err(PasskeyError::NameTaken);
+    }
+    Ok(event(by, AuditAction::PasskeyAdded, None, Some(described(name))))
+}
+
+impl Passkey {
+    /// What is recorded when its owner removes it; `is_last` where they have no other passkey.
+    ///
+    /// # Errors
+    /// They must have a second factor, and this is all that they have.
+    pub fn removed(&self, is_last: bool, by: By<'_>) -> Result<AuditEvent, SecondFactorError> {
+        if is_last && by.actor.must_have_factor && !by.actor.factors.authenticator {
+            return Err(SecondFactorError::Required);
+        }
+        Ok(event(by, AuditAction::PasskeyRemoved, Some(described(&self.name)), None))
+    }
+
+    /// What becomes of it when it counts backwards: the device that did may be a copy, or the one that was used before. Its
+    /// owner, whose it may have been, is on record as the one who used it.
+    pub fn suspected(self, by: By<'_>) -> (Self, AuditEvent) {
+        let name = described(&self.name);
+        let event = event(by, AuditAction::PasskeySuspected, Some(name), Some("No longer accepted".to_owned()));
+        (Self { suspected_at: Some(by.at), ..self }, event)
+    }
+}
+
+fn described(name: &PasskeyName) -> String {
+    format!("Passkey “{name}”")
+}
+
+fn event(by: By<'_>, action: AuditAction, before: Option<String>, after: Option<String>) -> AuditEvent {
+    AuditEvent {
+        at: by.at,
+        actor: by.actor.into(),
+        organization_id: by.actor.organization_id,
+        application_id: None,
+        action,
+        target: by.actor.email.clone(),
+        before,
+        after,
+        reason: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        actor::Actor,
+        fixtures::{START, actor},
+        second_factor::Factors,
+    };
+    use uuid::Uuid;
+
+    fn passkey(number: usize) -> Passkey {
+        Passkey {
+            id: PasskeyId(Uuid::from_u128(number as u128)),
+            name: PasskeyName::new(&format!("Key {number}")).unwrap(),
+            added_at: START,
+            used_at: None,
+            suspected_at: None,
+        }
+    }
+
+    #[test]
+    fn passkeys_have_names_of_their_own_and_there_are_not_too_many() {
+        let actor = actor();
+        let by = By { actor: &actor, at: START, reason: None };
+        let name = PasskeyName::new("Key 1").unwrap();
+        let event = added(&name, &[passkey(2)], by).unwrap();
+        assert_eq!((event.action, event.target), (AuditAction::PasskeyAdded, actor.email.clone()));
+        assert_eq!(event.after.as_deref(), Some("Passkey “Key 1”"));
+        assert_eq!(added(&name, &[passkey(1)], by), Err(PasskeyError::NameTaken));
+        let many: Vec<_> = (2..MAX_PASSKEYS + 2).map(passkey).collect();
+        assert!(added(&name, &many[1..], by).is_ok());
+        assert_eq!(added(&name, &many, by), Err(PasskeyError::TooMany));
+    }
+
+    #[test]
+    fn who_must_have_a_second_factor_keeps_the_last_one() {
+        let held = Actor { must_have_factor: true, ..actor() };
+        let with_app = Actor { factors: Factors { authenticator: true, passkeys: true }, ..held.clone() };
+        let by = |actor| By { actor, at: START, reason: None };
+        assert_eq!(passkey(1).removed(true, by(&held)), Err(SecondFactorError::Required));
+        assert!(passkey(1).removed(false, by(&held)).is_ok());
+        assert!(passkey(1).removed(true, by(&with_app)).is_ok());
+        assert!(passkey(1).removed(true, by(&actor())).is_ok());
+    }
+
+    #[test]
+    fn one_that_counts_backwards_is_marked_and_on_record() {
+        let actor = actor();
+        let (passkey, event) = passkey(1).suspected(By { actor: &actor, at: START, reason: None });
+        assert_eq!(passkey.suspected_at, Some(START));
+        assert_eq!(event.action, AuditAction::PasskeySuspected);
+    }
+}

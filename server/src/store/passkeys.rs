@@ -1,0 +1,222 @@
+//! Passkeys, and what browsers were asked to do with them.
+
+use super::{Result, convert, one_row, optional_timestamp, parse, timestamp};
+use domain::{
+    id::{PasskeyId, UserId},
+    passkey::Passkey,
+    text::PasskeyName,
+    time::Timestamp,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+/// A passkey as it is stored.
+pub struct StoredPasskey {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The public key and its counter, in JSON.
+    pub credential: String,
+    /// What is known of it.
+    pub passkey: Passkey,
+}
+
+/// What a browser was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To make a passkey.
+    Register,
+    /// To prove with one that it is somebody in particular.
+    Prove,
+    /// To sign in with whichever is there.
+    SignIn,
+}
+
+impl Purpose {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::Prove => "prove",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
+/// What a browser was asked for, and what its answer is verified against.
+pub struct Challenge<'a> {
+    /// Comes back with the answer.
+    pub id: &'a str,
+    /// What it was asked for.
+    pub purpose: Purpose,
+    /// Who was asked.
+    pub user_id: Option<UserId>,
+    /// What the answer is verified against, in JSON.
+    pub state: &'a str,
+    /// The first instant at which an answer counts no more.
+    pub expires_at: Timestamp,
+}
+
+/// The passkeys of `user`, the oldest first.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn of_user(conn: &mut AnyConnection, user: UserId) -> Result<Vec<StoredPasskey>> {
+    let rows = sqlx::query(
+        "SELECT id, user_id, name, credential, added_at, used_at, suspected_at FROM passkeys
+         WHERE user_id = $1 ORDER BY added_at, id",
+    )
+    .bind(user.to_string())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+/// The passkey that goes by `credential_id`, whoever's it is: there is no tenant before somebody has signed in.
+///
+/// # Errors
+/// The database fails, or the row is corrupt.
+pub async fn find_by_credential(conn: &mut AnyConnection, credential_id: &str) -> Result<Option<StoredPasskey>> {
+    let row = sqlx::query(
+        "SELECT id, user_id, name, credential, added_at, used_at, suspected_at FROM passkeys WHERE credential_id = $1",
+    )
+    .bind(credential_id)
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Adds a passkey.
+///
+/// # Errors
+/// [`super::StoreError::Taken`] where it is somebody's already; the database fails.
+pub async fn insert(
+    conn: &mut AnyConnection,
+    user: UserId,
+    passkey: &Passkey,
+    credential_id: &str,
+    credential: &str,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO passkeys (id, user_id, name, credential_id, credential, added_at) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(passkey.id.to_string())
+    .bind(user.to_string())
+    .bind(passkey.name.as_str())
+    .bind(credential_id)
+    .bind(credential)
+    .bind(passkey.added_at.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes that a passkey was used, and what it counts now, in place of what was read before: of two uses at the same time
+/// one comes too late.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] where it is gone or was used meanwhile; the database fails.
+pub async fn used(conn: &mut AnyConnection, read: &StoredPasskey, credential: &str, now: Timestamp) -> Result<()> {
+    let written = sqlx::query("UPDATE passkeys SET credential = $1, used_at = $2 WHERE id = $3 AND credential = $4")
+        .bind(credential)
+        .bind(now.as_millis())
+        .bind(read.passkey.id.to_string())
+        .bind(&read.credential)
+        .execute(conn)
+        .await?;
+    one_row(&written)
+}
+
+/// Writes that a copy of a passkey may be about.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] where it is gone; the database fails.
+pub async fn set_suspected(conn: &mut AnyConnection, id: PasskeyId, at: Timestamp) -> Result<()> {
+    let written = sqlx::query("UPDATE passkeys SET suspected_at = $1 WHERE id = $2")
+        .bind(at.as_millis())
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    one_row(&written)
+}
+
+/// Takes a passkey of `user` away.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] where there is none such; the database fails.
+pub async fn delete(conn: &mut AnyConnection, user: UserId, id: PasskeyId) -> Result<()> {
+    let deleted = sqlx::query("DELETE FROM passkeys WHERE user_id = $1 AND id = $2")
+        .bind(user.to_string())
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    one_row(&deleted)
+}
+
+/// Takes all passkeys of `user` away.
+///
+/// # Errors
+/// The database fails.
+pub(super) async fn delete_all(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+    sqlx::query("DELETE FROM passkeys WHERE user_id = $1").bind(user.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+/// Remembers what a browser is asked for, and forgets what can no longer be answered.
+///
+/// # Errors
+/// The database fails.
+pub async fn insert_challenge(conn: &mut AnyConnection, challenge: Challenge<'_>, now: Timestamp) -> Result<()> {
+    sqlx::query("DELETE FROM passkey_challenges WHERE expires_at <= $1")
+        .bind(now.as_millis())
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("INSERT INTO passkey_challenges (id, purpose, user_id, state, expires_at) VALUES ($1, $2, $3, $4, $5)")
+        .bind(challenge.id)
+        .bind(challenge.purpose.code())
+        .bind(challenge.user_id.map(|id| id.to_string()))
+        .bind(challenge.state)
+        .bind(challenge.expires_at.as_millis())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Uses up what a browser was asked for: what its answer is verified against, where that still counts. `user` is who
+/// answers, where that is known.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] where somebody else has just used it up; the database fails.
+pub async fn take_challenge(
+    conn: &mut AnyConnection,
+    id: &str,
+    purpose: Purpose,
+    user: Option<UserId>,
+    now: Timestamp,
+) -> Result<Option<String>> {
+    let row = sqlx::query(
+        "SELECT state FROM passkey_challenges
+         WHERE id = $1 AND purpose = $2 AND COALESCE(user_id, '') = $3 AND expires_at > $4",
+    )
+    .bind(id)
+    .bind(purpose.code())
+    .bind(user.map(|id| id.to_string()).unwrap_or_default())
+    .bind(now.as_millis())
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let deleted = sqlx::query("DELETE FROM passkey_challenges WHERE id = $1").bind(id).execute(conn).await?;
+    one_row(&deleted)?;
+    Ok(Some(row.try_get("state")?))
+}
+
+fn read(row: &AnyRow) -> Result<StoredPasskey> {
+    Ok(StoredPasskey {
+        user_id: parse(row, "passkeys", "user_id")?,
+        credential: row.try_get("credential")?,
+        passkey: Passkey {
+            id: parse(row, "passkeys", "id")?,
+            name: convert(row, "passkeys", "name", |name| PasskeyName::new(name).ok())?,
+            added_at: timestamp(row, "added_at")?,
+            used_at: optional_timestamp(row, "used_at")?,
+            suspected_at: optional_timestamp(row, "suspected_at")?,
+        },
+    })
+}
