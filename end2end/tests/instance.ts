@@ -30,10 +30,16 @@ export class Instance {
     private readonly args: string[],
   ) {}
 
-  static async create(data: string, ...more: string[]) {
+  static create(data: string, ...more: string[]) {
+    return Instance.named('127.0.0.1', data, ...more);
+  }
+
+  /** One whose console browsers find under `host`. */
+  static async named(host: string, data: string, ...more: string[]) {
     const [console, gateway] = [await freePort(), await freePort()];
-    return new Instance(`http://127.0.0.1:${console}`, `http://127.0.0.1:${gateway}`, data, [
+    return new Instance(`http://${host}:${console}`, `http://127.0.0.1:${gateway}`, data, [
       'serve',
+      ...['--console-url', `http://${host}:${console}`],
       ...['--data', data, '--site', '../target/site'],
       ...['--console-address', `127.0.0.1:${console}`, '--gateway-address', `127.0.0.1:${gateway}`],
       ...more,

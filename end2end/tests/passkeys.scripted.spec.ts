@@ -1,0 +1,92 @@
+import type { CDPSession, Page } from '@playwright/test';
+import { Instance, newData } from './instance';
+import { APPLICATIONS, expect, PASSWORD, test } from './support';
+
+// Passkeys in a real browser, with a device that Chromium plays. They are for consoles with a name: this one is on localhost.
+
+let instance: Instance;
+
+test.beforeAll(async () => {
+  instance = await Instance.named('localhost', newData(), '--demo');
+  await instance.start();
+});
+
+test.afterAll(() => instance.stop('SIGTERM'));
+
+/** A device that is there, with its owner at it. */
+async function plugIn(page: Page): Promise<{ session: CDPSession; authenticatorId: string }> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('WebAuthn.enable');
+  const { authenticatorId } = await session.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  });
+  return { session, authenticatorId };
+}
+
+async function signIn(page: Page, email: string) {
+  await page.goto(`${instance.console}/sign-in`);
+  await page.getByLabel('Email').fill(email);
+  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+test('a passkey is added, is the second step, signs in by itself, proves anew and is removed', async ({ page }) => {
+  await plugIn(page);
+  await signIn(page, 'owner@alpine.example');
+  await page.goto(`${instance.console}/settings/account/passkeys/new`);
+  // The island holds the form back until there is a name: no passkey is made that the server does not take.
+  await page.getByRole('button', { name: 'Add passkey' }).click();
+  await expect(page.getByText('Enter a name for the passkey.')).toBeVisible();
+  await page.getByLabel('Name').fill('Laptop');
+  await page.getByRole('button', { name: 'Add passkey' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Store your recovery codes now');
+  page.once('dialog', (dialog) => dialog.accept());
+  await page.getByRole('button', { name: 'I have stored these codes' }).click();
+  await expect(page.getByRole('rowheader', { name: 'Laptop' })).toBeVisible();
+
+  // The same device is not registered twice.
+  await page.getByRole('link', { name: 'Add a passkey' }).click();
+  await page.getByLabel('Name').fill('Again');
+  await page.getByRole('button', { name: 'Add passkey' }).click();
+  await expect(page.getByText('This device holds a passkey of yours')).toBeVisible();
+
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await signIn(page, 'owner@alpine.example');
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await expect(page).toHaveURL(new RegExp(APPLICATIONS));
+
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('link', { name: 'Sign in with a passkey' }).click();
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await expect(page).toHaveURL(new RegExp(APPLICATIONS));
+
+  await page.goto(`${instance.console}/confirm?next=/settings/account`);
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Sign-in and security');
+  await page.getByRole('link', { name: 'Remove Laptop' }).click();
+  await page.getByRole('button', { name: 'Remove passkey' }).click();
+  await expect(page.getByText('You have none yet.')).toBeVisible();
+
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('link', { name: 'Sign in with a passkey' }).click();
+  await page.getByRole('button', { name: 'Use a passkey' }).click();
+  await expect(page.getByText('This passkey is not known here')).toBeVisible();
+});
+
+test('whoever cancels is told so in words, and tries again', async ({ page }) => {
+  const { session, authenticatorId } = await plugIn(page);
+  await session.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: false });
+  await page.goto(`${instance.console}/sign-in/passkey`);
+  const button = page.getByRole('button', { name: 'Use a passkey' });
+  await button.click();
+  await expect(page.getByText('No passkey was used')).toBeVisible();
+  await expect(button).toBeEnabled();
+  await expect(page.getByRole('link', { name: 'Sign in with your password' })).toBeVisible();
+});
