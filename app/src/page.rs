@@ -9,10 +9,11 @@ use domain::{
     audit::{AuditFilter, RecordedEvent},
     cut_over::Traffic,
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
-    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
     second_factor::SecondFactor,
+    sign_in::{Attempt, SignedIn},
     signing_key::SigningKey,
     time::Timestamp,
 };
@@ -33,6 +34,8 @@ pub struct PageContext {
     pub gateway_url: String,
     /// What the last request did, told once at the top of the page.
     pub notice: Option<Notice>,
+    /// A browser that was not known before and has signed in as the viewer, until they have looked where that is.
+    pub new_browser: Option<Attempt>,
     /// What was typed into the page's form, and what was wrong with it.
     pub submission: Submission,
 }
@@ -129,6 +132,10 @@ notices! {
     PersonRemoved "person-removed" "They are removed, and signed out everywhere.",
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
+    SessionEnded "session-ended" "The session is ended: its next request is refused.",
+    SessionsEnded "sessions-ended" "All other sessions are ended: their next request is refused.",
+    PasswordChanged "password-changed" "Your password is changed. All other sessions are ended.",
+    PasswordChosen "password-chosen" "Your new password is set, and you are signed out everywhere. Sign in with it.",
     PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
@@ -263,6 +270,12 @@ pub struct AccountView {
     pub second_factor: Option<SecondFactor>,
     /// Whether they must have a second factor.
     pub must_have_factor: bool,
+    /// Where they are signed in, the last used first.
+    pub sessions: Vec<SignedIn>,
+    /// Which of these it is in which they look.
+    pub here: SessionId,
+    /// The latest attempts to sign in as them, the newest first.
+    pub attempts: Vec<Attempt>,
 }
 
 /// A page, and the data it shows.
@@ -287,6 +300,35 @@ pub enum Page {
         /// What it is signed in to with.
         account: AccountView,
     },
+    /// Change one's own password.
+    ChangePassword,
+    /// Reset somebody's password.
+    ResetPassword {
+        /// Whose.
+        person: Person,
+    },
+    /// The response that shows a link to choose a password, once.
+    ResetLink {
+        /// For whom.
+        person: Person,
+        /// The link.
+        link: String,
+        /// The first instant at which it is good for nothing.
+        expires_at: Timestamp,
+        /// Whether it is on its way by mail.
+        is_mailed: bool,
+    },
+    /// Choose a new password, by a link.
+    ChoosePassword {
+        /// Whose it is.
+        name: String,
+        /// What they sign in with.
+        email: String,
+        /// What the link holds.
+        token: String,
+    },
+    /// 410: a link to choose a password that is good for nothing any more.
+    ResetGone,
     /// 403: somebody of a customer platform.
     CustomerRefused,
     /// 403: somebody who signed in at the other area's door.
@@ -544,6 +586,11 @@ impl Page {
             Self::SignIn { .. } => "Sign in",
             Self::Confirm { .. } => "Confirm that it is you",
             Self::Account { .. } => "Sign-in and security",
+            Self::ChangePassword => "Change password",
+            Self::ResetPassword { .. } => "Reset password",
+            Self::ResetLink { .. } => "Pass the link on",
+            Self::ChoosePassword { .. } => "Choose a new password",
+            Self::ResetGone => "This link is no longer good",
             Self::CustomerRefused => "API applications are for partner organizations",
             Self::OtherDoor { theirs: Area::Partner, .. } => "This is where Nuvera’s people sign in",
             Self::OtherDoor { theirs: Area::Hub, .. } => "This is where partners sign in",
@@ -595,6 +642,10 @@ impl Page {
             Self::SignIn { .. }
             | Self::Confirm { .. }
             | Self::Account { .. }
+            | Self::ChangePassword
+            | Self::ResetPassword { .. }
+            | Self::ChoosePassword { .. }
+            | Self::ResetGone
             | Self::CustomerRefused
             | Self::OtherDoor { .. }
             | Self::Forbidden
@@ -632,6 +683,7 @@ impl Page {
             | Self::CheckKey { .. }
             | Self::People { .. }
             | Self::InvitationLink { .. }
+            | Self::ResetLink { .. }
             | Self::RestoreSigningKey { .. }
             | Self::RetireSigningKey { .. } => true,
         }

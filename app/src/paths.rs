@@ -80,7 +80,8 @@ impl Area {
     }
 
     /// One's own account: how one signs in. Below it `second-factor` (GET, POST `enrolment`, `code`, `next`),
-    /// `second-factor/remove` and `recovery-codes` (GET, POST).
+    /// `second-factor/remove` and `recovery-codes` (GET, POST), `password` (GET, POST `password`),
+    /// `sessions/{session}/end` and `sessions/end-others` (POST only).
     pub fn account(self) -> &'static str {
         self.either("/settings/account", "/organizations/account")
     }
@@ -88,6 +89,11 @@ impl Area {
     /// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
     pub fn invitation(self) -> &'static str {
         self.either("/invitation", "/organizations/invitation")
+    }
+
+    /// Choose a new password (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
+    pub fn reset(self) -> &'static str {
+        self.either("/reset-password", "/organizations/reset-password")
     }
 
     fn either(self, partner: &'static str, hub: &'static str) -> &'static str {
@@ -173,7 +179,8 @@ impl Place {
         format!("{}/rotation-policy", self.applications())
     }
 
-    /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`
+    /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`,
+    /// `{person}/reset-password`
     /// and `invitations/{invitation}/withdraw` (POST only).
     pub fn people(&self) -> String {
         match self {
@@ -236,8 +243,15 @@ mod tests {
     #[test]
     fn every_address_is_in_its_own_area() {
         for area in [Area::Partner, Area::Hub] {
-            let addresses =
-                [area.home(), area.sign_in(), area.sign_out(), area.confirm(), area.account(), area.invitation()];
+            let addresses = [
+                area.home(),
+                area.sign_in(),
+                area.sign_out(),
+                area.confirm(),
+                area.account(),
+                area.invitation(),
+                area.reset(),
+            ];
             for address in addresses {
                 assert_eq!(Area::of(address), area, "{address}");
                 assert_eq!(Area::of(&format!("{address}?next=%2F")), area, "{address}");

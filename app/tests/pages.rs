@@ -3,7 +3,10 @@
 #[path = "../examples/preview/samples.rs"]
 mod samples;
 
-use app::page::{Page, PageContext, Submission};
+use app::{
+    page::{Page, PageContext, Submission},
+    paths::Area,
+};
 use hydration_context::SsrSharedContext;
 use leptos::{
     nonce::provide_nonce,
@@ -79,10 +82,11 @@ fn every_form_that_changes_an_application_tells_the_version_that_was_seen() {
             assert!(form.contains("method=\"post\""), "{name}");
             let action = values(form, "action")[0];
             // People have no versions: what a form about them says is what they become, whatever they were.
-            let is_about_people = action.contains("/people/") || action == app::paths::INVITATION;
+            let area = Area::of(action);
+            let is_about_people = action.contains("/people/") || [area.invitation(), area.reset()].contains(&action);
             let is_about_none = ["/sign-in", "/sign-out", "/new"].iter().any(|end| action.ends_with(end));
             // Nor does one's own account: only its owner changes it.
-            let is_own = action.starts_with(app::paths::ACCOUNT);
+            let is_own = action.starts_with(area.account());
             assert_eq!(
                 form.contains("name=\"version\""),
                 !is_about_people && !is_about_none && !is_own,

@@ -19,6 +19,7 @@ pub mod public_key;
 pub mod request;
 pub mod route;
 pub mod second_factor;
+pub mod sign_in;
 pub mod signing_key;
 pub mod text;
 pub mod time;

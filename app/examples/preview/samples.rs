@@ -15,12 +15,13 @@ use domain::{
     audit::{AuditFilter, RecordedEvent},
     cut_over::Traffic,
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
-    id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     permission::PermissionSet,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
     second_factor::{Factors, SecondFactor},
+    sign_in::{Attempt, Method, Outcome, SignedIn},
     text::{ApplicationName, EmailAddress, PersonName, Reason},
     time::Timestamp,
 };
@@ -97,7 +98,51 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
 }
 
 fn account(second_factor: Option<SecondFactor>) -> Page {
-    Page::Account { account: AccountView { second_factor, must_have_factor: false } }
+    let session = |number: u128, browser: &str, address: [u8; 4], signed_in: u64, used: u64| SignedIn {
+        id: SessionId(Uuid::from_u128(number)),
+        user_id: UserId(Uuid::nil()),
+        side: ActorKind::Partner,
+        signed_in_at: ago(signed_in),
+        used_at: ago(used),
+        proven_at: ago(used),
+        method: if number == 3 { Method::Passkey } else { Method::PasswordAndCode },
+        address: Some(address.into()),
+        browser: browser.into(),
+        told_until: ago(0),
+    };
+    let sessions = vec![
+        session(1, "Firefox on Linux", [203, 0, 113, 7], 2 * HOUR, 1),
+        session(2, "Chrome on Windows", [198, 51, 100, 23], 300, 240),
+        session(3, "Safari on iPhone", [192, 0, 2, 200], 5 * HOUR, 20 * 60),
+    ];
+    let mut attempts: Vec<_> = sessions.iter().map(attempt_of).collect();
+    attempts[1].outcome = Outcome::NewBrowser;
+    let refused = |seconds, outcome, browser: &str| Attempt {
+        at: ago(seconds),
+        outcome,
+        method: Method::Password,
+        browser: browser.into(),
+        session: None,
+        ..attempts[0].clone()
+    };
+    let refused = [
+        refused(6 * HOUR, Outcome::Refused, "Unknown browser"),
+        refused(3 * DAY, Outcome::OtherDoor, "Unknown browser on Linux"),
+    ];
+    attempts.extend(refused);
+    let here = sessions[0].id;
+    Page::Account { account: AccountView { second_factor, must_have_factor: false, sessions, here, attempts } }
+}
+
+fn attempt_of(session: &SignedIn) -> Attempt {
+    Attempt {
+        at: session.signed_in_at,
+        outcome: Outcome::Accepted,
+        method: session.method,
+        address: session.address,
+        browser: session.browser.clone(),
+        session: Some(session.id),
+    }
 }
 
 fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -206,6 +251,40 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
     };
     let anonymous = || PageContext { viewer: None, ..context() };
     Ok(vec![
+        ("change-password", context(), Page::ChangePassword),
+        ("reset-password", context(), Page::ResetPassword { person: you.clone() }),
+        (
+            "reset-link",
+            context(),
+            Page::ResetLink {
+                person: you.clone(),
+                link: "https://console.nuvera.example/reset-password?token=kX3vN0qTt5s8Yw2bC7dF9gH1jL4mP6rSuVxZaBcDeFg"
+                    .into(),
+                expires_at: Timestamp::from_millis(NOW + 24 * 3_600_000),
+                is_mailed: true,
+            },
+        ),
+        (
+            "choose-password",
+            PageContext { viewer: None, ..context() },
+            Page::ChoosePassword { name: you.name.clone(), email: you.email.clone(), token: "kX3vN0qTt5s8Yw2b".into() },
+        ),
+        ("reset-gone", PageContext { viewer: None, ..context() }, Page::ResetGone),
+        (
+            "people-told-of-a-new-browser",
+            PageContext {
+                new_browser: Some(Attempt {
+                    at: ago(300),
+                    outcome: Outcome::NewBrowser,
+                    method: Method::Password,
+                    address: Some([198, 51, 100, 23].into()),
+                    browser: "Chrome on Windows".into(),
+                    session: None,
+                }),
+                ..context()
+            },
+            page(vec![you.clone()], vec![], vec![], true),
+        ),
         ("people-one", context(), page(vec![you.clone()], vec![], vec![], true)),
         ("people", context(), page(many.clone(), vec![invitation.clone()], vec![leaver], true)),
         ("people-seen", hub_context(), page(many, vec![invitation.clone()], vec![], false)),
@@ -455,6 +534,7 @@ fn context() -> PageContext {
         now: Timestamp::from_millis(NOW),
         gateway_url: "https://gateway.nuvera.example".into(),
         notice: None,
+        new_browser: None,
         submission: Submission::default(),
     }
 }

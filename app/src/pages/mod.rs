@@ -14,6 +14,7 @@ mod invitation;
 mod new_application;
 mod one_time_key;
 mod organization_hub;
+mod passwords;
 mod people;
 mod permissions;
 mod prepared_replacement;
@@ -50,6 +51,7 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::Requests { .. }
         | Page::Audit { .. }
         | Page::People { .. }
+        | Page::Account { .. }
         | Page::OrganizationHub { .. } => Width::Wide,
         Page::SignIn { .. } | Page::Confirm { .. } => Width::Slim,
         _ => Width::Narrow,
@@ -63,6 +65,13 @@ fn body(page: &Page) -> AnyView {
         Page::SignIn { next, unsent } => sign_in::view(title, next.as_deref(), unsent.as_deref()).into_any(),
         Page::Confirm { next, unsent } => confirm::view(title, next, unsent.as_deref()).into_any(),
         Page::Account { account } => account::view(title, account).into_any(),
+        Page::ChangePassword => passwords::change(title).into_any(),
+        Page::ResetPassword { person } => passwords::reset(title, person).into_any(),
+        Page::ResetLink { person, link, expires_at, is_mailed } => {
+            passwords::link(title, person, link, *expires_at, *is_mailed).into_any()
+        }
+        Page::ChoosePassword { name, email, token } => passwords::choose(title, name, email, token).into_any(),
+        Page::ResetGone => passwords::gone(title).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::OtherDoor { theirs, href } => refused::other_door(title, *theirs, href).into_any(),
         Page::Forbidden => refused::forbidden(title).into_any(),
@@ -153,6 +162,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
     match page {
         Page::SignIn { .. }
         | Page::Confirm { .. }
+        | Page::ChoosePassword { .. }
+        | Page::ResetGone
         | Page::CustomerRefused
         | Page::OtherDoor { .. }
         | Page::Forbidden
@@ -164,7 +175,16 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::OrganizationHub { .. } => Vec::new(),
         // Who is signed in has an account, whatever their role lets them see.
         Page::Account { .. } => vec![crumb("Settings", None)],
-        Page::Invite { .. } | Page::InvitationLink { .. } | Page::ChangeRole { .. } | Page::RemovePerson { .. } => {
+        Page::ChangePassword => {
+            let account = crumb("Sign-in and security", Some(place.area().account().to_owned()));
+            vec![crumb("Settings", None), account]
+        }
+        Page::ResetPassword { .. }
+        | Page::ResetLink { .. }
+        | Page::Invite { .. }
+        | Page::InvitationLink { .. }
+        | Page::ChangeRole { .. }
+        | Page::RemovePerson { .. } => {
             let people = crumb("People", Some(place.people()));
             applications().chain([people]).collect()
         }

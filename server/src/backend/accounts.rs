@@ -79,19 +79,13 @@ impl Backend {
     ) -> Result<SignIn, BackendError> {
         let Some(account) = self.account_with(email, password, address).await? else { return Ok(SignIn::Refused) };
         let now = self.clock.now();
+        if account.role != Role::CustomerUser {
+            return Ok(SignIn::Accepted(account.user_id));
+        }
         let mut transaction = self.store.write().await?;
-        let answer = match account.role {
-            Role::CustomerUser => {
-                record_refusal(&mut transaction, account.user_id, address, now).await?;
-                SignIn::CustomerRefused
-            }
-            _ => {
-                users::signed_in(&mut transaction, account.user_id, now).await?;
-                SignIn::Accepted(account.user_id)
-            }
-        };
+        record_refusal(&mut transaction, account.user_id, address, now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(answer)
+        Ok(SignIn::CustomerRefused)
     }
 
     /// Whether a password is that of somebody who is signed in.

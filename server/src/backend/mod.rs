@@ -16,9 +16,10 @@ mod proof;
 pub mod reminders;
 mod requests;
 mod second_factor;
+pub mod sessions;
 
 pub use error::BackendError;
-pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError};
+pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset};
 pub use proof::{Proof, ProofError};
 
 use crate::{

@@ -1,4 +1,4 @@
-//! Sessions of signed-in people, for tower-sessions. Only the hash of a session's id is stored.
+//! What cookies lead to, for tower-sessions: who is signed in where is in [`super::signed_in`]. Only the hash of a session's id is stored.
 
 use super::{Result, Store};
 use crate::clock::Clock;

@@ -30,7 +30,8 @@ pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Respons
             return Err(Refused::field("password", "This is not your password. Check it."));
         }
         let session_failed = |error: tower_sessions::session::Error| BackendError::Session(error.to_string());
-        visit::prove(&session, visit.web.backend.clock().now()).await.map_err(session_failed)?;
+        session.cycle_id().await.map_err(session_failed)?;
+        visit.web.backend.prove_session(visit.session.id).await?;
         if let Some(form) = &form {
             let unsent = unsent(&next, form, Interruption::ProofNeeded);
             visit::keep_unsent(&session, unsent).await.map_err(session_failed)?;

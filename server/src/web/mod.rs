@@ -11,6 +11,8 @@ mod audit;
 mod confirm;
 mod hub;
 mod invitation;
+mod new_browser;
+mod passwords;
 mod people;
 mod policies;
 mod render;
@@ -37,6 +39,7 @@ use axum::{
     Router, middleware,
     routing::{MethodRouter, get, post},
 };
+use domain::sign_in::lifetime;
 use std::{
     path::PathBuf,
     sync::{
@@ -104,7 +107,7 @@ impl Web {
 
 /// Where the sessions of an area are kept.
 pub fn sessions(store: Store, clock: Clock, area: Area) -> DatabaseSessions {
-    DatabaseSessions::new(store, clock, visit::lifetime(area).absolute)
+    DatabaseSessions::new(store, clock, lifetime(area.side()).absolute)
 }
 
 /// The name of an area's session cookie. A browser takes one that begins with `__Host-` from this host only, over https.
@@ -128,7 +131,7 @@ fn within(area: Area, address: &str) -> &str {
 /// Gives the pages of an area its session, and what protects them.
 fn with_session(area: Area, pages: Router<Arc<Web>>, web: &Arc<Web>, store: Store) -> Router<Arc<Web>> {
     let is_https = web.is_https(area);
-    let lifetime = cookie::time::Duration::seconds(visit::lifetime(area).absolute.as_secs() as i64);
+    let lifetime = cookie::time::Duration::seconds(lifetime(area.side()).absolute.as_secs() as i64);
     let sessions = SessionManagerLayer::new(sessions(store, web.backend.clock().clone(), area))
         .with_name(cookie_name(area, is_https))
         .with_secure(is_https)
@@ -190,10 +193,17 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/", get(people::list))
             .route("/invite", page(get(people::invite_form), post(people::invite)))
             .route("/{person}/role", page(get(people::role_form), post(people::change_role)))
+            .route("/{person}/reset-password", page(get(passwords::begin_form), post(passwords::begin)))
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
     };
-    let of_account = || Router::new().route("/", get(account::show));
+    let of_account = || {
+        Router::new()
+            .route("/", get(account::show))
+            .route("/password", page(get(passwords::change_form), post(passwords::change)))
+            .route("/sessions/end-others", page(get(account::back), post(account::end_others)))
+            .route("/sessions/{session}/end", page(get(account::back), post(account::end)))
+    };
     // What both areas have: the ways in and out, and one's own account.
     let ways = |area: Area| {
         Router::new()
@@ -201,6 +211,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route(within(area, area.sign_out()), post(sign_in::sign_out))
             .route(within(area, area.confirm()), page(get(confirm::form), post(confirm::confirm)))
             .route(within(area, area.invitation()), page(get(invitation::form), post(invitation::accept)))
+            .route(within(area, area.reset()), page(get(passwords::choose_form), post(passwords::choose)))
             .nest(within(area, area.account()), of_account())
     };
     let organization = Router::new()

@@ -4,8 +4,8 @@
 
 mod api_keys;
 mod applications;
-mod attacks;
 mod areas;
+mod attacks;
 mod audit;
 mod emergency;
 mod hub;
@@ -19,6 +19,7 @@ mod requests;
 mod roles;
 mod rotation;
 mod security;
+mod sessions;
 mod sign_in;
 mod signing_keys;
 mod step_up;
