@@ -10,7 +10,7 @@ CREATE TABLE second_factors (
 
 -- A row goes when its code is used.
 CREATE TABLE recovery_codes (
-    user_id TEXT NOT NULL REFERENCES second_factors (user_id),
+    user_id TEXT NOT NULL REFERENCES users (id),
     -- HMAC-SHA-256(pepper, code), in base64: nobody can try codes against this table without the pepper.
     hash TEXT NOT NULL,
     PRIMARY KEY (user_id, hash)

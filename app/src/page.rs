@@ -7,17 +7,22 @@ use domain::{
     api_key::{ApiKey, PlainApiKey},
     application::ApiApplication,
     audit::{AuditFilter, RecordedEvent},
+    bulk_stop::{Fate, Stoppable},
     cut_over::Traffic,
+    health::Health,
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
-    second_factor::SecondFactor,
+    search::{Findings, Search},
+    second_factor::{RecoveryCode, SecondFactor, TotpSecret},
+    security_policy::SecurityPolicy,
     sign_in::{Attempt, SignedIn},
     signing_key::SigningKey,
+    support::Seen,
     time::Timestamp,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 /// What surrounds every page.
 #[derive(Clone, Debug)]
@@ -38,6 +43,53 @@ pub struct PageContext {
     pub new_browser: Option<Attempt>,
     /// What was typed into the page's form, and what was wrong with it.
     pub submission: Submission,
+    /// The identity providers that a sign-in page offers.
+    pub providers: Vec<Provider>,
+}
+
+/// An identity provider, by which people sign in (single sign-on).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// Names it in addresses.
+    pub id: String,
+    /// What people call it.
+    pub label: String,
+}
+
+/// How somebody can prove that it is they.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaysToConfirm {
+    /// With their password: who signs in by a provider has none, and for who has a second factor it is not enough.
+    pub password: bool,
+    /// With a code of their authenticator app, or a recovery code.
+    pub code: bool,
+    /// By the providers that know them.
+    pub providers: Vec<Provider>,
+}
+
+/// Why an identity provider led nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SingleSignOnProblem {
+    /// Nothing was asked that its answer belongs to.
+    Unasked,
+    /// It says no, or they did.
+    Declined,
+    /// It does not answer.
+    Down,
+    /// Its answer is not to be believed.
+    Untrusted,
+    /// It did not ask anew who they are.
+    NotFresh,
+    /// It gives them no role here.
+    NoRole,
+    /// They were removed here.
+    Removed,
+    /// Their address is that of an account of the same organization.
+    AccountHere,
+    /// No account can be made for them; nobody is told why.
+    NotAdmitted,
+    /// It knows them as somebody else than who is signed in here.
+    SomebodyElse,
 }
 
 impl PageContext {
@@ -136,7 +188,18 @@ notices! {
     SessionsEnded "sessions-ended" "All other sessions are ended: their next request is refused.",
     PasswordChanged "password-changed" "Your password is changed. All other sessions are ended.",
     PasswordChosen "password-chosen" "Your new password is set, and you are signed out everywhere. Sign in with it.",
+    WholeKey "whole-key" "You searched for more of an API key than its prefix. Only the prefix was used; the rest was dropped and is kept nowhere. Whoever sent you the key has exposed it: have it replaced.",
+    SecretDropped "secret-dropped" "What you searched for looks like a private key or a request token. It was dropped and is kept nowhere. Search by a name, a key’s prefix, a fingerprint or a request id.",
     PolicyChanged "policy-changed" "The rotation policy is changed. It applies to all keys of your organization from now on.",
+    ChangeProposed "change-proposed" "The change is proposed. Nothing changes until somebody of the partner’s confirms it, within 72 hours.",
+    ChangeConfirmed "change-confirmed" "The proposed change is made. The gateway applies it from now on.",
+    ChangeDeclined "change-declined" "The proposed change is declined. Everything stays as it is.",
+    ChangeWithdrawn "change-withdrawn" "The proposed change is withdrawn. Nobody can confirm it any more.",
+    SupportSeen "support-seen" "Thank you: the audit history says that you have seen it.",
+    SecurityPolicyChanged "security-policy-changed" "The security policy is changed. It counts from now on.",
+    SignInTooLate "sign-in-too-late" "Signing in took longer than ten minutes. Begin again: nothing that you typed before is lost.",
+    FactorRemoved "second-factor-removed" "The second factor is removed. From now on your password is all that you sign in with.",
+    FactorReset "second-factor-reset" "Their second factor is removed, and they are signed out everywhere.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
 
@@ -215,10 +278,23 @@ pub struct OrganizationSummary {
     pub id: OrganizationId,
     /// Its name.
     pub name: String,
-    /// How many API applications it has.
-    pub applications: i64,
-    /// How many of them are disabled.
-    pub disabled: i64,
+    /// How its API applications are doing.
+    pub health: Health,
+}
+
+/// Which applications are stopped together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopScope {
+    /// All of an organization.
+    Organization {
+        /// What it is called.
+        name: String,
+    },
+    /// All that use a signing key, whichever organization's.
+    SigningKey {
+        /// The public key's fingerprint.
+        fingerprint: String,
+    },
 }
 
 /// Whose audit history a page shows.
@@ -235,6 +311,15 @@ pub enum AuditSubject {
     Organization,
     /// Everybody's, for Nuvera's admins.
     Everyone,
+}
+
+/// What Nuvera did to an application, and whether the partner has seen it.
+#[derive(Clone, Debug, Default)]
+pub struct SupportView {
+    /// What nobody of the partner's has seen yet, the newest first.
+    pub unseen: Vec<RecordedEvent>,
+    /// Who saw last what there was.
+    pub seen: Option<Seen>,
 }
 
 /// An application together with how its keys are used.
@@ -278,6 +363,32 @@ pub struct AccountView {
     pub attempts: Vec<Attempt>,
 }
 
+/// A secret that somebody is about to add to their app.
+#[derive(Clone, Debug)]
+pub struct FactorEnrolment {
+    /// The secret.
+    pub secret: TotpSecret,
+    /// The same, as the form brings it back.
+    pub sealed: String,
+    /// The secret's link, to be scanned.
+    pub qr: QrCode,
+}
+
+/// A QR code. Opaque in `Debug`: it may hold a secret.
+#[derive(Clone)]
+pub struct QrCode {
+    /// How many squares it is wide and high.
+    pub side: usize,
+    /// Its dark squares, as an SVG path.
+    pub path: String,
+}
+
+impl fmt::Debug for QrCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("QrCode(…)")
+    }
+}
+
 /// A page, and the data it shows.
 #[derive(Clone, Debug)]
 pub enum Page {
@@ -294,7 +405,58 @@ pub enum Page {
         next: String,
         /// A form that was sent to `next`, and waits there afterwards.
         unsent: Option<String>,
+        /// How they can.
+        ways: WaysToConfirm,
     },
+    /// The way on to an identity provider, for somebody whose form waits until they have proven there that it is they.
+    ContinueWith {
+        /// Which one.
+        provider: Provider,
+        /// Where it asks them.
+        address: String,
+    },
+    /// An identity provider led nowhere.
+    SingleSignOnRefused {
+        /// Which one.
+        provider: Provider,
+        /// Why.
+        problem: SingleSignOnProblem,
+        /// Where they wanted to go: a path of this console.
+        next: String,
+        /// Whether they wanted to prove that it is they; to sign in otherwise.
+        is_proof: bool,
+        /// A form that waits for that.
+        unsent: Option<String>,
+        /// The request's id: what happened exactly is in the log, under it.
+        request_id: String,
+    },
+    /// The second step of signing in.
+    SecondFactor,
+    /// Set up a second factor, or replace it.
+    SetUpFactor {
+        /// What is added to an app.
+        enrolment: FactorEnrolment,
+        /// Whether there is one, which it takes the place of.
+        is_replacement: bool,
+        /// Whether nothing else can be done before.
+        is_demanded: bool,
+        /// Where to go afterwards: a path of this console.
+        next: Option<String>,
+    },
+    /// The response that shows new recovery codes, once.
+    RecoveryCodes {
+        /// The codes.
+        codes: Vec<RecoveryCode>,
+        /// Where to go afterwards: a path of this console.
+        next: String,
+    },
+    /// Make recovery codes anew.
+    MakeRecoveryCodes {
+        /// How many there are, which are good for nothing then.
+        left: usize,
+    },
+    /// Remove one's own second factor.
+    RemoveFactor,
     /// Sign-in and security: one's own account.
     Account {
         /// What it is signed in to with.
@@ -366,6 +528,8 @@ pub enum Page {
         items: Vec<ApplicationSummary>,
         /// The names of people who have left, while keys work that they may have a copy of.
         leavers: Vec<String>,
+        /// What Nuvera did and nobody of the organization has seen yet, the newest first.
+        unseen_support: Vec<RecordedEvent>,
     },
     /// A partner organization in the organization hub, with its applications.
     Organization {
@@ -373,6 +537,24 @@ pub enum Page {
         name: String,
         /// Its applications, by name.
         items: Vec<ApplicationSummary>,
+        /// How they are doing.
+        health: Health,
+    },
+    /// Disable many applications at once, with a reason: what that would stop.
+    BulkStop {
+        /// Which.
+        scope: StopScope,
+        /// They, those included that are disabled already.
+        applications: Vec<Stoppable>,
+    },
+    /// The response to a stop of many applications: what became of each.
+    BulkStopped {
+        /// Which.
+        scope: StopScope,
+        /// They, and what became of each.
+        applications: Vec<(Stoppable, Fate)>,
+        /// Whether the audit history could not be written yet.
+        is_unrecorded: bool,
     },
     /// Create API application.
     NewApplication {
@@ -396,6 +578,8 @@ pub enum Page {
         view: ApplicationView,
         /// The newest events of its history.
         recent: Vec<RecordedEvent>,
+        /// What Nuvera did to it.
+        support: SupportView,
     },
     /// The latest requests of an application.
     Requests {
@@ -426,6 +610,8 @@ pub enum Page {
     Permissions {
         /// The application.
         application: ApiApplication,
+        /// Whether it becomes a proposal, for the partner to confirm.
+        waits: bool,
     },
     /// Disable, with a reason.
     Disable {
@@ -474,6 +660,8 @@ pub enum Page {
         application: ApiApplication,
         /// A text to sign, to show that somebody holds the private half of the new key.
         challenge: String,
+        /// Whether it becomes a proposal, for the partner to confirm.
+        waits: bool,
     },
     /// The key doctor.
     CheckKey {
@@ -512,6 +700,11 @@ pub enum Page {
         /// Whom.
         person: Person,
     },
+    /// Remove the second factor that somebody has lost.
+    ResetFactor {
+        /// Whose.
+        person: Person,
+    },
     /// Remove somebody.
     RemovePerson {
         /// Whom.
@@ -522,12 +715,19 @@ pub enum Page {
         /// The policy.
         policy: RotationPolicy,
     },
+    /// What the organization asks of those who act in it.
+    SecurityPolicy {
+        /// The policy.
+        policy: SecurityPolicy,
+    },
     /// Make an earlier signing key current again.
     RestoreSigningKey {
         /// The application.
         application: ApiApplication,
         /// The key.
         key: SigningKey,
+        /// Whether it becomes a proposal, for the partner to confirm.
+        waits: bool,
     },
     /// End a signing key's overlap now.
     RetireSigningKey {
@@ -537,6 +737,8 @@ pub enum Page {
         key: SigningKey,
         /// How it has been used.
         usage: Option<Usage>,
+        /// Whether it becomes a proposal, for the partner to confirm.
+        waits: bool,
     },
     /// Prepare a replacement key for the partner to claim.
     PrepareReplacement {
@@ -550,6 +752,21 @@ pub enum Page {
     },
     /// Claim a prepared replacement key.
     ClaimReplacement {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Confirm a change that Nuvera proposed.
+    ConfirmChange {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Decline one.
+    DeclineChange {
+        /// The application.
+        application: ApiApplication,
+    },
+    /// Take one back, for Nuvera.
+    WithdrawChange {
         /// The application.
         application: ApiApplication,
     },
@@ -570,12 +787,21 @@ pub enum Page {
     },
     /// The organization hub.
     OrganizationHub {
-        /// What was searched for; empty where nothing was.
-        query: String,
-        /// The partner organizations that were found, by name; not more than a page.
+        /// The partner organizations, whoever needs help first; not more than a page.
         organizations: Vec<OrganizationSummary>,
-        /// How many more were found.
+        /// How many more there are.
         more: usize,
+        /// How many there are in all, and how many of them need attention.
+        counts: (usize, usize),
+        /// Whether only those are listed that need attention.
+        is_filtered: bool,
+    },
+    /// What was found across organizations.
+    HubSearch {
+        /// What was searched for.
+        search: Search,
+        /// What was found.
+        findings: Findings,
     },
 }
 
@@ -591,6 +817,15 @@ impl Page {
             Self::ResetLink { .. } => "Pass the link on",
             Self::ChoosePassword { .. } => "Choose a new password",
             Self::ResetGone => "This link is no longer good",
+            Self::ContinueWith { .. } => "Confirm that it is you",
+            Self::SingleSignOnRefused { is_proof: true, .. } => "You have not confirmed that it is you",
+            Self::SingleSignOnRefused { is_proof: false, .. } => "You are not signed in",
+            Self::SecondFactor => "Enter a code",
+            Self::SetUpFactor { is_replacement: false, .. } => "Set up a second factor",
+            Self::SetUpFactor { is_replacement: true, .. } => "Replace the second factor",
+            Self::RecoveryCodes { .. } => "Store your recovery codes now",
+            Self::MakeRecoveryCodes { .. } => "Make new recovery codes",
+            Self::RemoveFactor => "Remove the second factor",
             Self::CustomerRefused => "API applications are for partner organizations",
             Self::OtherDoor { theirs: Area::Partner, .. } => "This is where Nuvera’s people sign in",
             Self::OtherDoor { theirs: Area::Hub, .. } => "This is where partners sign in",
@@ -622,15 +857,24 @@ impl Page {
             Self::Invite { .. } => "Invite somebody",
             Self::InvitationLink { .. } => "Pass the link on",
             Self::ChangeRole { .. } => "Change role",
+            Self::ResetFactor { .. } => "Reset second factor",
             Self::RemovePerson { .. } => "Remove somebody",
             Self::RotationPolicy { .. } => "Rotation policy",
+            Self::SecurityPolicy { .. } => "Security policy",
             Self::RestoreSigningKey { .. } => "Restore signing key",
             Self::RetireSigningKey { .. } => "Retire signing key",
             Self::PrepareReplacement { .. } => "Prepare replacement key",
             Self::WithdrawReplacement { .. } => "Withdraw replacement key",
             Self::ClaimReplacement { .. } => "Claim replacement key",
+            Self::ConfirmChange { .. } => "Confirm proposed change",
+            Self::DeclineChange { .. } => "Decline proposed change",
+            Self::WithdrawChange { .. } => "Withdraw proposed change",
             Self::Audit { .. } => "Audit history",
             Self::OrganizationHub { .. } => "Organization hub",
+            Self::HubSearch { .. } => "Search across organizations",
+            Self::BulkStop { scope: StopScope::Organization { .. }, .. } => "Stop everything",
+            Self::BulkStop { scope: StopScope::SigningKey { .. }, .. } => "Stop this key everywhere",
+            Self::BulkStopped { .. } => "Emergency stop",
         }
         .to_owned()
     }
@@ -646,6 +890,12 @@ impl Page {
             | Self::ResetPassword { .. }
             | Self::ChoosePassword { .. }
             | Self::ResetGone
+            | Self::ContinueWith { .. }
+            | Self::SingleSignOnRefused { .. }
+            | Self::SecondFactor
+            | Self::MakeRecoveryCodes { .. }
+            | Self::RemoveFactor
+            | Self::ResetFactor { .. }
             | Self::CustomerRefused
             | Self::OtherDoor { .. }
             | Self::Forbidden
@@ -659,6 +909,9 @@ impl Page {
             | Self::PrepareReplacement { .. }
             | Self::WithdrawReplacement { .. }
             | Self::ClaimReplacement { .. }
+            | Self::ConfirmChange { .. }
+            | Self::DeclineChange { .. }
+            | Self::WithdrawChange { .. }
             | Self::Audit { .. }
             | Self::Invitation { .. }
             | Self::InvitationGone
@@ -666,11 +919,17 @@ impl Page {
             | Self::ChangeRole { .. }
             | Self::RemovePerson { .. }
             | Self::RotationPolicy { .. }
-            | Self::OrganizationHub { .. } => false,
+            | Self::SecurityPolicy { .. }
+            | Self::OrganizationHub { .. }
+            | Self::HubSearch { .. }
+            | Self::BulkStop { .. }
+            | Self::BulkStopped { .. } => false,
             Self::Applications { .. }
             | Self::Organization { .. }
             | Self::NewApplication { .. }
             | Self::OneTimeKey { .. }
+            | Self::SetUpFactor { .. }
+            | Self::RecoveryCodes { .. }
             | Self::Application { .. }
             | Self::Requests { .. }
             | Self::Request { .. }

@@ -13,12 +13,16 @@ pub const APPLICATIONS: &str = "/settings/platform/api-applications";
 pub const NEW_APPLICATION: &str = "/settings/platform/api-applications/new";
 /// The people of a partner's organization.
 pub const PEOPLE: &str = "/settings/platform/people";
-/// The organization hub of Nuvera's people (GET `q`). Everything of theirs is below it.
+/// The organization hub of Nuvera's people (GET `show`: `attention`, or everybody). Everything of theirs is below it. A
+/// search comes as a form (POST `q`): what is pasted may hold a secret, and no address shall. It leads to GET `q`, without
+/// the secret.
 pub const ORGANIZATION_HUB: &str = "/organizations";
 /// Nuvera's own people.
 pub const NUVERA_PEOPLE: &str = "/organizations/people";
 /// The audit history across organizations, for Nuvera's admins.
 pub const HUB_AUDIT: &str = "/organizations/audit";
+/// Below it, for Nuvera's admins, `{fingerprint}/stop` (GET, POST `reason`, `seen`…): see [`stop_signing_key`].
+pub const HUB_SIGNING_KEYS: &str = "/organizations/signing-keys";
 /// Where the build's files are served.
 pub const ASSETS: &str = "/assets";
 
@@ -69,21 +73,48 @@ impl Area {
         self.either("/sign-in", "/organizations/sign-in")
     }
 
+    /// The second step of signing in (GET, POST `code`).
+    pub fn second_factor(self) -> &'static str {
+        self.either("/sign-in/second-factor", "/organizations/sign-in/second-factor")
+    }
+
+    /// Sign in by an identity provider (GET `next`): leads there.
+    pub fn sign_in_with(self, provider: &str) -> String {
+        format!("{}/sso/{provider}", self.sign_in())
+    }
+
+    /// Where an identity provider's answer comes to (GET `code`, `state`, `iss`, `error`): its redirect URI. What stands
+    /// behind the `?` is not logged.
+    pub fn single_sign_on_callback(self, provider: &str) -> String {
+        format!("{}/callback", self.sign_in_with(provider))
+    }
+
+    /// Prove that it is you by an identity provider (GET `next`: leads there; POST `next`, `unsent`: answers with the way
+    /// there).
+    pub fn confirm_with(self, provider: &str) -> String {
+        format!("{}/sso/{provider}", self.confirm())
+    }
+
     /// Sign out (POST).
     pub fn sign_out(self) -> &'static str {
         self.either("/sign-out", "/organizations/sign-out")
     }
 
-    /// Prove that it is you (GET `next`, POST `password`, `next`, `unsent`).
+    /// Prove that it is you (GET `next`, POST `code` or `password`, `next`, `unsent`).
     pub fn confirm(self) -> &'static str {
         self.either("/confirm", "/organizations/confirm")
     }
 
-    /// One's own account: how one signs in. Below it `second-factor` (GET, POST `enrolment`, `code`, `next`),
-    /// `second-factor/remove` and `recovery-codes` (GET, POST), `password` (GET, POST `password`),
-    /// `sessions/{session}/end` and `sessions/end-others` (POST only).
+    /// One's own account: how one signs in. Below it, see [`Area::account_action`].
     pub fn account(self) -> &'static str {
         self.either("/settings/account", "/organizations/account")
+    }
+
+    /// A page about one's own account; `action` is one of `second-factor` (GET `next`, POST `enrolment`, `code`, `next`),
+    /// `second-factor/remove`, `recovery-codes`, `recovery-codes/stored` (POST `next` only), `password` (GET, POST `password`),
+    /// `sessions/{session}/end` and `sessions/end-others` (POST only).
+    pub fn account_action(self, action: &str) -> String {
+        format!("{}/{action}", self.account())
     }
 
     /// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
@@ -102,6 +133,13 @@ impl Area {
             Self::Hub => hub,
         }
     }
+}
+
+/// A path as the value of a query's parameter (RFC 3986, 2.1).
+pub fn escaped(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let escape = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    path.bytes().map(escape).collect()
 }
 
 /// The query that asks a history for what `filter` lets through; empty where that is everything.
@@ -124,6 +162,18 @@ pub fn requests_query(filter: &RequestFilter) -> String {
         filter.api_key.map(|key| format!("key={key}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("&")
+}
+
+/// Stops every application that uses the public key with `fingerprint`. What means something in a path is written as
+/// base64url has it (RFC 4648, 5).
+pub fn stop_signing_key(fingerprint: &str) -> String {
+    let bare = fingerprint.strip_prefix("SHA256:").unwrap_or(fingerprint);
+    format!("{HUB_SIGNING_KEYS}/{}/stop", bare.replace('+', "-").replace('/', "_"))
+}
+
+/// Reads the fingerprint that [`stop_signing_key`] wrote.
+pub fn fingerprint_in_path(part: &str) -> Option<String> {
+    domain::search::fingerprint(&part.replace('-', "+").replace('_', "/"))
 }
 
 /// Where somebody is: from where an organization's applications are looked at. The pages are the same; what may be done
@@ -174,14 +224,30 @@ impl Place {
         format!("{}/check-key", self.applications())
     }
 
+    /// Disable all of the organization's applications (GET, POST `reason`, `seen`: the id of each that was seen running).
+    pub fn stop_everything(&self) -> String {
+        format!("{}/stop-everything", self.applications())
+    }
+
     /// The organization's rotation policy (GET, POST `version`, `api_key_age`, `signing_key_age`, `idle`: days, or nothing).
     pub fn rotation_policy(&self) -> String {
         format!("{}/rotation-policy", self.applications())
     }
 
+    /// The organization's security policy (GET, POST `version`, `second_factor`: `required` or `optional`,
+    /// `nuvera_changes`: `confirmed` or `at_once`).
+    pub fn security_policy(&self) -> String {
+        format!("{}/security-policy", self.applications())
+    }
+
+    /// Says that somebody has seen what Nuvera did to the organization's applications (POST only, `version`: up to which
+    /// event).
+    pub fn seen_support(&self) -> String {
+        format!("{}/seen-support", self.applications())
+    }
+
     /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`,
-    /// `{person}/reset-password`
-    /// and `invitations/{invitation}/withdraw` (POST only).
+    /// `{person}/reset-password`, `{person}/reset-factor` and `invitations/{invitation}/withdraw` (POST only).
     pub fn people(&self) -> String {
         match self {
             Self::Settings => PEOPLE.to_owned(),
@@ -211,9 +277,11 @@ impl Place {
 
     /// A page about one application; `action` is one of `rename` (`name`), `permissions` (`permissions`…), `disable`,
     /// `enable`, `replace-api-key` (`grace`: seconds, or `until` and `deadline`), `replace-exposed-api-key`, `finish-by-itself` (`hold`: seconds), `cancel-finish` (POST only), `prepare-replacement` (`grace`:
-    /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `replace-signing-key` (`public_key`, `overlap`:
+    /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `confirm-change`, `withdraw-change`, `seen-support` (POST only, `version`: up to
+    /// which event), `replace-signing-key` (`public_key`, `overlap`:
     /// seconds or `none`), `audit`, `requests` (GET `outcome`, `key`, `before`, `id`) and `events` (server-sent events, one
-    /// whenever there is something new to see). Every form sends `version` and may send `reason` as well.
+    /// whenever there is something new to see). Every form sends `version` and may send `reason` and `ticket`
+    /// as well.
     pub fn action(&self, id: ApplicationId, action: &str) -> String {
         format!("{}/{action}", self.application(id))
     }

@@ -125,19 +125,27 @@ pub enum Operation {
     PrepareReplacement,
     /// Take a prepared replacement key back, or decline it.
     WithdrawReplacement,
-    /// Change how old an organization's keys may become: its rotation policy.
+    /// Confirm a change that Nuvera proposed: with it somebody makes the change.
+    ConfirmProposedChange,
+    /// Take a proposed change back, or decline it.
+    WithdrawProposedChange,
+    /// Say that one has seen what Nuvera did.
+    AcknowledgeSupport,
+    /// Change an organization's policies: how old its keys may become, what it asks of those who act in it.
     ChangePolicy,
     /// See who belongs to an organization, and who is invited.
     ViewPeople,
     /// Invite people to one's own organization, change what they are there, and remove them.
     ManagePeople,
-    /// Find organizations, and read the audit history across them.
+    /// Find organizations and what is theirs, see how they are doing, and read the audit history across them.
     ViewOrganizationHub,
+    /// Disable every application that uses a signing key, whichever organization's: an emergency stop as well.
+    StopSigningKey,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::ViewApplications,
         Self::CreateApplication,
         Self::RenameApplication,
@@ -150,10 +158,14 @@ impl Operation {
         Self::ReplaceSigningKeys,
         Self::PrepareReplacement,
         Self::WithdrawReplacement,
+        Self::ConfirmProposedChange,
+        Self::WithdrawProposedChange,
+        Self::AcknowledgeSupport,
         Self::ChangePolicy,
         Self::ViewPeople,
         Self::ManagePeople,
         Self::ViewOrganizationHub,
+        Self::StopSigningKey,
     ];
 
     /// Whether it is done only by somebody who proved within [`PROOF_LIFETIME`] that it is they: a session that is left
@@ -167,6 +179,7 @@ impl Operation {
             | Self::RevokeApiKeys
             | Self::ReplaceSigningKeys
             | Self::PrepareReplacement
+            | Self::ConfirmProposedChange
             | Self::ChangePolicy
             | Self::ManagePeople => true,
             Self::ViewApplications
@@ -174,8 +187,11 @@ impl Operation {
             | Self::DisableApplication
             | Self::ConfirmApiKeys
             | Self::WithdrawReplacement
+            | Self::WithdrawProposedChange
+            | Self::AcknowledgeSupport
             | Self::ViewPeople
-            | Self::ViewOrganizationHub => false,
+            | Self::ViewOrganizationHub
+            | Self::StopSigningKey => false,
         }
     }
 }
@@ -184,7 +200,9 @@ impl Operation {
 pub fn allows(role: Role, operation: Operation) -> bool {
     use Operation as Op;
     match role {
-        Role::PartnerOwner => !matches!(operation, Op::PrepareReplacement | Op::ViewOrganizationHub),
+        Role::PartnerOwner => {
+            !matches!(operation, Op::PrepareReplacement | Op::ViewOrganizationHub | Op::StopSigningKey)
+        }
         Role::PartnerDeveloper => match operation {
             Op::ViewApplications
             | Op::CreateApplication
@@ -197,9 +215,16 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::RevokeApiKeys
             | Op::ReplaceSigningKeys
             | Op::WithdrawReplacement
+            | Op::ConfirmProposedChange
+            | Op::WithdrawProposedChange
+            | Op::AcknowledgeSupport
             | Op::ViewPeople => true,
             // What everybody in the organization is held to, and who that is, its owners decide.
-            Op::ChangePolicy | Op::ManagePeople | Op::PrepareReplacement | Op::ViewOrganizationHub => false,
+            Op::ChangePolicy
+            | Op::ManagePeople
+            | Op::PrepareReplacement
+            | Op::ViewOrganizationHub
+            | Op::StopSigningKey => false,
         },
         Role::PartnerViewer => matches!(operation, Op::ViewApplications | Op::ViewPeople),
         // Support: whatever would show a raw API key, or is the partner's to name, is not there.
@@ -212,13 +237,17 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::ReplaceSigningKeys
             | Op::PrepareReplacement
             | Op::WithdrawReplacement
+            | Op::WithdrawProposedChange
             | Op::ViewPeople
             | Op::ManagePeople
-            | Op::ViewOrganizationHub => true,
+            | Op::ViewOrganizationHub
+            | Op::StopSigningKey => true,
             Op::CreateApplication
             | Op::RenameApplication
             | Op::RotateApiKeys
             | Op::ConfirmApiKeys
+            | Op::ConfirmProposedChange
+            | Op::AcknowledgeSupport
             | Op::ChangePolicy => false,
         },
         Role::NuveraAuditor => {
@@ -317,6 +346,8 @@ mod tests {
                 Op::DisableApplication,
                 Op::ConfirmApiKeys,
                 Op::WithdrawReplacement,
+                Op::WithdrawProposedChange,
+                Op::AcknowledgeSupport,
                 Op::ViewPeople
             ]
         );
@@ -340,6 +371,7 @@ mod tests {
             assert_eq!(asks(role, HOME, Operation::RotateApiKeys), rotates);
             assert_eq!(asks(role, HOME, Operation::PrepareReplacement), Access::Forbidden);
             assert_eq!(asks(role, HOME, Operation::ViewOrganizationHub), Access::Forbidden);
+            assert_eq!(asks(role, HOME, Operation::StopSigningKey), Access::Forbidden);
         }
     }
 
@@ -352,11 +384,22 @@ mod tests {
     }
 
     #[test]
+    fn whoever_confirms_a_proposed_change_may_make_it_themselves_and_is_not_nuveras() {
+        use Operation as Op;
+        let confirms: Vec<_> = Role::ALL.into_iter().filter(|&role| allows(role, Op::ConfirmProposedChange)).collect();
+        assert_eq!(confirms, [Role::PartnerOwner, Role::PartnerDeveloper]);
+        for role in confirms {
+            assert!(allows(role, Op::ChangePermissions) && allows(role, Op::ReplaceSigningKeys), "{role:?}");
+        }
+    }
+
+    #[test]
     fn an_admin_supports_partners_and_never_gets_to_see_a_key() {
         let admin = |operation| asks(Role::NuveraAdmin, ELSEWHERE, operation);
         assert_eq!(admin(Operation::DisableApplication), Access::Allowed);
         assert_eq!(admin(Operation::EnableApplication), Access::Allowed);
         assert_eq!(admin(Operation::PrepareReplacement), Access::Allowed);
+        assert_eq!(admin(Operation::StopSigningKey), Access::Allowed);
         assert_eq!(admin(Operation::RotateApiKeys), Access::Forbidden);
         assert_eq!(admin(Operation::CreateApplication), Access::Forbidden);
         assert_eq!(asks(Role::NuveraAdmin, HOME, Operation::ViewApplications), Access::Forbidden);

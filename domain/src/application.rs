@@ -3,6 +3,10 @@
 //! A change consumes the application and answers a [`Change`]: the application as it is then, together with the audit
 //! events that must be recorded with it. There is no other way to change one, so there is no change without its event.
 
+mod proposal;
+
+pub use proposal::{PROPOSAL_WINDOW, ProposedChange, RequestedChange};
+
 use crate::{
     actor::{Actor, ActorKind},
     api_key::{ApiKey, ApiKeyError, ApiKeyStatus, MAX_GRACE, MAX_LIVE_KEYS, NewApiKey},
@@ -11,7 +15,7 @@ use crate::{
     permission::PermissionSet,
     public_key::PublicKey,
     signing_key::{MAX_VERIFYING_KEYS, SigningKey, SigningKeyState},
-    text::{ApplicationName, Reason},
+    text::{ApplicationName, Why},
     time::{Timestamp, in_words},
 };
 use std::{fmt, time::Duration};
@@ -40,6 +44,8 @@ pub struct ApiApplication {
     /// A replacement key that waits to be claimed; past its time it no longer can be: see
     /// [`ApiApplication::claimable_replacement`].
     pub prepared_replacement: Option<PreparedReplacement>,
+    /// A change that Nuvera proposed: see [`ApiApplication::open_proposal`].
+    pub proposed_change: Option<ProposedChange>,
     /// Whether its rotation shall finish by itself.
     pub auto_finish: Option<AutoFinish>,
     /// Counts its changes: a change is made to the version that somebody saw, or refused.
@@ -56,7 +62,7 @@ pub struct Disabled {
     /// On whose side they are.
     pub by_kind: ActorKind,
     /// Why.
-    pub reason: Reason,
+    pub reason: Why,
 }
 
 /// Who makes a change, when and why.
@@ -66,12 +72,12 @@ pub struct By<'a> {
     pub actor: &'a Actor,
     /// When.
     pub at: Timestamp,
-    /// Why, where they said so. Nuvera's admins must.
-    pub reason: Option<&'a Reason>,
+    /// Why, where they said so. Nuvera's admins must, and name the support case.
+    pub reason: Option<&'a Why>,
 }
 
 impl By<'_> {
-    fn required_reason(self) -> Result<Reason, ChangeError> {
+    fn required_reason(self) -> Result<Why, ChangeError> {
         self.reason.cloned().ok_or(ChangeError::ReasonNeeded)
     }
 }
@@ -85,7 +91,7 @@ pub struct PreparedReplacement {
     /// By whom.
     pub by: String,
     /// Why.
-    pub reason: Reason,
+    pub reason: Why,
     /// What becomes of the live keys when it is claimed.
     pub replacement: Replacement,
     /// The first instant at which it can no longer be claimed.
@@ -134,7 +140,7 @@ pub struct NewApplication {
 }
 
 /// A public key that is about to be registered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSigningKey {
     /// Its id.
     pub id: SigningKeyId,
@@ -207,6 +213,8 @@ pub enum SigningKeyReplacement {
 pub enum ChangeError {
     #[error("Enter a reason: it is kept in the audit history.")]
     ReasonNeeded,
+    #[error("Enter the ticket’s reference, such as SUP-4711: the partner finds it beside your reason.")]
+    TicketNeeded,
     #[error("This application is already disabled.")]
     AlreadyDisabled,
     #[error("This application is already enabled.")]
@@ -233,6 +241,18 @@ pub enum ChangeError {
         "There is no prepared replacement key any more: it was claimed or withdrawn, or its 72 hours are over. Create a replacement key, or ask Nuvera for another."
     )]
     NothingPrepared,
+    #[error("A proposed change waits for the partner already. Withdraw it before you propose another.")]
+    AlreadyProposed,
+    #[error(
+        "There is no proposed change any more: it was confirmed, declined or withdrawn, or its 72 hours are over. If it is still wanted, Nuvera proposes it again."
+    )]
+    NothingProposed,
+    #[error(
+        "This application was changed after Nuvera proposed this, so it cannot be confirmed any more. If it is still wanted, Nuvera proposes it again."
+    )]
+    ProposalOutdated,
+    #[error("What Nuvera proposes, somebody of the partner’s confirms.")]
+    ProposalIsNuveras,
     #[error("No old key is left that could be revoked: the rotation is finished.")]
     NothingToFinish,
     #[error("This rotation does not finish by itself: nothing is left to cancel.")]
@@ -268,6 +288,7 @@ impl ApiApplication {
             api_keys: vec![ApiKey::new(api_key, &by.actor.name, by.at)],
             signing_keys: vec![signing_key.registered(by)],
             prepared_replacement: None,
+            proposed_change: None,
             auto_finish: None,
             version: 1,
         };
@@ -361,7 +382,8 @@ impl ApiApplication {
         let noted =
             Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before("enabled").after("disabled");
         self.disabled = Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason });
-        self.changed(by, [noted])
+        // An emergency is not held up by a ticket that nobody has opened yet.
+        self.changed_without_ticket(by, [noted])
     }
 
     /// Lets it work again. No key that has expired or was revoked comes back.
@@ -678,11 +700,19 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Whoever acts for Nuvera in a partner's application says why.
-    fn changed(mut self, by: By<'_>, noted: impl IntoIterator<Item = Noted>) -> Result<Change, ChangeError> {
-        if by.actor.kind() == ActorKind::Nuvera {
-            by.required_reason()?;
+    /// Whoever acts for Nuvera in a partner's application says why, and names the support case.
+    fn changed(self, by: By<'_>, noted: impl IntoIterator<Item = Noted>) -> Result<Change, ChangeError> {
+        if by.actor.kind() == ActorKind::Nuvera && by.required_reason()?.ticket.is_none() {
+            return Err(ChangeError::TicketNeeded);
         }
+        self.changed_without_ticket(by, noted)
+    }
+
+    fn changed_without_ticket(
+        mut self,
+        by: By<'_>,
+        noted: impl IntoIterator<Item = Noted>,
+    ) -> Result<Change, ChangeError> {
         // An order ends with what it was about.
         if self.expiring_keys(by.at).next().is_none() {
             self.auto_finish = None;

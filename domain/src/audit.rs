@@ -3,7 +3,7 @@
 use crate::{
     actor::{Actor, ActorKind},
     id::{ApplicationId, OrganizationId, UserId},
-    text::{ApplicationName, Reason},
+    text::{ApplicationName, Why},
     time::Timestamp,
 };
 use std::{fmt, net::IpAddr};
@@ -58,7 +58,14 @@ actions! {
     ReplacementPrepared "replacement.prepared" "Replacement key prepared",
     ReplacementWithdrawn "replacement.withdrawn" "Prepared replacement key withdrawn",
     ReplacementClaimed "replacement.claimed" "Prepared replacement key claimed",
+    ChangeProposed "change.proposed" "Change proposed",
+    ChangeConfirmed "change.confirmed" "Proposed change confirmed",
+    ChangeDeclined "change.declined" "Proposed change declined",
+    ChangeWithdrawn "change.withdrawn" "Proposed change withdrawn",
+    ChangeExpired "change.expired" "Proposed change expired",
+    SupportSeen "support.seen" "Nuvera’s changes seen",
     PolicyChanged "policy.changed" "Rotation policy changed",
+    SecurityPolicyChanged "security_policy.changed" "Security policy changed",
     PersonInvited "person.invited" "Person invited",
     InvitationWithdrawn "invitation.withdrawn" "Invitation withdrawn",
     PersonJoined "person.joined" "Person joined",
@@ -128,8 +135,8 @@ pub struct AuditEvent {
     pub before: Option<String>,
     /// How it is now, in words; `None` where nothing is left.
     pub after: Option<String>,
-    /// Why, where somebody said so.
-    pub reason: Option<Reason>,
+    /// Why, where somebody said so; and the ticket, where they acted for Nuvera.
+    pub reason: Option<Why>,
 }
 
 /// An event as the history shows it.

@@ -6,9 +6,10 @@
 
 use crate::{
     api_key::{ApiKey, ApiKeyState},
-    application::{ApiApplication, By},
-    audit::{AuditAction, AuditEvent},
+    application::ApiApplication,
+    audit::AuditAction,
     id::{ApiKeyId, SigningKeyId},
+    policy::{Policy, Rules},
     signing_key::{SigningKey, SigningKeyState},
     time::{DAY, Timestamp},
 };
@@ -130,53 +131,13 @@ impl fmt::Display for RotationRules {
     }
 }
 
+impl Rules for RotationRules {
+    const NAME: &'static str = "rotation policy";
+    const CHANGED: AuditAction = AuditAction::PolicyChanged;
+}
+
 /// An organization's rotation policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RotationPolicy {
-    /// What it rules.
-    pub rules: RotationRules,
-    /// Counts its changes: a change is made to the version that somebody saw, or refused. 0: nobody has changed it yet.
-    pub version: i64,
-}
-
-/// A rotation policy after a change, and the event that is recorded with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a change counts once it is saved"]
-pub struct PolicyChange {
-    /// The policy as it is now.
-    pub policy: RotationPolicy,
-    /// What is recorded.
-    pub event: AuditEvent,
-}
-
-/// The policy is already as somebody wants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("The rotation policy is unchanged.")]
-pub struct PolicyUnchanged;
-
-impl RotationPolicy {
-    /// Gives the actor's organization other rules.
-    ///
-    /// # Errors
-    /// [`PolicyUnchanged`]
-    pub fn change(self, rules: RotationRules, by: By<'_>) -> Result<PolicyChange, PolicyUnchanged> {
-        if rules == self.rules {
-            return Err(PolicyUnchanged);
-        }
-        let event = AuditEvent {
-            at: by.at,
-            actor: by.actor.into(),
-            organization_id: by.actor.organization_id,
-            application_id: None,
-            action: AuditAction::PolicyChanged,
-            target: by.actor.organization_name.clone(),
-            before: Some(self.rules.to_string()),
-            after: Some(rules.to_string()),
-            reason: by.reason.cloned(),
-        };
-        Ok(PolicyChange { policy: Self { rules, version: self.version + 1 }, event })
-    }
-}
+pub type RotationPolicy = Policy<RotationRules>;
 
 /// A key of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -306,6 +267,34 @@ pub struct Reminder {
     pub days: u16,
 }
 
+/// The little that tells where a key that works stands.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyTimes {
+    /// By which rule its age is judged.
+    pub age: Rule,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its deadline, and when that was decided, where it was replaced.
+    pub ending: Option<(Timestamp, Timestamp)>,
+    /// Its last accepted request.
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl KeyTimes {
+    /// Where the key stands under `rules` at `now`.
+    pub fn rotation(self, rules: RotationRules, now: Timestamp) -> Rotation {
+        let most = match self.age {
+            Rule::ApiKeyAge => rules.api_key_age,
+            Rule::SigningKeyAge => rules.signing_key_age,
+            Rule::Idle => rules.idle,
+        };
+        match self.ending {
+            Some((at, decided_at)) => ending(at, decided_at, self.last_used_at, now),
+            None => aging(self.created_at, most, now),
+        }
+    }
+}
+
 /// What is to be known of each of an application's keys that work: API keys, then signing keys, the newest first.
 pub fn of_application(
     application: &ApiApplication,
@@ -326,10 +315,13 @@ pub fn of_application(
 }
 
 fn of_api_key(key: &ApiKey, rules: RotationRules, last_use: Option<LastUse>, now: Timestamp) -> KeyHygiene {
-    let rotation = match key.state {
-        ApiKeyState::Expiring { at, replaced_at } => ending(at, replaced_at, last_use.as_ref(), now),
-        ApiKeyState::Active | ApiKeyState::Revoked { .. } => aging(key.created_at, rules.api_key_age, now),
+    let ending = match key.state {
+        ApiKeyState::Expiring { at, replaced_at } => Some((at, replaced_at)),
+        ApiKeyState::Active | ApiKeyState::Revoked { .. } => None,
     };
+    let last_used_at = last_use.as_ref().map(|used| used.at);
+    let times = KeyTimes { age: Rule::ApiKeyAge, created_at: key.created_at, ending, last_used_at };
+    let rotation = times.rotation(rules, now);
     let idle = idle(key.created_at, last_use.as_ref(), rules, now);
     KeyHygiene { key: KeyId::Api(key.id), name: key.shown(), last_use, rotation, idle }
 }
@@ -341,14 +333,15 @@ fn of_signing_key(
     last_use: Option<LastUse>,
     now: Timestamp,
 ) -> KeyHygiene {
-    let (rotation, idle) = match key.state {
+    let (ending, idle) = match key.state {
         SigningKeyState::Retiring { at } => {
-            (ending(at, replaced_at, last_use.as_ref(), now), idle(key.created_at, last_use.as_ref(), rules, now))
+            (Some((at, replaced_at)), idle(key.created_at, last_use.as_ref(), rules, now))
         }
-        SigningKeyState::Current | SigningKeyState::Retired { .. } => {
-            (aging(key.created_at, rules.signing_key_age, now), None)
-        }
+        SigningKeyState::Current | SigningKeyState::Retired { .. } => (None, None),
     };
+    let last_used_at = last_use.as_ref().map(|used| used.at);
+    let times = KeyTimes { age: Rule::SigningKeyAge, created_at: key.created_at, ending, last_used_at };
+    let rotation = times.rotation(rules, now);
     KeyHygiene { key: KeyId::Signing(key.id), name: key.public_key.fingerprint(), last_use, rotation, idle }
 }
 
@@ -360,10 +353,10 @@ fn aging(created_at: Timestamp, most: Option<Days>, now: Timestamp) -> Rotation 
     }
 }
 
-fn ending(at: Timestamp, decided_at: Timestamp, last_use: Option<&LastUse>, now: Timestamp) -> Rotation {
+fn ending(at: Timestamp, decided_at: Timestamp, last_used_at: Option<Timestamp>, now: Timestamp) -> Rotation {
     // A rotation that has just begun is in use, as it should be.
     let is_late = now >= at.minus(NOTICE.min(at.since(decided_at) / 2));
-    let in_use = is_late && last_use.is_some_and(|used| now.since(used.at) < IN_USE);
+    let in_use = is_late && last_used_at.is_some_and(|used_at| now.since(used_at) < IN_USE);
     Rotation::Ending { at, decided_at, in_use }
 }
 

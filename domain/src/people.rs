@@ -1,7 +1,7 @@
 //! The people of an organization: who is invited, what they are, and what is to be done when they leave.
 //!
-//! Nobody changes their own role or removes themselves. So whoever decides on people stays, and no organization is ever
-//! without somebody who does.
+//! Nobody changes their own role or removes themselves, and an identity provider does not demote the last one who decides
+//! on people. So no organization is ever without somebody who does.
 
 use crate::{
     access::Role,
@@ -34,6 +34,8 @@ pub struct Person {
     pub role: Role,
     /// When they last signed in.
     pub signed_in_at: Option<Timestamp>,
+    /// What they have, besides a password, to prove that it is they.
+    pub factors: Factors,
 }
 
 /// Somebody who may join an organization. What their link holds besides is kept as a hash only.
@@ -84,6 +86,17 @@ pub enum PeopleError {
     EmailTaken,
 }
 
+/// What becomes of somebody's role when an identity provider names one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// They have it already.
+    Unchanged,
+    /// They are given it. The event is recorded with it.
+    Changed(Box<(Person, AuditEvent)>),
+    /// They keep theirs: without them nobody would decide on people.
+    Kept,
+}
+
 impl Person {
     /// Gives them another role. The event is recorded with it.
     ///
@@ -115,11 +128,11 @@ impl Person {
     ///
     /// # Errors
     /// It is oneself, or they have none.
-    pub fn reset_factor(&self, had: Factors, by: By<'_>) -> Result<AuditEvent, PeopleError> {
+    pub fn reset_factor(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
         if self.id == by.actor.user_id {
             return Err(PeopleError::OwnFactor);
         }
-        if !had.any() {
+        if !self.factors.any() {
             return Err(PeopleError::NoFactor(self.name.clone()));
         }
         Ok(second_factor::reset(by, &self.email))
@@ -132,6 +145,21 @@ impl Person {
     pub fn reset_password(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
         self.is_somebody_else(by).map_err(|_| PeopleError::OwnPassword)?;
         Ok(event(by, AuditAction::PasswordResetBegun, &self.email, None, None))
+    }
+
+    /// Brings their role up to what their organization's identity provider says of them, as they sign in: `by` themselves.
+    /// `others_decide` says whether somebody else of theirs decides on people: the last one who does stays what they are,
+    /// whatever the provider says, because nobody could undo it.
+    pub fn follow_provider(self, role: Role, others_decide: bool, by: By<'_>) -> Followed {
+        if role == self.role {
+            return Followed::Unchanged;
+        }
+        if self.role.decides_on_people() && !role.decides_on_people() && !others_decide {
+            return Followed::Kept;
+        }
+        let (before, after) = (Some(self.role.label()), Some(role.label()));
+        let event = event(by, AuditAction::PersonRoleChanged, &self.email, before, after);
+        Followed::Changed(Box::new((Self { role, ..self }, event)))
     }
 
     fn is_somebody_else(&self, by: By<'_>) -> Result<(), PeopleError> {
@@ -198,6 +226,11 @@ pub fn password_reset(by: By<'_>) -> AuditEvent {
 /// What is recorded when somebody is refused who may not use the console at all: `by` themselves.
 pub fn sign_in_refused(by: By<'_>) -> AuditEvent {
     event(by, AuditAction::SignInRefused, &by.actor.email, None, Some(by.actor.role.label()))
+}
+
+/// What is recorded when an identity provider brings somebody who was not there before: `by` themselves.
+pub fn joined_by_provider(by: By<'_>) -> AuditEvent {
+    event(by, AuditAction::PersonJoined, &by.actor.email, None, Some(by.actor.role.label()))
 }
 
 fn event(

@@ -67,6 +67,82 @@ text!(
     /// What people know somebody by.
     PersonName, "a name", 80
 );
+text!(
+    /// What somebody searches for.
+    SearchText, "what to search for", 200
+);
+
+/// What a support case is called in the system that it is worked on in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TicketReference(String);
+
+/// A text is no ticket reference; the words are for the person who typed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Enter the ticket’s reference as it stands in the ticket: 3 to 40 letters, digits, -, # and /, such as SUP-4711."
+)]
+pub struct TicketError;
+
+impl TicketReference {
+    /// The least and the most characters it holds.
+    pub const CHARACTERS: std::ops::RangeInclusive<usize> = 3..=40;
+
+    /// Trims `text` and checks it.
+    ///
+    /// # Errors
+    /// Too short, too long, or holding something other than ASCII letters, digits, `-`, `#` and `/`.
+    pub fn new(text: &str) -> Result<Self, TicketError> {
+        let text = text.trim();
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-#/".contains(&byte);
+        let is_one = Self::CHARACTERS.contains(&text.len()) && text.bytes().all(is_part);
+        if is_one { Ok(Self(text.to_owned())) } else { Err(TicketError) }
+    }
+
+    /// The reference.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TicketReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why somebody did something, and the support case that it belongs to, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// The reason.
+    pub reason: Reason,
+    /// The support case: whoever acts for Nuvera names it.
+    pub ticket: Option<TicketReference>,
+}
+
+impl Why {
+    /// The reason's text.
+    pub fn as_str(&self) -> &str {
+        self.reason.as_str()
+    }
+}
+
+impl From<Reason> for Why {
+    fn from(reason: Reason) -> Self {
+        Self { reason, ticket: None }
+    }
+}
+
+impl fmt::Display for Why {
+    /// The reason, and the ticket behind it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)?;
+        match &self.ticket {
+            Some(ticket) => write!(f, " (ticket {ticket})"),
+            None => Ok(()),
+        }
+    }
+}
 
 /// An e-mail address in lower case, so that one person has one account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -165,5 +241,18 @@ mod tests {
         }
         assert_eq!(read(""), Err(EmailError::Text(TextError::Missing("an e-mail address"))));
         assert_eq!(read("a@example.com\r\nBcc: b@c.d"), Err(EmailError::Text(TextError::ControlCharacter(14))));
+    }
+
+    #[test]
+    fn a_ticket_reference_is_short_and_plain() {
+        for good in ["SUP-4711", "#42", "JIRA/ABC-1", "abc", " INC0012345 "] {
+            assert_eq!(TicketReference::new(good).unwrap().as_str(), good.trim());
+        }
+        assert!(TicketReference::new(&"7".repeat(40)).is_ok());
+        let long = "7".repeat(41);
+        for bad in ["", " ", "ab", &long, "SUP 4711", "SUP_4711", "=SUM(A1)", "<b>", "SUP\n4711", "Ticket:1", "straße"]
+        {
+            assert_eq!(TicketReference::new(bad), Err(TicketError), "{bad:?}");
+        }
     }
 }

@@ -1,5 +1,4 @@
-import AxeBuilder from '@axe-core/playwright';
-import type { Page } from '@playwright/test';
+import { check } from './accessible';
 import { GATEWAY } from './addresses';
 import {
   APPLICATIONS,
@@ -19,27 +18,7 @@ import {
 
 // axe on every page, light and dark, wide and narrow.
 
-const VARIANTS = [
-  { colorScheme: 'light', width: 1280 },
-  { colorScheme: 'dark', width: 1280 },
-  { colorScheme: 'light', width: 320 },
-  { colorScheme: 'dark', width: 320 },
-] as const;
-
 test.use({ expectedErrors: /status of 4(03|04|10|22)/ });
-
-async function check(page: Page, what: string) {
-  for (const { colorScheme, width } of VARIANTS) {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    await page.setViewportSize({ width, height: 900 });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target).join(', ')}`);
-    expect(found, `${what}, ${colorScheme}, ${width} px`).toEqual([]);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(overflow, `${what} scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-}
 
 test('pages without an application', async ({ page }) => {
   test.setTimeout(120_000);
@@ -53,8 +32,12 @@ test('pages without an application', async ({ page }) => {
   await check(page, 'the other area’s door');
   await signIn(page, 'admin@nuvera.example');
   await check(page, 'organization hub');
+  await page.goto('/organizations?show=attention');
+  await check(page, 'organization hub, who needs attention');
   await page.goto('/organizations?q=nobody');
-  await check(page, 'organization hub, nothing found');
+  await check(page, 'search, nothing found');
+  await page.goto(`/organizations?q=${'long'.repeat(51)}`);
+  await check(page, 'search, with an error');
   await page.goto('/organizations/audit?action=api_key.revoked&actor=me');
   await check(page, 'history across organizations, with an error');
   await signIn(page, 'viewer@alpine.example');
@@ -132,6 +115,8 @@ test('the rotation policy, as a form and as it is read', async ({ page, otherPag
   await page.getByRole('button', { name: 'Change policy' }).click();
   await expect(page.getByLabel('Replace API keys after (days)')).toHaveValue('7');
   await check(page, 'rotation policy with errors');
+  await page.goto(`${APPLICATIONS}/security-policy`);
+  await check(page, 'security policy');
   await signIn(admin, 'admin@nuvera.example');
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
   await admin.getByRole('link', { name: 'Rotation policy' }).click();
@@ -184,8 +169,17 @@ test('an application in the organization hub, and what is prepared there', async
   await signIn(admin, 'admin@nuvera.example');
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
   await check(admin, 'organization');
+  await admin.getByRole('link', { name: 'Stop everything' }).click();
+  await check(admin, 'stop everything');
+  await admin.goBack();
   await admin.getByRole('link', { name: application.name }).click();
   const inHub = { path: new URL(admin.url()).pathname };
+  await openAction(admin, inHub, 'Stop this key everywhere');
+  await check(admin, 'stop a key everywhere');
+  await admin.getByRole('button', { name: 'Stop this key everywhere' }).click();
+  await check(admin, 'stop a key everywhere, without a reason');
+  await admin.goto(`/organizations?q=${application.name.slice(0, 8)}`);
+  await check(admin, 'search');
   for (const action of ['Prepare replacement key', 'Replace signing key', 'Change permissions', 'Audit history']) {
     await openAction(admin, inHub, action);
     await check(admin, `${action}, in the hub`);
@@ -194,10 +188,21 @@ test('an application in the organization hub, and what is prepared there', async
   await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
   await check(admin, 'prepare without a reason');
   await admin.getByLabel('Reason').fill('for the test');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
   await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
   await check(admin, 'application in the hub');
   await page.goto(application.path);
   await check(page, 'a key to claim');
+  await openAction(admin, inHub, 'Change permissions');
+  await admin.locator('input[value="CUSTOMERS_READ"]').check();
+  await admin.getByLabel('Reason').fill('for the test');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
+  await admin.getByRole('button', { name: 'Change permissions' }).click();
+  await page.goto(application.path);
+  await expect(page.getByText(`Nuvera changed ${application.name}`)).toBeVisible();
+  await check(page, 'what Nuvera changed');
+  await page.goto(APPLICATIONS);
+  await check(page, 'a list with what Nuvera did');
   await openAction(page, application, 'Claim replacement key');
   await check(page, 'claim');
   await page.goto(`${application.path}/withdraw-replacement`);

@@ -34,7 +34,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
 
   // Find the organization, and the application in it.
   await signIn(admin, 'admin@nuvera.example');
-  await admin.getByLabel('Organization').fill('alpine');
+  await admin.getByLabel('Search', { exact: true }).fill('alpine');
   await admin.getByRole('button', { name: 'Search' }).click();
   await expect(admin.getByRole('link', { name: 'Borealis Finance' })).toHaveCount(0);
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
@@ -61,7 +61,8 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   // Correct a permission.
   await openAction(admin, inHub, 'Change permissions');
   await admin.locator('input[value="CUSTOMERS_READ"]').check();
-  await admin.getByLabel('Reason').fill('ticket 4712');
+  await admin.getByLabel('Reason').fill('asked for by telephone');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
   await admin.getByRole('button', { name: 'Change permissions' }).click();
   await expect(admin.getByText('The permissions are changed.')).toBeVisible();
 
@@ -69,6 +70,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await openAction(admin, inHub, 'Prepare replacement key');
   await admin.getByText('1 hour', { exact: true }).click();
   await admin.getByLabel('Reason').fill('the key was mailed to us');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
   await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
   await expect(admin.getByText('A replacement key waits to be claimed')).toBeVisible();
   expect(await admin.content()).not.toMatch(RAW_KEY);
@@ -86,6 +88,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   // Enable it again: both keys work, and the permission with them.
   await openAction(admin, inHub, 'Enable');
   await admin.getByLabel('Reason').fill('a false alarm');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
   await admin.getByRole('button', { name: 'Enable application' }).click();
   await expect(admin.getByText('The application is enabled.')).toBeVisible();
   await traffic.expectNow('accepted');
@@ -96,6 +99,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   const old = admin.locator('#api-keys tr', { hasText: shownAs(application.apiKey) });
   await old.getByRole('link', { name: /Revoke/ }).click();
   await admin.getByLabel('Reason').fill('it was mailed to us');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
   await admin.getByRole('button', { name: 'Revoke API key' }).click();
   await expect(admin.getByText('The key is revoked.')).toBeVisible();
   await traffic.expectNow('revoked_api_key');

@@ -68,7 +68,7 @@ test('a production start creates no people; a command creates the first admin', 
   expect(create('a long enough password')).toContain('can sign in now');
   expect(() => create('a long enough password')).toThrow(/has an account already/);
   await tryToSignIn('ada@nuvera.example', 'a long enough password', '/organizations/sign-in');
-  await expect(page).toHaveURL(/organizations$/);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Set up a second factor');
   await instance.stop('SIGTERM');
 });
 

@@ -47,7 +47,7 @@ async function addresses(owner: Page, admin: Page, application: { path: string; 
   await admin.goto('/organizations');
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
   const organization = new URL(admin.url()).pathname;
-  const ofOrganization = ['', '/rotation-policy', '/audit', '/audit.csv', '/audit.jsonl'].map((end) => organization + end);
+  const ofOrganization = ['', '/rotation-policy', '/security-policy', '/audit', '/audit.csv', '/audit.jsonl'].map((end) => organization + end);
   await admin.getByRole('link', { name: application.name }).click();
   const inHub = await linked(admin, new URL(admin.url()).pathname);
   return {

@@ -92,6 +92,7 @@ test('after the whole flow, no secret is left anywhere', async ({ browser }) => 
   await admin.getByRole('link', { name: 'Canary' }).click();
   await admin.getByRole('link', { name: 'Prepare replacement key' }).click();
   await admin.getByLabel('Reason').fill('a drill');
+  await admin.getByLabel('Ticket reference').fill('SUP-4711');
   await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
   await openAction(owner, application, 'Claim replacement key');
   await owner.getByRole('button', { name: 'Claim replacement key' }).click();

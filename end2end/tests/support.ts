@@ -1,11 +1,11 @@
 import { test as base, expect, type Page } from '@playwright/test';
-import { execFile } from 'node:child_process';
-import { createHash, createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { execFile, execFileSync } from 'node:child_process';
+import { createHash, createHmac, createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { GATEWAY } from './addresses';
+import { GATEWAY, SERVER } from './addresses';
 
 export { expect };
 
@@ -47,12 +47,62 @@ function watch(page: Page, javaScriptEnabled?: boolean) {
   };
 }
 
+/** Signs in. As Nuvera's admin each test is somebody of its own: a code of theirs is good once, and tests run side by side. */
 export async function signIn(page: Page, email = 'owner@alpine.example') {
+  if (email === 'admin@nuvera.example') {
+    await signInAsNewAdmin(page);
+    return;
+  }
+  await enterPassword(page, email);
+  await expect(page).not.toHaveURL(/sign-in/);
+}
+
+/** Enters an address and a password at the door that is theirs. */
+export async function enterPassword(page: Page, email: string, password = PASSWORD) {
   await page.goto(email.endsWith('@nuvera.example') ? '/organizations/sign-in' : '/sign-in');
   await page.getByLabel('Email').fill(email);
-  await page.getByLabel('Password').fill(PASSWORD);
+  await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await expect(page).not.toHaveURL(/sign-in/);
+}
+
+/** An admin of Nuvera's, who has a second factor. */
+export interface Admin {
+  email: string;
+  password: string;
+  /** What their authenticator app knows. */
+  secret: string;
+  recoveryCodes: string[];
+}
+
+/** Creates an admin as whoever runs the server does, and sets up their second factor by its pages. */
+export async function signInAsNewAdmin(page: Page): Promise<Admin> {
+  const [email, password] = [`ada.${randomUUID()}@nuvera.example`, randomUUID()];
+  const state = ['--data', process.env.NUVERA_END2END_DATA!];
+  execFileSync(SERVER, ['create-admin', ...state, '--email', email, '--name', 'Ada Admin'], {
+    input: `${password}\n`,
+    stdio: 'pipe',
+  });
+  await enterPassword(page, email, password);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Set up a second factor');
+  const secret = (await page.locator('#factor-secret').innerText()).replaceAll(/\s/g, '');
+  await page.getByLabel('Code').fill(totp(secret));
+  await page.getByRole('button', { name: 'Set up the second factor' }).click();
+  const recoveryCodes = (await page.locator('#recovery-codes').innerText()).trim().split('\n');
+  await page.getByRole('button', { name: 'I have stored these codes' }).click();
+  await expect(page).toHaveURL(/organizations$/);
+  return { email, password, secret, recoveryCodes };
+}
+
+/** The code that an authenticator app shows for a secret (RFC 6238). */
+export function totp(secret: string, millis = Date.now()): string {
+  const digits = [...secret].map((digit) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(digit));
+  const bits = digits.map((digit) => digit.toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g)!.map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigInt64BE(BigInt(Math.floor(millis / 30_000)));
+  const tag = createHmac('sha1', key).update(step).digest();
+  const number = (tag.readUInt32BE(tag[19] & 0xf) & 0x7fffffff) % 1_000_000;
+  return String(number).padStart(6, '0');
 }
 
 /** A name that no other test uses. */

@@ -6,6 +6,10 @@
 //!
 //! `bench_load ADDRESS REQUESTS CONNECTIONS [RATE]`, with `NUVERA_API_KEY` and `PRIVATE_KEY_FILE` (PKCS#8 PEM). It prints
 //! one line of JSON. `bench_load ADDRESS check` sends one good request, and then those that must be refused.
+//!
+//! `bench_load ADDRESS steady SECONDS CONNECTIONS` sends as much as goes through for that long. Nobody signs as quickly as
+//! this gateway verifies: a batch is signed and sent again and again for half a minute, and all but the first time refused
+//! as replayed, after everything else was checked.
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -142,6 +146,45 @@ async fn send(address: String, requests: Vec<Vec<u8>>, pace: Option<Pace>) -> Ou
     Ok((accepted, taken))
 }
 
+/// Sends `requests` over one connection again and again until `end`. Answers how many were accepted, and how many were sent.
+async fn repeat(address: String, requests: Vec<Vec<u8>>, end: Instant) -> Outcome<(usize, usize)> {
+    let mut stream = TcpStream::connect(&address).await?;
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::with_capacity(4096);
+    let (mut accepted, mut sent) = (0, 0);
+    for request in requests.iter().cycle() {
+        match exchange(&mut stream, request, &mut buffer).await? {
+            200 => accepted += 1,
+            401 => {}
+            status => return Err(format!("{status} is no answer to a good request or a replayed one").into()),
+        }
+        sent += 1;
+        if Instant::now() > end {
+            break;
+        }
+    }
+    Ok((accepted, sent))
+}
+
+async fn steady(signer: &Signer, address: &str, seconds: u64, connections: usize) -> Outcome<()> {
+    const BATCH: usize = 2_000;
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let (mut accepted, mut sent) = (0, 0);
+    while Instant::now() < end {
+        let batch = sign_all(signer, BATCH)?;
+        let until = end.min(Instant::now() + Duration::from_secs(30));
+        let pools = batch.chunks(BATCH.div_ceil(connections));
+        let senders: Vec<_> =
+            pools.map(|pool| tokio::spawn(repeat(address.to_owned(), pool.to_vec(), until))).collect();
+        for sender in senders {
+            let (some, all) = sender.await??;
+            (accepted, sent) = (accepted + some, sent + all);
+        }
+    }
+    println!("{}", json!({ "requests": sent, "accepted": accepted }));
+    Ok(())
+}
+
 async fn check(signer: &Signer, address: &str) -> Outcome<()> {
     let mut buffer = Vec::new();
     let good = signer.token("a-good-one")?;
@@ -179,6 +222,11 @@ async fn run() -> Outcome<()> {
     let address = arguments.first().ok_or("the address is missing")?.clone();
     if arguments.get(1).is_some_and(|word| word == "check") {
         return check(&signer, &address).await;
+    }
+    if arguments.get(1).is_some_and(|word| word == "steady") {
+        let seconds = arguments.get(2).ok_or("for how many seconds?")?.parse()?;
+        let connections = arguments.get(3).ok_or("over how many connections?")?.parse()?;
+        return steady(&signer, &address, seconds, connections).await;
     }
     let count: usize = arguments.get(1).ok_or("how many requests?")?.parse()?;
     let connections: usize = arguments.get(2).ok_or("over how many connections?")?.parse()?;

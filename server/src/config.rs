@@ -21,6 +21,8 @@ pub enum Command {
     Serve(Box<ServeSettings>),
     /// Create a Nuvera admin; the password is read from standard input.
     CreateAdmin(CreateAdmin),
+    /// Print the code of the moment of the demo people who need a second factor (see `serve --demo`).
+    DemoCode,
 }
 
 /// Where state is kept.
@@ -98,6 +100,10 @@ pub struct ServeSettings {
     /// The route table. By default the built-in one, which is the public API reference's.
     #[arg(long, env = "NUVERA_ROUTES")]
     pub routes: Option<PathBuf>,
+    /// The file about identity providers by which people sign in (single sign-on by OpenID Connect); see README.md. Without
+    /// it everybody signs in with a password.
+    #[arg(long, env = "NUVERA_SSO")]
+    pub sso: Option<PathBuf>,
     /// The folder with the browser's files, as `xtask site` makes it.
     #[arg(long, env = "NUVERA_SITE", default_value = "target/site")]
     pub site: PathBuf,

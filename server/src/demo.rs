@@ -5,10 +5,17 @@ use crate::{
     store::organizations::OrganizationKind::{Customer, Partner},
 };
 use app::paths::Area;
-use domain::access::Role;
+use domain::{
+    access::Role,
+    second_factor::{self, TotpSecret},
+    time::Timestamp,
+};
 
 /// The password of every demo person: no secret, because `--demo` is no production.
 pub const PASSWORD: &str = "nuvera-demo-password";
+
+/// What the demo people of Nuvera's have on their phones: no secret either.
+const SECRET: &[u8; TotpSecret::BYTES] = b"nuvera demo secret 1";
 
 /// E-mail address, name and role of the demo people, by organization.
 const PEOPLE: [(&str, &str, Role, &str); 7] = [
@@ -40,9 +47,17 @@ pub async fn create_people(backend: &Backend) -> Result<(), BackendError> {
             "Customer Co" => customer,
             _ => nuvera,
         };
-        backend.add_person(NewPerson { organization_id, email, name, role, password: PASSWORD }).await?;
+        let id = backend.add_person(NewPerson { organization_id, email, name, role, password: PASSWORD }).await?;
+        if second_factor::is_required(role, false) {
+            backend.give_factor(id, &TotpSecret::new(*SECRET)).await?;
+        }
     }
     Ok(())
+}
+
+/// The code that the demo people of Nuvera's would read on their phones at `now`.
+pub fn code(now: Timestamp) -> String {
+    TotpSecret::new(*SECRET).code(now)
 }
 
 /// Prints where everything is and how to sign in.
@@ -62,5 +77,9 @@ pub fn announce(console: &str, hub: Option<&str>, gateway: &str) {
             }
         }
     }
+    println!(
+        "\n  Nuvera’s people need a second factor. Their code of the moment is what `server demo-code` prints, or what an"
+    );
+    println!("  authenticator app shows for the secret {}.", TotpSecret::new(*SECRET).base32());
     println!("\n  Stop with Ctrl-C.\n");
 }

@@ -108,3 +108,9 @@ impl Mailer {
         Ok(())
     }
 }
+
+/// A name as it is safe in a letter's own lines: whatever could begin another one is a space.
+pub fn one_line(name: &str) -> String {
+    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    name.chars().map(|c| if is_break(c) { ' ' } else { c }).collect()
+}

@@ -11,8 +11,9 @@ use crate::{
     config::{Cli, Command, CreateAdmin, ServeSettings, StateSettings},
     demo,
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
-    metrics,
+    log, metrics,
     pepper::Pepper,
+    single_sign_on::{self, IssuerSettings, SingleSignOn},
     store::{Store, StoreError, sessions::DatabaseSessions, settings},
     web::{self, Web, WebSettings},
 };
@@ -34,7 +35,6 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -46,11 +46,14 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// Does what the command line says; its log goes to standard error, one JSON object a line.
 pub async fn command_line() -> ExitCode {
-    let filter = EnvFilter::try_from_env("NUVERA_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(io::stderr).init();
+    let _log = log::start();
     let outcome = match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,
         Command::CreateAdmin(admin) => create_admin(admin).await,
+        Command::DemoCode => {
+            println!("{}", demo::code(Clock::system().now()));
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +75,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let gateway_origin = settings.gateway_origin()?;
     let upstream = settings.upstream()?;
     let routes = read_routes(settings.routes.as_deref())?;
+    let issuers = read_issuers(settings.sso.as_deref())?;
     let assets = web::load_assets(&settings.site)?;
     let clock = Clock::system();
     let (store, pepper) = open(&settings.state).await?;
@@ -110,9 +114,12 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin);
     }
 
+    let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await;
+    let single_sign_on = single_sign_on.map_err(|error| format!("--sso: {error}"))?;
+
     let stop = CancellationToken::new();
     let reminder = tokio::spawn(reminders::run(backend.clone(), mailer.clone(), console_origin.clone(), stop.clone()));
-    let web = Arc::new(Web::new(
+    let web = Web::new(
         backend.clone(),
         WebSettings {
             console_origin,
@@ -123,7 +130,8 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
             assets,
         },
         mailer,
-    ));
+    );
+    let web = Arc::new(web.with_single_sign_on(single_sign_on));
     let flushing = CancellationToken::new();
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
     let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock, Area::Partner), stop.clone()));
@@ -198,7 +206,7 @@ async fn create_admin(admin: CreateAdmin) -> Outcome<()> {
     store.close().await;
     match added {
         Ok(_) => {
-            println!("{} can sign in now.", admin.email);
+            println!("{} can sign in now, and sets up a second factor then.", admin.email);
             Ok(())
         }
         Err(BackendError::Store(StoreError::Taken)) => Err(format!("{} has an account already", admin.email).into()),
@@ -222,6 +230,11 @@ fn read_routes(path: Option<&Path>) -> Outcome<RouteTable> {
     let Some(path) = path else { return Ok(RouteTable::default()) };
     let text = fs::read_to_string(path).map_err(|error| format!("--routes: {}: {error}", path.display()))?;
     Ok(RouteTable::parse(&text).map_err(|error| format!("--routes: {}: {error}", path.display()))?)
+}
+
+fn read_issuers(path: Option<&Path>) -> Outcome<Vec<IssuerSettings>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    Ok(single_sign_on::read(path).map_err(|error| format!("--sso: {}: {error}", path.display()))?)
 }
 
 async fn bind(setting: &str, address: SocketAddr) -> Outcome<TcpListener> {

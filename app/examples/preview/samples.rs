@@ -2,8 +2,9 @@
 
 use app::{
     page::{
-        AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FieldError, Notice,
-        OrganizationSummary, Page, PageContext, Submission, Usage, Viewer,
+        AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FactorEnrolment, FieldError, Notice,
+        OrganizationSummary, Page, PageContext, Provider, QrCode, SingleSignOnProblem, StopScope, Submission,
+        SupportView, Usage, Viewer, WaysToConfirm,
     },
     paths::{Area, Place},
 };
@@ -11,18 +12,26 @@ use domain::{
     access::Role,
     actor::{Actor, ActorKind},
     api_key::{NewApiKey, PlainApiKey},
-    application::{ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement},
+    application::{
+        ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, RequestedChange, SigningKeyReplacement,
+    },
     audit::{AuditFilter, RecordedEvent},
+    bulk_stop::{Fate, Stoppable},
     cut_over::Traffic,
+    health::{Health, Outcomes},
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
     id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
     people::{Invitation, Leaver, Person},
     permission::PermissionSet,
+    policy::Policy,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
-    second_factor::{Factors, SecondFactor},
+    search::{Findings, Found, Hit, Search},
+    second_factor::{Factors, RecoveryCode, SecondFactor, TotpSecret},
+    security_policy::SecurityRules,
     sign_in::{Attempt, Method, Outcome, SignedIn},
-    text::{ApplicationName, EmailAddress, PersonName, Reason},
+    support::Seen,
+    text::{ApplicationName, EmailAddress, PersonName, Reason, TicketReference, Why},
     time::Timestamp,
 };
 use std::{cell::Cell, collections::HashMap, error::Error, time::Duration};
@@ -45,12 +54,41 @@ const PUBLIC_KEYS: [&str; 4] = [
 pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let mut pages = before_signing_in();
     pages.extend(lists()?);
+    pages.extend(hub());
+    pages.extend(searches()?);
+    pages.extend(stops()?);
     pages.extend(creation()?);
     pages.extend(applications()?);
     pages.extend(changes()?);
     pages.extend(people()?);
     pages.extend(policies());
     Ok(pages)
+}
+
+fn provider(label: &str) -> Provider {
+    Provider { id: label.to_lowercase().replace(' ', "-"), label: label.into() }
+}
+
+fn confirm(unsent: Option<&str>, password: bool, providers: &[&str]) -> Page {
+    let ways =
+        WaysToConfirm { password, code: false, providers: providers.iter().map(|label| provider(label)).collect() };
+    Page::Confirm { next: "/settings".into(), unsent: unsent.map(ToOwned::to_owned), ways }
+}
+
+fn confirm_with_code() -> Page {
+    let ways = WaysToConfirm { password: false, code: true, providers: Vec::new() };
+    Page::Confirm { next: "/settings".into(), unsent: None, ways }
+}
+
+fn single_sign_on_refused(problem: SingleSignOnProblem, is_proof: bool) -> Page {
+    Page::SingleSignOnRefused {
+        provider: provider("Ledgerline ID"),
+        problem,
+        next: "/settings".into(),
+        is_proof,
+        unsent: is_proof.then(|| "name=Ledger".into()),
+        request_id: "019abf3c-7a10-7c11-8d5e-1f2a3b4c5d6e".into(),
+    }
 }
 
 fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
@@ -81,10 +119,37 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             anonymous(),
             Page::SignIn { next: Some("/settings".into()), unsent: Some("name=Ledger".into()) },
         ),
-        ("confirm", context(), Page::Confirm { next: "/settings".into(), unsent: None }),
-        ("confirm-unsent", context(), Page::Confirm { next: "/settings".into(), unsent: Some("name=Ledger".into()) }),
-        ("account", context(), account(None)),
-        ("account-secured", context(), account(Some(SecondFactor { set_up_at: ago(40 * DAY), recovery_codes: 9 }))),
+        (
+            "sign-in-providers",
+            PageContext { providers: vec![provider("Ledgerline ID"), provider("Harbour SSO")], ..anonymous() },
+            Page::SignIn { next: None, unsent: None },
+        ),
+        ("confirm", context(), confirm(None, true, &[])),
+        ("confirm-unsent", context(), confirm(Some("name=Ledger"), true, &[])),
+        ("confirm-provider", context(), confirm(None, false, &["Ledgerline ID"])),
+        ("confirm-provider-unsent", context(), confirm(Some("name=Ledger"), true, &["Ledgerline ID"])),
+        (
+            "continue-with-provider",
+            context(),
+            Page::ContinueWith {
+                provider: provider("Ledgerline ID"),
+                address: "https://login.ledgerline.example/authorize".into(),
+            },
+        ),
+        ("single-sign-on-declined", anonymous(), single_sign_on_refused(SingleSignOnProblem::Declined, false)),
+        ("single-sign-on-account-here", anonymous(), single_sign_on_refused(SingleSignOnProblem::AccountHere, false)),
+        ("single-sign-on-somebody-else", context(), single_sign_on_refused(SingleSignOnProblem::SomebodyElse, true)),
+        ("confirm-code", context(), confirm_with_code()),
+        ("second-factor", anonymous(), Page::SecondFactor),
+        ("factor-set-up", context(), set_up(false, false)),
+        ("factor-demanded", context(), set_up(false, true)),
+        ("factor-replace", context(), set_up(true, false)),
+        ("factor-remove", context(), Page::RemoveFactor),
+        ("recovery-codes", context(), recovery_codes()),
+        ("recovery-codes-make", context(), Page::MakeRecoveryCodes { left: 2 }),
+        ("account", context(), account(None, false)),
+        ("account-secured", context(), account(Some((40 * DAY, 9)), false)),
+        ("account-few-codes", context(), account(Some((DAY, 2)), true)),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
         ("refused-forbidden", context(), Page::Forbidden),
         ("refused-cross-site", context(), Page::CrossSite),
@@ -97,7 +162,9 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
     ]
 }
 
-fn account(second_factor: Option<SecondFactor>) -> Page {
+/// `factor`: since how many seconds, and how many recovery codes are left.
+fn account(factor: Option<(u64, usize)>, must_have_factor: bool) -> Page {
+    let second_factor = factor.map(|(since, recovery_codes)| SecondFactor { set_up_at: ago(since), recovery_codes });
     let session = |number: u128, browser: &str, address: [u8; 4], signed_in: u64, used: u64| SignedIn {
         id: SessionId(Uuid::from_u128(number)),
         user_id: UserId(Uuid::nil()),
@@ -131,7 +198,7 @@ fn account(second_factor: Option<SecondFactor>) -> Page {
     ];
     attempts.extend(refused);
     let here = sessions[0].id;
-    Page::Account { account: AccountView { second_factor, must_have_factor: false, sessions, here, attempts } }
+    Page::Account { account: AccountView { second_factor, must_have_factor, sessions, here, attempts } }
 }
 
 fn attempt_of(session: &SignedIn) -> Attempt {
@@ -143,6 +210,24 @@ fn attempt_of(session: &SignedIn) -> Attempt {
         browser: session.browser.clone(),
         session: Some(session.id),
     }
+}
+
+fn set_up(is_replacement: bool, is_demanded: bool) -> Page {
+    let path = (0..37 * 37)
+        .filter(|at| (at * 7_919 + at / 37 * 104_729) % 97 < 46)
+        .map(|at| format!("M{} {}h1v1h-1z", at % 37, at / 37))
+        .collect();
+    let enrolment = FactorEnrolment {
+        secret: TotpSecret::new(*b"12345678901234567890"),
+        sealed: "c2VhbGVk".into(),
+        qr: QrCode { side: 37, path },
+    };
+    Page::SetUpFactor { enrolment, is_replacement, is_demanded, next: Some("/settings".into()) }
+}
+
+fn recovery_codes() -> Page {
+    let code = |number: u8| RecoveryCode::generate(|bytes| bytes.fill(number.wrapping_mul(23)));
+    Page::RecoveryCodes { codes: (1..=10).map(code).collect(), next: "/settings".into() }
 }
 
 fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -168,44 +253,175 @@ fn lists() -> Result<Vec<(&'static str, PageContext, Page)>> {
         summary(without_live_key()?, Some(90 * DAY)),
         summary(named(LONG_NAME)?, Some(26 * HOUR)),
     ];
-    let hub = |organizations: Vec<OrganizationSummary>, query: &str| {
-        let context = PageContext { place: Place::Nuvera, ..hub_context() };
-        (context, Page::OrganizationHub { organizations, query: query.into(), more: 0 })
-    };
-    let organization = |name: &str, applications, disabled| OrganizationSummary {
-        id: OrganizationId(Uuid::nil()),
-        name: name.into(),
-        applications,
-        disabled,
-    };
-    let (found_context, found_page) = hub(
-        vec![
-            organization("Harbourfront Payments Ltd", 3, 0),
-            organization("Ledgerline GmbH", 12, 1),
-            organization("Quillon & <Partners>", 0, 0),
-        ],
-        "",
-    );
-    let (empty_context, empty_page) = hub(vec![], "");
-    let (unfound_context, unfound_page) = hub(vec![], "<Lost>");
-    let of_organization = Page::Organization { name: "Ledgerline GmbH".into(), items: many.clone() };
+    let name = || "Ledgerline GmbH".to_owned();
+    let of_organization = Page::Organization { name: name(), items: many.clone(), health: troubled() };
     Ok(vec![
-        ("list-empty", context(), Page::Applications { items: vec![], leavers: vec![] }),
-        ("hub-unfound", unfound_context, unfound_page),
+        ("list-empty", context(), Page::Applications { items: vec![], leavers: vec![], unseen_support: vec![] }),
         ("check-key", context(), Page::CheckKey { applications: vec![rotating()?.0] }),
         ("check-key-empty", hub_context(), Page::CheckKey { applications: vec![] }),
         ("hub-organization", hub_context(), of_organization),
-        ("list-one", context(), Page::Applications { items: vec![summary(rotating()?.0, Some(240))], leavers: vec![] }),
-        ("list-hygiene", context(), Page::Applications { items: aging.clone(), leavers: vec!["Deniz Demir".into()] }),
+        (
+            "list-one",
+            context(),
+            Page::Applications {
+                items: vec![summary(rotating()?.0, Some(240))],
+                leavers: vec![],
+                unseen_support: vec![],
+            },
+        ),
+        (
+            "list-hygiene",
+            context(),
+            Page::Applications { items: aging.clone(), leavers: vec!["Deniz Demir".into()], unseen_support: vec![] },
+        ),
         (
             "hub-organization-hygiene",
             hub_context(),
-            Page::Organization { name: "Ledgerline GmbH".into(), items: aging },
+            Page::Organization { name: name(), items: aging, health: Health { overdue: 4, ..troubled() } },
         ),
-        ("list-many", context(), Page::Applications { items: many, leavers: vec![] }),
-        ("hub", found_context, found_page),
-        ("hub-empty", empty_context, empty_page),
+        (
+            "list-support",
+            context(),
+            Page::Applications {
+                items: vec![summary(proposed()?, Some(240)), summary(prepared()?, None)],
+                leavers: vec![],
+                unseen_support: support(true)?.unseen,
+            },
+        ),
+        ("list-many", context(), Page::Applications { items: many, leavers: vec![], unseen_support: vec![] }),
     ])
+}
+
+fn outcomes(counts: &[(&str, u64)]) -> Outcomes {
+    let mut outcomes = Outcomes::default();
+    counts.iter().for_each(|(code, requests)| outcomes.count(code, *requests));
+    outcomes
+}
+
+fn troubled() -> Health {
+    Health {
+        applications: 12,
+        disabled: 1,
+        never_used: 2,
+        stopping_in_use: 1,
+        first_stop: Some(ago(0).plus(Duration::from_secs(DAY))),
+        expiring: 3,
+        overdue: 2,
+        last_hour: outcomes(&[("ok", 1_604), ("invalid_signature", 240), ("uri_mismatch", 12)]),
+        last_day: outcomes(&[("ok", 21_604), ("invalid_signature", 260), ("uri_mismatch", 14)]),
+    }
+}
+
+fn hub() -> Vec<(&'static str, PageContext, Page)> {
+    let context = || PageContext { place: Place::Nuvera, ..hub_context() };
+    let organization =
+        |name: &str, health| OrganizationSummary { id: OrganizationId(Uuid::nil()), name: name.into(), health };
+    let quiet = Health { applications: 3, last_hour: outcomes(&[("ok", 412)]), ..Health::default() };
+    let organizations = vec![
+        organization("Ledgerline GmbH", troubled()),
+        organization("Harbourfront Payments Ltd", Health { overdue: 1, ..quiet.clone() }),
+        organization("Meridian Clearing", quiet),
+        organization("Quillon & <Partners>", Health::default()),
+    ];
+    let page = |organizations: Vec<OrganizationSummary>, is_filtered| {
+        let counts = (organizations.len(), organizations.len() / 2);
+        Page::OrganizationHub { organizations, more: 0, counts, is_filtered }
+    };
+    let too_long = "Use at most 200 characters; this has 10000.";
+    vec![
+        ("hub", context(), page(organizations, false)),
+        ("hub-empty", context(), page(vec![], false)),
+        ("hub-calm", context(), page(vec![], true)),
+        ("hub-error", PageContext { place: Place::Nuvera, ..mistaken("q", "x", too_long) }, page(vec![], false)),
+    ]
+}
+
+fn searches() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let context = || PageContext { place: Place::Nuvera, ..hub_context() };
+    let search =
+        |typed: &str| -> Result<Search> { Search::read(typed)?.ok_or_else(|| "nothing is searched for".into()) };
+    let every = every_state()?;
+    let hit = |application: &ApiApplication, what| Hit {
+        organization: application.organization_id,
+        organization_name: "Ledgerline GmbH".into(),
+        application: application.id,
+        application_name: application.name.to_string(),
+        is_enabled: application.is_enabled(),
+        what,
+    };
+    let stopped = disabled()?;
+    let findings = Findings {
+        organizations: vec![(OrganizationId(Uuid::nil()), "Ledgerline GmbH".into())],
+        hits: vec![
+            hit(&stopped, Found::Application),
+            hit(&named(LONG_NAME)?, Found::Application),
+            hit(&every, Found::ApiKey(every.api_keys[0].clone())),
+            hit(&every, Found::Request { id: RequestId(id()), at: ago(60), code: "replay_detected".into() }),
+        ],
+        has_more: true,
+        is_exact: false,
+    };
+    let fingerprint = every.current_signing_key().public_key.fingerprint();
+    let keys = Findings {
+        hits: vec![
+            hit(&every, Found::SigningKey(every.current_signing_key().clone())),
+            hit(&stopped, Found::SigningKey(stopped.current_signing_key().clone())),
+        ],
+        is_exact: true,
+        ..Findings::default()
+    };
+    let none = Findings::default;
+    let whole_key = PageContext { notice: Some(Notice::WholeKey), ..context() };
+    Ok(vec![
+        ("hub-search", context(), Page::HubSearch { search: search("ledger")?, findings }),
+        ("hub-search-key", context(), Page::HubSearch { search: search(&fingerprint)?, findings: keys }),
+        ("hub-search-none", context(), Page::HubSearch { search: search("<Lost>")?, findings: none() }),
+        ("hub-search-prefix", whole_key, Page::HubSearch { search: search("nvk_AbCd1234")?, findings: none() }),
+    ])
+}
+
+fn stops() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let stoppable = |application: ApiApplication, requests, last: Option<u64>| Stoppable {
+        application,
+        organization_name: "Ledgerline GmbH".into(),
+        requests,
+        last_used_at: last.map(ago),
+    };
+    let some = vec![
+        stoppable(named("Ledger, production")?, 12_345, Some(2)),
+        stoppable(named(LONG_NAME)?, 1, Some(3_000)),
+        stoppable(disabled()?, 0, None),
+    ];
+    let many = (1..=20).map(|number| Ok(stoppable(named(&format!("Terminal {number}"))?, number, Some(60))));
+    let many = many.collect::<Result<Vec<_>>>()?;
+    let fates = [Fate::Stopped, Fate::StoppedUnseen, Fate::WasDisabled];
+    let fates = || some.clone().into_iter().zip(fates).collect::<Vec<_>>();
+    let everything = || StopScope::Organization { name: "Ledgerline GmbH".into() };
+    let fingerprint = some[0].application.current_signing_key().public_key.fingerprint();
+    let key = || StopScope::SigningKey { fingerprint: fingerprint.clone() };
+    let of_all = || PageContext { place: Place::Nuvera, ..hub_context() };
+    let preview = |scope, applications: &[Stoppable]| Page::BulkStop { scope, applications: applications.to_vec() };
+    let stopped = |scope, is_unrecorded| Page::BulkStopped { scope, applications: fates(), is_unrecorded };
+    Ok(vec![
+        ("stop-everything", context(), preview(everything(), &some)),
+        ("stop-everything-none", context(), preview(everything(), &some[2..])),
+        (
+            "stop-everything-hub",
+            mistaken("reason", "", "Enter a reason: it is kept in the audit history."),
+            preview(everything(), &many),
+        ),
+        ("stop-key", of_all(), preview(key(), &some)),
+        ("stop-key-none", of_all(), preview(key(), &[])),
+        ("stopped-everything", context(), stopped(everything(), false)),
+        ("stopped-key", of_all(), stopped(key(), true)),
+    ])
+}
+
+/// What an admin sees of a form with a mistake in it.
+fn mistaken(field: &'static str, value: &str, message: &str) -> PageContext {
+    let errors = vec![FieldError { field, message: message.into() }];
+    let submission = Submission { values: vec![(field.into(), value.into())], errors, form_error: None };
+    PageContext { submission, ..hub_context() }
 }
 
 fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -215,6 +431,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         email: format!("{}@ledgerline.example", name.to_lowercase().replace(' ', ".")),
         role,
         signed_in_at: last.map(ago),
+        factors: Factors { authenticator: role == Role::PartnerOwner },
     };
     let you = Person { id: actor().user_id, ..person("Olivia Owner", Role::PartnerOwner, Some(60)) };
     let deniz = person("Deniz Demir", Role::PartnerDeveloper, Some(3 * DAY));
@@ -291,6 +508,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("invite", context(), Page::Invite { side: ActorKind::Partner }),
         ("invitation-link", context(), Page::InvitationLink { invitation: invitation.clone(), link, is_mailed: true }),
         ("change-role", context(), Page::ChangeRole { person: deniz.clone() }),
+        ("reset-factor", context(), Page::ResetFactor { person: deniz.clone() }),
         ("remove-person", context(), Page::RemovePerson { person: deniz }),
         ("invitation", anonymous(), joining()),
         ("invitation-error", PageContext { submission: weak, ..anonymous() }, joining()),
@@ -308,7 +526,11 @@ fn policies() -> Vec<(&'static str, PageContext, Page)> {
         errors: vec![FieldError { field: "api_key_age", message: message.into() }],
         form_error: None,
     };
+    let strict = SecurityRules { second_factor_required: true, nuvera_changes_need_confirmation: true };
+    let security = |rules| Page::SecurityPolicy { policy: Policy { rules, version: 1 } };
     vec![
+        ("security-policy", context(), security(SecurityRules::default())),
+        ("hub-security-policy", hub_context(), security(strict)),
         ("rotation-policy", context(), page()),
         ("rotation-policy-error", PageContext { submission: wrong, ..context() }, page()),
         ("hub-rotation-policy", hub_context(), page()),
@@ -366,7 +588,16 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let waiting = with_usage(waiting, &[(1, 98_002, 31)], &[(0, 98_002, 31)]);
     let verified = with_usage(rotation, &[(0, 128, 2), (1, 98_002, 240)], &[(0, 98_130, 2)]);
     let states = with_usage(every_state()?, &[(1, 3, 120), (2, 1, 5 * DAY)], &[(0, 7, 60), (1, 1_200_345, 7_200)]);
-    let page = |view: ApplicationView, recent: Vec<RecordedEvent>| Page::Application { view, recent };
+    let page = |view: ApplicationView, recent: Vec<RecordedEvent>| Page::Application {
+        view,
+        recent,
+        support: SupportView::default(),
+    };
+    let supported = |application: ApiApplication, support: SupportView| Page::Application {
+        view: with_usage(application, &[(0, 12, 900)], &[]),
+        recent: vec![],
+        support,
+    };
     let notice = PageContext { notice: Some(Notice::KeyStored), ..context() };
     let requests_of = every_state()?;
     let requests_page = |requests: Vec<SeenRequest>| Page::Requests {
@@ -404,6 +635,11 @@ fn applications() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("application-never-used", context(), page(with_usage(aged("Ledger, production", 140)?, &[], &[]), vec![])),
         ("application-claim", context(), page(with_usage(prepared()?, &[], &[]), vec![])),
         ("hub-application", hub_context(), page(with_usage(prepared()?, &[(0, 12, 900)], &[]), vec![])),
+        ("application-proposed", context(), page(with_usage(proposed()?, &[(0, 12, 900)], &[]), vec![])),
+        ("application-proposal-outdated", context(), page(with_usage(outdated()?, &[(0, 12, 900)], &[]), vec![])),
+        ("hub-application-proposed", hub_context(), supported(proposed()?, support(true)?)),
+        ("application-support", context(), supported(named("Payouts")?, support(true)?)),
+        ("application-support-seen", context(), supported(named("Payouts")?, support(false)?)),
         ("application-long-name", context(), page(with_usage(named(LONG_NAME)?, &[], &[]), vec![])),
         ("requests", context(), requests_page(requests(&requests_of))),
         ("requests-empty", context(), requests_page(vec![])),
@@ -475,16 +711,21 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
     );
     Ok(vec![
         ("prepare", hub_context(), Page::PrepareReplacement { application: one.clone() }),
+        ("confirm-change", context(), Page::ConfirmChange { application: proposed()? }),
+        ("confirm-change-lapsed", context(), Page::ConfirmChange { application: one.clone() }),
+        ("decline-change", context(), Page::DeclineChange { application: proposed()? }),
+        ("withdraw-change", hub_context(), Page::WithdrawChange { application: proposed()? }),
+        ("permissions-propose", hub_context(), Page::Permissions { application: one.clone(), waits: true }),
         ("withdraw", hub_context(), Page::WithdrawReplacement { application: prepared()? }),
         ("claim", context(), Page::ClaimReplacement { application: prepared()? }),
         ("claim-lapsed", context(), Page::ClaimReplacement { application: one.clone() }),
         (
             "hub-replace-signing-key",
             hub_context(),
-            Page::ReplaceSigningKey { application: one.clone(), challenge: CHALLENGE.to_owned() },
+            Page::ReplaceSigningKey { application: one.clone(), challenge: CHALLENGE.to_owned(), waits: false },
         ),
         ("rename", context(), Page::Rename { application: one.clone() }),
-        ("permissions", context(), Page::Permissions { application: one.clone() }),
+        ("permissions", context(), Page::Permissions { application: one.clone(), waits: false }),
         ("disable", context(), Page::Disable { application: one.clone() }),
         ("disable-stale", stale, Page::Disable { application: one.clone() }),
         ("enable", context(), Page::Enable { application: disabled()? }),
@@ -508,13 +749,17 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         (
             "replace-signing-key",
             context(),
-            Page::ReplaceSigningKey { application: one, challenge: CHALLENGE.to_owned() },
+            Page::ReplaceSigningKey { application: one, challenge: CHALLENGE.to_owned(), waits: false },
         ),
-        ("restore-signing-key", context(), Page::RestoreSigningKey { application: states.clone(), key: retired }),
+        (
+            "restore-signing-key",
+            context(),
+            Page::RestoreSigningKey { application: states.clone(), key: retired, waits: false },
+        ),
         (
             "retire-signing-key",
             context(),
-            Page::RetireSigningKey { application: states, key: retiring, usage: Some(usage) },
+            Page::RetireSigningKey { application: states, key: retiring, usage: Some(usage), waits: false },
         ),
     ])
 }
@@ -536,6 +781,7 @@ fn context() -> PageContext {
         notice: None,
         new_browser: None,
         submission: Submission::default(),
+        providers: Vec::new(),
     }
 }
 
@@ -640,17 +886,47 @@ fn aged(name: &str, days: u64) -> Result<ApiApplication> {
     Ok(application.confirm_stored(key, By { actor: &actor(), at: ago(days * DAY), reason: None })?.application)
 }
 
+fn why(reason: &str, ticket: Option<&str>) -> Result<Why> {
+    Ok(Why { reason: Reason::new(reason)?, ticket: ticket.map(TicketReference::new).transpose()? })
+}
+
 fn disabled() -> Result<ApiApplication> {
-    let reason = Reason::new("Payments to unknown beneficiaries since 02:50 UTC; stopped until Ledgerline answers.")?;
+    let reason = why("Payments to unknown beneficiaries since 02:50 UTC; stopped until Ledgerline answers.", None)?;
     let by = By { actor: &admin(), at: ago(1_500), reason: Some(&reason) };
     Ok(named("Payouts")?.disable(by)?.application)
 }
 
 fn prepared() -> Result<ApiApplication> {
-    let reason = Reason::new("Ticket 4711: the old key was mailed to us.")?;
+    let reason = why("The old key was mailed to us.", Some("SUP-4711"))?;
     let by = By { actor: &admin(), at: ago(HOUR), reason: Some(&reason) };
     let grace = Replacement::WithGrace(Duration::from_secs(DAY));
     Ok(named("Payouts")?.prepare_replacement(grace, by)?.application)
+}
+
+fn proposed() -> Result<ApiApplication> {
+    let reason = why("Their integration moves to customer screening on Monday.", Some("SUP-4711"))?;
+    let by = By { actor: &admin(), at: ago(HOUR), reason: Some(&reason) };
+    let permissions: PermissionSet = "CUSTOMERS_READ PAYMENTS_READ PAYMENTS_WRITE".parse()?;
+    Ok(named("Screening")?.propose(RequestedChange::Permissions(permissions), by)?.application)
+}
+
+fn outdated() -> Result<ApiApplication> {
+    let by = By { actor: &actor(), at: ago(600), reason: None };
+    Ok(proposed()?.rename(ApplicationName::new("Screening, production")?, by)?.application)
+}
+
+/// What Nuvera did to an application: seen by the partner, or not yet.
+fn support(is_unseen: bool) -> Result<SupportView> {
+    let reason = why("Payments to unknown beneficiaries since 02:50 UTC.", Some("SUP-4712"))?;
+    let admin = admin();
+    let by = |at| By { actor: &admin, at, reason: Some(&reason) };
+    let first = named("Payouts")?.change_permissions("PAYMENTS_READ".parse()?, by(ago(HOUR)))?;
+    let second = first.application.disable(by(ago(900)))?;
+    let mut events = [first.events, second.events].concat();
+    events.reverse();
+    let seen = Seen { sequence: 2, by: "Deniz Demir".into(), at: ago(60) };
+    let unseen = recorded(&events);
+    Ok(if is_unseen { SupportView { unseen, seen: None } } else { SupportView { unseen: vec![], seen: Some(seen) } })
 }
 
 fn rotating() -> Result<(ApiApplication, Vec<domain::audit::AuditEvent>)> {
@@ -665,16 +941,16 @@ fn rotating() -> Result<(ApiApplication, Vec<domain::audit::AuditEvent>)> {
     let silently = |at| By { actor: &owner, at, reason: None };
     let application = step(application.confirm_stored(first, silently(ago(90 * DAY - 60)))?);
     let all: PermissionSet = "CUSTOMERS_READ CUSTOMERS_WRITE PAYMENTS_READ PAYMENTS_WRITE".parse()?;
-    let (admin, why) = (admin(), Reason::new("Ticket 4242")?);
-    let by = By { actor: &admin, at: ago(9 * DAY), reason: Some(&why) };
+    let (admin, asked) = (admin(), why("Asked for by telephone", Some("SUP-4242"))?);
+    let by = By { actor: &admin, at: ago(9 * DAY), reason: Some(&asked) };
     let application = step(application.change_permissions(all, by)?);
     let application = step(application.disable(By { at: ago(5 * HOUR), ..by })?);
-    let over = Reason::new("Drill over")?;
+    let over = why("Drill over", None)?;
     let application = step(application.enable(By { reason: Some(&over), ..silently(ago(4 * HOUR)) })?);
     let grace = Replacement::WithGrace(Duration::from_secs(DAY));
     let application = step(application.replace_api_key(new_key(2), grace, silently(ago(HOUR)))?);
     let overlap = SigningKeyReplacement::WithOverlap(Duration::from_secs(DAY));
-    let change = Reason::new("Staff change")?;
+    let change = why("Staff change", None)?;
     let by = By { reason: Some(&change), ..silently(ago(HOUR)) };
     let application = step(application.replace_signing_key(signing_key(1)?, overlap, by)?);
     events.reverse();

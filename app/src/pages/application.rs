@@ -5,12 +5,12 @@ mod cut_over;
 mod rotation;
 mod signing_keys;
 
-use super::{audit, hygiene, prepared_replacement, requests, test_request::SNIPPETS};
+use super::{audit, hygiene, prepared_replacement, proposed_change, requests, support, test_request::SNIPPETS};
 use crate::{
-    page::ApplicationView,
+    page::{ApplicationView, SupportView},
     ui::{
         ApplicationBadge, ApplicationHygiene, ButtonLink, Callout, Card, Code, CodeBlock, Fact, Facts, Live,
-        PermissionTable, SideBadge, Time, Variant, may, place, surroundings,
+        PermissionTable, SideBadge, Time, Variant, Why, may, place, surroundings,
     },
 };
 use domain::{
@@ -22,7 +22,12 @@ use domain::{
 };
 use leptos::prelude::*;
 
-pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEvent]) -> impl IntoView + use<> {
+pub(super) fn view(
+    title: String,
+    view: &ApplicationView,
+    recent: &[RecordedEvent],
+    support: &SupportView,
+) -> impl IntoView + use<> {
     let page = surroundings();
     let application = &view.application;
     let action = |action| place().action(application.id, action);
@@ -32,6 +37,8 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
         {hygiene::of_application(view)}
         {application.disabled.clone().map(|disabled| banner(disabled, application))}
         {application.claimable_replacement(now).map(|prepared| prepared_replacement::waiting(application, prepared))}
+        {application.open_proposal(now).map(|proposed| proposed_change::waiting(application, proposed))}
+        {support::of_application(support)}
         <Live id="live-now" events=action("events")>
             {requests::warnings(application, &view.latest_requests)}
             {summary(view, now)}
@@ -54,6 +61,7 @@ pub(super) fn view(title: String, view: &ApplicationView, recent: &[RecordedEven
             heading="Recent changes"
             actions=view! { <ButtonLink href=action("audit") text="Audit history" /> }.into_any()
         >
+            {support::seen(support)}
             {audit::table(recent, false)}
         </Card>
         {may(Operation::DisableApplication).then(|| danger_zone(application))}
@@ -128,7 +136,7 @@ fn banner(disabled: Disabled, application: &ApiApplication) -> impl IntoView + u
             <p>
                 "By " {disabled.by} " " <SideBadge kind=disabled.by_kind /> " on " <Time at=disabled.at />
             </p>
-            <p class="reason">{format!("“{}”", disabled.reason)}</p>
+            <Why why=&disabled.reason />
             {may(Operation::EnableApplication).then(|| {
                 let href = place().action(application.id, "enable");
                 view! { <p><a href=href>"Enable application"</a></p> }

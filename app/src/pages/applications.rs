@@ -5,12 +5,14 @@ use crate::{
     paths,
     ui::{
         ApplicationBadge, ApplicationHygiene, Badge, ButtonLink, Callout, Cell, Column, DataTable, EmptyState,
-        RowHeader, Shape, Step, Steps, Time, Tone, Variant, place, surroundings,
+        HealthBadges, RowHeader, Shape, Step, Steps, Time, Tone, Variant, outcomes, place, surroundings,
     },
 };
 use domain::{
     access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
+    audit::RecordedEvent,
+    health::Health,
     time::Timestamp,
 };
 use leptos::prelude::*;
@@ -23,7 +25,12 @@ const COLUMNS: &[Column] = &[
     Column { label: "Last used", class: "column--time" },
 ];
 
-pub(super) fn view(title: String, items: &[ApplicationSummary], leavers: &[String]) -> impl IntoView + use<> {
+pub(super) fn view(
+    title: String,
+    items: &[ApplicationSummary],
+    leavers: &[String],
+    unseen_support: &[RecordedEvent],
+) -> impl IntoView + use<> {
     if items.is_empty() {
         return view! {
             {super::heading(title, "")}
@@ -64,7 +71,9 @@ pub(super) fn view(title: String, items: &[ApplicationSummary], leavers: &[Strin
             <div class="actions">
                 <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
+                <ButtonLink href=place().security_policy() text="Security policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
+                {stop_everything(items)}
                 <ButtonLink
                     href=paths::NEW_APPLICATION
                     text="Create API application"
@@ -74,6 +83,9 @@ pub(super) fn view(title: String, items: &[ApplicationSummary], leavers: &[Strin
             </div>
         </div>
         {(!leavers.is_empty()).then(|| left_with_keys(leavers))}
+        {super::proposed_change::of_list(items)}
+        {super::prepared_replacement::of_list(items)}
+        {super::support::of_list(unseen_support)}
         {super::hygiene::of_list(items)}
         {table(items)}
     }
@@ -93,7 +105,7 @@ fn left_with_keys(leavers: &[String]) -> impl IntoView + use<> {
 }
 
 /// A partner's applications as a Nuvera admin sees them.
-pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl IntoView + use<> {
+pub(super) fn organization(title: String, items: &[ApplicationSummary], health: &Health) -> impl IntoView + use<> {
     let list = if items.is_empty() {
         view! {
             <EmptyState heading="No API application yet">
@@ -108,16 +120,33 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary]) -> impl 
         <div class="page-head">
             <div class="page-head__text">
                 <h1>{title}</h1>
-                <p class="page-head__lead">"API applications of this partner organization."</p>
+                <p class="page-head__lead">"API applications of this partner organization." <HealthBadges health /></p>
+                <p class="quiet">{outcomes("Last hour", &health.last_hour)} " " {outcomes("Last day", &health.last_day)}</p>
             </div>
             <div class="actions">
                 <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
+                <ButtonLink href=place().security_policy() text="Security policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
+                {stop_everything(items)}
             </div>
         </div>
         {list}
     }
+}
+
+/// The way to the stop of all of them, where there is something to stop.
+fn stop_everything(items: &[ApplicationSummary]) -> Option<impl IntoView + use<>> {
+    items.iter().any(|item| item.application.is_enabled()).then(|| {
+        view! {
+            <ButtonLink
+                href=place().stop_everything()
+                text="Stop everything"
+                variant=Variant::DangerQuiet
+                needs=Operation::DisableApplication
+            />
+        }
+    })
 }
 
 fn table(items: &[ApplicationSummary]) -> impl IntoView + use<> {
@@ -155,6 +184,9 @@ fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
                 {application
                     .claimable_replacement(now)
                     .map(|_| view! { <Badge tone=Tone::Waning shape=Shape::Clock text="Key to claim" /> })}
+                {application
+                    .confirmable_proposal(now)
+                    .map(|_| view! { <Badge tone=Tone::Waning shape=Shape::Clock text="To confirm" /> })}
             </Cell>
             <Cell label="Live keys">{live_keys}</Cell>
             <Cell label="Next deadline">{moment(deadline, false, "None")}</Cell>

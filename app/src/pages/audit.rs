@@ -4,7 +4,8 @@ use crate::{
     page::AuditSubject,
     paths::{self, Place},
     ui::{
-        ButtonLink, Cell, Column, DataTable, Input, RowHeader, SelectField, SideBadge, Submit, TextField, Time, place,
+        ButtonLink, Cell, Column, DataTable, Input, RowHeader, SelectField, SideBadge, Submit, TextField, Time, Why,
+        place,
     },
 };
 use domain::{
@@ -137,7 +138,7 @@ fn row(recorded: &RecordedEvent, names_application: bool) -> impl IntoView + use
     let target = Some(&event.target).filter(|target| !names_application || *target != named);
     let target = target.map(|target| view! { <p class="quiet target">{target.clone()}</p> });
     let address = event.actor.address.map(|address| view! { <p class="quiet">{format!("from {address}")}</p> });
-    let reason = event.reason.as_ref().map(|reason| view! { <p class="reason">{format!("“{reason}”")}</p> });
+    let reason = event.reason.as_ref().map(|reason| view! { <Why why=reason /> });
     view! {
         <tr role="row">
             <RowHeader>
@@ -180,7 +181,7 @@ fn about(recorded: &RecordedEvent) -> AnyView {
 }
 
 /// How it was and how it is, in words; once where it is the same.
-fn change(before: Option<String>, after: Option<String>) -> impl IntoView + use<> {
+pub(super) fn change(before: Option<String>, after: Option<String>) -> impl IntoView + use<> {
     let before = before.filter(|before| after.as_ref() != Some(before)).map(|before| {
         view! {
             <span class="visually-hidden">"Before: "</span>

@@ -17,6 +17,7 @@ pub(super) fn disable(title: String, application: &ApiApplication) -> impl IntoV
         <Form action=place().action(application.id, "disable") version=application.version>
             <ReasonField
                 autofocus=true
+                ticket_can_wait=true
                 suggestions=&["Suspected exposure of a key", "Unexpected traffic", "Incident response", "No longer in use"]
             />
             <Actions>

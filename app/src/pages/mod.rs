@@ -5,10 +5,12 @@ mod api_key_deadline;
 mod application;
 mod applications;
 mod audit;
+mod bulk_stop;
 mod check_key;
 mod confirm;
 mod enabled;
 mod finish_by_itself;
+mod hub_search;
 mod hygiene;
 mod invitation;
 mod new_application;
@@ -18,6 +20,7 @@ mod passwords;
 mod people;
 mod permissions;
 mod prepared_replacement;
+mod proposed_change;
 mod refused;
 mod rename;
 mod replace_api_key;
@@ -26,11 +29,15 @@ mod requests;
 mod retire_signing_key;
 mod revoke_api_key;
 mod rotation_policy;
+mod second_factor;
+mod security_policy;
 mod sign_in;
+mod single_sign_on;
+mod support;
 mod test_request;
 
 use crate::{
-    page::{AuditSubject, Page, PageContext},
+    page::{AuditSubject, Page, PageContext, StopScope},
     paths::{self, Place},
     ui::{Crumb, Shell, Width, place},
 };
@@ -52,8 +59,9 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::Audit { .. }
         | Page::People { .. }
         | Page::Account { .. }
-        | Page::OrganizationHub { .. } => Width::Wide,
-        Page::SignIn { .. } | Page::Confirm { .. } => Width::Slim,
+        | Page::OrganizationHub { .. }
+        | Page::HubSearch { .. } => Width::Wide,
+        Page::SignIn { .. } | Page::SecondFactor | Page::Confirm { .. } | Page::ContinueWith { .. } => Width::Slim,
         _ => Width::Narrow,
     };
     view! { <Shell title crumbs runs_wasm width>{body(&page)}</Shell> }
@@ -63,7 +71,19 @@ fn body(page: &Page) -> AnyView {
     let title = page.title();
     match page {
         Page::SignIn { next, unsent } => sign_in::view(title, next.as_deref(), unsent.as_deref()).into_any(),
-        Page::Confirm { next, unsent } => confirm::view(title, next, unsent.as_deref()).into_any(),
+        Page::Confirm { next, unsent, ways } => confirm::view(title, next, unsent.as_deref(), ways).into_any(),
+        Page::ContinueWith { provider, address } => single_sign_on::go_on(title, provider, address).into_any(),
+        Page::SingleSignOnRefused { provider, problem, next, is_proof, unsent, request_id } => {
+            let way_on = single_sign_on::again(provider, next, *is_proof, unsent.as_deref());
+            single_sign_on::refused(title, provider, *problem, way_on, request_id).into_any()
+        }
+        Page::SecondFactor => second_factor::ask(title).into_any(),
+        Page::SetUpFactor { enrolment, is_replacement, is_demanded, next } => {
+            second_factor::set_up(title, enrolment, *is_replacement, *is_demanded, next.as_deref()).into_any()
+        }
+        Page::RecoveryCodes { codes, next } => second_factor::codes(title, codes, next).into_any(),
+        Page::MakeRecoveryCodes { left } => second_factor::make_codes(title, *left).into_any(),
+        Page::RemoveFactor => second_factor::remove(title).into_any(),
         Page::Account { account } => account::view(title, account).into_any(),
         Page::ChangePassword => passwords::change(title).into_any(),
         Page::ResetPassword { person } => passwords::reset(title, person).into_any(),
@@ -82,21 +102,27 @@ fn body(page: &Page) -> AnyView {
             invitation::view(title, invitation, organization, token).into_any()
         }
         Page::InvitationGone => invitation::gone(title).into_any(),
-        Page::Applications { items, leavers } => applications::view(title, items, leavers).into_any(),
-        Page::Organization { items, .. } => applications::organization(title, items).into_any(),
+        Page::Applications { items, leavers, unseen_support } => {
+            applications::view(title, items, leavers, unseen_support).into_any()
+        }
+        Page::Organization { items, health, .. } => applications::organization(title, items, health).into_any(),
+        Page::BulkStop { scope, applications } => bulk_stop::preview(title, scope, applications).into_any(),
+        Page::BulkStopped { scope, applications, is_unrecorded } => {
+            bulk_stop::stopped(title, scope, applications, *is_unrecorded).into_any()
+        }
         Page::NewApplication { creation_token, challenge } => {
             new_application::view(title, creation_token, challenge).into_any()
         }
         Page::OneTimeKey { application, api_key_id, key } => {
             one_time_key::view(title, application, *api_key_id, key).into_any()
         }
-        Page::Application { view, recent } => application::view(title, view, recent).into_any(),
+        Page::Application { view, recent, support } => application::view(title, view, recent, support).into_any(),
         Page::Requests { application, filter, requests, is_continued, older } => {
             requests::list(title, application, filter, requests, *is_continued, *older).into_any()
         }
         Page::Request { application, request } => requests::detail(title, application, request).into_any(),
         Page::Rename { application } => rename::view(title, application).into_any(),
-        Page::Permissions { application } => permissions::view(title, application).into_any(),
+        Page::Permissions { application, waits } => permissions::view(title, application, *waits).into_any(),
         Page::Disable { application } => enabled::disable(title, application).into_any(),
         Page::Enable { application } => enabled::enable(title, application).into_any(),
         Page::ReplaceApiKey { application } => replace_api_key::with_grace(title, application).into_any(),
@@ -106,8 +132,8 @@ fn body(page: &Page) -> AnyView {
         Page::RevokeApiKey { application, key, usage } => {
             revoke_api_key::view(title, application, key, usage.as_ref()).into_any()
         }
-        Page::ReplaceSigningKey { application, challenge } => {
-            replace_signing_key::replace(title, application, challenge).into_any()
+        Page::ReplaceSigningKey { application, challenge, waits } => {
+            replace_signing_key::replace(title, application, challenge, *waits).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
         Page::People { people, invitations, leavers, you, is_managed } => {
@@ -118,23 +144,30 @@ fn body(page: &Page) -> AnyView {
             people::link(title, invitation, link, *is_mailed).into_any()
         }
         Page::ChangeRole { person } => people::change_role(title, person).into_any(),
+        Page::ResetFactor { person } => people::reset_factor(title, person).into_any(),
         Page::RemovePerson { person } => people::remove(title, person).into_any(),
         Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
-        Page::RestoreSigningKey { application, key } => {
-            replace_signing_key::restore(title, application, key).into_any()
+        Page::SecurityPolicy { policy } => security_policy::view(title, *policy).into_any(),
+        Page::RestoreSigningKey { application, key, waits } => {
+            replace_signing_key::restore(title, application, key, *waits).into_any()
         }
-        Page::RetireSigningKey { application, key, usage } => {
-            retire_signing_key::view(title, application, key, usage.as_ref()).into_any()
+        Page::RetireSigningKey { application, key, usage, waits } => {
+            retire_signing_key::view(title, application, key, usage.as_ref(), *waits).into_any()
         }
         Page::PrepareReplacement { application } => prepared_replacement::prepare(title, application).into_any(),
         Page::WithdrawReplacement { application } => prepared_replacement::withdraw(title, application).into_any(),
         Page::ClaimReplacement { application } => prepared_replacement::claim(title, application).into_any(),
+        Page::ConfirmChange { application } => proposed_change::confirm(title, application).into_any(),
+        Page::DeclineChange { application } | Page::WithdrawChange { application } => {
+            proposed_change::withdraw(title, application).into_any()
+        }
         Page::Audit { subject, filter, actors, events, is_continued, older } => {
             audit::view(title, subject, filter, actors, events, *is_continued, *older).into_any()
         }
-        Page::OrganizationHub { query, organizations, more } => {
-            organization_hub::view(title, query, organizations, *more).into_any()
+        Page::OrganizationHub { organizations, more, counts, is_filtered } => {
+            organization_hub::view(title, organizations, *more, *counts, *is_filtered).into_any()
         }
+        Page::HubSearch { search, findings } => hub_search::view(title, search, findings).into_any(),
     }
 }
 
@@ -161,9 +194,14 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
     };
     match page {
         Page::SignIn { .. }
+        | Page::SecondFactor
         | Page::Confirm { .. }
         | Page::ChoosePassword { .. }
         | Page::ResetGone
+        | Page::ContinueWith { .. }
+        | Page::SingleSignOnRefused { .. }
+        // Where nothing else can be done, nothing else is offered.
+        | Page::SetUpFactor { is_demanded: true, .. }
         | Page::CustomerRefused
         | Page::OtherDoor { .. }
         | Page::Forbidden
@@ -175,7 +213,11 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::OrganizationHub { .. } => Vec::new(),
         // Who is signed in has an account, whatever their role lets them see.
         Page::Account { .. } => vec![crumb("Settings", None)],
-        Page::ChangePassword => {
+        Page::ChangePassword
+        | Page::SetUpFactor { .. }
+        | Page::RecoveryCodes { .. }
+        | Page::MakeRecoveryCodes { .. }
+        | Page::RemoveFactor => {
             let account = crumb("Sign-in and security", Some(place.area().account().to_owned()));
             vec![crumb("Settings", None), account]
         }
@@ -184,20 +226,27 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Invite { .. }
         | Page::InvitationLink { .. }
         | Page::ChangeRole { .. }
+        | Page::ResetFactor { .. }
         | Page::RemovePerson { .. } => {
             let people = crumb("People", Some(place.people()));
             applications().chain([people]).collect()
         }
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
+        Page::HubSearch { .. } => vec![hub()],
+        Page::BulkStop { scope, .. } | Page::BulkStopped { scope, .. } => match scope {
+            StopScope::Organization { .. } => applications().collect(),
+            StopScope::SigningKey { .. } => vec![hub()],
+        },
         Page::NewApplication { .. }
         | Page::Application { .. }
         | Page::People { .. }
         | Page::CheckKey { .. }
-        | Page::RotationPolicy { .. } => applications().collect(),
+        | Page::RotationPolicy { .. }
+        | Page::SecurityPolicy { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }
         | Page::Requests { application, .. }
         | Page::Rename { application }
-        | Page::Permissions { application }
+        | Page::Permissions { application, .. }
         | Page::Disable { application }
         | Page::Enable { application }
         | Page::ReplaceApiKey { application }
@@ -210,7 +259,10 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::RetireSigningKey { application, .. }
         | Page::PrepareReplacement { application }
         | Page::WithdrawReplacement { application }
-        | Page::ClaimReplacement { application } => below(application.id, application.name.as_str()),
+        | Page::ClaimReplacement { application }
+        | Page::ConfirmChange { application }
+        | Page::DeclineChange { application }
+        | Page::WithdrawChange { application } => below(application.id, application.name.as_str()),
         Page::Request { application, .. } => {
             let requests = crumb("Recent requests", Some(place.action(application.id, "requests")));
             below(application.id, application.name.as_str()).into_iter().chain([requests]).collect()

@@ -1,50 +1,66 @@
-//! The organization hub of Nuvera's admins.
+//! The organization hub of Nuvera's people: who needs help, and one field to find anything with.
 
 use crate::{
     page::OrganizationSummary,
     paths::{self, Place},
-    ui::{Badge, ButtonLink, Cell, Column, DataTable, EmptyState, RowHeader, Shape, Submit, TextField, Tone},
+    ui::{ButtonLink, Cell, Column, DataTable, EmptyState, HealthBadges, RowHeader, Submit, TextField},
 };
 use leptos::prelude::*;
 
 const COLUMNS: &[Column] = &[
     Column { label: "Organization", class: "column--wide" },
-    Column { label: "API applications", class: "column--time" },
-    Column { label: "Disabled", class: "column--time" },
+    Column { label: "API applications", class: "column--count" },
+    Column { label: "Refused, last hour", class: "column--who" },
+    Column { label: "To know", class: "column--health" },
 ];
 
 pub(super) fn view(
     title: String,
-    query: &str,
     organizations: &[OrganizationSummary],
     more: usize,
+    (all, attention): (usize, usize),
+    is_filtered: bool,
 ) -> impl IntoView + use<> {
     let list = if !organizations.is_empty() {
         view! {
             <div class="card card--table">
-                <DataTable caption="Partner organizations by name" columns=COLUMNS>
+                <DataTable caption="Partner organizations, whoever needs help first" columns=COLUMNS>
                     {organizations.iter().map(row).collect_view()}
                 </DataTable>
             </div>
         }
         .into_any()
-    } else if query.is_empty() {
+    } else if is_filtered {
+        view! {
+            <EmptyState heading="Nobody needs attention">
+                <p class="empty-state__lead">
+                    "No key stops while it is in use, none is overdue, requests are accepted, and every application has been used."
+                </p>
+                <ButtonLink href=paths::ORGANIZATION_HUB text="Show all" />
+            </EmptyState>
+        }
+        .into_any()
+    } else {
         view! {
             <EmptyState heading="No partner organization yet">
                 <p class="empty-state__lead">"Organizations appear here as soon as they are partners."</p>
             </EmptyState>
         }
         .into_any()
-    } else {
-        view! {
-            <EmptyState heading=format!("No partner organization is called “{query}”")>
-                <p class="empty-state__lead">"Search for a part of its name, or show all of them."</p>
-                <ButtonLink href=paths::ORGANIZATION_HUB text="Show all" />
-            </EmptyState>
-        }
-        .into_any()
     };
-    let more = (more > 0).then(|| view! { <p class="quiet">{format!("{more} more. Search to narrow the list.")}</p> });
+    let more = (more > 0).then(|| view! { <p class="quiet">{format!("{more} more. Search to find them.")}</p> });
+    let choice = |href: String, text: String, is_chosen: bool| {
+        view! { <a class="button button--small" href=href aria-current=is_chosen.then_some("page")>{text}</a> }
+    };
+    let attention_address = format!("{}?show=attention", paths::ORGANIZATION_HUB);
+    let choices = (all > 0).then(|| {
+        view! {
+            <nav class="actions" aria-label="Which organizations">
+                {choice(paths::ORGANIZATION_HUB.to_owned(), format!("All ({all})"), !is_filtered)}
+                {choice(attention_address, format!("Needs attention ({attention})"), is_filtered)}
+            </nav>
+        }
+    });
     view! {
         <div class="page-head">
             <div class="page-head__text">
@@ -56,32 +72,51 @@ pub(super) fn view(
                 <ButtonLink href=paths::HUB_AUDIT text="Audit history" />
             </div>
         </div>
-        <search>
-            <form method="get" action=paths::ORGANIZATION_HUB class="filters filters--search">
-                <TextField name="q" label="Organization" value=query />
-                <Submit text="Search" />
-            </form>
-        </search>
+        {search("")}
+        {choices}
         {list}
         {more}
     }
 }
 
+/// The one field that finds anything. It is sent as a form, so that what is pasted stands in no address.
+pub(super) fn search(value: &str) -> impl IntoView + use<> {
+    view! {
+        <search>
+            <form method="post" action=paths::ORGANIZATION_HUB class="filters filters--search" novalidate>
+                <TextField
+                    name="q"
+                    label="Search"
+                    hint="An organization, an application, an API key’s prefix, a signing key’s fingerprint or a request id."
+                    value
+                />
+                <Submit text="Search" />
+            </form>
+        </search>
+    }
+}
+
 fn row(organization: &OrganizationSummary) -> impl IntoView + use<> {
-    let disabled = if organization.disabled == 0 {
-        view! { <span class="quiet">"None"</span> }.into_any()
-    } else {
-        let text = organization.disabled.to_string();
-        view! { <Badge tone=Tone::Stopped shape=Shape::Barred text /> }.into_any()
+    let OrganizationSummary { id, name, health } = organization;
+    let place = Place::Hub { organization: *id, name: name.clone() };
+    let seen = &health.last_hour;
+    let refused = match (&seen.most_frequent, seen.requests) {
+        (Some((code, _)), _) => view! {
+            <p>{format!("{} of {}", seen.refused_share(), seen.requests)}</p>
+            <p class="quiet">{format!("mostly {code}")}</p>
+        }
+        .into_any(),
+        (None, 0) => view! { <span class="quiet">"No requests"</span> }.into_any(),
+        (None, count) => view! { <span class="quiet">{format!("None of {count}")}</span> }.into_any(),
     };
-    let place = Place::Hub { organization: organization.id, name: organization.name.clone() };
     view! {
         <tr role="row">
             <RowHeader>
-                <a class="table__link" href=place.applications()>{organization.name.clone()}</a>
+                <a class="table__link" href=place.applications()>{name.clone()}</a>
             </RowHeader>
-            <Cell label="API applications">{organization.applications}</Cell>
-            <Cell label="Disabled">{disabled}</Cell>
+            <Cell label="API applications">{health.applications}</Cell>
+            <Cell label="Refused, last hour">{refused}</Cell>
+            <Cell label="To know"><HealthBadges health /></Cell>
         </tr>
     }
 }

@@ -78,6 +78,12 @@ fn row(person: &Person, you: UserId, is_managed: bool) -> impl IntoView + use<> 
             <div class="actions actions--small">
                 <ButtonLink href=action("role") text="Change role" about=format!("of {about}") />
                 <ButtonLink href=action("reset-password") text="Reset password" about=format!("of {about}") />
+                {person
+                    .factors
+                    .any()
+                    .then(|| {
+                        view! { <ButtonLink href=action("reset-factor") text="Reset second factor" about=format!("of {about}") /> }
+                    })}
                 <ButtonLink href=action("remove") text="Remove" about=about.clone() variant=Variant::DangerQuiet />
             </div>
         }
@@ -95,7 +101,10 @@ fn row(person: &Person, you: UserId, is_managed: bool) -> impl IntoView + use<> 
                 {person.name.clone()}
                 <p class="quiet">{person.email.clone()}</p>
             </RowHeader>
-            <Cell label="Role">{person.role.label()}</Cell>
+            <Cell label="Role">
+                {person.role.label()}
+                <p class="quiet">{if person.factors.any() { "With a second factor" } else { "Password only" }}</p>
+            </Cell>
             <Cell label="Last signed in">{last}</Cell>
             <Cell label="Actions">{actions}</Cell>
         </tr>
@@ -230,6 +239,26 @@ pub(super) fn change_role(title: String, person: &Person) -> impl IntoView + use
             <RadioGroup name="role" legend="Role" options=roles(person.role.side()) default=person.role.code() />
             <Actions>
                 <Submit variant=Variant::Primary text="Change role" />
+                {back()}
+            </Actions>
+        </Form>
+    }
+}
+
+pub(super) fn reset_factor(title: String, person: &Person) -> impl IntoView + use<> {
+    let name = &person.name;
+    view! {
+        {super::heading(title, &format!("{name}, {}", person.email))}
+        <Consequences heading="Make sure that it is they who ask" danger=true>
+            <ul>
+                <li>"Talk to them in person, or call them at a number that you knew before. Whoever has their password, and not their phone, asks for the same."</li>
+                <li>{format!("{name} is signed out everywhere. After that their password alone lets them in, until they set up another second factor.")}</li>
+                <li>"Where one is required, they set it up at their next sign-in, before anything else."</li>
+            </ul>
+        </Consequences>
+        <Form action=place().people_action(format!("{}/reset-factor", person.id))>
+            <Actions>
+                <Submit variant=Variant::Danger text="Reset second factor" />
                 {back()}
             </Actions>
         </Form>

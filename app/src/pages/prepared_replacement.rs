@@ -3,10 +3,11 @@
 
 use super::replace_api_key::GRACE;
 use crate::{
+    page::ApplicationSummary,
     paths::Place,
     ui::{
         Actions, ButtonLink, Callout, Consequences, Fact, Facts, Form, RadioGroup, RadioOption, ReasonField, Submit,
-        Time, Variant, may, place, surroundings,
+        Time, Variant, Why, may, place, surroundings,
     },
 };
 use domain::{
@@ -26,7 +27,7 @@ pub(super) fn waiting(application: &ApiApplication, prepared: &PreparedReplaceme
     view! {
         <Callout heading=heading>
             <p>{format!("By {} on ", prepared.by)} <Time at=prepared.at /></p>
-            <p class="reason">{format!("“{}”", prepared.reason)}</p>
+            <Why why=&prepared.reason />
             <p>
                 {format!("When it is claimed, {}. It can be claimed until ", prepared.replacement)}
                 <Time at=prepared.expires_at />
@@ -47,6 +48,37 @@ pub(super) fn waiting(application: &ApiApplication, prepared: &PreparedReplaceme
             </div>
         </Callout>
     }
+}
+
+/// What a partner's list says of the keys that wait for them.
+pub(super) fn of_list(items: &[ApplicationSummary]) -> impl IntoView + use<> {
+    let now = surroundings().now;
+    let prepared: Vec<_> = items
+        .iter()
+        .filter_map(|item| Some((&item.application, item.application.claimable_replacement(now)?)))
+        .map(|(application, prepared)| {
+            let href = place().application(application.id);
+            view! {
+                <li>
+                    <div class="fates__text">
+                        <p>
+                            <a href=href>{application.name.to_string()}</a>
+                            {format!(": prepared by {}. It can be claimed until ", prepared.by)}
+                            <Time at=prepared.expires_at />
+                        </p>
+                        <Why why=&prepared.reason />
+                    </div>
+                </li>
+            }
+        })
+        .collect();
+    (!prepared.is_empty()).then(|| {
+        let heading = match prepared.len() {
+            1 => "Nuvera prepared a replacement key for you to claim".to_owned(),
+            count => format!("Nuvera prepared {count} replacement keys for you to claim"),
+        };
+        view! { <Callout heading=heading><ul class="fates">{prepared}</ul></Callout> }
+    })
 }
 
 pub(super) fn prepare(title: String, application: &ApiApplication) -> impl IntoView + use<> {

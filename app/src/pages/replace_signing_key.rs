@@ -1,5 +1,6 @@
 //! Replace the signing key, and the way back: restore an earlier one.
 
+use super::proposed_change;
 use crate::ui::{
     Actions, Card, Code, CodeBlock, Fact, Facts, Form, RadioGroup, RadioOption, ReasonField, SigningKeyField, Step,
     Steps, Submit, Time, Variant, place, surroundings,
@@ -12,11 +13,22 @@ use std::time::Duration;
 const OVERLAP: &[(&str, &str, u64)] =
     &[("3600", "1 hour", 3_600), ("86400", "24 hours", 86_400), ("604800", "7 days", 604_800)];
 
-pub(super) fn replace(title: String, application: &ApiApplication, challenge: &str) -> impl IntoView + use<> {
+pub(super) fn replace(
+    title: String,
+    application: &ApiApplication,
+    challenge: &str,
+    waits: bool,
+) -> impl IntoView + use<> {
     let now = surroundings().now;
     let current = application.current_signing_key().public_key.fingerprint();
+    let lead = if waits {
+        ""
+    } else {
+        "Requests signed with the new private key are accepted at once; the old one overlaps for as long as you choose."
+    };
     view! {
-        {super::heading(title, "Requests signed with the new private key are accepted at once; the old one overlaps for as long as you choose.")}
+        {super::heading(title, lead)}
+        {proposed_change::notice(waits)}
         <Form action=place().action(application.id, "replace-signing-key") version=application.version>
             <Card id="signing-key" heading="New signing key">
                 <SigningKeyField file_stem=application.name.to_string() challenge=challenge />
@@ -29,7 +41,7 @@ pub(super) fn replace(title: String, application: &ApiApplication, challenge: &s
                 <ReasonField optional=true />
             </Card>
             <Actions>
-                <Submit variant=Variant::Primary text="Replace signing key" />
+                <Submit variant=Variant::Primary text=proposed_change::verb(waits, "Replace signing key") />
                 {super::cancel(application)}
             </Actions>
         </Form>
@@ -50,10 +62,16 @@ pub(super) fn replace(title: String, application: &ApiApplication, challenge: &s
     }
 }
 
-pub(super) fn restore(title: String, application: &ApiApplication, key: &SigningKey) -> impl IntoView + use<> {
+pub(super) fn restore(
+    title: String,
+    application: &ApiApplication,
+    key: &SigningKey,
+    waits: bool,
+) -> impl IntoView + use<> {
     let now = surroundings().now;
     view! {
         {super::heading(title, "Makes an earlier key current again: for when the replacement does not match what your service signs with.")}
+        {proposed_change::notice(waits)}
         <Facts>
             <Fact term="Becomes current"><Code text=key.public_key.fingerprint() /></Fact>
             <Fact term="Registered"><Time at=key.created_at /> {format!(" by {}", key.created_by)}</Fact>
@@ -72,7 +90,7 @@ pub(super) fn restore(title: String, application: &ApiApplication, key: &Signing
             {overlap("none", now)}
             <ReasonField optional=true />
             <Actions>
-                <Submit variant=Variant::Primary text="Restore signing key" />
+                <Submit variant=Variant::Primary text=proposed_change::verb(waits, "Restore signing key") />
                 {super::cancel(application)}
             </Actions>
         </Form>

@@ -35,6 +35,7 @@ pub(super) fn view(title: String, next: Option<&str>, unsent: Option<&str>) -> i
                 />
                 <Submit variant=Variant::Primary text="Sign in" />
             </Form>
+            {super::single_sign_on::ways_in(next, unsent.is_some())}
         </div>
     }
 }

@@ -144,17 +144,40 @@ pub fn ReasonField(
     /// Takes the focus when the page opens.
     #[prop(optional)]
     autofocus: bool,
+    /// Whoever acts for Nuvera may leave the ticket out.
+    #[prop(optional)]
+    ticket_can_wait: bool,
 ) -> impl IntoView {
-    // Whoever acts in somebody else's organization says why.
-    let (optional, hint) = match place() {
-        Place::Settings | Place::Nuvera => {
-            (optional, "Kept in the audit history, for those who come after you. Never put a key in it.".to_owned())
+    // Whoever acts in somebody else's organization says why, and for which support case.
+    let (optional, hint, ticket) = match place() {
+        Place::Settings => (
+            optional,
+            "Kept in the audit history, for those who come after you. Never put a key in it.".to_owned(),
+            None,
+        ),
+        Place::Nuvera => {
+            let hint = "Each organization reads it in its audit history, under your name. Never put a key in it.";
+            (optional, hint.to_owned(), Some(ticket("the partner", ticket_can_wait)))
         }
         Place::Hub { name, .. } => {
-            (false, format!("{name} reads it in their audit history, under your name. Never put a key in it."))
+            let hint = format!("{name} reads it in their audit history, under your name. Never put a key in it.");
+            (false, hint, Some(ticket(&name, ticket_can_wait)))
         }
     };
-    view! { <TextField name="reason" label="Reason" hint optional autofocus suggestions /> }
+    view! {
+        <TextField name="reason" label="Reason" hint optional autofocus suggestions />
+        {ticket}
+    }
+}
+
+/// The support case that somebody acts for.
+fn ticket(organization: &str, can_wait: bool) -> impl IntoView + use<> {
+    let hint = if can_wait {
+        "An emergency does not wait for a ticket: leave it empty where there is none yet. Such as SUP-4711.".to_owned()
+    } else {
+        format!("The support case, as {organization} knows it: letters, digits, -, # and /, such as SUP-4711.")
+    };
+    view! { <TextField name="ticket" label="Ticket reference" hint optional=can_wait /> }
 }
 
 /// The `aria-describedby` of a field: its error, then its hint.

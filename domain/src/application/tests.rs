@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     access::Role,
     fixtures::{START, actor, application, new_api_key, new_signing_key},
+    text::{Reason, TicketReference},
 };
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -15,8 +16,8 @@ fn admin() -> Actor {
     Actor { organization_id, name: "Ada".into(), role: Role::NuveraAdmin, ..actor() }
 }
 
-fn reason() -> Reason {
-    Reason::new("because").unwrap()
+fn reason() -> Why {
+    Why { reason: Reason::new("because").unwrap(), ticket: TicketReference::new("SUP-4711").ok() }
 }
 
 #[test]
@@ -327,6 +328,18 @@ fn whoever_acts_for_nuvera_says_why() {
     ] {
         assert_eq!(refused, Err(ChangeError::ReasonNeeded));
     }
+    let without_ticket = Why::from(reason().reason);
+    let unnumbered = By { reason: Some(&without_ticket), ..silent };
+    for refused in [
+        application.clone().change_permissions(permissions, unnumbered),
+        application.clone().revoke_api_key(key, unnumbered),
+        application.clone().replace_signing_key(new_signing_key(1), overlap(None), unnumbered),
+        application.clone().prepare_replacement(Replacement::StopNow, unnumbered),
+    ] {
+        assert_eq!(refused, Err(ChangeError::TicketNeeded));
+    }
+    let stopped = application.clone().disable(unnumbered).unwrap().application;
+    assert_eq!(stopped.enable(unnumbered), Err(ChangeError::TicketNeeded), "only a stop is not held up");
     let why = reason();
     let change = application.change_permissions(permissions, By { reason: Some(&why), ..silent }).unwrap();
     assert_eq!((change.events[0].actor.kind, &change.events[0].reason), (ActorKind::Nuvera, &Some(why)));
@@ -358,4 +371,74 @@ fn a_prepared_replacement_is_claimed_once_within_its_time() {
 
     let withdrawn = prepared.withdraw_replacement(in_time).unwrap().application;
     assert_eq!(withdrawn.claim_replacement(new_api_key(2), in_time), Err(ChangeError::NothingPrepared));
+}
+
+#[test]
+fn a_proposal_changes_nothing_and_is_confirmed_once_in_time_by_somebody_else() {
+    let (admin, partner, why) = (admin(), actor(), reason());
+    let by_admin = By { actor: &admin, at: START, reason: Some(&why) };
+    let permissions: PermissionSet = "CUSTOMERS_READ".parse().unwrap();
+    let change = RequestedChange::Permissions(permissions);
+    let proposed = application().propose(change.clone(), by_admin).unwrap().application;
+    assert_eq!(proposed.permissions, application().permissions);
+    assert_eq!(proposed.clone().propose(change.clone(), by_admin), Err(ChangeError::AlreadyProposed));
+    assert_eq!(proposed.clone().confirm_proposal(by_admin), Err(ChangeError::ProposalIsNuveras));
+
+    let end = START.plus(PROPOSAL_WINDOW);
+    let by_partner = |at| By { actor: &partner, at, reason: None };
+    let late = proposed.clone().confirm_proposal(by_partner(end));
+    assert_eq!(late, Err(ChangeError::NothingProposed));
+    let in_time = by_partner(end.minus(Duration::from_millis(1)));
+    assert_eq!(proposed.clone().expire_proposal(in_time.at), Err(ChangeError::NothingProposed));
+    let confirmed = proposed.clone().confirm_proposal(in_time).unwrap();
+    assert_eq!(confirmed.application.permissions, permissions);
+    let actions: Vec<_> = confirmed.events.iter().map(|event| event.action).collect();
+    assert_eq!(actions, [AuditAction::ChangeConfirmed, AuditAction::PermissionsChanged]);
+    assert!(
+        confirmed.events.iter().all(|event| event.reason.as_ref() == Some(&why) && event.actor.name == partner.name)
+    );
+    assert_eq!(confirmed.application.confirm_proposal(in_time), Err(ChangeError::NothingProposed));
+
+    // Whoever proposed it confirms it in no other role either.
+    let turncoat = Actor { user_id: admin.user_id, ..actor() };
+    let by_turncoat = By { actor: &turncoat, ..in_time };
+    assert_eq!(proposed.clone().confirm_proposal(by_turncoat), Err(ChangeError::ProposalIsNuveras));
+
+    // Another change of any kind in between, and what was proposed is no longer what would come of it.
+    let renamed = proposed.clone().rename(ApplicationName::new("Books").unwrap(), in_time).unwrap().application;
+    assert_eq!(renamed.clone().confirm_proposal(in_time), Err(ChangeError::ProposalOutdated));
+    let again = renamed.propose(change, By { at: in_time.at, ..by_admin }).unwrap().application;
+    assert!(again.confirm_proposal(in_time).is_ok());
+
+    let declined = proposed.clone().withdraw_proposal(in_time).unwrap();
+    assert_eq!(declined.events[0].action, AuditAction::ChangeDeclined);
+    let withdrawn = proposed.clone().withdraw_proposal(by_admin).unwrap();
+    assert_eq!(withdrawn.events[0].action, AuditAction::ChangeWithdrawn);
+    let expired = proposed.expire_proposal(end).unwrap();
+    assert_eq!((expired.events[0].action, &*expired.events[0].actor.name), (AuditAction::ChangeExpired, "Ada"));
+    assert_eq!(expired.application.proposed_change, None);
+}
+
+#[test]
+fn what_cannot_be_done_is_not_proposed_and_each_kind_says_what_comes_of_it() {
+    let (admin, why) = (admin(), reason());
+    let by = By { actor: &admin, at: START, reason: Some(&why) };
+    let application = application();
+    let current = application.current_signing_key().id;
+    let overlap = SigningKeyReplacement::WithOverlap(HOUR);
+    let refused = |change: RequestedChange| application.clone().propose(change, by).unwrap_err();
+    assert_eq!(refused(RequestedChange::Permissions(application.permissions)), ChangeError::PermissionsUnchanged);
+    assert_eq!(refused(RequestedChange::RetireSigningKey { id: current }), ChangeError::SigningKeyNeeded);
+    let restore = RequestedChange::RestoreSigningKey { id: current, replacement: overlap };
+    assert_eq!(refused(restore), ChangeError::SigningKeyIsCurrent);
+    let same = RequestedChange::ReplaceSigningKey { key: new_signing_key(0), replacement: overlap };
+    assert_eq!(refused(same), ChangeError::SigningKeyIsCurrent);
+
+    let change = RequestedChange::ReplaceSigningKey { key: new_signing_key(1), replacement: overlap };
+    let [old, new] = [0, 1].map(|key| new_signing_key(key).public_key.fingerprint());
+    assert_eq!(change.before(&application), format!("{old} current"));
+    let words = "current (possession not proven); the key before it verifies for 1 hour more";
+    assert_eq!(change.after(&application), format!("{new} {words}"));
+    let event = application.propose(change, by).unwrap().events.remove(0);
+    assert_eq!(event.after.unwrap(), format!("Replace signing key: {new} {words}"));
 }

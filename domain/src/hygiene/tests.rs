@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
-    application::{Replacement, SigningKeyReplacement},
+    application::{By, Replacement, SigningKeyReplacement},
     fixtures::{START, actor, application, new_api_key, new_signing_key},
+    policy::PolicyUnchanged,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -181,7 +182,7 @@ fn a_change_of_the_policy_is_recorded_in_words_and_counts() {
             "API keys are replaced after 90 days; signing keys are replaced after 365 days; no key is called safe to remove".into(),
         )
     );
-    assert_eq!(change.policy.change(rules, by), Err(PolicyUnchanged));
+    assert_eq!(change.policy.change(rules, by), Err(PolicyUnchanged("rotation policy")));
 }
 
 proptest! {

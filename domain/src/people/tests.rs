@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 fn person(number: u128, role: Role) -> Person {
     let (name, email) = (format!("P{number}"), format!("p{number}@partner.example"));
-    Person { id: UserId(Uuid::from_u128(number)), name, email, role, signed_in_at: None }
+    Person { id: UserId(Uuid::from_u128(number)), name, email, role, signed_in_at: None, factors: Factors::default() }
 }
 
 fn acting(person: &Person) -> Actor {
@@ -24,6 +24,7 @@ fn nobody_changes_or_removes_themselves() {
     let owner = person(1, Role::PartnerOwner);
     let by = By { actor: &acting(&owner), at: START, reason: None };
     assert_eq!(owner.remove(by), Err(PeopleError::Yourself));
+    assert_eq!(owner.reset_factor(by), Err(PeopleError::OwnFactor));
     assert_eq!(owner.change_role(Role::PartnerViewer, by), Err(PeopleError::Yourself));
 }
 
@@ -41,6 +42,20 @@ fn a_role_is_one_of_the_organizations_and_another_one() {
     assert_eq!(changed.role, Role::PartnerViewer);
     assert_eq!((event.before.as_deref(), event.after.as_deref()), (Some("Developer"), Some("Viewer")));
     assert_eq!(event.target, "p2@partner.example");
+}
+
+#[test]
+fn a_provider_changes_a_role_but_does_not_take_the_last_one_who_decides() {
+    let owner = || person(1, Role::PartnerOwner);
+    let actor = acting(&owner());
+    let by = By { actor: &actor, at: START, reason: None };
+    assert_eq!(owner().follow_provider(Role::PartnerOwner, false, by), Followed::Unchanged);
+    assert_eq!(owner().follow_provider(Role::PartnerViewer, false, by), Followed::Kept);
+    let Followed::Changed(changed) = owner().follow_provider(Role::PartnerViewer, true, by) else { panic!("changed") };
+    assert_eq!((changed.0.role, changed.1.action), (Role::PartnerViewer, AuditAction::PersonRoleChanged));
+    assert_eq!((changed.1.before.as_deref(), changed.1.after.as_deref()), (Some("Owner"), Some("Viewer")));
+    let developer = person(2, Role::PartnerDeveloper);
+    assert!(matches!(developer.follow_provider(Role::PartnerViewer, false, by), Followed::Changed(_)));
 }
 
 #[test]

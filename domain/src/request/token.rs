@@ -6,6 +6,7 @@ use super::{
     quoted,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use memchr::memchr_iter;
 use std::fmt;
 
 /// A token whose form and header passed; its signature is not verified yet. It holds a secret (the API key, in `sub`),
@@ -72,17 +73,15 @@ impl<'a> UnverifiedToken<'a> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenProblem::TooLong.into());
         }
-        let segments = token.iter().filter(|&&byte| byte == b'.').count() + 1;
-        let mut parts = token.split(|&byte| byte == b'.');
-        let (Some(header), Some(claims), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(TokenProblem::Segments(segments).into());
+        let mut dots = memchr_iter(b'.', token);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return Err(TokenProblem::Segments(memchr_iter(b'.', token).count() + 1).into());
         };
+        let (signing_input, header) = (&token[..second], &token[..first]);
+        let (claims, signature) = (&token[first + 1..second], &token[second + 1..]);
         if header != USUAL_HEADER {
             check_header(&decode(Part::Header, header)?)?;
         }
-        let signing_input = &token[..header.len() + 1 + claims.len()];
         let claims = decode(Part::Claims, claims)?;
         let signature = decode(Part::Signature, signature)?;
         Ok(Self { signing_input, claims, signature })

@@ -3,6 +3,7 @@
 // unique tokens that were signed before.
 //
 //   node server/benches/gateway/run.mjs [rounds] [seconds] [the peers' names, a regular expression]
+//   node server/benches/gateway/run.mjs memory [minutes]     the gateway's memory under full load, minute by minute
 //
 // Needs the release builds of `server` and of its examples, haproxy, openssl and taskset. Nothing here passes or fails,
 // except that a peer that does not refuse what it must is not measured.
@@ -16,6 +17,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+const memory = process.argv[2] === 'memory' ? Number(process.argv[3] ?? 10) : undefined;
 const [rounds, seconds] = [Number(process.argv[2] ?? 5), Number(process.argv[3] ?? 3)];
 const here = dirname(fileURLToPath(import.meta.url));
 const target = process.env.CARGO_TARGET_DIR ?? join(here, '../../../target');
@@ -76,7 +78,28 @@ async function startGateway() {
   return { child, apiKey };
 }
 
+const residentMegabytes = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
+
+/** Full load for so many minutes, and what memory the gateway has meanwhile. */
+async function steady(minutes) {
+  const args = [`127.0.0.1:${PORTS.gateway}`, 'steady', minutes * 60, CONNECTIONS].map(String);
+  const env = { ...process.env, NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
+  const client = spawn('taskset', ['-c', '1', release('examples/bench_load'), ...args], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  const begun = Date.now();
+  const sample = setInterval(() => {
+    process.stdout.write(`${Math.round((Date.now() - begun) / 60_000)} min: ${residentMegabytes(gateway.pid).toFixed(0)} MB\n`);
+  }, 60_000);
+  await once(client, 'exit');
+  clearInterval(sample);
+  for (const child of children) child.kill();
+  rmSync(folder, { recursive: true, force: true });
+}
+
 const { child: gateway, apiKey } = await startGateway();
+if (memory) {
+  await steady(memory);
+  process.exit(0);
+}
 const keyHash = createHash('sha256').update(apiKey).digest('hex');
 const env = { KEY_HASH: keyHash, PUBLIC_KEY_FILE: files.publicKey };
 writeFileSync(join(folder, 'keys'), `${keyHash} application\n`);
@@ -110,7 +133,6 @@ const processorSeconds = (pid) => {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
 };
-const residentMegabytes = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
 
 /** What the gateway itself counted: how many verifications, and how long they took in all. */
 async function verifications() {

@@ -29,7 +29,7 @@ pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Failures of one account from one address after which the next attempt waits for the window's end.
 const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
 /// Failures from one address, whatever the account.
-const MAX_FAILURES_OF_ADDRESS: i64 = 50;
+pub(super) const MAX_FAILURES_OF_ADDRESS: i64 = 50;
 /// Failures of one account, whatever the address. High, because it shuts the owner out as well.
 const MAX_FAILURES_OF_ACCOUNT: i64 = 100;
 
@@ -45,6 +45,8 @@ static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this p
 pub enum SignIn {
     /// The password is this user's.
     Accepted(UserId),
+    /// It is, and a second factor has to follow before they are signed in.
+    FactorNeeded(UserId),
     /// It is, and they belong to a customer platform.
     CustomerRefused,
     /// There is no such account, or the password is not its own: nobody is told which.
@@ -78,14 +80,22 @@ impl Backend {
         address: Option<IpAddr>,
     ) -> Result<SignIn, BackendError> {
         let Some(account) = self.account_with(email, password, address).await? else { return Ok(SignIn::Refused) };
-        let now = self.clock.now();
-        if account.role != Role::CustomerUser {
-            return Ok(SignIn::Accepted(account.user_id));
-        }
         let mut transaction = self.store.write().await?;
-        record_refusal(&mut transaction, account.user_id, address, now).await?;
+        let answer = match account.role {
+            Role::CustomerUser => {
+                record_refusal(&mut transaction, account.user_id, address, self.clock.now()).await?;
+                SignIn::CustomerRefused
+            }
+            _ => {
+                let actor = users::find_actor(&mut transaction, account.user_id, address).await?;
+                match actor.is_some_and(|actor| actor.factors.any()) {
+                    true => SignIn::FactorNeeded(account.user_id),
+                    false => SignIn::Accepted(account.user_id),
+                }
+            }
+        };
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(SignIn::CustomerRefused)
+        Ok(answer)
     }
 
     /// Whether a password is that of somebody who is signed in.
@@ -108,34 +118,24 @@ impl Backend {
         address: Option<IpAddr>,
     ) -> Result<Option<Account>, BackendError> {
         let now = self.clock.now();
-        let since = Timestamp::from_millis(now.as_millis() - FAILURE_WINDOW.as_millis() as i64);
         let email = email.trim().to_lowercase();
-        let address = address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+        let address = known(address);
         let subjects = [
             (format!("account {email} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
             (format!("address {address}"), MAX_FAILURES_OF_ADDRESS),
             (format!("account {email}"), MAX_FAILURES_OF_ACCOUNT),
         ];
         let mut conn = self.store.read().await?;
-        for (subject, most) in &subjects {
-            let (failures, window_started_at) = sign_in_failures::count(&mut conn, subject, since).await?;
-            if failures >= *most {
-                return Err(BackendError::Throttled(window_started_at.plus(FAILURE_WINDOW).since(now)));
-            }
-        }
+        refuse_throttled(&mut conn, &subjects, now).await?;
         let account = users::find_account(&mut conn, &email).await?;
         drop(conn);
-        let known = account.as_ref().map_or_else(|| NOBODYS_HASH.clone(), |account| account.password_hash.clone());
-        let matches = verify(password, known).await;
+        // Somebody without a password is as unknown here as somebody without an account, and takes as long.
+        let account = account.filter(|account| account.password_hash.is_some());
+        let known = account.as_ref().and_then(|account| account.password_hash.clone());
+        let matches = verify(password, known.unwrap_or_else(|| NOBODYS_HASH.clone())).await;
         let account = account.filter(|_| matches);
         let mut transaction = self.store.write().await?;
-        if account.is_some() {
-            sign_in_failures::clear(&mut transaction, &subjects[0].0).await?;
-        } else {
-            for (subject, _) in &subjects {
-                sign_in_failures::add(&mut transaction, subject, since, now).await?;
-            }
-        }
+        count_attempt(&mut transaction, &subjects, account.is_some(), now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(account)
     }
@@ -145,8 +145,7 @@ impl Backend {
     /// # Errors
     /// The database fails.
     pub async fn purge_sign_in_failures(&self) -> Result<(), BackendError> {
-        let now = self.clock.now().as_millis();
-        let since = Timestamp::from_millis(now - FAILURE_WINDOW.as_millis() as i64);
+        let since = window_before(self.clock.now());
         let mut transaction = self.store.write().await?;
         sign_in_failures::purge(&mut transaction, since).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
@@ -212,6 +211,58 @@ impl Backend {
         let mut conn = self.store.read().await?;
         Ok(users::any(&mut conn).await?)
     }
+}
+
+/// What failed attempts are counted by, and how many of them are let through within a window: the account from this
+/// address, this address, and the account.
+pub(super) type Subjects = [(String, i64); 3];
+
+/// An address, as attempts are counted by it.
+pub(super) fn known(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+}
+
+fn window_before(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis(now.as_millis() - FAILURE_WINDOW.as_millis() as i64)
+}
+
+/// Refuses an attempt where too many before it failed.
+pub(super) async fn refuse_throttled(
+    conn: &mut AnyConnection,
+    subjects: &Subjects,
+    now: Timestamp,
+) -> Result<(), BackendError> {
+    for (subject, most) in subjects {
+        let (failures, window_started_at) = sign_in_failures::count(conn, subject, window_before(now)).await?;
+        if failures >= *most {
+            return Err(BackendError::Throttled(window_started_at.plus(FAILURE_WINDOW).since(now)));
+        }
+    }
+    Ok(())
+}
+
+/// Counts an attempt that failed; one that did not lets the account begin anew from where it came.
+pub(super) async fn count_attempt(
+    conn: &mut AnyConnection,
+    subjects: &Subjects,
+    succeeded: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if succeeded {
+        return sign_in_failures::clear(conn, &subjects[0].0).await;
+    }
+    for (subject, _) in subjects {
+        sign_in_failures::add(conn, subject, window_before(now), now).await?;
+    }
+    Ok(())
+}
+
+/// Whether somebody has proven lately enough that it is they to change what they prove it with.
+///
+/// # Errors
+/// They have not.
+pub fn freshly_proven(actor: &Actor) -> Result<(), BackendError> {
+    if actor.is_proven { Ok(()) } else { Err(BackendError::ProofNeeded) }
 }
 
 /// Records that somebody of a customer platform was refused; once a day, so that trying does not fill the history.

@@ -9,7 +9,7 @@ use domain::{
     application::{ApiApplication, AutoFinish, By},
     cut_over::{OldKeyUse, safe_for},
     id::ApiKeyId,
-    text::Reason,
+    text::{Reason, Why},
     time::{Timestamp, in_words},
 };
 
@@ -48,7 +48,7 @@ impl Backend {
         let mut version = application.version;
         for (key, words) in due {
             // Judged as it was read: a colleague may have kept the key, or cancelled the order, since.
-            let said = Said { seen_version: Some(version), reason: Reason::new(&words).ok() };
+            let said = Said { seen_version: Some(version), reason: Reason::new(&words).ok().map(Why::from) };
             let revoke = |application: ApiApplication, by: By<'_>| application.revoke_api_key(key, by);
             match self.change(asked, Operation::RevokeApiKeys, said, revoke).await {
                 Ok(changed) => version = changed.version,

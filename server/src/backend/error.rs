@@ -3,8 +3,8 @@
 use super::{PasswordError, ProofError};
 use crate::store::StoreError;
 use domain::{
-    application::ChangeError, audit::RecordedEvent, hygiene::PolicyUnchanged, id::ApplicationId, people::PeopleError,
-    time::in_words,
+    application::ChangeError, audit::RecordedEvent, id::ApplicationId, people::PeopleError, policy::PolicyUnchanged,
+    second_factor::SecondFactorError, time::in_words,
 };
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ pub enum BackendError {
         "Somebody changed this application after you opened this page{}. What you see now is its present state: check it, then send the form again.", latest(.0.as_deref())
     )]
     Stale(Option<Box<RecordedEvent>>),
-    /// Somebody changed the rotation policy since the person looked at it; this is the latest of its changes.
+    /// Somebody changed the policy of this name since the person looked at it; this is the latest of its changes.
     #[error(
-        "Somebody changed the rotation policy after you opened this page{}. Check what you typed against their change, then send the form again.", latest(.0.as_deref())
+        "Somebody changed the {} after you opened this page{}. Check what you typed against their change, then send the form again.", .0, latest(.1.as_deref())
     )]
-    StalePolicy(Option<Box<RecordedEvent>>),
-    /// The rotation policy is as the person wants it already.
+    StalePolicy(&'static str, Option<Box<RecordedEvent>>),
+    /// The policy is as the person wants it already.
     #[error(transparent)]
     PolicyUnchanged(#[from] PolicyUnchanged),
     /// The domain's rules stand against it.
@@ -45,6 +45,9 @@ pub enum BackendError {
     /// The password is not taken.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// The rules for second factors stand against it.
+    #[error(transparent)]
+    SecondFactor(#[from] SecondFactorError),
     /// The organization has an application of that name.
     #[error("Another application of your organization has this name. Choose a different one.")]
     NameTaken,

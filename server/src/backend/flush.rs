@@ -66,7 +66,8 @@ pub const CLEAN_AND_UNUSED: &str = "none";
 /// After how many intervals what became of requests is written: whoever looks at them sooner has it written then.
 const REQUESTS_EVERY: u64 = 10;
 
-/// How often what is too old is deleted, and rotations finish by themselves.
+/// How often what is too old is deleted, and rotations finish by themselves, and what nobody confirmed in
+/// time is recorded.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Flushes until `stop`, and once more then. A key's first use is written without waiting for the interval to pass.
@@ -90,6 +91,7 @@ pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
             report(backend.purge_sign_ins().await);
             report(backend.purge_requests().await);
             report(backend.finish_rotations().await);
+            report(backend.expire_proposals().await);
         }
         report(backend.settle().await);
     }

@@ -5,9 +5,12 @@
 //! answers. So no request that starts after the answer is judged by the older state.
 
 pub mod accounts;
+mod approval;
 mod auto_finish;
+pub mod bulk_stop;
 mod error;
 pub mod flush;
+pub mod hub;
 mod passwords;
 mod pending;
 pub mod people;
@@ -15,9 +18,12 @@ mod policies;
 mod proof;
 pub mod reminders;
 mod requests;
-mod second_factor;
+pub mod second_factor;
 pub mod sessions;
+pub mod single_sign_on;
+mod support;
 
+pub use approval::Outcome;
 pub use error::BackendError;
 pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset};
 pub use proof::{Proof, ProofError};
@@ -38,19 +44,20 @@ use domain::{
     actor::Actor,
     api_key::{NewApiKey, PlainApiKey},
     application::{
-        ApiApplication, By, Change, ChangeError, NewApplication, NewSigningKey, Replacement, SigningKeyReplacement,
+        ApiApplication, By, Change, ChangeError, NewApplication, NewSigningKey, Replacement, RequestedChange,
+        SigningKeyReplacement,
     },
     audit::{AuditFilter, AuditScope, RecordedEvent},
     hygiene::{self, KeyHygiene, KeyId, LastUse, RotationRules},
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
-    text::{ApplicationName, Reason},
+    text::{ApplicationName, Why},
     time::Timestamp,
 };
 use flush::report;
 use pending::Pending;
-use sqlx::AnyConnection;
+use sqlx::{Any, AnyConnection, Transaction};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -123,7 +130,7 @@ pub struct Said {
     /// The version of the application that the person saw; `None` where the change is right whatever it is by now.
     pub seen_version: Option<i64>,
     /// Why.
-    pub reason: Option<Reason>,
+    pub reason: Option<Why>,
 }
 
 /// What a person asks for when they create an application.
@@ -248,21 +255,6 @@ impl Backend {
         Ok(audit::actors(&mut conn, scope).await?)
     }
 
-    /// The partner organizations, for Nuvera's admins.
-    ///
-    /// # Errors
-    /// Not allowed, or the database fails.
-    pub async fn partner_organizations(
-        &self,
-        actor: &Actor,
-    ) -> Result<Vec<organizations::PartnerCounts>, BackendError> {
-        if !allows(actor.role, Operation::ViewOrganizationHub) {
-            return Err(BackendError::Forbidden);
-        }
-        let mut conn = self.store.read().await?;
-        Ok(organizations::partners(&mut conn).await?)
-    }
-
     /// The name of a partner organization, for Nuvera's admins. To anybody else there is none.
     ///
     /// # Errors
@@ -325,19 +317,39 @@ impl Backend {
         said: Said,
         transition: impl FnOnce(ApiApplication, By<'_>) -> Result<Change, ChangeError>,
     ) -> Result<ApiApplication, BackendError> {
-        let Asked { actor, organization, application } = asked;
-        let (mut pending, mut transaction) = self.turn(actor, organization, operation).await?;
-        let found = applications::find(&mut transaction, organization, application).await?;
-        let found = found.ok_or(BackendError::NotFound)?;
-        if said.seen_version.is_some_and(|seen| seen != found.version) {
+        let (mut pending, mut transaction) = self.turn(asked.actor, asked.organization, operation).await?;
+        let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
+        let by = By { actor: asked.actor, at: self.clock.now(), reason: said.reason.as_ref() };
+        let change = transition(found, by)?;
+        self.save(transaction, &mut pending, &change).await?;
+        Ok(change.application)
+    }
+
+    /// The application as somebody saw it, where they say which version that was.
+    async fn as_seen(
+        conn: &mut AnyConnection,
+        asked: Asked<'_>,
+        seen_version: Option<i64>,
+    ) -> Result<ApiApplication, BackendError> {
+        let Asked { organization, application, .. } = asked;
+        let found = applications::find(conn, organization, application).await?.ok_or(BackendError::NotFound)?;
+        if seen_version.is_some_and(|seen| seen != found.version) {
             let scope = AuditScope::Application(organization, application);
-            let latest = audit::events(&mut transaction, scope, AuditFilter::default(), i64::MAX, 1).await?;
+            let latest = audit::events(conn, scope, AuditFilter::default(), i64::MAX, 1).await?;
             return Err(BackendError::Stale(latest.into_iter().next().map(Box::new)));
         }
-        let change = transition(found, By { actor, at: self.clock.now(), reason: said.reason.as_ref() })?;
-        applications::save(&mut transaction, &change).await.map_err(name_taken)?;
-        self.commit(transaction, &mut pending, &change.application).await?;
-        Ok(change.application)
+        Ok(found)
+    }
+
+    /// Writes a change, and tells the gateway.
+    async fn save(
+        &self,
+        mut transaction: Transaction<'static, Any>,
+        pending: &mut Pending,
+        change: &Change,
+    ) -> Result<(), BackendError> {
+        applications::save(&mut transaction, change).await.map_err(name_taken)?;
+        self.commit(transaction, pending, &change.application).await
     }
 
     /// Stops an application, whatever version of it the person saw: the one change that succeeds even where the database
@@ -345,7 +357,7 @@ impl Backend {
     ///
     /// # Errors
     /// Not allowed; not found; no reason; disabled already; the database cannot even be read.
-    pub async fn disable(&self, asked: Asked<'_>, reason: Option<Reason>) -> Result<bool, BackendError> {
+    pub async fn disable(&self, asked: Asked<'_>, reason: Option<Why>) -> Result<bool, BackendError> {
         let said = Said { seen_version: None, reason: reason.clone() };
         match self.change(asked, Operation::DisableApplication, said, ApiApplication::disable).await {
             Err(BackendError::Store(error)) => {
@@ -424,8 +436,8 @@ impl Backend {
         Ok(IssuedApiKey { application: changed.await?, id, key })
     }
 
-    /// Registers another public key as an application's current signing key. The answer says whether another
-    /// application of the organization has the same one.
+    /// Registers another public key as an application's current signing key, or proposes it: see
+    /// [`Backend::request_change`]. The second value says whether another application of the organization has the same one.
     ///
     /// # Errors
     /// As [`Backend::change`]; the key is another organization's; the proof proves nothing.
@@ -436,7 +448,7 @@ impl Backend {
         public_key: PublicKey,
         proof: Option<&Proof>,
         replacement: SigningKeyReplacement,
-    ) -> Result<bool, BackendError> {
+    ) -> Result<(Outcome, bool), BackendError> {
         authorise(asked.actor, asked.organization, Operation::ReplaceSigningKeys)?;
         let is_proven = self.check_proof(asked.organization, &public_key, proof)?;
         let fingerprint = public_key.fingerprint();
@@ -447,12 +459,10 @@ impl Backend {
         if registered == Registered::ByAnotherOrganization {
             return Err(BackendError::KeyOfAnotherOrganization);
         }
-        let new = NewSigningKey { id: SigningKeyId(random::uuid(self.clock.now())), public_key, is_proven };
-        self.change(asked, Operation::ReplaceSigningKeys, said, |application, by| {
-            application.replace_signing_key(new, replacement, by)
-        })
-        .await?;
-        Ok(registered == Registered::BySameOrganization)
+        let key = NewSigningKey { id: SigningKeyId(random::uuid(self.clock.now())), public_key, is_proven };
+        let change = RequestedChange::ReplaceSigningKey { key, replacement };
+        let outcome = self.request_change(asked, said, change).await?;
+        Ok((outcome, registered == Registered::BySameOrganization))
     }
 
     fn mint(&self, now: Timestamp) -> (PlainApiKey, NewApiKey) {

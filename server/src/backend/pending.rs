@@ -1,17 +1,22 @@
 //! What a failing database leaves to be done: emergency stops that are obeyed and not recorded yet, and changes of which
 //! nobody knows whether their commit took place.
 
-use super::{Asked, Backend, BackendError, authorise};
+use super::{
+    Asked, Backend, BackendError, authorise,
+    bulk_stop::{StopScope, in_scope},
+};
 use crate::store::{Store, StoreError, applications, users};
 use domain::{
     access::Operation,
     actor::Actor,
     application::{ApiApplication, By, Change, ChangeError},
+    bulk_stop::{Fate, Stoppable, stop_all},
     id::{ApplicationId, OrganizationId},
-    text::Reason,
+    text::Why,
     time::Timestamp,
 };
 use sqlx::{Any, Transaction};
+use std::{collections::HashSet, slice};
 use tokio::sync::MutexGuard;
 
 /// What must be done before the next change.
@@ -27,7 +32,7 @@ struct UnrecordedStop {
     actor: Actor,
     organization: OrganizationId,
     application: ApplicationId,
-    reason: Option<Reason>,
+    reason: Option<Why>,
     at: Timestamp,
 }
 
@@ -60,12 +65,24 @@ impl Backend {
         organization: OrganizationId,
         operation: Operation,
     ) -> Result<(MutexGuard<'_, Pending>, Transaction<'static, Any>), BackendError> {
-        authorise(actor, organization, operation)?;
+        self.turn_if(actor, |actor| authorise(actor, organization, operation)).await
+    }
+
+    /// As [`Backend::turn`], for what is no single organization's.
+    ///
+    /// # Errors
+    /// As `may`; [`BackendError::Forbidden`] where they are gone; the database fails.
+    pub(super) async fn turn_if(
+        &self,
+        actor: &Actor,
+        may: impl Fn(&Actor) -> Result<(), BackendError>,
+    ) -> Result<(MutexGuard<'_, Pending>, Transaction<'static, Any>), BackendError> {
+        may(actor)?;
         let pending = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let found = users::find_actor(&mut transaction, actor.user_id, actor.address).await?;
         let found = Actor { is_proven: actor.is_proven, ..found.ok_or(BackendError::Forbidden)? };
-        authorise(&found, organization, operation)?;
+        may(&found)?;
         Ok((pending, transaction))
     }
 
@@ -77,11 +94,21 @@ impl Backend {
         pending: &mut Pending,
         application: &ApiApplication,
     ) -> Result<(), BackendError> {
+        self.commit_all(transaction, pending, slice::from_ref(application)).await
+    }
+
+    /// As [`Backend::commit`], for several applications that were changed together.
+    pub(super) async fn commit_all(
+        &self,
+        transaction: Transaction<'static, Any>,
+        pending: &mut Pending,
+        applications: &[ApiApplication],
+    ) -> Result<(), BackendError> {
         if let Err(error) = transaction.commit().await {
-            pending.doubtful.push((application.organization_id, application.id));
+            pending.doubtful.extend(applications.iter().map(|changed| (changed.organization_id, changed.id)));
             return Err(StoreError::from(error).into());
         }
-        self.gateway.snapshot().apply(application);
+        self.gateway.snapshot().apply_all(applications);
         Ok(())
     }
 
@@ -98,11 +125,7 @@ impl Backend {
         self.settled().await.map(drop)
     }
 
-    pub(super) async fn disable_unrecorded(
-        &self,
-        asked: Asked<'_>,
-        reason: Option<Reason>,
-    ) -> Result<(), BackendError> {
+    pub(super) async fn disable_unrecorded(&self, asked: Asked<'_>, reason: Option<Why>) -> Result<(), BackendError> {
         let Asked { actor, organization, application: id } = asked;
         authorise(actor, organization, Operation::DisableApplication)?;
         let mut pending = self.changes.lock().await;
@@ -113,6 +136,37 @@ impl Backend {
         self.gateway.snapshot().apply(&change.application);
         pending.stops.push(stop);
         Ok(())
+    }
+
+    /// Stops many applications where the database cannot be written.
+    pub(super) async fn stop_unrecorded(
+        &self,
+        actor: &Actor,
+        scope: StopScope<'_>,
+        seen: &HashSet<ApplicationId>,
+        reason: Option<Why>,
+    ) -> Result<(Vec<Stoppable>, Vec<(ApplicationId, Fate)>), BackendError> {
+        let mut pending = self.changes.lock().await;
+        let at = self.clock.now();
+        let mut conn = self.store.read().await?;
+        let found = in_scope(&mut conn, scope, at).await?;
+        // The database does not know of those that were stopped like this before.
+        let is_stopped =
+            |application: &ApiApplication| pending.stops.iter().any(|stop| stop.application == application.id);
+        let applications = found.iter().map(|found| found.application.clone());
+        let (stopped, running): (Vec<_>, Vec<_>) = applications.partition(is_stopped);
+        let stop = stop_all(running, seen, By { actor, at, reason: reason.as_ref() })?;
+        let applications: Vec<_> = stop.changes.into_iter().map(|change| change.application).collect();
+        self.gateway.snapshot().apply_all(&applications);
+        pending.stops.extend(applications.into_iter().map(|application| UnrecordedStop {
+            actor: actor.clone(),
+            organization: application.organization_id,
+            application: application.id,
+            reason: reason.clone(),
+            at,
+        }));
+        let before = stopped.into_iter().map(|application| (application.id, Fate::WasDisabled));
+        Ok((found, stop.fates.into_iter().chain(before).collect()))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Backend, BackendError, accounts, authorise, passwords, sessions};
 use crate::{
     random,
-    store::{StoreError, applications, audit, invitations, users},
+    store::{StoreError, applications, audit, invitations, second_factors, users},
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -158,6 +158,7 @@ impl Backend {
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let event = found.remove(by)?;
+        second_factors::delete(&mut transaction, id).await?;
         users::remove(&mut transaction, id, by.at).await?;
         sessions::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;

@@ -16,7 +16,7 @@ use crate::{
 };
 use domain::{
     application::ApiApplication,
-    hygiene::{KeyHygiene, Reminder},
+    hygiene::{KeyHygiene, Reminder, RotationRules},
     id::OrganizationId,
     time::Timestamp,
 };
@@ -25,6 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often somebody looks whether a reminder is due, and tries again what failed.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// How often somebody looks whether Nuvera did something that owners are told of.
+const NEWS_INTERVAL: Duration = Duration::from_secs(3);
 
 /// A key of which somebody is to be reminded.
 #[derive(Clone, Debug)]
@@ -81,7 +84,7 @@ impl Backend {
         let mut conn = self.store.read().await?;
         let mut digests = Vec::new();
         for organization in organizations::partners(&mut conn).await? {
-            let rules = policies::find(&mut conn, organization.id).await?.rules;
+            let rules = policies::find::<RotationRules>(&mut conn, organization.id).await?.rules;
             let mut due = Vec::new();
             for used in used_applications(&mut conn, organization.id).await? {
                 let keys = used.hygiene(rules, now);
@@ -118,14 +121,20 @@ impl Backend {
     }
 }
 
-/// Reminds until `stop`. A letter on its way then is given up, and sent after the next start.
+/// Sends letters until `stop`: reminders, and what Nuvera did. A letter on its way then is given up, and sent after the next start.
 pub async fn run(backend: Arc<Backend>, mailer: Arc<Mailer>, console_origin: String, stop: CancellationToken) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     let mut due = Every::new(backend.clock.clone(), INTERVAL);
+    let mut news = Every::new(backend.clock.clone(), NEWS_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let reminding = async {
         loop {
             interval.tick().await;
+            if news.is_due()
+                && let Err(error) = backend.tell_owners(&mailer, &console_origin).await
+            {
+                tracing::warn!(%error, "owners could not be told what Nuvera did; it will be tried again");
+            }
             if due.is_due()
                 && let Err(error) = backend.remind(&mailer, &console_origin).await
             {

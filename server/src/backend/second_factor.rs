@@ -1,8 +1,45 @@
 //! The second factor: an authenticator app, and recovery codes.
 
-use super::{Backend, BackendError};
-use crate::store::second_factors;
-use domain::{actor::Actor, second_factor::SecondFactor};
+use super::{
+    Backend, BackendError,
+    accounts::{self, Subjects},
+    pending::Pending,
+};
+use crate::{
+    random,
+    store::{StoreError, audit, second_factors, signed_in, users},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    access::Operation,
+    actor::Actor,
+    application::By,
+    id::{OrganizationId, UserId},
+    second_factor::{self, RECOVERY_CODES, RecoveryCode, SecondFactor, SecondFactorError, TotpSecret, Typed},
+    time::Timestamp,
+};
+use sqlx::{Any, AnyConnection, Transaction};
+use std::{net::IpAddr, time::Duration};
+use tokio::sync::MutexGuard;
+use zeroize::Zeroizing;
+
+/// Wrong codes for one account from one address after which the next attempt waits for the window's end.
+const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
+/// Wrong codes for one account, whatever the address. Few: only who has the password gets here, and of a million codes
+/// three are right at any moment.
+const MAX_FAILURES_OF_ACCOUNT: i64 = 20;
+
+/// For how long the page that shows a new secret can be sent.
+const ENROLMENT_WINDOW: Duration = Duration::from_secs(60 * 60);
+
+/// A secret that somebody is about to add to their app. It is remembered nowhere: the form brings it back, encrypted.
+#[derive(Debug)]
+pub struct Enrolment {
+    /// The secret.
+    pub secret: TotpSecret,
+    /// What the form brings back.
+    pub sealed: String,
+}
 
 impl Backend {
     /// One's own second factor, where there is one.
@@ -13,4 +50,228 @@ impl Backend {
         let mut conn = self.store.read().await?;
         Ok(second_factors::find(&mut conn, actor.user_id).await?.map(|stored| stored.factor))
     }
+
+    /// A secret to add to one's app: the one that the form had before where it is still good, so that it need not be added
+    /// again after a typing error.
+    ///
+    /// # Errors
+    /// They have to prove first that it is they.
+    pub fn enrolment(&self, actor: &Actor, before: Option<&str>) -> Result<Enrolment, BackendError> {
+        accounts::freshly_proven(actor)?;
+        if let Some((secret, sealed)) = before.and_then(|sealed| Some((self.enrolled(actor, sealed)?, sealed))) {
+            return Ok(Enrolment { secret, sealed: sealed.to_owned() });
+        }
+        let secret = TotpSecret::generate(random::fill);
+        let now = self.clock.now().as_millis().to_be_bytes();
+        let text = Zeroizing::new([&now, secret.bytes()].concat());
+        let sealed = self.pepper.encrypt(&enrolment_of(actor.user_id), &text);
+        Ok(Enrolment { secret, sealed })
+    }
+
+    /// The secret that a form brings back, where it is this actor's and not too old.
+    fn enrolled(&self, actor: &Actor, sealed: &str) -> Option<TotpSecret> {
+        let text = self.pepper.decrypt(&enrolment_of(actor.user_id), sealed)?;
+        let (at, secret) = text.split_first_chunk::<8>()?;
+        let at = Timestamp::from_millis(i64::from_be_bytes(*at));
+        let secret = TotpSecret::new(secret.try_into().ok()?);
+        (self.clock.now().since(at) < ENROLMENT_WINDOW).then_some(secret)
+    }
+
+    /// Sets up a second factor, or replaces the one before: once its first code is right. The recovery codes are new ones.
+    ///
+    /// # Errors
+    /// They have to prove first that it is they; the code is wrong; the page is too old; the database fails.
+    pub async fn set_up_factor(
+        &self,
+        actor: &Actor,
+        sealed: &str,
+        typed: &str,
+    ) -> Result<Vec<RecoveryCode>, BackendError> {
+        accounts::freshly_proven(actor)?;
+        let secret = self.enrolled(actor, sealed).ok_or(SecondFactorError::TooLate)?;
+        let now = self.clock.now();
+        let step = match Typed::read(typed) {
+            Some(Typed::Code(code)) => secret.accepts(&code, 0, now),
+            _ => None,
+        };
+        let step = step.ok_or(SecondFactorError::WrongCode)?;
+        let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
+        let event = second_factor::set_up(By { actor: &actor, at: now, reason: None }, actor.factors.authenticator);
+        self.save_factor(&mut transaction, actor.user_id, &secret, step).await?;
+        let codes = self.new_recovery_codes(&mut transaction, actor.user_id).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(codes)
+    }
+
+    /// Gives somebody a second factor whose secret is known already: for the people of `--demo`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn give_factor(&self, user: UserId, secret: &TotpSecret) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        self.save_factor(&mut transaction, user, secret, 0).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Makes recovery codes in place of all that there are.
+    ///
+    /// # Errors
+    /// They have to prove first that it is they; there is no second factor; the database fails.
+    pub async fn make_recovery_codes(&self, actor: &Actor) -> Result<Vec<RecoveryCode>, BackendError> {
+        accounts::freshly_proven(actor)?;
+        let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
+        let stored = second_factors::find(&mut transaction, actor.user_id).await?.ok_or(SecondFactorError::None)?;
+        let by = By { actor: &actor, at: self.clock.now(), reason: None };
+        let event = second_factor::recovery_codes_made(by, stored.factor.recovery_codes);
+        let codes = self.new_recovery_codes(&mut transaction, actor.user_id).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(codes)
+    }
+
+    /// Removes one's own second factor.
+    ///
+    /// # Errors
+    /// They have to prove first that it is they; they must have one; there is none; the database fails.
+    pub async fn remove_factor(&self, actor: &Actor) -> Result<(), BackendError> {
+        accounts::freshly_proven(actor)?;
+        let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
+        if !actor.factors.authenticator {
+            return Err(SecondFactorError::None.into());
+        }
+        let event = second_factor::removed(By { actor: &actor, at: self.clock.now(), reason: None })?;
+        second_factors::delete(&mut transaction, actor.user_id).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Removes the second factor that somebody has lost, and ends their sessions: for whoever decides on people.
+    ///
+    /// # Errors
+    /// Not allowed; not found; it is oneself; they have none; the database fails.
+    pub async fn reset_factor(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: UserId,
+    ) -> Result<(), BackendError> {
+        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
+        let event = found.reset_factor(By { actor, at: self.clock.now(), reason: None })?;
+        second_factors::delete(&mut transaction, id).await?;
+        signed_in::end_all(&mut transaction, id, None).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Whether `typed` is a code of `user`'s app that was not used yet, or one of their recovery codes. Either is used up by
+    /// it; a failure counts, for the account and for where it came from.
+    ///
+    /// # Errors
+    /// Too many attempts failed; they are gone, or have no second factor; the database fails.
+    pub async fn check_second_factor(
+        &self,
+        user: UserId,
+        address: Option<IpAddr>,
+        typed: &str,
+    ) -> Result<bool, BackendError> {
+        let now = self.clock.now();
+        let mut transaction = self.store.write().await?;
+        let actor = users::find_actor(&mut transaction, user, address).await?.ok_or(BackendError::NotFound)?;
+        let subjects = guesses_at(user, address);
+        accounts::refuse_throttled(&mut transaction, &subjects, now).await?;
+        let stored = second_factors::find(&mut transaction, user).await?.ok_or(BackendError::NotFound)?;
+        let is_right = match Typed::read(typed) {
+            Some(Typed::Code(code)) => {
+                let secret = self.stored_secret(user, &stored.sealed_secret)?;
+                match secret.accepts(&code, stored.last_step, now) {
+                    Some(step) => second_factors::use_step(&mut transaction, user, step).await?,
+                    None => false,
+                }
+            }
+            Some(Typed::Recovery(code)) => {
+                let hash = self.recovery_hash(user, &code);
+                let is_used = second_factors::use_recovery_code(&mut transaction, user, &hash).await?;
+                if is_used {
+                    let by = By { actor: &actor, at: now, reason: None };
+                    let event = second_factor::recovery_code_used(by, stored.factor.recovery_codes);
+                    audit::append(&mut transaction, &[event]).await?;
+                }
+                is_used
+            }
+            None => false,
+        };
+        accounts::count_attempt(&mut transaction, &subjects, is_right, now).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(is_right)
+    }
+
+    /// Waits for the turn of a change to one's own account, and reads who one is by then.
+    async fn own_turn(
+        &self,
+        actor: &Actor,
+    ) -> Result<(MutexGuard<'_, Pending>, Actor, Transaction<'static, Any>), BackendError> {
+        let settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        let found = users::find_actor(&mut transaction, actor.user_id, actor.address).await?;
+        let found = Actor { is_proven: actor.is_proven, ..found.ok_or(BackendError::Forbidden)? };
+        Ok((settled, found, transaction))
+    }
+
+    async fn save_factor(
+        &self,
+        conn: &mut AnyConnection,
+        user: UserId,
+        secret: &TotpSecret,
+        last_step: i64,
+    ) -> Result<(), StoreError> {
+        let sealed = self.pepper.encrypt(&secret_of(user), secret.bytes());
+        second_factors::save(conn, user, &sealed, last_step, self.clock.now()).await
+    }
+
+    fn stored_secret(&self, user: UserId, sealed: &str) -> Result<TotpSecret, StoreError> {
+        let bytes = self.pepper.decrypt(&secret_of(user), sealed);
+        bytes.and_then(|bytes| bytes.as_slice().try_into().ok()).map(TotpSecret::new).ok_or_else(|| {
+            let found = "a secret that this pepper does not open".to_owned();
+            StoreError::Corrupt { table: "second_factors", column: "sealed_secret", id: user.to_string(), found }
+        })
+    }
+
+    async fn new_recovery_codes(
+        &self,
+        conn: &mut AnyConnection,
+        user: UserId,
+    ) -> Result<Vec<RecoveryCode>, StoreError> {
+        let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| RecoveryCode::generate(random::fill)).collect();
+        let hashes: Vec<_> = codes.iter().map(|code| self.recovery_hash(user, code)).collect();
+        second_factors::replace_recovery_codes(conn, user, &hashes).await?;
+        Ok(codes)
+    }
+
+    /// 80 random bits need no slow hash; no API key begins like what is hashed here.
+    fn recovery_hash(&self, user: UserId, code: &RecoveryCode) -> String {
+        let text = Zeroizing::new(format!("nuvera recovery code of {user} {}", code.text()));
+        URL_SAFE_NO_PAD.encode(self.pepper.hash(text.as_bytes()).0)
+    }
+}
+
+/// What the stored secret of `user` is encrypted for.
+fn secret_of(user: UserId) -> String {
+    format!("second factor of {user}")
+}
+
+/// What a secret is encrypted for that `user` has not confirmed yet.
+fn enrolment_of(user: UserId) -> String {
+    format!("enrolment of {user}")
+}
+
+/// Apart from those for passwords: a right password begins the count of wrong ones anew, and must not do so for codes.
+fn guesses_at(user: UserId, address: Option<IpAddr>) -> Subjects {
+    let address = accounts::known(address);
+    [
+        (format!("second factor of {user} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
+        (format!("address {address}"), accounts::MAX_FAILURES_OF_ADDRESS),
+        (format!("second factor of {user}"), MAX_FAILURES_OF_ACCOUNT),
+    ]
 }

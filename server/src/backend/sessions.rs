@@ -198,12 +198,32 @@ impl Backend {
         let mut conn = self.store.read().await?;
         let found = users::find_account(&mut conn, email.trim()).await?;
         drop(conn);
-        let Some(account) = found else { return Ok(()) };
+        match found {
+            Some(account) => self.record_attempt(account.user_id, outcome, method, client).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers that somebody whose password was right did not get further.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn record_refused_code(&self, user: UserId, client: Client) -> Result<(), BackendError> {
+        self.record_attempt(user, Outcome::Refused, Method::PasswordAndCode, client).await
+    }
+
+    async fn record_attempt(
+        &self,
+        user: UserId,
+        outcome: Outcome,
+        method: Method,
+        client: Client,
+    ) -> Result<(), BackendError> {
         let now = self.clock.now();
         let Client { address, browser, .. } = client;
         let attempt = Attempt { at: now, outcome, method, address, browser, session: None };
         let mut transaction = self.store.write().await?;
-        sign_ins::add(&mut transaction, random::uuid(now), account.user_id, &attempt).await?;
+        sign_ins::add(&mut transaction, random::uuid(now), user, &attempt).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 

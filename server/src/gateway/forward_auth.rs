@@ -13,7 +13,7 @@ use super::{
     problem,
     record::Record,
     respond::ResponseBody,
-    verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_identity, single},
+    verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_identity, id_header, single},
 };
 use crate::forwarded;
 use bytes::Bytes;
@@ -99,9 +99,7 @@ impl Gateway {
                 refused(told.edge, &refusal, request_id)
             }
         };
-        if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
-            response.headers_mut().insert(X_REQUEST_ID, id);
-        }
+        response.headers_mut().insert(X_REQUEST_ID, id_header(request_id));
         response.map(Either::Left)
     }
 }

@@ -11,6 +11,7 @@
 mod cors;
 mod forward_auth;
 mod framing;
+mod head_timer;
 mod limits;
 mod listener;
 mod metrics;

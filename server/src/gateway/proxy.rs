@@ -1,10 +1,10 @@
 //! The way to the REST API behind the gateway.
 
-use super::verify::{Verified, X_API_KEY, X_REQUEST_ID, connection_options};
+use super::verify::{Verified, X_API_KEY, X_REQUEST_ID, connection_options, id_header};
 use bytes::Bytes;
 use domain::request::Refusal;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version,
+    HeaderMap, HeaderName, Request, Response, Uri, Version,
     header::{
         AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
         TRANSFER_ENCODING, UPGRADE,
@@ -100,7 +100,7 @@ impl Proxy {
             headers.remove(name);
         }
         headers.extend(verified.identity());
-        headers.insert(X_REQUEST_ID, HeaderValue::try_from(request_id.to_string()).ok()?);
+        headers.insert(X_REQUEST_ID, id_header(request_id));
         Some(Request::from_parts(parts, Full::new(verified.body)))
     }
 }

@@ -7,7 +7,10 @@
 use super::{limits::Bucket, recent::RecentRequests};
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use aws_lc_rs::{
+    digest::{Digest, SHA256, digest},
+    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256},
+};
 use domain::{
     api_key::{ApiKey, ApiKeyHash, ApiKeyStatus},
     application::ApiApplication,
@@ -18,7 +21,7 @@ use domain::{
     time::Timestamp,
 };
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -102,11 +105,19 @@ impl Snapshot {
 
     /// Knows `application` as it is now. When this returns, no request that starts later is judged by what was before.
     pub fn apply(&self, application: &ApiApplication) {
+        self.apply_all(std::slice::from_ref(application));
+    }
+
+    /// As [`Snapshot::apply`], for several applications that were changed together.
+    pub fn apply_all(&self, applications: &[ApiApplication]) {
         let _changing = self.lock();
         let mut table = Table::clone(&self.table.load());
-        let before = table.applications.remove(&application.id);
-        table.keys.retain(|_, known| known.application.id != application.id);
-        table.insert(application, before.as_ref(), self.clock.now());
+        let changed: HashSet<_> = applications.iter().map(|application| application.id).collect();
+        table.keys.retain(|_, known| !changed.contains(&known.application.id));
+        for application in applications {
+            let before = table.applications.remove(&application.id);
+            table.insert(application, before.as_ref(), self.clock.now());
+        }
         self.replace(table);
     }
 
@@ -183,8 +194,9 @@ impl KnownApplication {
         token: &UnverifiedToken<'_>,
         which: impl Fn(&SigningKey) -> bool,
     ) -> Option<&VerifyingKey> {
+        let signed = digest(&SHA256, token.signing_input());
         let mut asked = self.signing_keys.iter().filter(|known| which(&known.key));
-        asked.find(|known| known.verifies(token.signing_input(), token.signature()))
+        asked.find(|known| known.verifies(&signed, token.signature()))
     }
 
     /// What to tell where no key that counts at `now` verifies `token`.
@@ -215,9 +227,9 @@ impl VerifyingKey {
         Some(Self { key: key.clone(), fingerprint: key.public_key.fingerprint(), parsed })
     }
 
-    /// Whether `signature` is this key's over `message` (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2.2).
-    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.parsed.verify_sig(message, signature).is_ok()
+    /// Whether `signature` is this key's over the message with this SHA-256 (RSASSA-PKCS1-v1_5; RFC 8017, 8.2.2).
+    pub(super) fn verifies(&self, message: &Digest, signature: &[u8]) -> bool {
+        self.parsed.verify_digest_sig(message, signature).is_ok()
     }
 }
 

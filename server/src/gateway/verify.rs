@@ -28,7 +28,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use uuid::fmt::Hyphenated;
+use uuid::{Uuid, fmt::Hyphenated};
 
 /// The header with the API key.
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -64,12 +64,15 @@ impl Verified {
             ("x-nuvera-application-id", application.id.0),
             ("x-nuvera-key-id", self.key.key.id.0),
         ]
-        .map(|(name, id)| {
-            let mut text = [0; Hyphenated::LENGTH];
-            let id = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text));
-            (HeaderName::from_static(name), id.expect("a UUID is hexadecimal digits and hyphens"))
-        })
+        .map(|(name, id)| (HeaderName::from_static(name), id_header(id)))
     }
+}
+
+/// An id as a header's value.
+pub(super) fn id_header(id: Uuid) -> HeaderValue {
+    let mut text = [0; Hyphenated::LENGTH];
+    let id = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text));
+    id.expect("a UUID is hexadecimal digits and hyphens")
 }
 
 /// A request as it came, or as the edge that asks describes it.

@@ -1,6 +1,8 @@
 //! API applications with their keys: read whole, written as the domain's changes.
 
-use super::{Result, StoreError, audit, convert, one_row, optional_timestamp, parse, timestamp};
+use super::{
+    Result, StoreError, audit, convert, one_row, optional_timestamp, parse, proposals, required_why, ticket, timestamp,
+};
 use domain::{
     actor::ActorKind,
     api_key::{ApiKey, ApiKeyHash, ApiKeyState, KeyPrefix},
@@ -9,7 +11,7 @@ use domain::{
     id::{ApplicationId, OrganizationId},
     public_key::PublicKey,
     signing_key::{SigningKey, SigningKeyState},
-    text::{ApplicationName, Reason},
+    text::ApplicationName,
 };
 use sqlx::{Any, AnyConnection, Row, any::AnyRow, query::Query};
 use std::{collections::HashMap, time::Duration};
@@ -20,11 +22,13 @@ macro_rules! queries {
         [
             concat!(
                 "SELECT a.id, a.organization_id, a.name, a.permissions, a.created_at, a.created_by, a.disabled_at,
-                     a.disabled_by, a.disabled_by_kind, a.disabled_reason, a.version, p.prepared_at, p.prepared_by,
-                     p.reason AS prepared_reason, p.grace, p.expires_at AS claimable_until, f.set_at, f.set_by,
-                     f.set_by_user_id, f.hold
-                 FROM applications a LEFT JOIN prepared_replacements p ON p.application_id = a.id
-                     LEFT JOIN auto_finishes f ON f.application_id = a.id ",
+                     a.disabled_by, a.disabled_by_kind, a.disabled_reason, a.disabled_ticket, a.version, p.prepared_at,
+                     p.prepared_by, p.reason AS prepared_reason, p.ticket AS prepared_ticket, p.grace, p.expires_at AS claimable_until, f.set_at, f.set_by,
+                     f.set_by_user_id, f.hold, ",
+                proposals::columns!(),
+                " FROM applications a LEFT JOIN prepared_replacements p ON p.application_id = a.id
+                     LEFT JOIN auto_finishes f ON f.application_id = a.id
+                     LEFT JOIN proposed_changes c ON c.application_id = a.id ",
                 $condition,
                 " ORDER BY a.name_key"
             ),
@@ -68,7 +72,18 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
     load(conn, queries!("WHERE a.organization_id = $1"), &[organization.to_string()]).await
 }
 
-/// Every application there is: what the gateway starts with. This and [`with_auto_finish`] are for the program itself: the
+/// The applications that have registered the public key with `fingerprint`, whichever organization's, those included in
+/// which it is retired: for an emergency stop.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn of_fingerprint(conn: &mut AnyConnection, fingerprint: &str) -> Result<Vec<ApiApplication>> {
+    let queries = queries!("WHERE a.id IN (SELECT s.application_id FROM signing_keys s WHERE s.fingerprint = $1)");
+    load(conn, queries, &[fingerprint.to_owned()]).await
+}
+
+/// Every application there is: what the gateway starts with. This, [`with_auto_finish`] and
+/// [`with_proposed_change`] are for the program itself; they, [`of_fingerprint`] and what Nuvera's people search by are the
 /// finders without a tenant.
 ///
 /// # Errors
@@ -83,6 +98,14 @@ pub async fn of_everyone(conn: &mut AnyConnection) -> Result<Vec<ApiApplication>
 /// The database fails, or a row is corrupt.
 pub async fn with_auto_finish(conn: &mut AnyConnection) -> Result<Vec<ApiApplication>> {
     load(conn, queries!("JOIN auto_finishes o ON o.application_id = a.id"), &[]).await
+}
+
+/// The applications for which Nuvera has proposed a change, of every organization.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn with_proposed_change(conn: &mut AnyConnection) -> Result<Vec<ApiApplication>> {
+    load(conn, queries!("JOIN proposed_changes o ON o.application_id = a.id"), &[]).await
 }
 
 /// The application that the form with `creation_token` created.
@@ -157,7 +180,7 @@ pub async fn create(conn: &mut AnyConnection, change: &Change, creation_token: &
     .bind(application.id.to_string())
     .bind(application.organization_id.to_string())
     .bind(application.name.as_str())
-    .bind(name_key(&application.name))
+    .bind(name_key(application.name.as_str()))
     .bind(application.permissions.to_string())
     .bind(application.created_at.as_millis())
     .bind(&application.created_by)
@@ -179,16 +202,17 @@ pub async fn save(conn: &mut AnyConnection, change: &Change) -> Result<()> {
     let disabled = application.disabled.as_ref();
     let updated = sqlx::query(
         "UPDATE applications SET name = $1, name_key = $2, permissions = $3, disabled_at = $4, disabled_by = $5,
-             disabled_by_kind = $6, disabled_reason = $7, version = $8
-         WHERE organization_id = $9 AND id = $10 AND version = $11",
+             disabled_by_kind = $6, disabled_reason = $7, disabled_ticket = $8, version = $9
+         WHERE organization_id = $10 AND id = $11 AND version = $12",
     )
     .bind(application.name.as_str())
-    .bind(name_key(&application.name))
+    .bind(name_key(application.name.as_str()))
     .bind(application.permissions.to_string())
     .bind(disabled.map(|disabled| disabled.at.as_millis()))
     .bind(disabled.map(|disabled| disabled.by.as_str()))
     .bind(disabled.map(|disabled| disabled.by_kind.code()))
     .bind(disabled.map(|disabled| disabled.reason.as_str()))
+    .bind(disabled.and_then(|disabled| ticket(&disabled.reason)))
     .bind(application.version)
     .bind(application.organization_id.to_string())
     .bind(application.id.to_string())
@@ -199,6 +223,7 @@ pub async fn save(conn: &mut AnyConnection, change: &Change) -> Result<()> {
     save_keys(conn, application).await?;
     save_prepared_replacement(conn, application).await?;
     save_auto_finish(conn, application).await?;
+    proposals::save(conn, application).await?;
     audit::append(conn, &change.events).await
 }
 
@@ -213,16 +238,17 @@ async fn save_prepared_replacement(conn: &mut AnyConnection, application: &ApiAp
         Replacement::StopNow => None,
     };
     sqlx::query(
-        "INSERT INTO prepared_replacements (application_id, prepared_at, prepared_by, reason, grace, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6)
+        "INSERT INTO prepared_replacements (application_id, prepared_at, prepared_by, reason, ticket, grace, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (application_id) DO UPDATE SET prepared_at = excluded.prepared_at,
-             prepared_by = excluded.prepared_by, reason = excluded.reason, grace = excluded.grace,
-             expires_at = excluded.expires_at",
+             prepared_by = excluded.prepared_by, reason = excluded.reason, ticket = excluded.ticket,
+             grace = excluded.grace, expires_at = excluded.expires_at",
     )
     .bind(id)
     .bind(prepared.at.as_millis())
     .bind(&prepared.by)
     .bind(prepared.reason.as_str())
+    .bind(ticket(&prepared.reason))
     .bind(grace)
     .bind(prepared.expires_at.as_millis())
     .execute(conn)
@@ -252,8 +278,8 @@ async fn save_auto_finish(conn: &mut AnyConnection, application: &ApiApplication
 }
 
 /// Two names that differ in case only are one name.
-fn name_key(name: &ApplicationName) -> String {
-    name.as_str().to_lowercase()
+pub(super) fn name_key(name: &str) -> String {
+    name.to_lowercase()
 }
 
 async fn save_keys(conn: &mut AnyConnection, application: &ApiApplication) -> Result<()> {
@@ -366,7 +392,7 @@ fn application(
             at,
             by: row.try_get("disabled_by")?,
             by_kind: convert(row, TABLE, "disabled_by_kind", ActorKind::from_code)?,
-            reason: convert(row, TABLE, "disabled_reason", |text| Reason::new(text).ok())?,
+            reason: required_why(row, TABLE, "disabled_reason", "disabled_ticket")?,
         }),
         None => None,
     };
@@ -381,6 +407,7 @@ fn application(
         api_keys,
         signing_keys,
         prepared_replacement: prepared_replacement(row)?,
+        proposed_change: proposals::read(row)?,
         auto_finish: auto_finish(row)?,
         version: row.try_get("version")?,
     })
@@ -392,7 +419,7 @@ fn prepared_replacement(row: &AnyRow) -> Result<Option<PreparedReplacement>> {
     Ok(Some(PreparedReplacement {
         at,
         by: row.try_get("prepared_by")?,
-        reason: convert(row, "prepared_replacements", "prepared_reason", |text| Reason::new(text).ok())?,
+        reason: required_why(row, "prepared_replacements", "prepared_reason", "prepared_ticket")?,
         replacement: match grace {
             Some(milliseconds) => {
                 Replacement::WithGrace(Duration::from_millis(milliseconds.try_into().unwrap_or_default()))
@@ -413,7 +440,7 @@ fn auto_finish(row: &AnyRow) -> Result<Option<AutoFinish>> {
     }))
 }
 
-fn api_key(row: &AnyRow) -> Result<ApiKey> {
+pub(super) fn api_key(row: &AnyRow) -> Result<ApiKey> {
     let revoked_at = optional_timestamp(row, "revoked_at")?;
     let expires = optional_timestamp(row, "expires_at")?.zip(optional_timestamp(row, "replaced_at")?);
     let state = match (revoked_at, expires) {
@@ -434,7 +461,7 @@ fn api_key(row: &AnyRow) -> Result<ApiKey> {
     })
 }
 
-fn signing_key(row: &AnyRow) -> Result<SigningKey> {
+pub(super) fn signing_key(row: &AnyRow) -> Result<SigningKey> {
     let state = match (optional_timestamp(row, "retired_at")?, optional_timestamp(row, "retires_at")?) {
         (Some(at), _) => SigningKeyState::Retired { at },
         (None, Some(at)) => SigningKeyState::Retiring { at },

@@ -1,12 +1,13 @@
 //! The audit history: appended to within the transaction of the change, read by keyset.
 
-use super::{Result, conditions::Conditions, convert, parse, parse_optional, timestamp};
+use super::{Result, conditions::Conditions, convert, parse, parse_optional, timestamp, why};
 use domain::{
     actor::ActorKind,
     audit::{AuditAction, AuditActor, AuditEvent, AuditFilter, AuditScope, RecordedEvent},
     id::{OrganizationId, UserId},
     people::Handled,
-    text::{ApplicationName, Reason},
+    support,
+    text::{ApplicationName, TicketReference, Why},
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
@@ -22,8 +23,8 @@ pub async fn append(conn: &mut AnyConnection, events: &[AuditEvent]) -> Result<(
             .try_get("last")?;
         sqlx::query(
             "INSERT INTO audit_events (sequence, at, organization_id, application_id, actor_user_id, actor_name,
-                 actor_kind, address, action, target, before_words, after_words, reason)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                 actor_kind, address, action, target, before_words, after_words, reason, ticket)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(sequence)
         .bind(event.at.as_millis())
@@ -37,7 +38,8 @@ pub async fn append(conn: &mut AnyConnection, events: &[AuditEvent]) -> Result<(
         .bind(&event.target)
         .bind(event.before.as_deref())
         .bind(event.after.as_deref())
-        .bind(event.reason.as_ref().map(Reason::as_str))
+        .bind(event.reason.as_ref().map(Why::as_str))
+        .bind(event.reason.as_ref().and_then(|why| why.ticket.as_ref()).map(TicketReference::as_str))
         .execute(&mut *conn)
         .await?;
     }
@@ -117,16 +119,57 @@ pub async fn events(
 ) -> Result<Vec<RecordedEvent>> {
     let mut conditions = filtered(of(scope), filter);
     conditions.and_number("e.sequence < ?", before);
-    let select = "SELECT e.sequence, CAST(e.sequence AS TEXT) AS id, e.at, e.organization_id, e.application_id,
-             e.actor_user_id, e.actor_name, e.actor_kind, e.address, e.action, e.target, e.before_words, e.after_words,
-             e.reason, a.name AS application_name, o.name AS organization_name
-         FROM audit_events e
-         LEFT JOIN applications a ON a.id = e.application_id
-         JOIN organizations o ON o.id = e.organization_id
-         WHERE";
-    let rows = conditions.fetch(conn, select, &format!("ORDER BY e.sequence DESC LIMIT {limit}")).await?;
+    let rows = conditions.fetch(conn, SELECT, &format!("ORDER BY e.sequence DESC LIMIT {limit}")).await?;
     rows.iter().map(event).collect()
 }
+
+/// What Nuvera did in a history and nobody of the partner's has seen yet, the newest first: see [`support::ONLY_ASKED`].
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn unseen_support(conn: &mut AnyConnection, scope: AuditScope, limit: i64) -> Result<Vec<RecordedEvent>> {
+    let mut conditions = of(scope);
+    conditions.and_text("e.actor_kind = ?", Some(ActorKind::Nuvera.code()));
+    for action in support::ONLY_ASKED {
+        conditions.and_text("e.action <> ?", Some(action.code()));
+    }
+    let rest = format!(
+        "AND e.application_id IS NOT NULL AND e.sequence > COALESCE(
+             (SELECT s.sequence FROM seen_support s WHERE s.application_id = e.application_id), 0)
+         ORDER BY e.sequence DESC LIMIT {limit}"
+    );
+    let rows = conditions.fetch(conn, SELECT, &rest).await?;
+    rows.iter().map(event).collect()
+}
+
+/// What Nuvera did to applications after the event `after`, the oldest first.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn support_since(conn: &mut AnyConnection, after: i64) -> Result<Vec<RecordedEvent>> {
+    let mut conditions =
+        filtered(of(AuditScope::Everyone), AuditFilter { kind: Some(ActorKind::Nuvera), ..AuditFilter::default() });
+    conditions.and_number("e.sequence > ?", after);
+    let rows = conditions.fetch(conn, SELECT, "AND e.application_id IS NOT NULL ORDER BY e.sequence").await?;
+    rows.iter().map(event).collect()
+}
+
+/// The number of the latest event of all.
+///
+/// # Errors
+/// The database fails.
+pub async fn latest(conn: &mut AnyConnection) -> Result<i64> {
+    Ok(sqlx::query("SELECT last FROM audit_sequence").fetch_one(conn).await?.try_get("last")?)
+}
+
+/// What [`event`] reads.
+const SELECT: &str = "SELECT e.sequence, CAST(e.sequence AS TEXT) AS id, e.at, e.organization_id, e.application_id,
+         e.actor_user_id, e.actor_name, e.actor_kind, e.address, e.action, e.target, e.before_words, e.after_words,
+         e.reason, e.ticket, a.name AS application_name, o.name AS organization_name
+     FROM audit_events e
+     LEFT JOIN applications a ON a.id = e.application_id
+     JOIN organizations o ON o.id = e.organization_id
+     WHERE";
 
 /// Who acts in a history, by name.
 ///
@@ -167,10 +210,7 @@ fn event(row: &AnyRow) -> Result<RecordedEvent> {
             target: row.try_get("target")?,
             before: row.try_get("before_words")?,
             after: row.try_get("after_words")?,
-            reason: match row.try_get::<Option<String>, _>("reason")? {
-                Some(_) => Some(convert(row, TABLE, "reason", |text| Reason::new(text).ok())?),
-                None => None,
-            },
+            reason: why(row, TABLE, "reason", "ticket")?,
         },
     })
 }

@@ -6,23 +6,32 @@
 pub mod applications;
 pub mod audit;
 mod conditions;
+pub mod health;
+pub mod identities;
 pub mod invitations;
 pub mod organizations;
 pub mod password_resets;
 pub mod policies;
+mod proposals;
 pub mod reminders;
 pub mod requests;
+pub mod search;
 pub mod second_factors;
 pub mod sessions;
 pub mod settings;
 pub mod sign_in_failures;
 pub mod sign_ins;
 pub mod signed_in;
+pub mod stops;
+pub mod support;
 pub mod traffic;
 pub mod usage;
 pub mod users;
 
-use domain::time::Timestamp;
+use domain::{
+    text::{Reason, TicketReference, Why},
+    time::Timestamp,
+};
 use sqlx::{
     Any, AnyConnection, AnyPool, Executor, Row, Transaction,
     any::{AnyPoolOptions, AnyRow},
@@ -169,6 +178,34 @@ fn parse_optional<T: FromStr>(row: &AnyRow, table: &'static str, column: &'stati
         Some(_) => parse(row, table, column).map(Some),
         None => Ok(None),
     }
+}
+
+/// Reads why somebody did something, where they said so, and the ticket beside it.
+fn why(row: &AnyRow, table: &'static str, reason: &'static str, ticket: &'static str) -> Result<Option<Why>> {
+    let optional = |column| row.try_get::<Option<String>, _>(column);
+    if optional(reason)?.is_none() {
+        return Ok(None);
+    }
+    let ticket = match optional(ticket)? {
+        Some(_) => Some(convert(row, table, ticket, |text| TicketReference::new(text).ok())?),
+        None => None,
+    };
+    Ok(Some(Why { reason: convert(row, table, reason, |text| Reason::new(text).ok())?, ticket }))
+}
+
+/// The same where somebody must have said so.
+fn required_why(row: &AnyRow, table: &'static str, reason: &'static str, ticket: &'static str) -> Result<Why> {
+    why(row, table, reason, ticket)?.ok_or_else(|| StoreError::Corrupt {
+        table,
+        column: reason,
+        id: row.try_get("id").unwrap_or_default(),
+        found: "no reason".to_owned(),
+    })
+}
+
+/// A ticket as it is written.
+fn ticket(why: &Why) -> Option<&str> {
+    why.ticket.as_ref().map(TicketReference::as_str)
 }
 
 /// Asserts that a write met exactly one row.

@@ -1,6 +1,6 @@
 //! Organizations: partners, customers, and Nuvera itself.
 
-use super::{Result, parse};
+use super::{Result, convert, parse};
 use domain::{id::OrganizationId, time::Timestamp};
 use sqlx::{AnyConnection, Row};
 
@@ -16,6 +16,9 @@ pub enum OrganizationKind {
 }
 
 impl OrganizationKind {
+    /// Every kind.
+    const ALL: [Self; 3] = [Self::Partner, Self::Customer, Self::Nuvera];
+
     fn code(self) -> &'static str {
         match self {
             Self::Partner => "partner",
@@ -25,17 +28,13 @@ impl OrganizationKind {
     }
 }
 
-/// A partner organization, counted.
+/// A partner organization.
 #[derive(Clone, Debug)]
-pub struct PartnerCounts {
+pub struct Partner {
     /// Its id.
     pub id: OrganizationId,
     /// Its name.
     pub name: String,
-    /// How many API applications it has.
-    pub applications: i64,
-    /// How many of them are disabled.
-    pub disabled: i64,
 }
 
 /// Adds an organization.
@@ -80,28 +79,27 @@ pub async fn find_partner(conn: &mut AnyConnection, id: OrganizationId) -> Resul
     Ok(row.map(|row| row.try_get("name")).transpose()?)
 }
 
+/// The organizations of this id or name: a name may be several organizations'.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn named(conn: &mut AnyConnection, id_or_name: &str) -> Result<Vec<(OrganizationId, OrganizationKind)>> {
+    let rows = sqlx::query("SELECT id, kind FROM organizations WHERE id = $1 OR name = $1 ORDER BY id")
+        .bind(id_or_name)
+        .fetch_all(conn)
+        .await?;
+    let kind = |code: &str| OrganizationKind::ALL.into_iter().find(|kind| kind.code() == code);
+    rows.iter()
+        .map(|row| Ok((parse(row, "organizations", "id")?, convert(row, "organizations", "kind", kind)?)))
+        .collect()
+}
+
 /// The partner organizations by name, for Nuvera's admins.
 ///
 /// # Errors
 /// The database fails.
-pub async fn partners(conn: &mut AnyConnection) -> Result<Vec<PartnerCounts>> {
-    let rows = sqlx::query(
-        "SELECT o.id, o.name, COUNT(a.id) AS applications, COUNT(a.disabled_at) AS disabled
-         FROM organizations o LEFT JOIN applications a ON a.organization_id = o.id
-         WHERE o.kind = 'partner'
-         GROUP BY o.id, o.name
-         ORDER BY o.name",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(PartnerCounts {
-                id: parse(row, "organizations", "id")?,
-                name: row.try_get("name")?,
-                applications: row.try_get("applications")?,
-                disabled: row.try_get("disabled")?,
-            })
-        })
-        .collect()
+pub async fn partners(conn: &mut AnyConnection) -> Result<Vec<Partner>> {
+    let rows =
+        sqlx::query("SELECT id, name FROM organizations WHERE kind = 'partner' ORDER BY name").fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(Partner { id: parse(row, "organizations", "id")?, name: row.try_get("name")? })).collect()
 }

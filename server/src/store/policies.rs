@@ -1,57 +1,110 @@
-//! Rotation policies: how old an organization lets its keys become.
+//! Policies: how old an organization lets its keys become, and what it asks of those who act in it.
 
-use super::{Result, StoreError, audit, one_row};
+use super::{Result, StoreError, audit, one_row, parse};
 use domain::{
-    hygiene::{Days, PolicyChange, RotationPolicy, RotationRules, Rule},
+    hygiene::{Days, RotationRules, Rule},
     id::OrganizationId,
+    policy::{Policy, PolicyChange, Rules},
+    security_policy::SecurityRules,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
+use std::collections::HashMap;
 
-/// The rotation policy of `organization`; the default one where nobody has changed it.
+/// Rules that have a table.
+pub trait StoredRules: Rules + Send + Sync {
+    /// Reads the row of `$1`, an organization.
+    const FIND: &'static str;
+    /// Writes the row of `$1`: its version `$2` over the version `$3`, then [`StoredRules::columns`].
+    const SAVE: &'static str;
+
+    /// What [`StoredRules::FIND`] found.
+    ///
+    /// # Errors
+    /// The row is corrupt.
+    fn read(row: &AnyRow) -> Result<Self>;
+
+    /// What [`StoredRules::SAVE`] is bound to from `$4` on.
+    fn columns(self) -> Vec<Option<i64>>;
+}
+
+/// A policy of `organization`; the default one where nobody has changed it.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
-pub async fn find(conn: &mut AnyConnection, organization: OrganizationId) -> Result<RotationPolicy> {
-    let row = sqlx::query(
-        "SELECT organization_id AS id, api_key_age, signing_key_age, idle, version FROM rotation_policies
-         WHERE organization_id = $1",
-    )
-    .bind(organization.to_string())
-    .fetch_optional(conn)
-    .await?;
-    let Some(row) = row else { return Ok(RotationPolicy::default()) };
-    let rules = RotationRules {
-        api_key_age: days(&row, "api_key_age", Rule::ApiKeyAge)?,
-        signing_key_age: days(&row, "signing_key_age", Rule::SigningKeyAge)?,
-        idle: days(&row, "idle", Rule::Idle)?,
-    };
-    Ok(RotationPolicy { rules, version: row.try_get("version")? })
+pub async fn find<R: StoredRules>(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Policy<R>> {
+    let row = sqlx::query(R::FIND).bind(organization.to_string()).fetch_optional(conn).await?;
+    let Some(row) = row else { return Ok(Policy::default()) };
+    Ok(Policy { rules: R::read(&row)?, version: row.try_get("version")? })
+}
+
+/// The rules for keys of every organization that has changed them.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn rotation_of_everyone(conn: &mut AnyConnection) -> Result<HashMap<OrganizationId, RotationRules>> {
+    let rows = sqlx::query("SELECT organization_id AS id, api_key_age, signing_key_age, idle FROM rotation_policies")
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| Ok((parse(row, "rotation_policies", "id")?, RotationRules::read(row)?))).collect()
 }
 
 /// Writes a change and its audit event, in the caller's transaction.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] where the policy was changed since it was read; the database fails.
-pub async fn save(conn: &mut AnyConnection, change: &PolicyChange) -> Result<()> {
-    let RotationPolicy { rules, version } = change.policy;
-    let count = |days: Option<Days>| days.map(|days| i64::from(days.count()));
-    let saved = sqlx::query(
-        "INSERT INTO rotation_policies (organization_id, api_key_age, signing_key_age, idle, version)
-         VALUES ($1, $2, $3, $4, $5)
+pub async fn save<R: StoredRules>(conn: &mut AnyConnection, change: &PolicyChange<R>) -> Result<()> {
+    let Policy { rules, version } = change.policy;
+    let query = sqlx::query(R::SAVE).bind(change.event.organization_id.to_string()).bind(version).bind(version - 1);
+    let query = rules.columns().into_iter().fold(query, |query, column| query.bind(column));
+    one_row(&query.execute(&mut *conn).await?)?;
+    audit::append(conn, std::slice::from_ref(&change.event)).await
+}
+
+impl StoredRules for RotationRules {
+    const FIND: &'static str = "SELECT organization_id AS id, api_key_age, signing_key_age, idle, version
+         FROM rotation_policies WHERE organization_id = $1";
+    const SAVE: &'static str =
+        "INSERT INTO rotation_policies (organization_id, version, api_key_age, signing_key_age, idle)
+         VALUES ($1, $2, $4, $5, $6)
          ON CONFLICT (organization_id) DO UPDATE SET api_key_age = excluded.api_key_age,
              signing_key_age = excluded.signing_key_age, idle = excluded.idle, version = excluded.version
-         WHERE rotation_policies.version = $6",
-    )
-    .bind(change.event.organization_id.to_string())
-    .bind(count(rules.api_key_age))
-    .bind(count(rules.signing_key_age))
-    .bind(count(rules.idle))
-    .bind(version)
-    .bind(version - 1)
-    .execute(&mut *conn)
-    .await?;
-    one_row(&saved)?;
-    audit::append(conn, std::slice::from_ref(&change.event)).await
+         WHERE rotation_policies.version = $3";
+
+    fn read(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            api_key_age: days(row, "api_key_age", Rule::ApiKeyAge)?,
+            signing_key_age: days(row, "signing_key_age", Rule::SigningKeyAge)?,
+            idle: days(row, "idle", Rule::Idle)?,
+        })
+    }
+
+    fn columns(self) -> Vec<Option<i64>> {
+        let ages = [self.api_key_age, self.signing_key_age, self.idle];
+        ages.map(|days| days.map(|days| i64::from(days.count()))).into()
+    }
+}
+
+impl StoredRules for SecurityRules {
+    const FIND: &'static str = "SELECT second_factor_required, nuvera_changes_need_confirmation, version
+         FROM security_policies WHERE organization_id = $1";
+    const SAVE: &'static str = "INSERT INTO security_policies (organization_id, version, second_factor_required,
+             nuvera_changes_need_confirmation)
+         VALUES ($1, $2, $4, $5)
+         ON CONFLICT (organization_id) DO UPDATE SET second_factor_required = excluded.second_factor_required,
+             nuvera_changes_need_confirmation = excluded.nuvera_changes_need_confirmation, version = excluded.version
+         WHERE security_policies.version = $3";
+
+    fn read(row: &AnyRow) -> Result<Self> {
+        let is_set = |column: &str| Ok::<_, StoreError>(row.try_get::<i64, _>(column)? != 0);
+        Ok(Self {
+            second_factor_required: is_set("second_factor_required")?,
+            nuvera_changes_need_confirmation: is_set("nuvera_changes_need_confirmation")?,
+        })
+    }
+
+    fn columns(self) -> Vec<Option<i64>> {
+        [self.second_factor_required, self.nuvera_changes_need_confirmation].map(|set| Some(i64::from(set))).into()
+    }
 }
 
 fn days(row: &AnyRow, column: &'static str, rule: Rule) -> Result<Option<Days>> {

@@ -1,11 +1,7 @@
 //! Second factors: sealed secrets, and hashes of recovery codes.
 
 use super::{Result, one_row, timestamp};
-use domain::{
-    id::UserId,
-    second_factor::{Factors, SecondFactor},
-    time::Timestamp,
-};
+use domain::{id::UserId, second_factor::SecondFactor, time::Timestamp};
 use sqlx::{AnyConnection, Row};
 
 /// Somebody's authenticator app, as it is stored.
@@ -42,14 +38,6 @@ pub async fn find(conn: &mut AnyConnection, user: UserId) -> Result<Option<Store
         })
     })
     .transpose()
-}
-
-/// What `user` has.
-///
-/// # Errors
-/// The database fails.
-pub async fn factors_of(conn: &mut AnyConnection, user: UserId) -> Result<Factors> {
-    Ok(Factors { authenticator: find(conn, user).await?.is_some() })
 }
 
 /// Gives `user` a second factor, in place of the one before; recovery codes that they have stay.

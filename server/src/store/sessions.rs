@@ -14,6 +14,13 @@ use tower_sessions::{
     session_store,
 };
 
+/// What a session holds once somebody has signed in.
+pub const SIGNED_IN: &str = "signed_in";
+
+/// For how long the session of somebody who has not signed in is kept: for the way through a door. Anybody can have as
+/// many of them made as they like.
+const KEPT_FOR_STRANGERS: Duration = Duration::from_secs(15 * 60);
+
 /// Keeps sessions in the database.
 #[derive(Clone, Debug)]
 pub struct DatabaseSessions {
@@ -52,7 +59,9 @@ impl SessionStore for DatabaseSessions {
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         let data = serde_json::to_string(&record.data).map_err(|e| session_store::Error::Encode(e.to_string()))?;
-        let expires_at = self.clock.now().plus(self.kept_for).as_millis();
+        let is_strangers = !record.data.contains_key(SIGNED_IN);
+        let kept_for = if is_strangers { self.kept_for.min(KEPT_FOR_STRANGERS) } else { self.kept_for };
+        let expires_at = self.clock.now().plus(kept_for).as_millis();
         let saved = async {
             let mut transaction = self.store.write().await?;
             sqlx::query(

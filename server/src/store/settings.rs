@@ -10,6 +10,9 @@ pub const REPLAY_FENCE: &str = "replay_fence";
 /// When reminders were last about to be sent, in Unix milliseconds.
 pub const REMINDED_AT: &str = "reminded_at";
 
+/// Up to which audit event owners were told by mail what Nuvera did.
+pub const SUPPORT_TOLD: &str = "support_told";
+
 /// Reads a setting.
 ///
 /// # Errors
@@ -33,4 +36,18 @@ pub async fn set(conn: &mut AnyConnection, name: &str, value: &str) -> Result<()
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Writes a setting, where it still is what it was: of two who do that one succeeds. The answer says whether it did.
+///
+/// # Errors
+/// The database fails.
+pub async fn replace(conn: &mut AnyConnection, name: &str, before: &str, after: &str) -> Result<bool> {
+    let replaced = sqlx::query("UPDATE settings SET value = $1 WHERE name = $2 AND value = $3")
+        .bind(after)
+        .bind(name)
+        .bind(before)
+        .execute(conn)
+        .await?;
+    Ok(replaced.rows_affected() == 1)
 }

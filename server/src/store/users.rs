@@ -25,7 +25,7 @@ pub struct NewUser<'a> {
     pub name: &'a str,
     /// What they may do.
     pub role: Role,
-    /// Argon2id, in PHC form.
+    /// Argon2id, in PHC form; empty where they sign in by an identity provider only.
     pub password_hash: &'a str,
 }
 
@@ -35,8 +35,10 @@ pub struct Account {
     pub user_id: UserId,
     /// What they may do.
     pub role: Role,
-    /// Argon2id, in PHC form.
-    pub password_hash: String,
+    /// Where they belong.
+    pub organization_id: OrganizationId,
+    /// Argon2id, in PHC form; `None` where they have no password.
+    pub password_hash: Option<String>,
 }
 
 /// Somebody who owns a partner organization.
@@ -74,15 +76,18 @@ pub async fn insert(conn: &mut AnyConnection, user: &NewUser<'_>, now: Timestamp
 /// # Errors
 /// The database fails.
 pub async fn find_account(conn: &mut AnyConnection, email: &str) -> Result<Option<Account>> {
-    let row = sqlx::query("SELECT id, role, password_hash FROM users WHERE email = $1 AND removed_at IS NULL")
-        .bind(email.to_lowercase())
-        .fetch_optional(conn)
-        .await?;
+    let row = sqlx::query(
+        "SELECT id, role, organization_id, password_hash FROM users WHERE email = $1 AND removed_at IS NULL",
+    )
+    .bind(email.to_lowercase())
+    .fetch_optional(conn)
+    .await?;
     row.map(|row| {
         Ok(Account {
             user_id: parse(&row, "users", "id")?,
             role: role(&row)?,
-            password_hash: row.try_get("password_hash")?,
+            organization_id: parse(&row, "users", "organization_id")?,
+            password_hash: Some(row.try_get("password_hash")?).filter(|hash: &String| !hash.is_empty()),
         })
     })
     .transpose()
@@ -96,8 +101,11 @@ pub async fn find_account(conn: &mut AnyConnection, email: &str) -> Result<Optio
 pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<IpAddr>) -> Result<Option<Actor>> {
     let row = sqlx::query(
         "SELECT u.id, u.name, u.email, u.organization_id, u.role, o.name AS organization_name,
-             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = u.id) AS authenticators
+             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = u.id) AS authenticators,
+             CASE WHEN u.password_hash = '' THEN 0 ELSE 1 END AS has_password,
+             COALESCE(p.second_factor_required, 0) AS is_factor_asked
          FROM users u JOIN organizations o ON o.id = u.organization_id
+             LEFT JOIN security_policies p ON p.organization_id = u.organization_id
          WHERE u.id = $1 AND u.removed_at IS NULL",
     )
     .bind(id.to_string())
@@ -114,8 +122,10 @@ pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<Ip
             role,
             address,
             is_proven: false,
-            factors: Factors { authenticator: row.try_get::<i64, _>("authenticators")? > 0 },
-            must_have_factor: second_factor::is_required(role, false),
+            factors: factors(&row)?,
+            // Who has no password signs in by an identity provider: how they prove it there is the provider's matter.
+            must_have_factor: row.try_get::<i64, _>("has_password")? > 0
+                && second_factor::is_required(role, row.try_get::<i64, _>("is_factor_asked")? > 0),
         })
     })
     .transpose()
@@ -142,8 +152,10 @@ pub async fn owners(conn: &mut AnyConnection, organization: OrganizationId) -> R
 /// The database fails, or a row is corrupt.
 pub async fn of_organization(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
     let rows = sqlx::query(
-        "SELECT id, name, email, role, signed_in_at FROM users WHERE organization_id = $1 AND removed_at IS NULL
-         ORDER BY name, id",
+        "SELECT id, name, email, role, signed_in_at,
+             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators
+         FROM users
+         WHERE organization_id = $1 AND removed_at IS NULL ORDER BY name, id",
     )
     .bind(organization.to_string())
     .fetch_all(conn)
@@ -157,8 +169,10 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
 /// The database fails, or a row is corrupt.
 pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
     let rows = sqlx::query(
-        "SELECT id, name, email, role, signed_in_at FROM users WHERE organization_id = $1 AND removed_at IS NOT NULL
-         ORDER BY removed_at DESC, id",
+        "SELECT id, name, email, role, signed_in_at,
+             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators
+         FROM users
+         WHERE organization_id = $1 AND removed_at IS NOT NULL ORDER BY removed_at DESC, id",
     )
     .bind(organization.to_string())
     .fetch_all(conn)
@@ -172,7 +186,9 @@ pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId
 /// The database fails, or the row is corrupt.
 pub async fn find(conn: &mut AnyConnection, organization: OrganizationId, id: UserId) -> Result<Option<Person>> {
     let row = sqlx::query(
-        "SELECT id, name, email, role, signed_in_at FROM users
+        "SELECT id, name, email, role, signed_in_at,
+             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators
+         FROM users
          WHERE organization_id = $1 AND id = $2 AND removed_at IS NULL",
     )
     .bind(organization.to_string())
@@ -251,7 +267,12 @@ fn person(row: &AnyRow) -> Result<Person> {
         email: row.try_get("email")?,
         role: role(row)?,
         signed_in_at: row.try_get::<Option<i64>, _>("signed_in_at")?.map(Timestamp::from_millis),
+        factors: factors(row)?,
     })
+}
+
+fn factors(row: &AnyRow) -> Result<Factors> {
+    Ok(Factors { authenticator: row.try_get::<i64, _>("authenticators")? > 0 })
 }
 
 fn role(row: &AnyRow) -> Result<Role> {

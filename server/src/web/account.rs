@@ -1,9 +1,21 @@
 //! One's own account: how somebody proves that it is they, and where they are signed in.
 
-use super::visit::{Visit, redirect};
-use crate::backend::BackendError;
-use app::page::{AccountView, Notice, Page};
-use axum::response::{Redirect, Response};
+use super::{
+    sign_in::{After, own_path},
+    submitted::{Refused, Submitted},
+    visit::{Visit, redirect},
+};
+use crate::backend::{BackendError, accounts, second_factor::Enrolment};
+use app::{
+    page::{AccountView, FactorEnrolment, Notice, Page, QrCode},
+    paths::Area,
+};
+use axum::{
+    extract::Query,
+    response::{Redirect, Response},
+};
+use qrcode::Color;
+use tower_sessions::Session;
 
 async fn page(visit: &Visit) -> Result<Page, BackendError> {
     let backend = &visit.web.backend;
@@ -37,7 +49,112 @@ pub async fn end_others(visit: Visit) -> Response {
     }
 }
 
+/// A secret to add to an app: a new one, or the one that was shown before.
+fn factor_page(visit: &Visit, next: Option<&str>, sent: Option<&Submitted>) -> Result<Page, BackendError> {
+    let before = visit.typed_before("enrolment", sent);
+    let Enrolment { secret, sealed } = visit.web.backend.enrolment(&visit.actor, before)?;
+    let qr = draw(&secret.uri(&visit.actor.email))?;
+    Ok(Page::SetUpFactor {
+        enrolment: FactorEnrolment { secret, sealed, qr },
+        is_replacement: visit.actor.factors.authenticator,
+        is_demanded: visit.actor.lacks_factor(),
+        next: next.map(|next| own_path(Some(next), visit.place.area())),
+    })
+}
+
+/// The squares of a QR code (ISO/IEC 18004), as a path: a square a dark module.
+fn draw(text: &str) -> Result<QrCode, BackendError> {
+    // An address is far shorter than the longest text that fits.
+    let code = qrcode::QrCode::new(text).map_err(|_| BackendError::NotFound)?;
+    let side = code.width();
+    let dark = code.to_colors().into_iter().enumerate().filter(|(_, color)| *color == Color::Dark);
+    let path = dark.map(|(at, _)| format!("M{} {}h1v1h-1z", at % side, at / side)).collect();
+    Ok(QrCode { side, path })
+}
+
+/// The form that sets up a second factor, or replaces it.
+pub async fn factor_form(visit: Visit, Query(After { next }): Query<After>) -> Response {
+    visit.answer(factor_page(&visit, next.as_deref(), None)).await
+}
+
+/// Sets it up, once its first code is right: the answer shows the recovery codes, once.
+pub async fn set_up_factor(session: Session, visit: Visit, sent: Submitted) -> Response {
+    let next = Some(sent.text("next").to_owned()).filter(|next| !next.is_empty());
+    let result = async {
+        accounts::freshly_proven(&visit.actor)?;
+        if sent.text("code").trim().is_empty() {
+            return Err(Refused::field("code", "Enter the code that your app shows."));
+        }
+        let codes = visit.web.backend.set_up_factor(&visit.actor, sent.text("enrolment"), sent.text("code")).await?;
+        visit.proven_again(&session).await?;
+        Ok(codes)
+    };
+    let area = visit.place.area();
+    match result.await {
+        Ok(codes) => {
+            let next = next.as_deref().map_or_else(|| area.account().to_owned(), |next| own_path(Some(next), area));
+            visit.show(Page::RecoveryCodes { codes, next }).await
+        }
+        Err(refused) => {
+            let before = sent.clone();
+            visit.show_again(refused, sent, async || factor_page(&visit, next.as_deref(), Some(&before))).await
+        }
+    }
+}
+
+/// What follows from making recovery codes anew.
+pub async fn codes_form(visit: Visit) -> Response {
+    visit.answer(codes_page(&visit).await).await
+}
+
+async fn codes_page(visit: &Visit) -> Result<Page, BackendError> {
+    accounts::freshly_proven(&visit.actor)?;
+    let factor = visit.web.backend.second_factor(&visit.actor).await?.ok_or(BackendError::NotFound)?;
+    Ok(Page::MakeRecoveryCodes { left: factor.recovery_codes })
+}
+
+/// Makes them: the answer shows them, once.
+pub async fn make_codes(visit: Visit, sent: Submitted) -> Response {
+    match visit.web.backend.make_recovery_codes(&visit.actor).await {
+        Ok(codes) => visit.show(Page::RecoveryCodes { codes, next: visit.place.area().account().to_owned() }).await,
+        Err(error) => visit.show_again(error.into(), sent, async || page(&visit).await).await,
+    }
+}
+
+/// They are stored, says whoever saw them: on to where they wanted to go.
+pub async fn codes_stored(visit: Visit, sent: Submitted) -> Redirect {
+    Redirect::to(&own_path(Some(sent.text("next")), visit.place.area()))
+}
+
+/// What follows from removing the second factor.
+pub async fn remove_form(visit: Visit) -> Response {
+    visit.answer(remove_page(&visit)).await
+}
+
+fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
+    accounts::freshly_proven(&visit.actor)?;
+    match visit.actor.factors.authenticator && !visit.actor.must_have_factor {
+        true => Ok(Page::RemoveFactor),
+        false => Err(BackendError::NotFound),
+    }
+}
+
+/// Removes it.
+pub async fn remove(visit: Visit, sent: Submitted) -> Response {
+    match visit.web.backend.remove_factor(&visit.actor).await {
+        Ok(()) => redirect(visit.place.area().account(), Notice::FactorRemoved),
+        Err(error) => visit.show_again(error.into(), sent, async || page(&visit).await).await,
+    }
+}
+
 /// Where a page that was left open leads back to.
 pub async fn back(visit: Visit) -> Redirect {
     Redirect::to(visit.place.area().account())
+}
+
+/// Whether an address is open to somebody who has to set up a second factor before anything else: where they do that, and
+/// where they prove before it that it is they.
+pub fn is_open_without_factor(path: &str) -> bool {
+    let area = Area::of(path);
+    path == area.account_action("second-factor") || path.starts_with(area.confirm())
 }

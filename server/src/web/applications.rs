@@ -1,6 +1,7 @@
 //! The list of applications, a new one, and one application's own pages.
 
 use super::{
+    approval,
     signing_keys::read_proof,
     submitted::{Refused, Submitted},
     visit::Visit,
@@ -11,14 +12,15 @@ use crate::{
     store::usage::KeyUsage,
 };
 use app::{
-    page::{ApplicationSummary, ApplicationView, FieldError, Notice, Page, Usage},
+    page::{ApplicationSummary, ApplicationView, FieldError, Notice, Page, SupportView, Usage},
     paths::Place,
 };
 use axum::response::Response;
 use domain::{
     access::Operation,
-    application::{ApiApplication, By},
+    application::{ApiApplication, RequestedChange},
     audit::{AuditFilter, AuditScope},
+    health::Health,
     permission::{Permission, PermissionError, PermissionSet},
     public_key::PublicKey,
     request::RequestFilter,
@@ -31,28 +33,39 @@ const RECENT_EVENTS: i64 = 5;
 /// How many of the latest requests are judged for what they warn of.
 const JUDGED_REQUESTS: i64 = 50;
 
+/// The organization's applications.
+pub async fn list_page(visit: &Visit) -> Result<Page, BackendError> {
+    let backend = &visit.web.backend;
+    let organization = visit.organization();
+    let found = backend.applications(&visit.actor, organization).await?;
+    let rules = backend.rotation_policy(&visit.actor, organization).await?.rules;
+    let now = backend.clock().now();
+    let health = match visit.place {
+        Place::Hub { organization, .. } => backend.health(&visit.actor, organization, &found, rules).await?,
+        Place::Settings | Place::Nuvera => Health::default(),
+    };
+    let summary = |used: ApplicationUsage| ApplicationSummary {
+        last_used_at: used.last_used_at(),
+        hygiene: used.hygiene(rules, now),
+        application: used.application,
+    };
+    let items = found.into_iter().map(summary).collect();
+    Ok(match &visit.place {
+        Place::Settings | Place::Nuvera => {
+            let leavers = backend.leavers(&visit.actor, organization).await?;
+            Page::Applications {
+                items,
+                leavers: leavers.into_iter().map(|leaver| leaver.person.name).collect(),
+                unseen_support: backend.unseen_support(&visit.actor, AuditScope::Organization(organization)).await?,
+            }
+        }
+        Place::Hub { name, .. } => Page::Organization { name: name.clone(), items, health },
+    })
+}
+
 /// Shows the organization's applications.
 pub async fn list(visit: Visit) -> Response {
-    let page = async {
-        let backend = &visit.web.backend;
-        let found = backend.applications(&visit.actor, visit.organization()).await?;
-        let rules = backend.rotation_policy(&visit.actor, visit.organization()).await?.rules;
-        let now = backend.clock().now();
-        let summary = |used: ApplicationUsage| ApplicationSummary {
-            last_used_at: used.last_used_at(),
-            hygiene: used.hygiene(rules, now),
-            application: used.application,
-        };
-        let items = found.into_iter().map(summary).collect();
-        Ok(match &visit.place {
-            Place::Settings | Place::Nuvera => {
-                let leavers = backend.leavers(&visit.actor, visit.organization()).await?;
-                Page::Applications { items, leavers: leavers.into_iter().map(|leaver| leaver.person.name).collect() }
-            }
-            Place::Hub { name, .. } => Page::Organization { name: name.clone(), items },
-        })
-    };
-    visit.answer(page.await).await
+    visit.answer(list_page(&visit).await).await
 }
 
 /// Shows the form for a new application.
@@ -100,7 +113,11 @@ pub async fn show(visit: Visit) -> Response {
             signing_key_traffic: traffic.signing_keys,
             latest_requests,
         };
-        Ok(Page::Application { view, recent })
+        let support = SupportView {
+            unseen: backend.unseen_support(asked.actor, scope).await?,
+            seen: backend.seen_support(asked.actor, asked.organization, asked.application).await?,
+        };
+        Ok(Page::Application { view, recent, support })
     };
     visit.answer(page.await).await
 }
@@ -126,7 +143,9 @@ pub async fn rename(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn permissions_page(visit: &Visit) -> Result<Page, BackendError> {
-    visit.form(Operation::ChangePermissions, |application| Page::Permissions { application }).await
+    let application = visit.application(Operation::ChangePermissions).await?;
+    let waits = visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
+    Ok(Page::Permissions { application, waits })
 }
 
 /// Shows the form for other permissions.
@@ -139,9 +158,7 @@ pub async fn change_permissions(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
         let permissions = read_permissions(&sent).map_err(|error| Refused::field("permissions", error))?;
-        let change = |application: ApiApplication, by: By<'_>| application.change_permissions(permissions, by);
-        visit.change(&sent, Operation::ChangePermissions, change).await?;
-        Ok(Notice::PermissionsChanged)
+        approval::request(&visit, &sent, RequestedChange::Permissions(permissions), Notice::PermissionsChanged).await
     };
     visit.changed(result.await, sent, async || permissions_page(&visit).await).await
 }

@@ -170,6 +170,7 @@ struct Line<'a> {
     before: Option<&'a str>,
     after: Option<&'a str>,
     reason: Option<&'a str>,
+    ticket: Option<&'a str>,
 }
 
 impl<'a> Line<'a> {
@@ -189,7 +190,8 @@ impl<'a> Line<'a> {
             target: &event.target,
             before: event.before.as_deref(),
             after: event.after.as_deref(),
-            reason: event.reason.as_ref().map(|reason| reason.as_str()),
+            reason: event.reason.as_ref().map(|why| why.as_str()),
+            ticket: event.reason.as_ref().and_then(|why| why.ticket.as_ref()).map(|ticket| ticket.as_str()),
         }
     }
 
@@ -211,12 +213,13 @@ impl<'a> Line<'a> {
             text(self.before),
             text(self.after),
             text(self.reason),
+            text(self.ticket),
         ]
     }
 }
 
 /// The first line of a CSV file: the names that JSON Lines use.
-const HEADER: [&str; 15] = [
+const HEADER: [&str; 16] = [
     "sequence",
     "at",
     "organization_id",
@@ -232,6 +235,7 @@ const HEADER: [&str; 15] = [
     "before",
     "after",
     "reason",
+    "ticket",
 ];
 
 /// A cell that no spreadsheet takes for a formula (OWASP, CSV injection): what could begin one is put behind an

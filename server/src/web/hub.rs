@@ -1,39 +1,113 @@
-//! The organization hub of Nuvera's admins.
+//! The organization hub of Nuvera's people.
 
-use super::visit::Visit;
-use app::page::{OrganizationSummary, Page};
-use axum::{extract::Query, response::Response};
-use serde::Deserialize;
+use super::{
+    submitted::{Refused, Submitted},
+    visit::{Visit, redirect},
+};
+use crate::backend::{BackendError, hub::Partner};
+use app::{
+    page::{Notice, OrganizationSummary, Page},
+    paths::{self, Place},
+};
+use axum::{
+    extract::RawQuery,
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::{
+    access::{Operation, allows},
+    search::{Findings, Found, Search, SearchError},
+};
 
 /// The most organizations that are listed at once.
 const MOST: usize = 100;
 
-/// What organizations are searched for with.
-#[derive(Deserialize)]
-pub struct Search {
-    #[serde(default)]
-    q: String,
+/// Shows the partner organizations, or what was found of theirs.
+pub async fn organizations(visit: Visit, RawQuery(query): RawQuery) -> Response {
+    let asked = Submitted::parse(query.unwrap_or_default().as_bytes());
+    let is_filtered = asked.text("show") == "attention";
+    match Search::read(asked.text("q")) {
+        Ok(None) => visit.answer(list(&visit, is_filtered).await).await,
+        // Whoever wrote the address wrote a secret into it: at least it goes no further.
+        Ok(Some(search)) if search.is_cut => Redirect::to(&address(&search)).into_response(),
+        Err(SearchError::Secret) => redirect(paths::ORGANIZATION_HUB, Notice::SecretDropped),
+        Ok(Some(search)) => match visit.web.backend.search(&visit.actor, &search).await {
+            Ok(findings) => match only(&findings) {
+                Some(address) => Redirect::to(&with_done(address, asked.text("done"))).into_response(),
+                None => visit.show(Page::HubSearch { search, findings }).await,
+            },
+            Err(error) => visit.answer(Err(error)).await,
+        },
+        Err(error @ SearchError::Text(_)) => show_again(&visit, error, asked).await,
+    }
 }
 
-/// Shows the partner organizations whose names hold what was searched for.
-pub async fn organizations(visit: Visit, Query(Search { q }): Query<Search>) -> Response {
-    let found = visit.web.backend.partner_organizations(&visit.actor).await;
-    let page = found.map(|partners| {
-        let query = q.trim().to_owned();
-        let wanted = query.to_lowercase();
-        let mut organizations: Vec<_> = partners
-            .into_iter()
-            .filter(|partner| partner.name.to_lowercase().contains(&wanted))
-            .map(|partner| OrganizationSummary {
-                id: partner.id,
-                name: partner.name,
-                applications: partner.applications,
-                disabled: partner.disabled,
-            })
-            .collect();
-        let more = organizations.len().saturating_sub(MOST);
-        organizations.truncate(MOST);
-        Page::OrganizationHub { query, organizations, more }
-    });
-    visit.answer(page).await
+/// Leads to what was searched for. The search comes as a form, and goes on as an address that holds no secret.
+pub async fn search(visit: Visit, sent: Submitted) -> Response {
+    if !allows(visit.actor.role, Operation::ViewOrganizationHub) {
+        return visit.answer(Err(BackendError::Forbidden)).await;
+    }
+    let read = sent.check().map(|()| Search::read(sent.text("q")));
+    match read {
+        Ok(Ok(None)) => Redirect::to(paths::ORGANIZATION_HUB).into_response(),
+        Ok(Ok(Some(search))) => Redirect::to(&address(&search)).into_response(),
+        Ok(Err(SearchError::Secret)) => redirect(paths::ORGANIZATION_HUB, Notice::SecretDropped),
+        Ok(Err(error @ SearchError::Text(_))) => show_again(&visit, error, sent).await,
+        Err(refused) => visit.show_again(refused, Submitted::default(), async || list(&visit, false).await).await,
+    }
+}
+
+async fn show_again(visit: &Visit, error: SearchError, sent: Submitted) -> Response {
+    visit.show_again(Refused::field("q", error), sent, async || list(visit, false).await).await
+}
+
+async fn list(visit: &Visit, is_filtered: bool) -> Result<Page, BackendError> {
+    let mut partners = visit.web.backend.partners(&visit.actor).await?;
+    let needs_attention = |partner: &Partner| partner.health.concern().is_some();
+    let counts = (partners.len(), partners.iter().filter(|partner| needs_attention(partner)).count());
+    if is_filtered {
+        partners.retain(needs_attention);
+    }
+    let more = partners.len().saturating_sub(MOST);
+    partners.truncate(MOST);
+    let summary = |Partner { id, name, health }| OrganizationSummary { id, name, health };
+    let organizations = partners.into_iter().map(summary).collect();
+    Ok(Page::OrganizationHub { organizations, more, counts, is_filtered })
+}
+
+/// Where the findings are shown.
+fn address(search: &Search) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("q", search.text.as_str());
+    if search.is_cut {
+        query.append_pair("done", Notice::WholeKey.code());
+    }
+    format!("{}?{}", paths::ORGANIZATION_HUB, query.finish())
+}
+
+/// The page of the one thing that was found, where it is exactly what was asked for. A signing key may have leaked, and
+/// be used elsewhere some day: what can be done about that stands with what was found.
+fn only(findings: &Findings) -> Option<String> {
+    if !findings.is_exact {
+        return None;
+    }
+    match (&*findings.organizations, &*findings.hits) {
+        ([(id, name)], []) => Some(Place::Hub { organization: *id, name: name.clone() }.applications()),
+        ([], [hit]) => {
+            let place = Place::Hub { organization: hit.organization, name: hit.organization_name.clone() };
+            match &hit.what {
+                Found::Application | Found::ApiKey(_) => Some(place.application(hit.application)),
+                Found::Request { id, .. } => Some(place.request(hit.application, *id)),
+                Found::SigningKey(_) => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A notice that is on its way goes along.
+fn with_done(address: String, done: &str) -> String {
+    match Notice::from_code(done) {
+        Some(notice) => format!("{address}?done={}", notice.code()),
+        None => address,
+    }
 }

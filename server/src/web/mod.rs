@@ -6,8 +6,10 @@
 mod account;
 mod api_keys;
 mod applications;
+mod approval;
 mod assets;
 mod audit;
+mod bulk_stop;
 mod confirm;
 mod hub;
 mod invitation;
@@ -17,9 +19,11 @@ mod people;
 mod policies;
 mod render;
 mod requests;
+mod second_factor;
 mod security;
 mod sign_in;
 mod signing_keys;
+mod single_sign_on;
 mod submitted;
 mod visit;
 
@@ -29,6 +33,7 @@ use crate::{
     backend::Backend,
     clock::Clock,
     mail::Mailer,
+    single_sign_on::SingleSignOn,
     store::{Store, sessions::DatabaseSessions},
 };
 use app::{
@@ -60,6 +65,8 @@ pub struct Web {
     pub settings: WebSettings,
     /// How invitations get away.
     pub mailer: Arc<Mailer>,
+    /// By whom people can sign in instead of with a password.
+    pub single_sign_on: SingleSignOn,
     /// Whether requests are welcome: not before the start, nor after a stop was asked for.
     pub ready: AtomicBool,
 }
@@ -84,7 +91,12 @@ pub struct WebSettings {
 impl Web {
     /// A console that is not ready yet.
     pub fn new(backend: Arc<Backend>, settings: WebSettings, mailer: Arc<Mailer>) -> Self {
-        Self { backend, settings, mailer, ready: AtomicBool::new(false) }
+        Self { backend, settings, mailer, single_sign_on: SingleSignOn::default(), ready: AtomicBool::new(false) }
+    }
+
+    /// The same, with these identity providers.
+    pub fn with_single_sign_on(self, single_sign_on: SingleSignOn) -> Self {
+        Self { single_sign_on, ..self }
     }
 
     /// The origin that browsers see an area at.
@@ -170,6 +182,9 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/prepare-replacement", page(get(api_keys::prepare_form), post(api_keys::prepare)))
             .route("/withdraw-replacement", page(get(api_keys::withdraw_form), post(api_keys::withdraw)))
             .route("/claim-replacement", page(get(api_keys::claim_form), post(api_keys::claim)))
+            .route("/confirm-change", page(get(approval::confirm_form), post(approval::confirm)))
+            .route("/withdraw-change", page(get(approval::withdraw_form), post(approval::withdraw)))
+            .route("/seen-support", page(get(api_keys::back_to_application), post(approval::seen)))
             .route("/finish-by-itself", page(get(api_keys::finish_form), post(api_keys::finish)))
             .route("/cancel-finish", page(get(api_keys::back_to_application), post(api_keys::cancel_finish)))
             .route("/replace-signing-key", page(get(signing_keys::replace_form), post(signing_keys::replace)))
@@ -194,6 +209,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/invite", page(get(people::invite_form), post(people::invite)))
             .route("/{person}/role", page(get(people::role_form), post(people::change_role)))
             .route("/{person}/reset-password", page(get(passwords::begin_form), post(passwords::begin)))
+            .route("/{person}/reset-factor", page(get(people::reset_form), post(people::reset_factor)))
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
     };
@@ -203,13 +219,24 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/password", page(get(passwords::change_form), post(passwords::change)))
             .route("/sessions/end-others", page(get(account::back), post(account::end_others)))
             .route("/sessions/{session}/end", page(get(account::back), post(account::end)))
+            .route("/second-factor", page(get(account::factor_form), post(account::set_up_factor)))
+            .route("/second-factor/remove", page(get(account::remove_form), post(account::remove)))
+            .route("/recovery-codes", page(get(account::codes_form), post(account::make_codes)))
+            .route("/recovery-codes/stored", page(get(account::back), post(account::codes_stored)))
     };
     // What both areas have: the ways in and out, and one's own account.
     let ways = |area: Area| {
         Router::new()
             .route(within(area, area.sign_in()), page(get(sign_in::form), post(sign_in::sign_in)))
+            .route(within(area, area.second_factor()), page(get(second_factor::form), post(second_factor::send)))
             .route(within(area, area.sign_out()), post(sign_in::sign_out))
             .route(within(area, area.confirm()), page(get(confirm::form), post(confirm::confirm)))
+            .route(within(area, &area.sign_in_with("{issuer}")), get(single_sign_on::sign_in))
+            .route(within(area, &area.single_sign_on_callback("{issuer}")), get(single_sign_on::callback))
+            .route(
+                within(area, &area.confirm_with("{issuer}")),
+                page(get(single_sign_on::prove), post(single_sign_on::prove_for_form)),
+            )
             .route(within(area, area.invitation()), page(get(invitation::form), post(invitation::accept)))
             .route(within(area, area.reset()), page(get(passwords::choose_form), post(passwords::choose)))
             .nest(within(area, area.account()), of_account())
@@ -217,7 +244,10 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
     let organization = Router::new()
         .route("/", get(applications::list))
         .route("/check-key", get(signing_keys::check))
-        .route("/rotation-policy", page(get(policies::show), post(policies::change)))
+        .route("/stop-everything", page(get(bulk_stop::everything_form), post(bulk_stop::stop_everything)))
+        .route("/rotation-policy", page(get(policies::show_rotation), post(policies::change_rotation)))
+        .route("/seen-support", page(get(approval::back_to_list), post(approval::seen_in_list)))
+        .route("/security-policy", page(get(policies::show_security), post(policies::change_security)))
         .merge(audit::routes("/audit", audit::Kind::Organization))
         .nest("/people", of_people())
         .nest("/api-applications/{application}", of_application());
@@ -228,11 +258,21 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(paths::APPLICATIONS, get(applications::list))
         .route(paths::NEW_APPLICATION, page(get(applications::create_form), post(applications::create)))
         .route(&Place::Settings.check_key(), get(signing_keys::check))
-        .route(&Place::Settings.rotation_policy(), page(get(policies::show), post(policies::change)))
+        .route(
+            &Place::Settings.stop_everything(),
+            page(get(bulk_stop::everything_form), post(bulk_stop::stop_everything)),
+        )
+        .route(&Place::Settings.rotation_policy(), page(get(policies::show_rotation), post(policies::change_rotation)))
+        .route(&Place::Settings.seen_support(), page(get(approval::back_to_list), post(approval::seen_in_list)))
+        .route(&Place::Settings.security_policy(), page(get(policies::show_security), post(policies::change_security)))
         .merge(audit::routes(&Place::Settings.audit(), audit::Kind::Organization))
         .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application());
     let hub = ways(Area::Hub)
-        .route("/", get(hub::organizations))
+        .route("/", page(get(hub::organizations), post(hub::search)))
+        .route(
+            &format!("{}/{{fingerprint}}/stop", within(Area::Hub, paths::HUB_SIGNING_KEYS)),
+            page(get(bulk_stop::signing_key_form), post(bulk_stop::stop_signing_key)),
+        )
         .merge(audit::routes(within(Area::Hub, paths::HUB_AUDIT), audit::Kind::Everyone))
         .nest(within(Area::Hub, paths::NUVERA_PEOPLE), of_people())
         .nest("/{organization}", organization);

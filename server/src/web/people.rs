@@ -134,6 +134,27 @@ pub async fn change_role(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
+/// What follows from resetting somebody's second factor.
+pub async fn reset_form(visit: Visit) -> Response {
+    visit.answer(person_page(&visit, |person| Page::ResetFactor { person }).await).await
+}
+
+/// Removes the second factor that somebody has lost.
+pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let person: UserId = visit.param("person")?;
+        visit.web.backend.reset_factor(&visit.actor, visit.organization(), person).await?;
+        Ok(())
+    };
+    match result.await {
+        Ok(()) => redirect(&visit.place.people(), Notice::FactorReset),
+        Err(refused) => {
+            let page = async || person_page(&visit, |person| Page::ResetFactor { person }).await;
+            visit.show_again(refused, sent, page).await
+        }
+    }
+}
+
 /// What follows from removing somebody.
 pub async fn remove_form(visit: Visit) -> Response {
     visit.answer(person_page(&visit, |person| Page::RemovePerson { person }).await).await

@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::{
-    Web, render,
+    Web, render, second_factor,
     security::{ClientAddress, RequestId},
     submitted::Submitted,
     visit::{self, Interruption, Unsent, Visit},
@@ -82,6 +82,10 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     match outcome {
         Ok(SignIn::Accepted(user_id)) => {
             go_on(&web, &session, user_id, Method::Password, next.as_deref(), waiting.as_deref(), &extensions).await
+        }
+        Ok(SignIn::FactorNeeded(user_id)) => {
+            tracing::info!(request_id, user = %user_id, "a second factor is asked for");
+            second_factor::ask(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await
         }
         Ok(SignIn::CustomerRefused) => {
             tracing::warn!(request_id, "a customer-platform user was refused");
@@ -183,7 +187,7 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
     let sent = to_bytes(body, MAX_UNSENT_BYTES).await.ok().map(|body| Submitted::parse(&body));
     let page = match sent {
         // Two interruptions, one form: it goes on waiting.
-        Some(sent) if path == area.confirm() => {
+        Some(sent) if path.starts_with(area.confirm()) => {
             let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
             Page::SignIn { next: field("next"), unsent: field("unsent") }
         }

@@ -2,15 +2,16 @@
 
 use super::{
     applications::usage,
+    approval,
     submitted::{Refused, Submitted},
     visit::Visit,
 };
-use crate::backend::{BackendError, Proof};
+use crate::backend::{BackendError, Outcome, Proof};
 use app::page::{Notice, Page};
 use axum::response::Response;
 use domain::{
     access::Operation,
-    application::{ApiApplication, By, SigningKeyReplacement},
+    application::{RequestedChange, SigningKeyReplacement},
     public_key::PublicKey,
 };
 
@@ -22,7 +23,9 @@ pub async fn check(visit: Visit) -> Response {
 }
 
 async fn replace_page(visit: &Visit, challenge: String) -> Result<Page, BackendError> {
-    visit.form(Operation::ReplaceSigningKeys, |application| Page::ReplaceSigningKey { application, challenge }).await
+    let application = visit.application(Operation::ReplaceSigningKeys).await?;
+    let waits = visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
+    Ok(Page::ReplaceSigningKey { application, challenge, waits })
 }
 
 /// Shows the form for another signing key.
@@ -39,8 +42,12 @@ pub async fn replace(visit: Visit, sent: Submitted) -> Response {
         let replacement = read_overlap(&sent)?;
         let (asked, proof) = (visit.asked()?, read_proof(&sent));
         let backend = &visit.web.backend;
-        let twin = backend.replace_signing_key(asked, said, public_key, proof.as_ref(), replacement).await?;
-        Ok(if twin { Notice::SigningKeyReplacedTwin } else { Notice::SigningKeyReplaced })
+        let (outcome, twin) = backend.replace_signing_key(asked, said, public_key, proof.as_ref(), replacement).await?;
+        Ok(match outcome {
+            Outcome::Proposed => Notice::ChangeProposed,
+            Outcome::Made if twin => Notice::SigningKeyReplacedTwin,
+            Outcome::Made => Notice::SigningKeyReplaced,
+        })
     };
     let (result, challenge) = (result.await, visit.challenge(Some(&sent)));
     visit.changed(result, sent, async || replace_page(&visit, challenge).await).await
@@ -49,7 +56,8 @@ pub async fn replace(visit: Visit, sent: Submitted) -> Response {
 async fn restore_page(visit: &Visit) -> Result<Page, BackendError> {
     let application = visit.application(Operation::ReplaceSigningKeys).await?;
     let key = application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
-    Ok(Page::RestoreSigningKey { application, key })
+    let waits = visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
+    Ok(Page::RestoreSigningKey { application, key, waits })
 }
 
 /// Shows the form that makes an earlier key current again.
@@ -60,10 +68,8 @@ pub async fn restore_form(visit: Visit) -> Response {
 /// Makes an earlier key current again.
 pub async fn restore(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        let (key, replacement) = (visit.param("key")?, read_overlap(&sent)?);
-        let change = |application: ApiApplication, by: By<'_>| application.restore_signing_key(key, replacement, by);
-        visit.change(&sent, Operation::ReplaceSigningKeys, change).await?;
-        Ok(Notice::SigningKeyRestored)
+        let change = RequestedChange::RestoreSigningKey { id: visit.param("key")?, replacement: read_overlap(&sent)? };
+        approval::request(&visit, &sent, change, Notice::SigningKeyRestored).await
     };
     visit.changed(result.await, sent, async || restore_page(&visit).await).await
 }
@@ -72,7 +78,8 @@ async fn retire_page(visit: &Visit) -> Result<Page, BackendError> {
     let mut used = visit.web.backend.application_usage(visit.asked()?, Operation::ReplaceSigningKeys).await?;
     let key = used.application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
     let usage = used.signing_keys.remove(&key.id).map(usage);
-    Ok(Page::RetireSigningKey { usage, application: used.application, key })
+    let waits = visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
+    Ok(Page::RetireSigningKey { usage, application: used.application, key, waits })
 }
 
 /// Shows the form that ends a key's overlap.
@@ -83,10 +90,8 @@ pub async fn retire_form(visit: Visit) -> Response {
 /// Ends a key's overlap.
 pub async fn retire(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        let key = visit.param("key")?;
-        let change = |application: ApiApplication, by: By<'_>| application.retire_signing_key(key, by);
-        visit.change(&sent, Operation::ReplaceSigningKeys, change).await?;
-        Ok(Notice::SigningKeyRetired)
+        let change = RequestedChange::RetireSigningKey { id: visit.param("key")? };
+        approval::request(&visit, &sent, change, Notice::SigningKeyRetired).await
     };
     visit.changed(result.await, sent, async || retire_page(&visit).await).await
 }

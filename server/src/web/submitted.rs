@@ -10,7 +10,9 @@ use domain::{
     api_key::ApiKeyError,
     application::ChangeError,
     people::PeopleError,
-    text::{Reason, TextError},
+    search,
+    second_factor::SecondFactorError,
+    text::{Reason, TextError, TicketReference, Why},
 };
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ pub const NOT_A_TIME: &str = "Enter a date and a time (UTC), such as 2026-11-23T
 
 /// The most characters of a field that are shown again: ten times what any field takes.
 const MAX_SHOWN_AGAIN: usize = 64 * 1024;
+
+/// The fields that are never shown again.
+const SECRETS: [&str; 2] = ["password", "code"];
 
 /// The fields of a form, as they were sent.
 #[derive(Clone, Default)]
@@ -77,7 +82,7 @@ impl Submitted {
     /// # Errors
     /// The form could not be read, or the reason is too long, or cannot be shown.
     pub fn said(&self) -> Result<Said, Refused> {
-        Ok(Said { seen_version: Some(self.seen_version()?), reason: self.reason()? })
+        Ok(Said { seen_version: Some(self.seen_version()?), reason: self.why()? })
     }
 
     /// The version of what the form changes, as the person saw it.
@@ -89,12 +94,20 @@ impl Submitted {
         Ok(self.text("version").parse().unwrap_or(-1))
     }
 
-    /// Why, where they said so. Who has to, the domain knows.
-    fn reason(&self) -> Result<Option<Reason>, Refused> {
-        match Reason::new(self.text("reason")) {
-            Ok(reason) => Ok(Some(reason)),
-            Err(TextError::Missing(_)) => Ok(None),
-            Err(error) => Err(Refused::field("reason", error)),
+    /// Why, where they said so, and the ticket that they named. Who has to, the domain knows.
+    ///
+    /// # Errors
+    /// One of them is too long, or cannot be shown.
+    pub fn why(&self) -> Result<Option<Why>, Refused> {
+        let ticket = match self.text("ticket").trim() {
+            "" => Ok(None),
+            typed => TicketReference::new(typed).map(Some),
+        };
+        match (Reason::new(self.text("reason")), ticket) {
+            (Ok(reason), Ok(ticket)) => Ok(Some(Why { reason, ticket })),
+            (Err(TextError::Missing(_)), Ok(_)) => Ok(None),
+            (Ok(_) | Err(TextError::Missing(_)), Err(error)) => Err(Refused::field("ticket", error)),
+            (Err(error), _) => Err(Refused::field("reason", error)),
         }
     }
 
@@ -116,12 +129,18 @@ impl Submitted {
         if self.is_too_large { Err(Refused::Form(problem.to_owned())) } else { Ok(()) }
     }
 
-    /// What may be shown again: everything but passwords, what looks like a private key, and what is far too long.
+    /// What may be shown again: everything but passwords and codes, what looks like a private key or a request token, and
+    /// what is far too long. Of an API key, its prefix stays.
     pub fn shown_again(self) -> Vec<(String, String)> {
-        let private = |value: &str| value.to_ascii_uppercase().contains("PRIVATE KEY");
-        let harmless =
-            |(name, value): &(String, String)| name != "password" && value.len() <= MAX_SHOWN_AGAIN && !private(value);
-        self.values.into_iter().filter(harmless).collect()
+        let private = |value: &str| value.to_ascii_uppercase().contains("PRIVATE KEY") || search::holds_token(value);
+        let harmless = |(name, value): &(String, String)| {
+            !SECRETS.contains(&name.as_str()) && value.len() <= MAX_SHOWN_AGAIN && !private(value)
+        };
+        let freed = |(name, value): (String, String)| {
+            let value = search::without_key_secrets(&value).into_owned();
+            (name, value)
+        };
+        self.values.into_iter().filter(harmless).map(freed).collect()
     }
 
     /// What may be shown again, as one hidden field of a page that has to come first.
@@ -155,6 +174,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         BackendError::KeyOfAnotherOrganization => Some("public_key"),
         BackendError::Proof(_) => Some("proof"),
         BackendError::Password(_) => Some("password"),
+        BackendError::SecondFactor(SecondFactorError::WrongCode) => Some("code"),
         BackendError::People(error) => match error {
             PeopleError::RoleUnchanged(_) | PeopleError::RoleNotGiven => Some("role"),
             PeopleError::AlreadyHere(_) | PeopleError::EmailTaken => Some("email"),
@@ -169,6 +189,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             ChangeError::GraceTooLong => Some("grace"),
             ChangeError::HoldTooLong => Some("hold"),
             ChangeError::ReasonNeeded => Some("reason"),
+            ChangeError::TicketNeeded => Some("ticket"),
             ChangeError::TooManyVerifyingKeys => Some("overlap"),
             ChangeError::ApiKey(ApiKeyError::DeadlinePassed { .. } | ApiKeyError::DeadlineTooLate { .. }) => {
                 Some("deadline")
@@ -181,6 +202,10 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::TooManyLiveKeys
             | ChangeError::AlreadyPrepared
             | ChangeError::NothingPrepared
+            | ChangeError::AlreadyProposed
+            | ChangeError::NothingProposed
+            | ChangeError::ProposalOutdated
+            | ChangeError::ProposalIsNuveras
             | ChangeError::NothingToFinish
             | ChangeError::NoAutoFinish
             | ChangeError::SigningKeyRetired
@@ -191,10 +216,11 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::ProofNeeded
         | BackendError::Throttled(_)
         | BackendError::Stale(_)
-        | BackendError::StalePolicy(_)
+        | BackendError::StalePolicy(..)
         | BackendError::PolicyUnchanged(_)
         | BackendError::AlreadyCreated(_)
         | BackendError::KeyInUse
+        | BackendError::SecondFactor(_)
         | BackendError::WrongPepper
         | BackendError::Session(_)
         | BackendError::Store(_) => None,

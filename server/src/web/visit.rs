@@ -1,11 +1,17 @@
 //! A signed-in person's request: who they are now, and how they are answered.
 
 use super::{
-    Web, new_browser, render,
+    Web,
+    account::is_open_without_factor,
+    new_browser, render,
     security::{ClientAddress, ClientBrowser, RequestId},
+    single_sign_on,
     submitted::{Refused, Submitted, field_of},
 };
-use crate::backend::{Asked, BackendError, sessions::Client};
+use crate::{
+    backend::{Asked, BackendError, sessions::Client},
+    store::sessions::SIGNED_IN,
+};
 use app::{
     page::{FieldError, Notice, Page, PageContext, Submission, Viewer},
     paths::{Area, Place},
@@ -32,7 +38,6 @@ use tower_sessions::Session;
 
 /// How often at the most a session's last use is written.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
-const SIGNED_IN: &str = "signed_in";
 /// Where a session keeps an [`Unsent`] form, until its page is opened again.
 const UNSENT: &str = "unsent";
 
@@ -112,6 +117,10 @@ impl FromRequestParts<Arc<Web>> for Visit {
             Ok(None) => return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response()),
             Err(error) => return Err(failure(error, context_without_session(web, area), &extensions).await),
         };
+        if actor.lacks_factor() && !is_open_without_factor(original_path(&extensions)) {
+            let set_up = with_next(&area.account_action("second-factor"), &extensions);
+            return Err(Redirect::to(&set_up).into_response());
+        }
         // A path without named parts has none: that is no error.
         let params = RawPathParams::from_request_parts(parts, web).await.map_or_else(
             |_| HashMap::new(),
@@ -173,6 +182,17 @@ pub async fn begin(
     Ok(())
 }
 
+/// Remembers that whoever is signed in has just proved that it is they, under a new id.
+///
+/// # Errors
+/// The session store fails, or the database.
+pub async fn prove(web: &Web, session: &Session) -> Result<(), BackendError> {
+    // Whose session ended meanwhile signs in again.
+    let Some(id) = session_id(session).await? else { return Ok(()) };
+    session.cycle_id().await.map_err(session_failed)?;
+    web.backend.prove_session(id).await
+}
+
 /// From where, and with what, a request came.
 pub fn client(extensions: &Extensions) -> Client {
     Client {
@@ -213,9 +233,14 @@ async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Option<Unsent> {
     }
     // A session that holds none is not touched, and one that cannot be read holds none.
     let session = Session::from_request_parts(parts, web).await.ok()?;
-    session.get_value(UNSENT).await.ok()??;
+    let waiting = session.get::<Unsent>(UNSENT).await.ok()??;
+    let path = original_path(&parts.extensions);
+    // What has to come first makes no difference to what waits for it.
+    if waiting.path != path && is_open_without_factor(path) {
+        return None;
+    }
     let unsent = session.remove::<Unsent>(UNSENT).await.ok()??;
-    (unsent.path == original_path(&parts.extensions)).then_some(unsent)
+    (unsent.path == path).then_some(unsent)
 }
 
 /// What surrounds a page of `area` that is shown to nobody in particular.
@@ -229,6 +254,7 @@ pub fn context_without_session(web: &Web, area: Area) -> PageContext {
         notice: None,
         new_browser: None,
         submission: Submission::default(),
+        providers: single_sign_on::providers(web, area),
     }
 }
 
@@ -356,14 +382,27 @@ impl Visit {
     /// A text to sign, for a form with a public key: the one that the form had before where it is still good, so that a
     /// signature that was made is not made again.
     pub fn challenge(&self, sent: Option<&Submitted>) -> String {
-        let unsent = || {
-            let values = self.unsent.iter().flat_map(|unsent| &unsent.values);
-            values.into_iter().find(|(name, _)| name == "challenge").map(|(_, value)| value.as_str())
-        };
-        let before = sent.map(|sent| sent.text("challenge")).or_else(unsent);
+        let before = self.typed_before("challenge", sent);
         let (backend, organization) = (&self.web.backend, self.organization());
         let is_open = |challenge: &&str| backend.is_open(challenge, organization);
         before.filter(is_open).map_or_else(|| backend.challenge(organization), ToOwned::to_owned)
+    }
+
+    /// What a form that is shown again had in `field`, just now or before it had to wait.
+    pub fn typed_before<'a>(&'a self, field: &'a str, sent: Option<&'a Submitted>) -> Option<&'a str> {
+        let unsent = || {
+            let values = self.unsent.iter().flat_map(|unsent| &unsent.values);
+            values.into_iter().find(|(name, _)| name == field).map(|(_, value)| value.as_str())
+        };
+        sent.map(|sent| sent.text(field)).or_else(unsent)
+    }
+
+    /// Remembers that whoever is signed in has just proved that it is they: see [`prove`].
+    ///
+    /// # Errors
+    /// The session store fails.
+    pub async fn proven_again(&self, session: &Session) -> Result<(), BackendError> {
+        prove(&self.web, session).await
     }
 
     /// Who asks about which application: the one that the path names.
@@ -411,11 +450,14 @@ impl Visit {
             Refused::Backend(error) => match (field_of(&error), error) {
                 (Some(field), error) => (unprocessable, vec![FieldError { field, message: error.to_string() }], None),
                 (None, BackendError::ProofNeeded) => {
-                    let page = Page::Confirm {
-                        next: original_path(&self.extensions).to_owned(),
-                        unsent: Some(sent.waiting()),
+                    let next = original_path(&self.extensions).to_owned();
+                    return match single_sign_on::ways_to_confirm(&self.web, &self.actor).await {
+                        Ok(ways) => {
+                            let page = Page::Confirm { next, unsent: Some(sent.waiting()), ways };
+                            render::page(StatusCode::FORBIDDEN, page, self.context()).await
+                        }
+                        Err(error) => failure(error, self.context(), &self.extensions).await,
                     };
-                    return render::page(StatusCode::FORBIDDEN, page, self.context()).await;
                 }
                 (None, BackendError::Refused(ChangeError::KeyNotFound)) => {
                     return failure(BackendError::NotFound, self.context(), &self.extensions).await;
@@ -423,10 +465,11 @@ impl Visit {
                 (
                     None,
                     error @ (BackendError::Stale(_)
-                    | BackendError::StalePolicy(_)
+                    | BackendError::StalePolicy(..)
                     | BackendError::PolicyUnchanged(_)
                     | BackendError::Refused(_)
                     | BackendError::People(_)
+                    | BackendError::SecondFactor(_)
                     | BackendError::KeyInUse),
                 ) => (StatusCode::CONFLICT, Vec::new(), Some(error.to_string())),
                 (None, error @ BackendError::Throttled(_)) => {
@@ -494,6 +537,11 @@ impl Visit {
     /// Not allowed, not found, another organization's, or the database fails.
     pub async fn application(&self, operation: Operation) -> Result<ApiApplication, BackendError> {
         self.web.backend.application(self.asked()?, operation).await
+    }
+
+    /// What is known of the request.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     /// A page with a form about the application that the path names.

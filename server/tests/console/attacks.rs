@@ -75,12 +75,22 @@ async fn whatever_is_stored_is_text_on_every_page_that_somebody_can_reach() {
     // What it calls itself is the client's to say.
     let keys = console.application_in(hostile, &id).await.api_keys;
     console.uses_with(keys[0].id, HOSTILE).await;
+    // What somebody of Nuvera's says stands above the partner's list, and in a proposal that waits.
+    let mut admin = console.admin().await;
+    let in_hub = format!("/organizations/{hostile}/api-applications/{id}");
+    let said = [("reason", HOSTILE), ("ticket", "SUP-1")];
+    admin.submit(&format!("{in_hub}/permissions"), &[&[("permissions", "CUSTOMERS_READ")], &said[..]].concat()).await;
+    let policy = [("second_factor", "optional"), ("nuvera_changes", "confirmed")];
+    owner.submit(&format!("{LIST}/security-policy"), &policy).await;
+    let fields = [&[("permissions", "PAYMENTS_READ")], &said[..]].concat();
+    let proposed = admin.submit(&format!("{in_hub}/permissions"), &fields).await;
+    assert!(proposed.location().ends_with("done=change-proposed"), "{}", proposed.text());
+    owner.get(LIST).await.says("Nuvera changed").says("Nuvera proposes a change");
 
     let found = visit_everything(&mut owner, LIST).await;
     assert!(found > 20, "{found} pages");
     let page = owner.get(&application).await;
     page.says(HOSTILE).says("10.1.2.3");
-    let mut admin = console.admin().await;
     let found = visit_everything(&mut admin, &format!("/organizations/{hostile}")).await;
     assert!(found > 20, "{found} pages");
     admin.get("/organizations").await.says(HOSTILE);

@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use domain::api_key::ApiKeyStatus;
 use std::time::Duration;
 
-const WHY: &str = "Ticket 4711: the partner called us.";
+const WHY: &str = "The partner called us.";
+const TICKET: &str = "SUP-4711";
 
 #[tokio::test]
 async fn an_organization_is_found_by_a_part_of_its_name() {
@@ -17,7 +18,7 @@ async fn an_organization_is_found_by_a_part_of_its_name() {
     let found = admin.get("/organizations?q=ALPI").await;
     found.says("Alpine Pay");
     assert!(!found.text().contains("Borealis"));
-    admin.get("/organizations?q=%3Cnobody%3E").await.says("No partner organization is called “<nobody>”");
+    admin.get("/organizations?q=%3Cnobody%3E").await.says("Nothing found for “<nobody>”");
     let organization = admin.get(&format!("/organizations/{}", console.alpine)).await;
     organization.says("No API application yet").says("You act for Nuvera in Alpine Pay");
 }
@@ -38,7 +39,7 @@ fn changes(key: &str) -> [Form; 6] {
 }
 
 #[tokio::test]
-async fn an_admin_changes_nothing_without_a_reason_and_the_partner_reads_it() {
+async fn an_admin_changes_nothing_without_a_reason_and_a_ticket_and_the_partner_reads_both() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
     let (id, _) = owner.create("Ledger", PEM_A).await;
@@ -51,15 +52,26 @@ async fn an_admin_changes_nothing_without_a_reason_and_the_partner_reads_it() {
         assert_eq!(silent.status, StatusCode::UNPROCESSABLE_ENTITY, "{action}");
         silent.says("Enter a reason");
         assert_eq!(console.application(&id).await, before, "{action}");
+        for (ticket, told) in [("", "Enter the ticket’s reference, such as"), ("see mail", "3 to 40 letters, digits")]
+        {
+            if action == "/disable" && ticket.is_empty() {
+                continue; // An emergency does not wait for a ticket.
+            }
+            let answer = admin.submit(&path, &[fields, &[("reason", WHY), ("ticket", ticket)]].concat()).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{action}");
+            answer.says(told);
+            assert!(answer.body.contains("href=\"#ticket\""), "{action}");
+            assert_eq!(console.application(&id).await, before, "{action}");
+        }
 
-        let done = admin.submit(&path, &[fields, &[("reason", WHY)]].concat()).await;
+        let done = admin.submit(&path, &[fields, &[("reason", WHY), ("ticket", TICKET)]].concat()).await;
         assert_eq!(done.status, StatusCode::SEE_OTHER, "{action}: {}", done.text());
         assert!(done.location().starts_with(&console.in_hub(&id)), "{}", done.location());
         assert_eq!(admin.get(done.location()).await.status, StatusCode::OK);
         let newest = &console.events_of(id.parse().unwrap()).await[0].event;
         assert_eq!(newest.action.code(), event);
         let history = owner.get(&format!("{LIST}/{id}/audit?action={event}")).await;
-        history.says("Ada Admin Nuvera").says(&format!("“{WHY}”"));
+        history.says("Ada Admin Nuvera").says(&format!("“{WHY}” Ticket {TICKET}"));
     }
 }
 
@@ -69,10 +81,41 @@ async fn the_partner_is_told_that_nuvera_stopped_an_application_and_why() {
     let mut owner = console.owner().await;
     let (id, key) = owner.create("Ledger", PEM_A).await;
     let mut admin = console.admin().await;
-    admin.submit(&format!("{}/disable", console.in_hub(&id)), &[("reason", WHY)]).await;
+    admin.submit(&format!("{}/disable", console.in_hub(&id)), &[("reason", WHY), ("ticket", TICKET)]).await;
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
     owner.get(&format!("{LIST}/{id}")).await.says("By Ada Admin Nuvera on").says(&format!("“{WHY}”"));
-    admin.get("/organizations").await.says("Alpine PayAPI applications1Disabled1");
+    admin.get("/organizations").await.says("Alpine PayAPI applications1").says("1 application disabled");
+}
+
+#[tokio::test]
+async fn an_emergency_stop_is_not_held_up_by_a_ticket_and_names_one_that_there_is() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, key) = owner.create("Ledger", PEM_A).await;
+    let mut admin = console.admin().await;
+    let disable = format!("{}/disable", console.in_hub(&id));
+    admin.get(&disable).await.says("An emergency does not wait for a ticket").says("Ticket reference (optional)");
+    admin.get(&format!("{}/permissions", console.in_hub(&id))).await.says("The support case, as Alpine Pay knows it");
+    assert!(
+        !owner.get(&format!("{LIST}/{id}/disable")).await.text().contains("Ticket"),
+        "partners have no tickets here"
+    );
+    admin.submit(&disable, &[("reason", WHY)]).await;
+    assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    let enable = format!("{}/enable", console.in_hub(&id));
+    admin.submit(&enable, &[("reason", WHY)]).await.says("Enter the ticket’s reference");
+    admin.submit(&enable, &[("reason", WHY), ("ticket", TICKET)]).await;
+    admin.submit(&disable, &[("reason", "Again"), ("ticket", "#12")]).await;
+    owner.get(&format!("{LIST}/{id}")).await.says("“Again” Ticket #12");
+
+    let history = owner.get(&format!("{LIST}/{id}/audit.jsonl")).await.body;
+    let lines: Vec<serde_json::Value> = history.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let tickets: Vec<_> = lines.iter().take(3).map(|line| line["ticket"].as_str()).collect();
+    assert_eq!(tickets, [Some("#12"), Some(TICKET), None]);
+    let csv = owner.get(&format!("{LIST}/{id}/audit.csv")).await.body;
+    let mut rows = csv.split("\r\n");
+    assert!(rows.next().unwrap().ends_with(",reason,ticket"));
+    assert!(rows.next().unwrap().ends_with(",Again,#12"), "{csv}");
 }
 
 #[tokio::test]
@@ -95,7 +138,7 @@ async fn an_admin_is_offered_and_allowed_nothing_that_is_the_partners() {
     ] {
         assert!(!page.body.contains(&format!("{action}\"")), "{action} is offered");
         let path = format!("{}{action}", console.in_hub(&id));
-        let fields = [("version", "1"), ("reason", WHY), ("name", "Theirs"), ("grace", "3600")];
+        let fields = [("version", "1"), ("reason", WHY), ("ticket", TICKET), ("name", "Theirs"), ("grace", "3600")];
         assert_eq!(admin.post(&path, &fields).await.status, StatusCode::FORBIDDEN, "{action}");
     }
     // The control: what is an admin's is offered.
@@ -111,7 +154,7 @@ async fn an_admin_is_offered_and_allowed_nothing_that_is_the_partners() {
 
 async fn prepare(console: &Console, admin: &mut Browser, id: &str, grace: &str) {
     let path = format!("{}/prepare-replacement", console.in_hub(id));
-    let answer = admin.submit(&path, &[("grace", grace), ("reason", WHY)]).await;
+    let answer = admin.submit(&path, &[("grace", grace), ("reason", WHY), ("ticket", TICKET)]).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
     assert!(answer.keys().is_empty());
     assert!(admin.get(answer.location()).await.keys().is_empty(), "an admin never sees a key");
@@ -160,7 +203,7 @@ async fn a_prepared_replacement_is_withdrawn_declined_or_lapses() {
     prepare(&console, &mut admin, &id, "none").await;
     let withdraw = format!("{}/withdraw-replacement", console.in_hub(&id));
     admin.submit(&withdraw, &[]).await.says("Enter a reason");
-    assert_eq!(admin.submit(&withdraw, &[("reason", WHY)]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(admin.submit(&withdraw, &[("reason", WHY), ("ticket", TICKET)]).await.status, StatusCode::SEE_OTHER);
     owner.get(&claim).await.says(nothing);
 
     prepare(&console, &mut admin, &id, "none").await;
@@ -187,7 +230,8 @@ async fn an_admin_cannot_register_a_key_that_another_organization_has() {
     console.signed_in("owner@borealis.example").await.create("Payouts", PEM_C).await;
     let mut admin = console.admin().await;
     let path = format!("{}/replace-signing-key", console.in_hub(&id));
-    let refused = admin.submit(&path, &[("public_key", PEM_C), ("overlap", "none"), ("reason", WHY)]).await;
+    let refused =
+        admin.submit(&path, &[("public_key", PEM_C), ("overlap", "none"), ("reason", WHY), ("ticket", TICKET)]).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     refused.says("registered elsewhere");
 }

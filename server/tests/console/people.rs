@@ -2,7 +2,11 @@
 
 use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEM_B, PEOPLE};
 use axum::http::StatusCode;
-use domain::{access::Operation, id::UserId, text::Reason};
+use domain::{
+    access::Operation,
+    id::UserId,
+    text::{Reason, Why},
+};
 use server::backend::{Asked, BackendError, Said};
 use std::{fs, time::Duration};
 
@@ -286,7 +290,7 @@ async fn a_change_that_waits_while_its_author_is_removed_is_not_made() {
         // They were let in before, and hold what they may do in their hand.
         console.backend.remove_person(&owner, console.alpine, developer.user_id).await.unwrap();
         assert!(matches!(revoke().await, Err(BackendError::Forbidden)));
-        let because = || Reason::new("late").ok();
+        let because = || Reason::new("late").ok().map(Why::from);
         assert!(matches!(console.backend.disable(asked, because()).await, Err(BackendError::Forbidden)));
         let application = console.application(&id).await;
         assert!(application.is_enabled() && application.live_keys(console.clock.now()).count() == 1);

@@ -1,4 +1,4 @@
-//! The rotation policy's page, who changes it, and what the history says of it.
+//! The pages of the rotation policy and of the security policy, who changes them, and what the history says of them.
 
 use crate::support::{Console, LIST, PEM_A};
 use axum::http::StatusCode;
@@ -108,4 +108,85 @@ async fn the_history_says_how_the_policy_was_and_how_it_is() {
     let everyone = admin.get("/organizations/audit?action=policy.changed").await;
     everyone.says("Rotation policy changed");
     assert!(everyone.body.contains(&format!("href=\"/organizations/{}\"", console.alpine)), "{}", everyone.body);
+}
+
+const SECURITY: &str = "/settings/platform/api-applications/security-policy";
+const SECURE: [(&str, &str); 2] = [("second_factor", "required"), ("nuvera_changes", "confirmed")];
+
+#[tokio::test]
+async fn an_owner_changes_the_security_policy_and_everybody_reads_it() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    owner.create("Ledger", PEM_A).await;
+    assert!(owner.get(LIST).await.body.contains(&format!("href=\"{SECURITY}\"")));
+    let hub = format!("/organizations/{}/security-policy", console.alpine);
+    let mut developer = console.signed_in("developer@alpine.example").await;
+    let mut admin = console.admin().await;
+    for page in [developer.get(SECURITY).await, admin.get(&hub).await] {
+        page.says("A second factor when signing inEverybody’s own choice").says("Count at once");
+        assert!(!page.body.contains("name=\"second_factor\""), "there is no form for who may not send it");
+    }
+    let changed = owner.submit(SECURITY, &SECURE).await;
+    assert_eq!(changed.location(), format!("{SECURITY}?done=security-policy-changed"));
+    let page = owner.get(changed.location()).await;
+    page.says("The security policy is changed.");
+    assert!(page.body.contains("value=\"required\" checked") && page.body.contains("value=\"confirmed\" checked"));
+    for page in [developer.get(SECURITY).await, admin.get(&hub).await] {
+        page.says("Required of everybody").says("Wait for confirmation");
+    }
+    let history = owner.get(&format!("{LIST}/audit?action=security_policy.changed")).await;
+    history.says("Security policy changed").says("Nuvera’s changes of permissions and signing keys count at once");
+    history.says("everybody needs a second factor").says("Olivia Okafor");
+    let policy = console.backend.security_policy(&console.owner_actor().await, console.alpine).await.unwrap();
+    assert!(policy.requires_second_factor() && policy.version == 1);
+    let theirs = console.actor("owner@borealis.example").await;
+    let policy = console.backend.security_policy(&theirs, console.borealis).await.unwrap();
+    assert!(!policy.requires_second_factor(), "theirs is another policy");
+}
+
+#[tokio::test]
+async fn nobody_but_an_owner_changes_the_security_policy_and_nuvera_has_none() {
+    let console = Console::start().await;
+    let hub = format!("/organizations/{}/security-policy", console.alpine);
+    let fields = [&SECURE[..], &[("version", "0")]].concat();
+    let mut developer = console.signed_in("developer@alpine.example").await;
+    let mut admin = console.admin().await;
+    assert_eq!(developer.post(SECURITY, &fields).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(admin.post(&hub, &fields).await.status, StatusCode::FORBIDDEN);
+    assert!(admin.get(SECURITY).await.location().starts_with("/sign-in"), "their session is another area's");
+    assert_eq!(admin.get("/organizations/security-policy").await.status, StatusCode::NOT_FOUND);
+    let nuveras = format!("/organizations/{}/security-policy", console.nuvera);
+    assert_eq!(admin.get(&nuveras).await.status, StatusCode::NOT_FOUND);
+    let mut stranger = console.signed_in("owner@borealis.example").await;
+    assert_eq!(stranger.post(&hub, &fields).await.status, StatusCode::FORBIDDEN);
+    let mut owner = console.owner().await;
+    console.advance(std::time::Duration::from_secs(600));
+    let unproven = owner.post(SECURITY, &fields).await;
+    assert_eq!(unproven.status, StatusCode::FORBIDDEN);
+    unproven.says("Confirm that it is you");
+    let mut owner = console.owner().await;
+    assert_eq!(owner.post(SECURITY, &fields).await.status, StatusCode::SEE_OTHER, "the control");
+}
+
+#[tokio::test]
+async fn a_security_policy_form_that_is_incomplete_or_out_of_date_changes_nothing() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let answer = owner.submit(SECURITY, &[("second_factor", "maybe")]).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    answer.says("Choose one of the two.");
+    assert!(answer.body.contains("href=\"#second_factor\"") && answer.body.contains("href=\"#nuvera_changes\""));
+    let same = owner.submit(SECURITY, &[("second_factor", "optional"), ("nuvera_changes", "at_once")]).await;
+    assert_eq!(same.status, StatusCode::CONFLICT);
+    same.says("The security policy is unchanged.");
+    let version = owner.get(SECURITY).await.hidden("version");
+    owner.submit(SECURITY, &SECURE).await;
+    // The rotation policy has versions of its own.
+    owner.submit(POLICY, &STRICT).await;
+    let late = [("second_factor", "optional"), ("nuvera_changes", "at_once"), ("version", &*version)];
+    let stale = owner.post(SECURITY, &late).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT);
+    stale.says("Somebody changed the security policy").says("Security policy changed (Alpine Pay) by Olivia Okafor");
+    let policy = console.backend.security_policy(&console.owner_actor().await, console.alpine).await.unwrap();
+    assert!(policy.requires_second_factor());
 }

@@ -143,6 +143,7 @@ async fn a_replacement_is_proven_in_the_same_way_in_the_hub_as_well() {
         ("proof", &proof),
         ("overlap", "none"),
         ("reason", "asked for by telephone"),
+        ("ticket", "SUP-4711"),
     ];
     admin.submit(&path, &fields).await;
     assert_eq!(console.application(&id).await.current_signing_key().proven_at, Some(console.clock.now()));

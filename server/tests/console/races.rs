@@ -110,7 +110,7 @@ async fn two_rotations() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_against_a_revocation() {
-    let revoke: &[(&'static str, &str)] = &[("confirm_name", "Ledger"), ("reason", "exposed")];
+    let revoke: &[(&'static str, &str)] = &[("confirm_name", "Ledger"), ("reason", "exposed"), ("ticket", "SUP-1")];
     let rotate = (OWNER, "/replace-api-key", &[("grace", "3600")] as &[_]);
     race(nothing, rotate, (ADMIN, "/api-keys/{key}/revoke", revoke), false).await;
 }
@@ -132,11 +132,40 @@ async fn two_stops() {
 async fn a_claim_against_its_withdrawal() {
     let prepared = async |console: &Console, id: &str| {
         let path = format!("{}/prepare-replacement", console.in_hub(id));
-        let answer = console.admin().await.submit(&path, &[("grace", "none"), ("reason", "lost")]).await;
+        let answer =
+            console.admin().await.submit(&path, &[("grace", "none"), ("reason", "lost"), ("ticket", "SUP-1")]).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
     };
-    let withdraw: &[(&'static str, &str)] = &[("reason", "a mistake")];
+    let withdraw: &[(&'static str, &str)] = &[("reason", "a mistake"), ("ticket", "SUP-1")];
     race(prepared, (OWNER, "/claim-replacement", &[]), (ADMIN, "/withdraw-replacement", withdraw), false).await;
+}
+
+/// Nuvera has proposed a change, and the partner wants to confirm those.
+async fn proposed(console: &Console, id: &str) {
+    let policy = format!("{LIST}/security-policy");
+    let fields = [("second_factor", "optional"), ("nuvera_changes", "confirmed")];
+    assert_eq!(console.owner().await.submit(&policy, &fields).await.status, StatusCode::SEE_OTHER);
+    let path = format!("{}/permissions", console.in_hub(id));
+    let fields = [("permissions", "CUSTOMERS_READ"), ("reason", "asked for"), ("ticket", "SUP-1")];
+    let answer = console.admin().await.submit(&path, &fields).await;
+    assert!(answer.location().ends_with("done=change-proposed"), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_confirmation_against_the_withdrawal_of_what_was_proposed() {
+    let withdraw: &[(&'static str, &str)] = &[("reason", "a mistake"), ("ticket", "SUP-1")];
+    race(proposed, (OWNER, "/confirm-change", &[]), (ADMIN, "/withdraw-change", withdraw), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_confirmations_of_one_proposal() {
+    race(proposed, (OWNER, "/confirm-change", &[]), (DEVELOPER, "/confirm-change", &[]), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_confirmation_against_a_stop() {
+    let stop: &[(&'static str, &str)] = &[("reason", "incident")];
+    race(proposed, (OWNER, "/confirm-change", &[]), (ADMIN, "/disable", stop), true).await;
 }
 
 #[tokio::test]

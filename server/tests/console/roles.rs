@@ -1,13 +1,13 @@
 //! Every role asks for every operation, over HTTP: what comes of it is what the table in the domain says.
 
-use app::paths::{Area, NUVERA_PEOPLE};
-
 use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEOPLE};
+use app::paths::{self, Area, NUVERA_PEOPLE};
 use axum::http::StatusCode;
 use domain::{
     access::{Access, Operation, Role, access},
     actor::ActorKind,
     id::OrganizationId,
+    public_key::PublicKey,
 };
 
 /// Who has the role, and signs in. A customer-platform user does not get so far: see `sign_in.rs`.
@@ -62,31 +62,40 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
     let version = ("version", &*target.version);
     let because = ("reason", "A test");
     let mut answers = Vec::new();
-    let mut get = async |path: &str| answers.push(browser.get(path).await);
-    let (path, fields) = match operation {
+    let (path, mut fields) = match operation {
         Operation::ViewApplications => {
             // `/events` never ends; it asks what `/requests` asks, and `requests.rs` reads it.
             for page in ["", "/audit", "/requests"] {
-                get(&target.application(page)).await;
+                answers.push(browser.get(&target.application(page)).await);
             }
-            for page in ["", "/check-key", "/rotation-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
-                get(&format!("{}{page}", target.list())).await;
+            for page in
+                ["", "/check-key", "/rotation-policy", "/security-policy", "/audit", "/audit.csv", "/audit.jsonl"]
+            {
+                answers.push(browser.get(&format!("{}{page}", target.list())).await);
             }
             return answers;
         }
         Operation::ViewPeople => {
-            get(&target.people("")).await;
+            answers.push(browser.get(&target.people("")).await);
             return answers;
         }
         Operation::ViewOrganizationHub => {
-            get("/organizations").await;
-            get("/organizations/audit").await;
+            for page in ["/organizations", "/organizations/audit", "/organizations?q=ledger"] {
+                answers.push(browser.get(page).await);
+            }
+            answers.push(browser.post("/organizations", &[("q", "ledger")]).await);
             return answers;
+        }
+        Operation::StopSigningKey => {
+            let fingerprint = PublicKey::from_pem(PEM_A).unwrap().fingerprint();
+            (paths::stop_signing_key(&fingerprint), vec![because])
         }
         // Its form is the page that everybody reads.
         Operation::ChangePolicy => {
             let fields = vec![version, ("api_key_age", "90"), ("signing_key_age", "90"), ("idle", "60")];
-            return vec![browser.post(&format!("{}/rotation-policy", target.list()), &fields).await];
+            let rotation = browser.post(&format!("{}/rotation-policy", target.list()), &fields).await;
+            let fields = [version, ("second_factor", "optional"), ("nuvera_changes", "confirmed")];
+            return vec![rotation, browser.post(&format!("{}/security-policy", target.list()), &fields).await];
         }
         Operation::CreateApplication => {
             let fields =
@@ -94,7 +103,12 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
             (format!("{LIST}/new"), fields)
         }
         Operation::RenameApplication => (target.application("/rename"), vec![version, because, ("name", "Other")]),
-        Operation::DisableApplication => (target.application("/disable"), vec![version, because]),
+        Operation::DisableApplication => {
+            let everything = format!("{}/stop-everything", target.list());
+            answers.push(browser.get(&everything).await);
+            answers.push(browser.post(&everything, &[because]).await);
+            (target.application("/disable"), vec![version, because])
+        }
         Operation::EnableApplication => (target.application("/enable"), vec![version, because]),
         Operation::ChangePermissions => (target.application("/permissions"), vec![version, because]),
         Operation::RotateApiKeys => (target.application("/replace-api-key"), vec![version, ("grace", "3600")]),
@@ -114,12 +128,20 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
             (target.application("/prepare-replacement"), vec![version, because, ("grace", "3600")])
         }
         Operation::WithdrawReplacement => (target.application("/withdraw-replacement"), vec![version, because]),
+        Operation::ConfirmProposedChange => (target.application("/confirm-change"), vec![version]),
+        Operation::WithdrawProposedChange => (target.application("/withdraw-change"), vec![version, because]),
+        // Without pages: the button stands in the notice, above the list and on the application's page.
+        Operation::AcknowledgeSupport => {
+            let of_one = browser.post(&target.application("/seen-support"), &[version]).await;
+            return vec![of_one, browser.post(&format!("{}/seen-support", target.list()), &[version]).await];
+        }
         Operation::ManagePeople => {
             let fields = vec![("name", "New"), ("email", "new@example.com"), ("role", "partner_viewer")];
             (target.people("/invite"), fields)
         }
     };
-    get(&path).await;
+    fields.push(("ticket", "SUP-4711"));
+    answers.push(browser.get(&path).await);
     answers.push(browser.post(&path, &fields).await);
     answers
 }
@@ -146,7 +168,7 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 let is_nuveras = role.side() == ActorKind::Nuvera;
                 let is_of_people = matches!(operation, Operation::ViewPeople | Operation::ManagePeople);
                 let area = match operation {
-                    Operation::ViewOrganizationHub => Area::Hub,
+                    Operation::ViewOrganizationHub | Operation::StopSigningKey => Area::Hub,
                     _ if in_hub || is_nuveras && is_of_people => Area::Hub,
                     _ => Area::Partner,
                 };
@@ -162,6 +184,8 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 let expected = match operation {
                     // The hub is no organization's, and Nuvera's own people look at it from theirs.
                     Operation::ViewOrganizationHub if is_nuveras => Access::Allowed,
+                    Operation::StopSigningKey if role == Role::NuveraAdmin => Access::Allowed,
+                    Operation::StopSigningKey => Access::Forbidden,
                     // Nuvera is none of the organizations that it supports.
                     _ if in_hub && organization == console.nuvera => Access::Hidden,
                     _ => access(&actor, organization, operation),

@@ -118,6 +118,9 @@ async fn another_organizations_ids_answer_404_everywhere() {
         "/audit".to_owned(),
         "/audit.csv".to_owned(),
         "/audit.jsonl".to_owned(),
+        "/confirm-change".to_owned(),
+        "/withdraw-change".to_owned(),
+        "/seen-support".to_owned(),
         format!("/api-keys/{key}/deadline"),
         format!("/api-keys/{key}/revoke"),
         format!("/api-keys/{key}/keep"),
@@ -162,7 +165,7 @@ async fn another_organizations_ids_answer_404_everywhere() {
             assert!([403, 405].contains(&sent.status.as_u16()), "{hub}: {}", sent.status);
         }
     }
-    for page in ["", "/check-key", "/rotation-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
+    for page in ["", "/check-key", "/rotation-policy", "/security-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
         let hub = format!("/organizations/{}{page}", console.alpine);
         for browser in [&mut stranger, &mut owner] {
             assert!(browser.get(&hub).await.location().starts_with("/organizations/sign-in?next="), "{hub}");

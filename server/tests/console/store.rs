@@ -1,19 +1,21 @@
 //! The store's promises, on every engine.
 
-use crate::support::{Console, Database, PASSWORD, PEM_A, PEM_B};
+use crate::support::{Console, Database, PASSWORD, PEM_A, PEM_B, PEM_C};
 use domain::{
     access::Operation,
     actor::{Actor, ActorKind},
-    application::Replacement,
+    application::{ApiApplication, By, NewSigningKey, Replacement, RequestedChange, SigningKeyReplacement},
     audit::{AuditAction, AuditFilter, AuditScope},
     hygiene::{RotationPolicy, RotationRules, Rule},
+    id::SigningKeyId,
     permission::PermissionSet,
     public_key::PublicKey,
-    text::{ApplicationName, Reason},
+    security_policy::{SecurityPolicy, SecurityRules},
+    text::{ApplicationName, Reason, TicketReference, Why},
     time::Timestamp,
 };
 use server::{
-    backend::{Asked, BackendError, CreateApplication, IssuedApiKey, Said},
+    backend::{Asked, BackendError, CreateApplication, IssuedApiKey, Outcome, Said},
     store::{
         Store, StoreError, applications, audit, policies,
         sessions::DatabaseSessions,
@@ -76,7 +78,7 @@ async fn an_application_is_read_back_as_it_was_written() {
                 .await
         };
         revoke(replaced.id).await.unwrap();
-        console.backend.disable(asked, Some(Reason::new("a \"reason\"; DROP TABLE").unwrap())).await.unwrap();
+        console.backend.disable(asked, Some(Reason::new("a \"reason\"; DROP TABLE").unwrap().into())).await.unwrap();
         let key = PublicKey::from_pem(PEM_B).unwrap();
         let overlap = domain::application::SigningKeyReplacement::WithOverlap(Duration::from_secs(60));
         console.backend.replace_signing_key(asked, Said::default(), key, None, overlap).await.unwrap();
@@ -258,7 +260,7 @@ async fn a_history_is_filtered_by_what_who_and_when() {
         let (owner, admin) = (console.owner_actor().await, console.admin_actor().await);
         let asked = Asked { actor: &admin, organization: console.alpine, application: issued.application.id };
         console.advance(Duration::from_secs(60));
-        console.backend.disable(asked, Reason::new("drill").ok()).await.unwrap();
+        console.backend.disable(asked, Reason::new("drill").ok().map(Why::from)).await.unwrap();
         let at = console.clock.now();
         let count = async |actor: &Actor, scope, filter| {
             console.backend.audit_events(actor, scope, filter, None, 100).await.map(|events| events.len())
@@ -290,7 +292,9 @@ async fn a_prepared_replacement_is_read_back_claimed_and_gone() {
         let (owner, admin) = (console.owner_actor().await, console.admin_actor().await);
         let id = issued.application.id;
         let by_admin = Asked { actor: &admin, organization: console.alpine, application: id };
-        let said = Said { seen_version: Some(1), reason: Reason::new("lost").ok() };
+        let ticket = TicketReference::new("SUP-4711").ok();
+        let why = Reason::new("lost").map(|reason| Why { reason, ticket });
+        let said = Said { seen_version: Some(1), reason: why.ok() };
         for (version, replacement) in [(1, Replacement::WithGrace(Duration::from_secs(60))), (3, Replacement::StopNow)]
         {
             let said = Said { seen_version: Some(version), ..said.clone() };
@@ -396,6 +400,12 @@ async fn a_policy_is_the_default_one_until_it_is_changed_and_its_organizations_a
         assert_eq!(policy().await.unwrap(), RotationPolicy { rules: loose, version: 2 });
         let mut conn = console.store.read().await.unwrap();
         assert_eq!(policies::find(&mut conn, console.borealis).await.unwrap(), RotationPolicy::default());
+        let security = SecurityRules { second_factor_required: true, nuvera_changes_need_confirmation: false };
+        console.backend.change_security_policy(&owner, console.alpine, 0, security).await.unwrap();
+        let read = console.backend.security_policy(&owner, console.alpine).await.unwrap();
+        assert_eq!(read, SecurityPolicy { rules: security, version: 1 });
+        assert_eq!(policies::find(&mut conn, console.borealis).await.unwrap(), SecurityPolicy::default());
+        assert_eq!(policy().await.unwrap().version, 2, "each has versions of its own");
         let theirs = console.backend.rotation_policy(&owner, console.borealis).await;
         assert!(matches!(theirs, Err(BackendError::NotFound)), "{theirs:?}");
         let change = console.backend.change_rotation_policy(&owner, console.borealis, 0, strict()).await;
@@ -412,7 +422,7 @@ async fn of_two_changes_to_one_policy_the_second_is_refused() {
         let (first, second) = tokio::join!(change(), change());
         let outcomes = [first, second];
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-        assert!(outcomes.iter().any(|o| matches!(o, Err(BackendError::StalePolicy(Some(_))))), "{outcomes:?}");
+        assert!(outcomes.iter().any(|o| matches!(o, Err(BackendError::StalePolicy(_, Some(_))))), "{outcomes:?}");
 
         // Two nodes that read the same version: the row itself refuses the second, a first change included.
         for seen in [RotationPolicy::default(), RotationPolicy { rules: RotationRules::default(), version: 1 }] {
@@ -484,4 +494,110 @@ async fn events_from_before_organizations_had_their_own_are_kept() {
         drop(conn);
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_proposed_change_and_its_ticket_are_read_back_as_they_were_written() {
+    on_every_engine(async |console| {
+        let id = create(&console).await.application.id;
+        let admin = console.admin_actor().await;
+        let asked = Asked { actor: &admin, organization: console.alpine, application: id };
+        let why = Why { reason: Reason::new("\"why\"").unwrap(), ticket: TicketReference::new("SUP-#1/2").ok() };
+        let said = || Said { seen_version: None, reason: Some(why.clone()) };
+        let current = console.application(&id.to_string()).await.current_signing_key().id;
+        let key = |is_proven| NewSigningKey {
+            id: SigningKeyId(uuid::Uuid::from_u128(77)),
+            public_key: PublicKey::from_pem(PEM_B).unwrap(),
+            is_proven,
+        };
+        let overlap = SigningKeyReplacement::WithOverlap(Duration::from_secs(90));
+        let replaced =
+            console.backend.replace_signing_key(asked, said(), PublicKey::from_pem(PEM_C).unwrap(), None, overlap);
+        assert_eq!(replaced.await.unwrap().0, Outcome::Made, "the policy asks for nothing");
+        for change in [
+            RequestedChange::Permissions("CUSTOMERS_READ CUSTOMERS_WRITE".parse().unwrap()),
+            RequestedChange::Permissions(PermissionSet::default()),
+            RequestedChange::ReplaceSigningKey { key: key(true), replacement: SigningKeyReplacement::StopNow },
+            RequestedChange::ReplaceSigningKey { key: key(false), replacement: overlap },
+            RequestedChange::RestoreSigningKey { id: current, replacement: overlap },
+            RequestedChange::RetireSigningKey { id: current },
+        ] {
+            let operation = change.operation();
+            let propose = |application: ApiApplication, by: By<'_>| application.propose(change, by);
+            let written = console.backend.change(asked, operation, said(), propose).await.unwrap();
+            assert!(written.proposed_change.is_some());
+            assert_eq!(console.application(&id.to_string()).await, written);
+            let withdraw = ApiApplication::withdraw_proposal;
+            let without =
+                console.backend.change(asked, Operation::WithdrawProposedChange, said(), withdraw).await.unwrap();
+            assert_eq!(console.application(&id.to_string()).await, without);
+            assert_eq!(without.proposed_change, None);
+        }
+        let disabled = console.backend.disable(asked, Some(why.clone())).await;
+        assert!(!disabled.unwrap());
+        let prepare =
+            |application: ApiApplication, by: By<'_>| application.prepare_replacement(Replacement::StopNow, by);
+        let prepared = console.backend.change(asked, Operation::PrepareReplacement, said(), prepare).await.unwrap();
+        let read = console.application(&id.to_string()).await;
+        assert_eq!(read, prepared);
+        assert_eq!((&read.disabled.unwrap().reason, &read.prepared_replacement.unwrap().reason), (&why, &why));
+        assert!(console.events_of(id).await[..2].iter().all(|recorded| recorded.event.reason.as_ref() == Some(&why)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_proposal_is_confirmed_and_expires_on_every_engine() {
+    on_every_engine(async |console| {
+        let id = create(&console).await.application.id;
+        let (admin, owner) = (console.admin_actor().await, console.owner_actor().await);
+        let security = SecurityRules { second_factor_required: false, nuvera_changes_need_confirmation: true };
+        console.backend.change_security_policy(&owner, console.alpine, 0, security).await.unwrap();
+        let asked = Asked { actor: &admin, organization: console.alpine, application: id };
+        let why = Why { reason: Reason::new("why").unwrap(), ticket: TicketReference::new("SUP-1").ok() };
+        let propose = || {
+            let change = RequestedChange::RetireSigningKey { id: SigningKeyId(uuid::Uuid::from_u128(1)) };
+            let permissions = RequestedChange::Permissions("CUSTOMERS_READ".parse().unwrap());
+            let said = || Said { seen_version: None, reason: Some(why.clone()) };
+            let (console, asked) = (&console, asked);
+            async move {
+                let unknown = console.backend.request_change(asked, said(), change).await;
+                assert!(matches!(unknown, Err(BackendError::Refused(_))), "{unknown:?}");
+                console.backend.request_change(asked, said(), permissions).await.unwrap()
+            }
+        };
+        assert_eq!(propose().await, Outcome::Proposed);
+        console.advance(Duration::from_secs(72 * 3600));
+        console.backend.expire_proposals().await.unwrap();
+        assert_eq!(console.application(&id.to_string()).await.proposed_change, None);
+        assert_eq!(propose().await, Outcome::Proposed);
+        let confirm = || console.backend.confirm_proposal(Asked { actor: &owner, ..asked }, Said::default());
+        let (first, second) = tokio::join!(confirm(), confirm());
+        assert_eq!([&first, &second].iter().filter(|outcome| outcome.is_ok()).count(), 1, "{first:?} {second:?}");
+        assert_eq!(console.application(&id.to_string()).await.permissions, "CUSTOMERS_READ".parse().unwrap());
+
+        // What was confirmed is the partner's doing; a stop is Nuvera's, and told.
+        let scope = AuditScope::Organization(console.alpine);
+        assert!(console.backend.unseen_support(&owner, scope).await.unwrap().is_empty());
+        console.backend.disable(asked, Some(why.clone())).await.unwrap();
+        let unseen = console.backend.unseen_support(&owner, scope).await.unwrap();
+        assert_eq!(unseen.len(), 1);
+        let see = |sequence| console.backend.acknowledge_support(&owner, console.alpine, Some(id), sequence);
+        see(unseen[0].sequence - 1).await.unwrap();
+        assert_eq!(console.backend.unseen_support(&owner, scope).await.unwrap().len(), 1, "not as far as that");
+        for _ in 0..2 {
+            see(unseen[0].sequence).await.unwrap();
+            assert!(console.backend.unseen_support(&owner, scope).await.unwrap().is_empty());
+        }
+        let seen = console.backend.seen_support(&owner, console.alpine, id).await.unwrap().unwrap();
+        assert_eq!((seen.sequence, &*seen.by), (unseen[0].sequence, "Olivia Okafor"));
+        let events = console.events(&id.to_string()).await;
+        assert_eq!(events.iter().filter(|code| *code == "support.seen").count(), 1);
+        let folder = tempfile::tempdir().unwrap();
+        let from = "Nuvera <no-reply@nuvera.example>".parse().unwrap();
+        let mailer = server::mail::Mailer::folder(folder.path(), from).unwrap();
+        assert_eq!(console.backend.tell_owners(&mailer, "http://console").await.unwrap(), 1);
+        assert_eq!(console.backend.tell_owners(&mailer, "http://console").await.unwrap(), 0);
+    })
+    .await;
 }

@@ -12,16 +12,21 @@ use domain::{
     api_key::check_shape,
     application::ApiApplication,
     audit::{AuditFilter, AuditScope, RecordedEvent},
-    id::{ApiKeyId, ApplicationId, OrganizationId},
+    id::{ApiKeyId, ApplicationId, OrganizationId, UserId},
     route::RouteTable,
+    second_factor::TotpSecret,
     time::Timestamp,
 };
 use server::{
-    backend::{Backend, accounts::NewPerson},
+    backend::{
+        Backend,
+        accounts::{NewPerson, SignIn},
+    },
     clock::Clock,
     gateway::{Gateway, GatewaySettings, ReplayFence},
     mail::Mailer,
     pepper::Pepper,
+    single_sign_on::{IssuerSettings, SingleSignOn},
     store::{Store, organizations::OrganizationKind, usage::KeyUsage},
     web::{self, Web, WebSettings},
 };
@@ -45,6 +50,9 @@ use tower::ServiceExt;
 
 pub const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
 pub const ORIGIN: &str = "http://127.0.0.1:3000";
+pub const SECOND_FACTOR: &str = "/sign-in/second-factor";
+/// What Nuvera’s people have on their phones.
+pub const FACTOR: [u8; 20] = *b"a secret for testing";
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const PEM_A: &str = include_str!("../../../domain/src/testdata/rsa-2048-a.pem");
 pub const PEM_B: &str = include_str!("../../../domain/src/testdata/rsa-2048-b.pem");
@@ -102,7 +110,7 @@ pub struct Console {
     pub mail: TempDir,
     origin: String,
     router: Router,
-    _database: Database,
+    database: Database,
 }
 
 impl Console {
@@ -111,12 +119,22 @@ impl Console {
     }
 
     pub async fn start_on(database: Database) -> Self {
-        Self::start_at(database, ORIGIN, None).await
+        Self::start_with(database, ORIGIN, None, Clock::manual(START), Vec::new()).await
     }
 
     /// A console at this origin, and Nuvera's area at one of its own where one is given.
     pub async fn start_at(database: Database, origin: &str, hub_origin: Option<&str>) -> Self {
-        let clock = Clock::manual(START);
+        Self::start_with(database, origin, hub_origin, Clock::manual(START), Vec::new()).await
+    }
+
+    /// A console by whose providers people can sign in.
+    pub async fn start_with(
+        database: Database,
+        origin: &str,
+        hub_origin: Option<&str>,
+        clock: Clock,
+        issuers: Vec<IssuerSettings>,
+    ) -> Self {
         let store = Store::open(&database.url).await.unwrap();
         let pepper = Arc::new(Pepper::new("test", &[7; 32]));
         let settings = GatewaySettings { routes: RouteTable::default(), ..GatewaySettings::idle() };
@@ -137,7 +155,10 @@ impl Console {
             (customer, "user@customer.example", "Casey Customer", Role::CustomerUser),
         ] {
             let person = NewPerson { organization_id, email, name, role, password: PASSWORD };
-            backend.add_person(person).await.unwrap();
+            let id = backend.add_person(person).await.unwrap();
+            if organization_id == nuvera {
+                backend.give_factor(id, &TotpSecret::new(FACTOR)).await.unwrap();
+            }
         }
         let assets = Assets {
             app: "app".into(),
@@ -155,11 +176,13 @@ impl Console {
         };
         let mail = tempfile::tempdir().unwrap();
         let mailer = Mailer::folder(mail.path(), "Nuvera <no-reply@nuvera.example>".parse().unwrap()).unwrap();
-        let web = Arc::new(Web::new(backend.clone(), settings, Arc::new(mailer)));
+        let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await.unwrap();
+        let web = Web::new(backend.clone(), settings, Arc::new(mailer)).with_single_sign_on(single_sign_on);
+        let web = Arc::new(web);
         web.ready.store(true, Ordering::Release);
         let router = web::router(web.clone(), store.clone());
         let origin = origin.to_owned();
-        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, origin, router, _database: database }
+        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, origin, router, database }
     }
 
     /// A browser in which nobody is signed in.
@@ -175,9 +198,32 @@ impl Console {
     /// A browser in which `email` is signed in.
     pub async fn signed_in(&self, email: &str) -> Browser {
         let mut browser = self.browser();
-        let answer = browser.sign_in(email, PASSWORD).await;
+        let mut answer = browser.sign_in(email, PASSWORD).await;
+        if answer.header("location").ends_with(SECOND_FACTOR) {
+            let (code, path) = (self.code_of(email).await, answer.location().to_owned());
+            answer = browser.post(&path, &[("code", &code)]).await;
+        }
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
         browser
+    }
+
+    /// Where its database is.
+    pub fn database_url(&self) -> &str {
+        &self.database.url
+    }
+
+    /// Who signs in with `email`.
+    pub async fn user_id(&self, email: &str) -> UserId {
+        let mut conn = self.store.read().await.unwrap();
+        server::store::users::find_account(&mut conn, email).await.unwrap().unwrap().user_id
+    }
+
+    /// A code of the app of `email` that is good now and was not used: a phone would have the next one in half a minute,
+    /// and here time stands still.
+    pub async fn code_of(&self, email: &str) -> String {
+        let secret = TotpSecret::new(FACTOR);
+        self.backend.give_factor(self.user_id(email).await, &secret).await.unwrap();
+        secret.code(self.clock.now())
     }
 
     pub async fn owner(&self) -> Browser {
@@ -204,7 +250,7 @@ impl Console {
 
     pub async fn actor(&self, email: &str) -> Actor {
         let outcome = self.backend.sign_in(email, PASSWORD.into(), None).await.unwrap();
-        let server::backend::accounts::SignIn::Accepted(id) = outcome else { panic!("{outcome:?}") };
+        let (SignIn::Accepted(id) | SignIn::FactorNeeded(id)) = outcome else { panic!("{outcome:?}") };
         Actor { is_proven: true, ..self.backend.actor(id, None).await.unwrap().unwrap() }
     }
 

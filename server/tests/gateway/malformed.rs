@@ -2,6 +2,7 @@
 //! understand in two ways are in `conformance.toml`.
 
 use crate::support::{Connection, World};
+use std::time::Duration;
 
 #[tokio::test]
 async fn who_waits_for_100_continue_is_not_told_to_go_on_where_the_head_is_refused() {
@@ -33,6 +34,29 @@ async fn a_body_that_does_not_arrive_in_time_is_refused() {
     let reply = connection.read().await.unwrap();
     tokio::time::resume();
     assert_eq!(reply.refusal(), ("body_timeout".to_owned(), 408));
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_arrive_in_time_ends_the_connection_and_each_has_its_whole_time() {
+    let world = World::start().await;
+    for requests_before in [0, 1, 3] {
+        let mut connection = world.connect().await;
+        for _ in 0..requests_before {
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(20)).await;
+            tokio::time::resume();
+            connection.write(&world.get().bytes()).await;
+            connection.read().await.unwrap().verified();
+        }
+        connection.write(b"GET /api/v1/customers HTTP/1.1\r\nHost: ").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        assert!(connection.is_closed().await);
+        let waited = begun.elapsed().as_secs_f64();
+        tokio::time::resume();
+        assert!((29.0..31.0).contains(&waited), "{waited} s after {requests_before} requests");
+    }
 }
 
 #[tokio::test]

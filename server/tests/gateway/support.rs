@@ -17,7 +17,7 @@ use domain::{
     public_key::PublicKey,
     route::RouteTable,
     second_factor::Factors,
-    text::{ApplicationName, Reason},
+    text::{ApplicationName, Reason, Why},
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -97,8 +97,8 @@ pub fn actor() -> Actor {
     }
 }
 
-pub fn reason() -> Reason {
-    Reason::new("a test").unwrap()
+pub fn reason() -> Why {
+    Reason::new("a test").unwrap().into()
 }
 
 /// A gateway that serves, the application it knows, and the time both live in.

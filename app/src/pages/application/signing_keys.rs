@@ -2,6 +2,7 @@
 
 use crate::{
     page::{ApplicationView, Usage},
+    paths,
     ui::{
         Badge, ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, KeyHygieneBadges, LastUsed,
         RowHeader, SigningKeyBadge, Time, Tone, Variant, place,
@@ -55,6 +56,12 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     });
     let actions = view! {
         <ButtonLink href=place().check_key() text="Check a key" />
+        <ButtonLink
+            href=paths::stop_signing_key(&current.public_key.fingerprint())
+            text="Stop this key everywhere"
+            variant=Variant::DangerQuiet
+            needs=Operation::StopSigningKey
+        />
         <ButtonLink href=place().action(application.id, "replace-signing-key") text="Replace signing key" needs=Operation::ReplaceSigningKeys />
     };
     view! {
@@ -135,6 +142,15 @@ fn row(view: &ApplicationView, key: &SigningKey, now: Timestamp) -> impl IntoVie
                         needs=Operation::ReplaceSigningKeys
                     />
                     {retire}
+                    {can_retire.then(|| view! {
+                        <ButtonLink
+                            href=paths::stop_signing_key(&about)
+                            text="Stop everywhere"
+                            about=about.clone()
+                            variant=Variant::DangerQuiet
+                            needs=Operation::StopSigningKey
+                        />
+                    })}
                 </div>
             </Cell>
         </tr>

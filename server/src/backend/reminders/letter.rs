@@ -1,6 +1,7 @@
 //! What an owner reads: what stops when, from where its last request came, and what to do.
 
 use super::Due;
+use crate::mail::one_line;
 use app::paths::Place;
 use domain::{
     hygiene::{Idle, KeyHygiene, KeyId, Rotation},
@@ -96,10 +97,4 @@ fn until(at: Timestamp, now: Timestamp) -> String {
         1 => format!("in {}", in_words(left)),
         days => format!("in {days} days"),
     }
-}
-
-/// A name as it is safe in a letter's own lines: whatever could begin another one is a space.
-fn one_line(name: &str) -> String {
-    let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    name.chars().map(|c| if is_break(c) { ' ' } else { c }).collect()
 }

@@ -12,7 +12,7 @@ use domain::{
     id::{ApiKeyId, SigningKeyId, UserId},
     public_key::PublicKey,
     second_factor::Factors,
-    text::{ApplicationName, Reason},
+    text::{ApplicationName, Reason, Why},
 };
 use std::sync::{LazyLock, OnceLock, atomic::AtomicBool, atomic::Ordering};
 use uuid::Uuid;
@@ -45,7 +45,7 @@ fn actor() -> Actor {
 }
 
 fn by(actor: &Actor) -> By<'_> {
-    static REASON: LazyLock<Reason> = LazyLock::new(|| Reason::new("for the test").unwrap());
+    static REASON: LazyLock<Why> = LazyLock::new(|| Reason::new("for the test").unwrap().into());
     By { actor, at: NOW, reason: Some(&REASON) }
 }
 

@@ -1,0 +1,241 @@
+//! Many applications are stopped at once, in an emergency: what that would stop, and what it stopped.
+
+use crate::{
+    page::StopScope,
+    paths::{self, Place},
+    ui::{
+        Actions, Badge, ButtonLink, Cell, Code, Column, Consequences, DataTable, EmptyState, Form, Icon, ReasonField,
+        RowHeader, Shape, Submit, Time, Tone, Variant, place, requests,
+    },
+};
+use domain::{
+    access::Operation,
+    bulk_stop::{Fate, Stoppable},
+};
+use leptos::prelude::*;
+use std::collections::HashSet;
+
+/// The most applications that are listed before the form; more are folded away, so that it stays within reach.
+const MOST_UNFOLDED: usize = 8;
+
+const PREVIEW: &[Column] = &[
+    Column { label: "Application", class: "column--wide" },
+    Column { label: "Last hour", class: "column--count" },
+    Column { label: "Last used", class: "column--time" },
+];
+
+const RESULT: &[Column] = &[
+    Column { label: "Application", class: "column--wide" },
+    Column { label: "What happened", class: "column--actions" },
+];
+
+pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppable]) -> impl IntoView + use<> {
+    let (running, disabled): (Vec<_>, Vec<_>) =
+        applications.iter().partition(|stoppable| stoppable.application.is_enabled());
+    if running.is_empty() {
+        return nothing(title, scope, disabled.len()).into_any();
+    }
+    let count = running.len();
+    let organizations = running.iter().map(|stoppable| stoppable.application.organization_id).collect::<HashSet<_>>();
+    let of = match scope {
+        StopScope::Organization { name } => name.clone(),
+        StopScope::SigningKey { .. } => counted(organizations.len(), "organization"),
+    };
+    let heading = match count {
+        1 => format!("1 application of {of} is stopped"),
+        count => format!("{count} applications of {of} are stopped"),
+    };
+    let accepted = requests(running.iter().map(|stoppable| stoppable.requests).sum());
+    let rows = running.iter().map(|stoppable| running_row(scope, stoppable)).collect_view();
+    let table = view! { <DataTable caption="Applications that are stopped" columns=PREVIEW>{rows}</DataTable> };
+    let table = if count > MOST_UNFOLDED {
+        view! {
+            <details class="details">
+                <summary>{format!("All {count} applications")}</summary>
+                <div class="card card--table">{table}</div>
+            </details>
+        }
+        .into_any()
+    } else {
+        view! { <div class="card card--table">{table}</div> }.into_any()
+    };
+    let before = (!disabled.is_empty()).then(|| {
+        view! { <p class="quiet">{format!("{} disabled already, and not touched.", are(disabled.len()))}</p> }
+    });
+    let seen = running.iter().map(|stoppable| {
+        view! { <input type="hidden" name="seen" value=stoppable.application.id.to_string() /> }
+    });
+    let seen = seen.collect_view();
+    view! {
+        {super::heading(title.clone(), "")}
+        {key(scope)}
+        <Consequences heading=heading danger=true>
+            <ul>
+                <li>"Every request of theirs is refused, however valid its key and signature, from the moment you confirm."</li>
+                <li>{format!("In the last hour, {accepted} of theirs {} accepted.", if accepted == "1 request" { "was" } else { "were" })}</li>
+                <li>"An application that appears before you confirm is stopped as well."</li>
+                <li>"Keys, permissions and history stay. Each can be enabled again, one by one."</li>
+            </ul>
+        </Consequences>
+        {table}
+        {before}
+        <Form action=address(scope)>
+            {seen}
+            <ReasonField
+                autofocus=true
+                ticket_can_wait=true
+                suggestions=&["A private key leaked", "Suspected intrusion", "Unexpected traffic", "Incident response"]
+            />
+            <Actions>
+                <Submit variant=Variant::Danger text=title />
+                <a class="button button--plain" href=back(scope)>"Cancel"</a>
+            </Actions>
+        </Form>
+    }
+    .into_any()
+}
+
+fn nothing(title: String, scope: &StopScope, disabled: usize) -> impl IntoView + use<> {
+    let why = match (scope, disabled) {
+        (StopScope::Organization { .. }, 0) => "There is no API application.".to_owned(),
+        (StopScope::SigningKey { .. }, 0) => {
+            "No application verifies requests with this key: it is registered nowhere, or retired everywhere."
+                .to_owned()
+        }
+        (_, disabled) => format!("{} disabled already.", are(disabled)),
+    };
+    view! {
+        {super::heading(title, "")}
+        {key(scope)}
+        <EmptyState heading="Nothing to stop">
+            <p class="empty-state__lead">{why}</p>
+            <ButtonLink href=back(scope) text="Go back" />
+        </EmptyState>
+    }
+}
+
+fn running_row(scope: &StopScope, stoppable: &Stoppable) -> impl IntoView + use<> {
+    let last_used = match stoppable.last_used_at {
+        Some(at) => view! { <Time at relative=true /> }.into_any(),
+        None => view! { <span class="quiet">"Never"</span> }.into_any(),
+    };
+    view! {
+        <tr role="row">
+            <RowHeader>{named(scope, stoppable)}</RowHeader>
+            <Cell label="Last hour">{requests(stoppable.requests)}</Cell>
+            <Cell label="Last used">{last_used}</Cell>
+        </tr>
+    }
+}
+
+pub(super) fn stopped(
+    title: String,
+    scope: &StopScope,
+    applications: &[(Stoppable, Fate)],
+    is_unrecorded: bool,
+) -> impl IntoView + use<> {
+    let count = applications.iter().filter(|(_, fate)| *fate != Fate::WasDisabled).count();
+    let heading = match count {
+        0 => "Nothing was left to stop.".to_owned(),
+        1 => "1 application is stopped. The gateway refuses its requests from now on.".to_owned(),
+        count => format!("{count} applications are stopped. The gateway refuses their requests from now on."),
+    };
+    let owed = is_unrecorded.then(|| {
+        view! {
+            <p>
+                "The database could not be written: the audit history will record each stop as soon as it can be. Until then nothing else can be changed."
+            </p>
+        }
+    });
+    let table = (!applications.is_empty()).then(|| {
+        view! {
+            <div class="card card--table">
+                <DataTable caption="What became of each application" columns=RESULT>
+                    {applications.iter().map(|(stoppable, fate)| fate_row(scope, stoppable, *fate)).collect_view()}
+                </DataTable>
+            </div>
+        }
+    });
+    let history = match scope {
+        StopScope::Organization { .. } => place().audit(),
+        StopScope::SigningKey { .. } => paths::HUB_AUDIT.to_owned(),
+    };
+    view! {
+        {super::heading(title, "")}
+        {key(scope)}
+        <div class="notice" role="status">
+            <Icon shape=Shape::Barred />
+            <div>
+                <p>{heading}</p>
+                {owed}
+            </div>
+        </div>
+        {table}
+        <div class="actions">
+            <ButtonLink href=back(scope) text="Go back" />
+            <ButtonLink href=history text="Audit history" needs=Operation::ViewApplications />
+        </div>
+    }
+}
+
+fn fate_row(scope: &StopScope, stoppable: &Stoppable, fate: Fate) -> impl IntoView + use<> {
+    let (tone, shape, text, note) = match fate {
+        Fate::Stopped => (Tone::Stopped, Shape::Barred, "Stopped", None),
+        Fate::StoppedUnseen => {
+            (Tone::Stopped, Shape::Barred, "Stopped", Some("It was created or enabled after you opened the page."))
+        }
+        Fate::WasDisabled => (Tone::Quiet, Shape::Dash, "Was disabled already", None),
+    };
+    view! {
+        <tr role="row">
+            <RowHeader>{named(scope, stoppable)}</RowHeader>
+            <Cell label="What happened">
+                <Badge tone shape text />
+                {note.map(|note| view! { <p class="quiet">{note}</p> })}
+            </Cell>
+        </tr>
+    }
+}
+
+fn named(scope: &StopScope, stoppable: &Stoppable) -> impl IntoView + use<> {
+    let Stoppable { application, organization_name, .. } = stoppable;
+    let (place, of) = match scope {
+        StopScope::Organization { .. } => (place(), None),
+        StopScope::SigningKey { .. } => {
+            let place = Place::Hub { organization: application.organization_id, name: organization_name.clone() };
+            (place, Some(view! { <p class="quiet">{format!("of {organization_name}")}</p> }))
+        }
+    };
+    view! {
+        <a class="table__link" href=place.application(application.id)>{application.name.to_string()}</a>
+        {of}
+    }
+}
+
+/// Which key it is about, where it is about one.
+fn key(scope: &StopScope) -> Option<impl IntoView + use<>> {
+    let StopScope::SigningKey { fingerprint } = scope else { return None };
+    Some(view! { <p>"Signing key " <Code text=fingerprint.clone() /></p> })
+}
+
+fn address(scope: &StopScope) -> String {
+    match scope {
+        StopScope::Organization { .. } => place().stop_everything(),
+        StopScope::SigningKey { fingerprint } => paths::stop_signing_key(fingerprint),
+    }
+}
+
+fn back(scope: &StopScope) -> String {
+    match scope {
+        StopScope::Organization { .. } => place().applications(),
+        StopScope::SigningKey { .. } => paths::ORGANIZATION_HUB.to_owned(),
+    }
+}
+
+fn are(count: usize) -> String {
+    format!("{} {}", counted(count, "application"), if count == 1 { "is" } else { "are" })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,261 @@
+//! Two-sided approval: what somebody of Nuvera wants changed about permissions or signing keys, where the partner's policy
+//! has it wait for the partner.
+//!
+//! A proposal changes nothing. Confirmed, the change is made to the version of the application that it was proposed for,
+//! or not at all: who confirms has seen what comes of it.
+
+use super::{
+    ApiApplication, By, Change, ChangeError, NewSigningKey, Noted, SigningKeyReplacement, permissions_in_words,
+};
+use crate::{
+    access::Operation,
+    actor::ActorKind,
+    audit::{AuditAction, AuditActor, AuditEvent},
+    id::{SigningKeyId, UserId},
+    permission::PermissionSet,
+    text::Why,
+    time::{Timestamp, in_words},
+};
+use std::{fmt, time::Duration};
+
+/// How long a proposed change can be confirmed.
+pub const PROPOSAL_WINDOW: Duration = Duration::from_secs(72 * 60 * 60);
+
+/// A change that waits for the partner where their policy says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestedChange {
+    /// [`ApiApplication::change_permissions`]
+    Permissions(PermissionSet),
+    /// [`ApiApplication::replace_signing_key`]
+    ReplaceSigningKey {
+        /// The key that becomes the current one.
+        key: NewSigningKey,
+        /// What becomes of the present one.
+        replacement: SigningKeyReplacement,
+    },
+    /// [`ApiApplication::restore_signing_key`]
+    RestoreSigningKey {
+        /// The key that becomes the current one again.
+        id: SigningKeyId,
+        /// What becomes of the present one.
+        replacement: SigningKeyReplacement,
+    },
+    /// [`ApiApplication::retire_signing_key`]
+    RetireSigningKey {
+        /// The key.
+        id: SigningKeyId,
+    },
+}
+
+/// A change that Nuvera proposed, and nobody has confirmed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposedChange {
+    /// When it was proposed.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// Who that is: nobody confirms what they proposed.
+    pub user_id: UserId,
+    /// Why.
+    pub why: Why,
+    /// What.
+    pub change: RequestedChange,
+    /// The application's version with the proposal in it: once it is another, this is no longer what was proposed.
+    pub version: i64,
+    /// The first instant at which it can no longer be confirmed.
+    pub expires_at: Timestamp,
+}
+
+impl RequestedChange {
+    /// What somebody must be allowed to do to make the change.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Permissions(_) => Operation::ChangePermissions,
+            Self::ReplaceSigningKey { .. } | Self::RestoreSigningKey { .. } | Self::RetireSigningKey { .. } => {
+                Operation::ReplaceSigningKeys
+            }
+        }
+    }
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// As the transition that it stands for.
+    pub fn carry_out(self, application: ApiApplication, by: By<'_>) -> Result<Change, ChangeError> {
+        match self {
+            Self::Permissions(permissions) => application.change_permissions(permissions, by),
+            Self::ReplaceSigningKey { key, replacement } => application.replace_signing_key(key, replacement, by),
+            Self::RestoreSigningKey { id, replacement } => application.restore_signing_key(id, replacement, by),
+            Self::RetireSigningKey { id } => application.retire_signing_key(id, by),
+        }
+    }
+
+    /// What the change is called.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Permissions(_) => "Change permissions",
+            Self::ReplaceSigningKey { .. } => "Replace signing key",
+            Self::RestoreSigningKey { .. } => "Restore signing key",
+            Self::RetireSigningKey { .. } => "Retire signing key",
+        }
+    }
+
+    /// How that which it changes is in `application`, in words.
+    pub fn before(&self, application: &ApiApplication) -> String {
+        match self {
+            Self::Permissions(_) => permissions_in_words(application.permissions),
+            Self::ReplaceSigningKey { .. } | Self::RestoreSigningKey { .. } => {
+                format!("{} current", application.current_signing_key().public_key.fingerprint())
+            }
+            Self::RetireSigningKey { id } => {
+                let state = application.signing_key(*id).map(|key| key.state.to_string());
+                format!("{} {}", fingerprint(application, *id), state.unwrap_or_default())
+            }
+        }
+    }
+
+    /// How it is once the change is made, in words.
+    pub fn after(&self, application: &ApiApplication) -> String {
+        match self {
+            Self::Permissions(permissions) => permissions_in_words(*permissions),
+            Self::ReplaceSigningKey { key, replacement } => {
+                let proof = if key.is_proven { "possession proven" } else { "possession not proven" };
+                format!("{} current ({proof}); {replacement}", key.public_key.fingerprint())
+            }
+            Self::RestoreSigningKey { id, replacement } => {
+                format!("{} current; {replacement}", fingerprint(application, *id))
+            }
+            Self::RetireSigningKey { id } => format!("{} retired", fingerprint(application, *id)),
+        }
+    }
+}
+
+fn fingerprint(application: &ApiApplication, id: SigningKeyId) -> String {
+    application.signing_key(id).map_or_else(|_| id.to_string(), |key| key.public_key.fingerprint())
+}
+
+impl fmt::Display for SigningKeyReplacement {
+    /// In words, for the audit history and for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WithOverlap(overlap) => write!(f, "the key before it verifies for {} more", in_words(*overlap)),
+            Self::StopNow => f.write_str("the key before it stops at once"),
+        }
+    }
+}
+
+impl ProposedChange {
+    /// Whether `application` has changed since: then it cannot be confirmed any more.
+    pub fn is_outdated(&self, application: &ApiApplication) -> bool {
+        self.version != application.version
+    }
+
+    /// Ends the proposal's place in the history.
+    fn noted(&self, action: AuditAction, application: &ApiApplication) -> Noted {
+        Noted::new(action, application.name.as_str())
+            .before(format!("proposed by {}: {}", self.by, self.why))
+            .after(format!("{}: {}", self.change.label(), self.change.after(application)))
+    }
+}
+
+impl ApiApplication {
+    /// The proposed change, while it is in time. Whether it can be confirmed, [`ProposedChange::is_outdated`] says as well.
+    pub fn open_proposal(&self, now: Timestamp) -> Option<&ProposedChange> {
+        self.proposed_change.as_ref().filter(|proposed| now < proposed.expires_at)
+    }
+
+    /// The proposed change, while it can be confirmed.
+    pub fn confirmable_proposal(&self, now: Timestamp) -> Option<&ProposedChange> {
+        self.open_proposal(now).filter(|proposed| !proposed.is_outdated(self))
+    }
+
+    /// Proposes a change, for the partner to confirm within [`PROPOSAL_WINDOW`]. One that cannot be confirmed any more
+    /// gives its place to the next.
+    ///
+    /// # Errors
+    /// [`ChangeError::AlreadyProposed`], [`ChangeError::ReasonNeeded`], [`ChangeError::TicketNeeded`]; as the change itself,
+    /// where it could not be made now.
+    pub fn propose(mut self, change: RequestedChange, by: By<'_>) -> Result<Change, ChangeError> {
+        if self.confirmable_proposal(by.at).is_some() {
+            return Err(ChangeError::AlreadyProposed);
+        }
+        // What could not be done now is not proposed.
+        change.clone().carry_out(self.clone(), by).map(drop)?;
+        let noted = Noted::new(AuditAction::ChangeProposed, self.name.as_str())
+            .before(change.before(&self))
+            .after(format!("{}: {}", change.label(), change.after(&self)));
+        self.proposed_change = Some(ProposedChange {
+            at: by.at,
+            by: by.actor.name.clone(),
+            user_id: by.actor.user_id,
+            why: by.required_reason()?,
+            change,
+            version: self.version + 1,
+            expires_at: by.at.plus(PROPOSAL_WINDOW),
+        });
+        self.changed(by, [noted])
+    }
+
+    /// Confirms the proposed change: it is made, in the name of whoever confirms, for the reason that it was proposed for.
+    ///
+    /// # Errors
+    /// [`ChangeError::NothingProposed`], [`ChangeError::ProposalOutdated`], [`ChangeError::ProposalIsNuveras`]; as the
+    /// change itself.
+    pub fn confirm_proposal(mut self, by: By<'_>) -> Result<Change, ChangeError> {
+        let proposed = self.take_proposal(by.at)?;
+        if by.actor.kind() == ActorKind::Nuvera || by.actor.user_id == proposed.user_id {
+            return Err(ChangeError::ProposalIsNuveras);
+        }
+        if proposed.is_outdated(&self) {
+            return Err(ChangeError::ProposalOutdated);
+        }
+        let by = By { reason: Some(&proposed.why), ..by };
+        let confirmed = proposed.noted(AuditAction::ChangeConfirmed, &self);
+        let Change { application, events } = proposed.change.clone().carry_out(self, by)?;
+        let confirmed = confirmed.event(&application, by);
+        Ok(Change { application, events: std::iter::once(confirmed).chain(events).collect() })
+    }
+
+    /// Takes the proposed change back, or declines it.
+    ///
+    /// # Errors
+    /// [`ChangeError::NothingProposed`], [`ChangeError::ReasonNeeded`], [`ChangeError::TicketNeeded`]
+    pub fn withdraw_proposal(mut self, by: By<'_>) -> Result<Change, ChangeError> {
+        let proposed = self.take_proposal(by.at)?;
+        let action = match by.actor.kind() {
+            ActorKind::Partner => AuditAction::ChangeDeclined,
+            ActorKind::Nuvera => AuditAction::ChangeWithdrawn,
+        };
+        let noted = proposed.noted(action, &self);
+        self.changed(by, [noted])
+    }
+
+    /// Records that nobody confirmed the proposed change in time. Nobody could since then: this is for the history, in the
+    /// name of whoever proposed it.
+    ///
+    /// # Errors
+    /// [`ChangeError::NothingProposed`] where none has expired.
+    pub fn expire_proposal(mut self, now: Timestamp) -> Result<Change, ChangeError> {
+        let expired = self.proposed_change.take_if(|proposed| now >= proposed.expires_at);
+        let proposed = expired.ok_or(ChangeError::NothingProposed)?;
+        let Noted { action, target, before, after } = proposed.noted(AuditAction::ChangeExpired, &self);
+        let actor = AuditActor { user_id: proposed.user_id, name: proposed.by, kind: ActorKind::Nuvera, address: None };
+        let event = AuditEvent {
+            at: now,
+            actor,
+            organization_id: self.organization_id,
+            application_id: Some(self.id),
+            action,
+            target,
+            before,
+            after,
+            reason: None,
+        };
+        self.version += 1;
+        Ok(Change { application: self, events: vec![event] })
+    }
+
+    fn take_proposal(&mut self, now: Timestamp) -> Result<ProposedChange, ChangeError> {
+        self.proposed_change.take_if(|proposed| now < proposed.expires_at).ok_or(ChangeError::NothingProposed)
+    }
+}

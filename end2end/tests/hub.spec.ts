@@ -1,0 +1,112 @@
+import type { Page } from '@playwright/test';
+import {
+  createApplication,
+  expect,
+  externalKeyPair,
+  openAction,
+  shownAs,
+  signIn,
+  test,
+  Traffic,
+  uniqueName,
+} from './support';
+
+// An admin at 3 a.m.: whatever they are told finds it, and what leaked is stopped everywhere.
+
+test.use({ expectedErrors: /status of 422/ });
+
+async function search(admin: Page, text: string) {
+  await admin.goto('/organizations');
+  await admin.getByLabel('Search', { exact: true }).fill(text);
+  await admin.getByLabel('Search', { exact: true }).press('Enter');
+}
+
+test('one field finds an application by its name, key, fingerprint and request', async ({ page, otherPage: admin }) => {
+  test.setTimeout(120_000);
+  await signIn(page);
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Sought'), pair);
+  const traffic = new Traffic(application.apiKey, pair.privateFile);
+  await traffic.expectNow('accepted');
+  await traffic.stop();
+  const fingerprint = await page.locator('#signing-keys code').first().innerText();
+  await page.goto(`${application.path}/requests`);
+  await page.locator('#live-requests').getByRole('link').first().click();
+  const request = new URL(page.url()).pathname.split('/').at(-1)!;
+
+  await signIn(admin, 'admin@nuvera.example');
+  // A part of the name lists it; the whole name leads there.
+  await search(admin, application.name.slice(0, -2).toUpperCase());
+  await expect(admin.getByRole('row').filter({ hasText: application.name })).toContainText('Enabled');
+  await search(admin, application.name);
+  await expect(admin.getByRole('heading', { level: 1 })).toHaveText(application.name);
+  await search(admin, shownAs(application.apiKey));
+  await expect(admin.getByRole('heading', { level: 1 })).toHaveText(application.name);
+  await search(admin, request);
+  await expect(admin).toHaveURL(new RegExp(`/requests/${request}$`));
+  await search(admin, fingerprint.replace('SHA256:', ''));
+  await expect(admin.getByRole('row').filter({ hasText: fingerprint })).toContainText('Current');
+
+  // A whole key: its prefix leads there, and the secret stands nowhere.
+  const addresses: string[] = [];
+  admin.on('request', (sent) => addresses.push(sent.url()));
+  await search(admin, application.apiKey);
+  await expect(admin.getByText('Only the prefix was used')).toBeVisible();
+  await expect(admin.getByRole('heading', { level: 1 })).toHaveText(application.name);
+  expect(addresses.some((address) => address.includes(application.apiKey.slice(0, 12)))).toBe(true);
+  expect(addresses.filter((address) => address.includes(application.apiKey.slice(13)))).toEqual([]);
+  expect(await admin.content()).not.toContain(application.apiKey.slice(13));
+  await search(admin, 'nobody is called so');
+  await expect(admin.getByText('Nothing found for “nobody is called so”')).toBeVisible();
+});
+
+test('a leaked signing key is stopped in every application, in two activations', async ({ page, otherPage: admin }) => {
+  test.setTimeout(120_000);
+  await signIn(page);
+  const pair = externalKeyPair();
+  const one = await createApplication(page, uniqueName('Leaked'), pair);
+  const two = await createApplication(page, uniqueName('Leaked twin'), pair);
+  const otherPair = externalKeyPair();
+  const other = await createApplication(page, uniqueName('Safe'), otherPair);
+  const traffics = [one, two].map((application) => new Traffic(application.apiKey, pair.privateFile));
+  const safe = new Traffic(other.apiKey, otherPair.privateFile);
+  for (const traffic of [...traffics, safe]) await traffic.expectNow('accepted');
+
+  await signIn(admin, 'admin@nuvera.example');
+  await search(admin, one.name);
+  await admin.getByRole('link', { name: 'Stop this key everywhere' }).click();
+  await expect(admin.getByText('2 applications of 1 organization are stopped')).toBeVisible();
+  await expect(admin.getByRole('link', { name: one.name })).toBeVisible();
+  await expect(admin.getByRole('link', { name: two.name })).toBeVisible();
+  await expect(admin.getByRole('link', { name: other.name })).toHaveCount(0);
+  // Focus is where the reason is typed, never on what stops.
+  await expect(admin.getByLabel('Reason')).toBeFocused();
+  await admin.getByRole('button', { name: 'Stop this key everywhere' }).click();
+  await expect(admin.getByText('Enter a reason').first()).toBeVisible();
+  for (const traffic of traffics) await traffic.expectNow('accepted');
+  await admin.getByLabel('Reason').fill('the private key was in a public repository');
+  await admin.getByLabel('Reason').press('Enter');
+  await expect(admin.getByText('2 applications are stopped.')).toBeVisible();
+  for (const traffic of traffics) await traffic.expectNow('application_disabled');
+  await safe.expectNow('accepted');
+  await Promise.all([...traffics, safe].map((traffic) => traffic.stop()));
+
+  // The partner sees why; each is enabled on its own.
+  await page.goto(two.path);
+  await expect(page.getByText('“the private key was in a public repository”').first()).toBeVisible();
+  await openAction(page, one, 'Enable');
+  await expect(page.getByRole('button', { name: 'Enable application' })).toBeVisible();
+});
+
+test('an owner sees what a stop of everything would stop', async ({ page }) => {
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('Everything'), externalKeyPair());
+  await page.goto('/settings/platform/api-applications');
+  await page.getByRole('link', { name: 'Stop everything' }).click();
+  await expect(page.getByText(/applications? of Alpine Pay (is|are) stopped/)).toBeVisible();
+  expect(await page.content()).toContain(application.name);
+  await page.getByRole('button', { name: 'Stop everything' }).click();
+  await expect(page.getByText('Enter a reason').first()).toBeVisible();
+  await page.getByRole('link', { name: 'Cancel' }).click();
+  await expect(page).toHaveURL(/\/settings\/platform\/api-applications$/);
+});

@@ -1,0 +1,148 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { check } from './accessible';
+import { Instance, newData } from './instance';
+import { type Account, IdentityProvider } from './provider';
+import { APPLICATIONS, expect, PASSWORD, signIn, test as base } from './support';
+
+interface Surroundings {
+  /** What Alpine Pay's provider says of its people, by login. */
+  accounts: Map<string, Account>;
+  console: string;
+  /** What the server has written to its log, and the secret that must not be in it. */
+  log: () => string;
+  secret: string;
+}
+
+/** A server by whose two providers people can sign in: Alpine Pay's, and Nuvera's own. */
+const test = base.extend<{ surroundings: Surroundings }>({
+  surroundings: async ({}, use) => {
+    const accounts = new Map<string, Account>([
+      ['dora', { email: 'dora@alpine.example', name: 'Dora Dahl', groups: ['developers', 'hikers'] }],
+      ['nils', { email: 'nils@alpine.example', name: 'Nils Nobody', groups: ['hikers'] }],
+    ]);
+    const support = new Map([['sam', { email: 'sam@nuvera.example', name: 'Sam Support', groups: ['support'] }]]);
+    const file = join(mkdtempSync(join(tmpdir(), 'nuvera-sso-')), 'sso.toml');
+    const instance = await Instance.create(newData(), '--demo', '--sso', file);
+    const alpine = await IdentityProvider.start(`${instance.console}/sign-in/sso/alpine-id/callback`, accounts);
+    const nuvera = await IdentityProvider.start(`${instance.console}/organizations/sign-in/sso/nuvera-id/callback`, support);
+    const partner = { developers: 'partner_developer', viewers: 'partner_viewer' };
+    writeFileSync(
+      file,
+      alpine.settings('alpine-id', 'Alpine ID', 'Alpine Pay', partner) +
+        nuvera.settings('nuvera-id', 'Nuvera ID', 'Nuvera', { support: 'nuvera_admin' }),
+    );
+    await instance.start(undefined, { NUVERA_TEST_CLIENT_SECRET: alpine.secret });
+    const log = () => Buffer.concat(instance.logged).toString();
+    await use({ accounts, console: instance.console, log, secret: alpine.secret });
+    await instance.stop('SIGTERM');
+    await Promise.all([alpine.stop(), nuvera.stop()]);
+  },
+  baseURL: async ({ surroundings }, use) => use(surroundings.console),
+});
+
+/** At the provider's own page. */
+async function logIn(page: Page, login: string) {
+  await page.getByLabel('Login').fill(login);
+  await page.getByRole('button', { name: 'Continue' }).click();
+}
+
+async function signInWithAlpine(page: Page, login: string) {
+  await page.goto(APPLICATIONS);
+  await page.getByRole('link', { name: 'Sign in with Alpine ID' }).click();
+  await logIn(page, login);
+}
+
+test('somebody joins by their organization’s provider, is known the next time, and is what it says', async ({
+  page,
+  otherPage: owner,
+  surroundings,
+}) => {
+  const answers: URL[] = [];
+  page.on('request', (request) => {
+    if (request.url().includes('/callback?')) answers.push(new URL(request.url()));
+  });
+  await signInWithAlpine(page, 'dora');
+  await expect(page).toHaveURL(new RegExp(`${APPLICATIONS}$`));
+  await expect(page.getByText('Dora Dahl')).toBeVisible();
+  await expect(page.getByRole('link', { name: 'Create API application' }).first()).toBeVisible();
+  await signIn(owner);
+  await owner.goto('/settings/platform/people');
+  await expect(owner.getByRole('row', { name: /Dora Dahl/ })).toContainText('Developer');
+
+  // The provider remembers her: nothing is asked. It gives her less meanwhile, and the history says so.
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  surroundings.accounts.get('dora')!.groups = ['viewers'];
+  await page.getByRole('link', { name: 'Sign in with Alpine ID' }).click();
+  await expect(page.getByText('Dora Dahl')).toBeVisible();
+  await expect(page.getByRole('link', { name: 'Create API application' })).toHaveCount(0);
+  await owner.goto(`${APPLICATIONS}/audit`);
+  const history = owner.getByRole('main');
+  await expect(history).toContainText('Role changed');
+  await expect(history).toContainText('Person joined');
+  await expect(history).toContainText('By single sign-on with Alpine ID');
+
+  // What came by way of the browser, and what the provider was shown, is not in the log; that somebody signed in is.
+  expect(answers).toHaveLength(2);
+  const secrets = answers.flatMap((answer) => ['code', 'state'].map((name) => answer.searchParams.get(name)!));
+  for (const secret of [surroundings.secret, ...secrets]) expect(surroundings.log()).not.toContain(secret);
+  expect(surroundings.log()).toContain('signed in by single sign-on');
+});
+
+test.describe('who does not get in', () => {
+  test.use({ expectedErrors: /status of (403|422)/ });
+
+  test('is told calmly why, and what to do', async ({ page, surroundings, javaScriptEnabled }) => {
+    // axe is a script.
+    const look = async (what: string) => javaScriptEnabled !== false && check(page, what);
+    await page.goto('/sign-in');
+    await look('sign-in, with a provider');
+    await page.getByRole('link', { name: 'Sign in with Alpine ID' }).click();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('You are not signed in');
+    await expect(page.getByText('did not confirm who you are')).toBeVisible();
+    await look('single sign-on, declined');
+    await page.getByRole('link', { name: 'Try Alpine ID again' }).click();
+    await logIn(page, 'nils');
+    await expect(page.getByText('gives you no role in this console')).toBeVisible();
+    await expect(page.getByText('Request id')).toBeVisible();
+
+    surroundings.accounts.get('nils')!.groups = ['viewers'];
+    await page.getByRole('link', { name: 'Try Alpine ID again' }).click();
+    await expect(page.getByText('Nils Nobody')).toBeVisible();
+    // He has no password, whatever somebody tries.
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Email').fill('nils@alpine.example');
+    await page.getByLabel('Password').fill(PASSWORD);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await expect(page.getByText('do not belong together').first()).toBeVisible();
+  });
+});
+
+test('a fresh proof is given at the provider, which asks anew', async ({ page, javaScriptEnabled }) => {
+  await signInWithAlpine(page, 'dora');
+  await expect(page.getByText('Dora Dahl')).toBeVisible();
+  const cookies = await page.context().cookies();
+  await page.goto(`/confirm?next=${APPLICATIONS}/new`);
+  await expect(page.getByLabel('Password')).toHaveCount(0);
+  if (javaScriptEnabled !== false) await check(page, 'confirm with a provider');
+  await page.getByRole('link', { name: 'Confirm with Alpine ID' }).click();
+  await expect(page.getByText('Asked to: login')).toBeVisible();
+  await logIn(page, 'dora');
+  await expect(page).toHaveURL(new RegExp(`${APPLICATIONS}/new$`));
+  const session = (all: typeof cookies) => all.find((cookie) => cookie.name === 'nuvera')!.value;
+  expect(session(await page.context().cookies())).not.toBe(session(cookies));
+});
+
+test('each provider speaks for its own organization', async ({ page, otherPage }) => {
+  await signInWithAlpine(page, 'dora');
+  await expect(page.getByText('Dora Dahl')).toBeVisible();
+  await otherPage.goto('/organizations');
+  await otherPage.getByRole('link', { name: 'Sign in with Nuvera ID' }).click();
+  await logIn(otherPage, 'sam');
+  await expect(otherPage).toHaveURL(/\/organizations$/);
+  await expect(otherPage.getByText('Sam Support')).toBeVisible();
+  await expect(otherPage.getByRole('link', { name: 'Alpine Pay' })).toBeVisible();
+});

@@ -1,0 +1,120 @@
+//! Two-sided approval: where an organization's security policy says so, what Nuvera wants changed about permissions or
+//! signing keys waits until somebody there confirms it.
+//!
+//! Which of the two it is, is decided when the change's turn comes, by the policy as it is then. Stops, and whatever ends a
+//! key's life, never wait.
+
+use super::{Asked, Backend, BackendError, Said};
+use crate::store::{
+    applications::{self, Registered},
+    policies,
+};
+use domain::{
+    access::Operation,
+    actor::ActorKind,
+    application::{ApiApplication, By, ChangeError, RequestedChange},
+    security_policy::SecurityRules,
+};
+use sqlx::AnyConnection;
+
+/// What came of asking for a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is made.
+    Made,
+    /// It is proposed, and waits for the partner.
+    Proposed,
+}
+
+impl Backend {
+    /// Makes a change, or proposes it where it is Nuvera's and the partner's policy has it wait.
+    ///
+    /// # Errors
+    /// As [`Backend::change`].
+    pub async fn request_change(
+        &self,
+        asked: Asked<'_>,
+        said: Said,
+        change: RequestedChange,
+    ) -> Result<Outcome, BackendError> {
+        let (mut pending, mut transaction) = self.turn(asked.actor, asked.organization, change.operation()).await?;
+        let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
+        let by = By { actor: asked.actor, at: self.clock.now(), reason: said.reason.as_ref() };
+        if waits(&mut transaction, asked).await? {
+            self.save(transaction, &mut pending, &found.propose(change, by)?).await?;
+            return Ok(Outcome::Proposed);
+        }
+        self.save(transaction, &mut pending, &change.carry_out(found, by)?).await?;
+        Ok(Outcome::Made)
+    }
+
+    /// Whether a change of permissions or signing keys by whoever asks would wait for the partner now.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn waits_for_confirmation(&self, asked: Asked<'_>) -> Result<bool, BackendError> {
+        waits(&mut *self.store.read().await?, asked).await
+    }
+
+    /// Confirms the change that Nuvera proposed for an application: it is made, to the version that it was proposed for.
+    ///
+    /// # Errors
+    /// As [`Backend::change`]; another organization has registered the key meanwhile.
+    pub async fn confirm_proposal(&self, asked: Asked<'_>, said: Said) -> Result<ApiApplication, BackendError> {
+        let operation = Operation::ConfirmProposedChange;
+        let (mut pending, mut transaction) = self.turn(asked.actor, asked.organization, operation).await?;
+        let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
+        if let Some(RequestedChange::ReplaceSigningKey { key, .. }) =
+            found.proposed_change.as_ref().map(|proposed| &proposed.change)
+        {
+            let fingerprint = key.public_key.fingerprint();
+            let (organization, id) = (asked.organization, Some(found.id));
+            let registered = applications::registered(&mut transaction, organization, id, &fingerprint).await?;
+            if registered == Registered::ByAnotherOrganization {
+                return Err(BackendError::KeyOfAnotherOrganization);
+            }
+        }
+        let by = By { actor: asked.actor, at: self.clock.now(), reason: None };
+        let change = found.confirm_proposal(by)?;
+        self.save(transaction, &mut pending, &change).await?;
+        Ok(change.application)
+    }
+
+    /// Records which proposed changes nobody confirmed in time. One that cannot be recorded does not hold up the others.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn expire_proposals(&self) -> Result<(), BackendError> {
+        let now = self.clock.now();
+        let mut conn = self.store.read().await?;
+        let proposed = applications::with_proposed_change(&mut conn).await?;
+        drop(conn);
+        let mut outcome = Ok(());
+        for application in proposed.into_iter().filter(|application| application.open_proposal(now).is_none()) {
+            if let Err(error) = self.expire_proposal(&application).await {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    async fn expire_proposal(&self, application: &ApiApplication) -> Result<(), BackendError> {
+        let mut pending = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        let found = applications::find(&mut transaction, application.organization_id, application.id).await?;
+        match found.map(|found| found.expire_proposal(self.clock.now())) {
+            Some(Ok(change)) => self.save(transaction, &mut pending, &change).await,
+            // Gone meanwhile, or another one is open.
+            Some(Err(ChangeError::NothingProposed)) | None => Ok(()),
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+}
+
+async fn waits(conn: &mut AnyConnection, asked: Asked<'_>) -> Result<bool, BackendError> {
+    if asked.actor.kind() != ActorKind::Nuvera {
+        return Ok(false);
+    }
+    let policy = policies::find::<SecurityRules>(conn, asked.organization).await?;
+    Ok(policy.rules.nuvera_changes_need_confirmation)
+}

@@ -1,0 +1,129 @@
+//! The organization hub: how everybody is doing, and whatever is searched for across organizations.
+
+use super::{ApplicationUsage, Backend, BackendError, authorise, flush::report};
+use crate::store::{health, organizations, search};
+use domain::{
+    access::{Operation, allows},
+    actor::Actor,
+    health::Health,
+    hygiene::RotationRules,
+    id::OrganizationId,
+    search::{Findings, Search},
+};
+use std::cmp::Reverse;
+
+/// The most organizations, and the most of anything else, that a search lists.
+const MOST_FOUND: usize = 50;
+
+/// A partner organization, and how its applications are doing.
+#[derive(Clone, Debug)]
+pub struct Partner {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// How its applications are doing.
+    pub health: Health,
+}
+
+impl Backend {
+    /// The partner organizations for Nuvera's people: whoever needs help first, then by name.
+    ///
+    /// # Errors
+    /// Not allowed, or the database fails.
+    pub async fn partners(&self, actor: &Actor) -> Result<Vec<Partner>, BackendError> {
+        may_look(actor)?;
+        report(self.flush_usage().await);
+        report(self.flush_requests().await);
+        let mut conn = self.store.read().await?;
+        let mut health = health::of_everyone(&mut conn, self.clock.now()).await?;
+        let found = organizations::partners(&mut conn).await?.into_iter();
+        let mut partners: Vec<_> = found
+            .map(|counted| Partner {
+                health: health.remove(&counted.id).unwrap_or_default(),
+                id: counted.id,
+                name: counted.name,
+            })
+            .collect();
+        partners.sort_by_cached_key(|partner| (partner.health.order(), partner.name.to_lowercase()));
+        Ok(partners)
+    }
+
+    /// How an organization is doing whose `applications` have been read already.
+    ///
+    /// # Errors
+    /// Not allowed, not found, or the database fails.
+    pub async fn health(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        applications: &[ApplicationUsage],
+        rules: RotationRules,
+    ) -> Result<Health, BackendError> {
+        authorise(actor, organization, Operation::ViewApplications)?;
+        report(self.flush_requests().await);
+        let now = self.clock.now();
+        let mut conn = self.store.read().await?;
+        let (last_hour, last_day) = health::outcomes(&mut conn, organization, now).await?;
+        let mut health = Health { last_hour, last_day, ..Health::default() };
+        for used in applications {
+            let application = &used.application;
+            let is_used = used.last_used_at().is_some();
+            health.count_application(application.is_enabled(), application.created_at, is_used, now);
+            used.hygiene(rules, now).iter().for_each(|key| health.count_key(key.rotation));
+        }
+        Ok(health)
+    }
+
+    /// Whatever of all partner organizations fits what somebody searches for, exact matches first.
+    ///
+    /// # Errors
+    /// Not allowed, or the database fails.
+    pub async fn search(&self, actor: &Actor, wanted: &Search) -> Result<Findings, BackendError> {
+        may_look(actor)?;
+        if wanted.id.is_some() {
+            report(self.flush_requests().await);
+        }
+        let mut conn = self.store.read().await?;
+        let limit = MOST_FOUND as i64 + 1;
+        let text = wanted.text.as_str();
+        let mut hits = Vec::new();
+        if let Some(id) = wanted.id {
+            hits.extend(search::request(&mut conn, id).await?);
+            hits.extend(search::application(&mut conn, id).await?);
+        }
+        if let Some(prefix) = &wanted.prefix {
+            hits.extend(search::with_prefix(&mut conn, prefix.as_str()).await?);
+        }
+        if let Some(fingerprint) = &wanted.fingerprint {
+            hits.extend(search::with_fingerprint(&mut conn, fingerprint, limit).await?);
+        }
+        hits.extend(search::named(&mut conn, text, limit).await?);
+        let exact_hits = hits.len();
+        hits.extend(search::named_in_part(&mut conn, text, limit).await?);
+
+        let name = text.to_lowercase();
+        let mut organizations: Vec<_> = organizations::partners(&mut conn)
+            .await?
+            .into_iter()
+            .filter_map(|partner| {
+                let partner_name = partner.name.to_lowercase();
+                let is_exact = partner_name == name || wanted.id == Some(partner.id.0);
+                let is_found = is_exact || partner_name.contains(&name);
+                is_found.then_some((Reverse(is_exact), (partner.id, partner.name)))
+            })
+            .collect();
+        organizations.sort_by_key(|(is_exact, _)| *is_exact);
+        let exact_organizations = organizations.iter().filter(|(is_exact, _)| is_exact.0).count();
+        let has_more = hits.len() > MOST_FOUND || organizations.len() > MOST_FOUND;
+        hits.truncate(MOST_FOUND);
+        organizations.truncate(MOST_FOUND);
+        let is_exact = exact_hits + exact_organizations > 0;
+        let organizations = organizations.into_iter().map(|(_, found)| found).collect();
+        Ok(Findings { organizations, hits, has_more, is_exact })
+    }
+}
+
+fn may_look(actor: &Actor) -> Result<(), BackendError> {
+    if allows(actor.role, Operation::ViewOrganizationHub) { Ok(()) } else { Err(BackendError::Forbidden) }
+}

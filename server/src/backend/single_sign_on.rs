@@ -1,0 +1,205 @@
+//! People who sign in by an identity provider: found by what it knows them as, made where they are new, and what it says
+//! they are.
+
+use super::{Backend, BackendError};
+use crate::{
+    random,
+    store::{StoreError, audit, identities, users},
+};
+use domain::{
+    access::Role,
+    actor::Actor,
+    application::By,
+    id::{OrganizationId, UserId},
+    people::{Followed, joined_by_provider},
+    text::{EmailAddress, PersonName, Reason, Why},
+    time::Timestamp,
+};
+use sqlx::AnyConnection;
+use std::net::IpAddr;
+
+/// Who an identity provider says somebody is. It has been verified that the provider says so.
+#[derive(Clone, Debug)]
+pub struct Asserted<'a> {
+    /// The provider's issuer URL.
+    pub issuer: &'a str,
+    /// What people call it.
+    pub label: &'a str,
+    /// The organization that it speaks for.
+    pub organization: OrganizationId,
+    /// What it knows them as.
+    pub subject: &'a str,
+    /// Their e-mail address, unless it says itself that nobody has verified it.
+    pub email: Option<&'a str>,
+    /// Their name.
+    pub name: Option<&'a str>,
+    /// What they are, by the operator's reading of its claims.
+    pub role: Option<Role>,
+}
+
+/// How somebody can prove that it is they.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proofs {
+    /// With a password.
+    pub password: bool,
+    /// By the issuers that know them.
+    pub issuers: Vec<String>,
+}
+
+/// Why somebody whom a provider knows does not get in.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAdmitted {
+    /// The provider gives them no role here.
+    #[error("no role follows from the claims")]
+    NoRole,
+    /// They were removed.
+    #[error("they were removed")]
+    Removed,
+    /// The provider gives no e-mail address that can be used.
+    #[error("there is no e-mail address that can be used")]
+    NoEmail,
+    /// Their e-mail address is that of an account of the same organization, which has a password or another provider.
+    #[error("the e-mail address is that of an account of the organization")]
+    AccountHere,
+    /// Their e-mail address, or what the provider knows them as, belongs to another organization. Nobody is told.
+    #[error("they belong to another organization")]
+    Elsewhere,
+    /// The use case did not come about.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+impl From<StoreError> for NotAdmitted {
+    fn from(error: StoreError) -> Self {
+        Self::Backend(error.into())
+    }
+}
+
+impl Backend {
+    /// Signs somebody in whom an identity provider knows. Who is new is made; who is known is given the role that the
+    /// provider says.
+    ///
+    /// An e-mail address finds nobody: where it is another account's, they are refused. To let a provider's word stand for
+    /// a password would hand an account with a password to whoever can write addresses at the provider.
+    ///
+    /// # Errors
+    /// They do not get in, or the database fails.
+    pub async fn sign_in_by_provider(
+        &self,
+        asserted: Asserted<'_>,
+        address: Option<IpAddr>,
+    ) -> Result<UserId, NotAdmitted> {
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        let now = self.clock.now();
+        let user_id = match identities::find(&mut transaction, asserted.issuer, asserted.subject).await? {
+            Some(known) if known.organization_id != asserted.organization => return Err(NotAdmitted::Elsewhere),
+            Some(known) => {
+                follow(&mut transaction, known.user_id, &asserted, address, now).await?;
+                known.user_id
+            }
+            None => join(&mut transaction, &asserted, address, now).await?,
+        };
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(user_id)
+    }
+
+    /// Whether it is `actor` whom `issuer` knows as `subject`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn is_known_as(&self, actor: &Actor, issuer: &str, subject: &str) -> Result<bool, BackendError> {
+        let mut conn = self.store.read().await?;
+        let known = identities::find(&mut conn, issuer, subject).await?;
+        Ok(known.is_some_and(|known| known.user_id == actor.user_id))
+    }
+
+    /// How somebody can prove that it is they.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn proofs(&self, actor: &Actor) -> Result<Proofs, BackendError> {
+        let mut conn = self.store.read().await?;
+        let account = users::find_account(&mut conn, &actor.email).await?;
+        Ok(Proofs {
+            password: account.is_some_and(|account| account.password_hash.is_some()),
+            issuers: identities::issuers_of(&mut conn, actor.user_id).await?,
+        })
+    }
+
+    /// A text that only this server can make of `text`, for `purpose`: a secret that need not be kept anywhere.
+    pub fn derive(&self, purpose: &str, text: &str) -> String {
+        self.pepper.seal(&format!("{purpose} {text}"))
+    }
+
+    /// Whether `derived` is [`Backend::derive`]'s; the comparison takes as long wherever they differ.
+    pub fn is_derived(&self, purpose: &str, text: &str, derived: &str) -> bool {
+        self.pepper.is_sealed(&format!("{purpose} {text}"), derived)
+    }
+}
+
+/// Gives somebody who was here before the role that the provider says.
+async fn follow(
+    conn: &mut AnyConnection,
+    id: UserId,
+    asserted: &Asserted<'_>,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<(), NotAdmitted> {
+    let found = users::find(&mut *conn, asserted.organization, id).await?.ok_or(NotAdmitted::Removed)?;
+    let actor = users::find_actor(&mut *conn, id, address).await?.ok_or(NotAdmitted::Removed)?;
+    let role = asserted.role.ok_or(NotAdmitted::NoRole)?;
+    let people = users::of_organization(&mut *conn, asserted.organization).await?;
+    let others_decide = people.iter().any(|other| other.id != id && other.role.decides_on_people());
+    let why = why(asserted);
+    match found.follow_provider(role, others_decide, By { actor: &actor, at: now, reason: why.as_ref() }) {
+        Followed::Unchanged => {}
+        Followed::Changed(changed) => {
+            let (changed, event) = *changed;
+            users::set_role(&mut *conn, id, changed.role).await?;
+            audit::append(conn, &[event]).await?;
+        }
+        Followed::Kept => {
+            tracing::warn!(user = %id, issuer = asserted.issuer, said = role.code(), "a role was not changed by single sign-on: nobody else of the organization decides on people");
+        }
+    }
+    Ok(())
+}
+
+/// Makes somebody who was not here before.
+async fn join(
+    conn: &mut AnyConnection,
+    asserted: &Asserted<'_>,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<UserId, NotAdmitted> {
+    let role = asserted.role.ok_or(NotAdmitted::NoRole)?;
+    let email = asserted.email.and_then(|email| EmailAddress::new(email).ok()).ok_or(NotAdmitted::NoEmail)?;
+    match users::find_account(&mut *conn, email.as_str()).await? {
+        Some(account) if account.organization_id == asserted.organization => return Err(NotAdmitted::AccountHere),
+        Some(_) => return Err(NotAdmitted::Elsewhere),
+        None => {}
+    }
+    // A name that cannot be shown is none: they are known by their address then.
+    let name = asserted.name.and_then(|name| PersonName::new(name).ok());
+    let id = UserId(random::uuid(now));
+    let user = users::NewUser {
+        id,
+        organization_id: asserted.organization,
+        email: email.as_str(),
+        name: name.as_ref().map_or(email.as_str(), PersonName::as_str),
+        role,
+        password_hash: "",
+    };
+    users::insert(&mut *conn, &user, now).await?;
+    identities::insert(&mut *conn, asserted.issuer, asserted.subject, id, now).await?;
+    let actor = users::find_actor(&mut *conn, id, address).await?.ok_or(BackendError::NotFound)?;
+    let why = why(asserted);
+    audit::append(conn, &[joined_by_provider(By { actor: &actor, at: now, reason: why.as_ref() })]).await?;
+    Ok(id)
+}
+
+/// What the history says of how it came.
+fn why(asserted: &Asserted<'_>) -> Option<Why> {
+    Reason::new(&format!("By single sign-on with {}", asserted.label)).ok().map(Why::from)
+}

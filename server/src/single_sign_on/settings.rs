@@ -1,0 +1,249 @@
+//! The operator's file about identity providers, judged once at start.
+
+use domain::{access::Role, actor::ActorKind};
+use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, HashSet},
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+/// What the operator says of an identity provider.
+#[derive(Clone, Debug)]
+pub struct IssuerSettings {
+    /// Names it in addresses.
+    pub id: String,
+    /// What people call it.
+    pub label: String,
+    /// Its issuer URL, exactly as its tokens say it.
+    pub url: IssuerUrl,
+    /// The organization that it speaks for, by id or by name.
+    pub organization: String,
+    /// What it knows this console as.
+    pub client_id: ClientId,
+    /// What this console proves that with; a public client has none.
+    pub client_secret: Option<ClientSecret>,
+    /// What it is asked for.
+    pub scopes: Vec<Scope>,
+    /// Where its claims say what somebody is.
+    pub role_claim: String,
+    /// What these values mean here.
+    pub roles: BTreeMap<String, Role>,
+    /// What somebody is of whom they say nothing that is known here; without it they are refused.
+    pub default_role: Option<Role>,
+}
+
+/// What is wrong with the file, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+impl SettingsError {
+    pub(super) fn new(problem: String) -> Self {
+        Self(problem)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    issuer: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    id: String,
+    label: String,
+    url: String,
+    organization: String,
+    client_id: String,
+    client_secret_file: Option<PathBuf>,
+    client_secret_env: Option<String>,
+    #[serde(default = "usual_scopes")]
+    scopes: Vec<String>,
+    role_claim: String,
+    #[serde(default)]
+    roles: BTreeMap<String, String>,
+    default_role: Option<String>,
+}
+
+fn usual_scopes() -> Vec<String> {
+    ["openid", "email", "profile"].map(ToOwned::to_owned).into()
+}
+
+/// Reads the file. A relative path in it begins at its own folder.
+///
+/// # Errors
+/// The first thing in it that cannot be used, with the issuer named.
+pub fn read(path: &Path) -> Result<Vec<IssuerSettings>, SettingsError> {
+    let text = fs::read_to_string(path).map_err(|error| SettingsError(error.to_string()))?;
+    parse(&text, path.parent().unwrap_or(Path::new(".")))
+}
+
+fn parse(text: &str, folder: &Path) -> Result<Vec<IssuerSettings>, SettingsError> {
+    // Not the error's own words: they quote the line, and somebody may have written a secret there.
+    let unreadable = |error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        SettingsError(format!("line {line}: {}", error.message()))
+    };
+    let file: File = toml::from_str(text).map_err(unreadable)?;
+    let mut seen = HashSet::new();
+    let mut issuers = Vec::new();
+    for row in file.issuer {
+        let named = format!("issuer {:?}", row.id);
+        for (what, value) in [("id", row.id.clone()), ("url", row.url.clone())] {
+            if !seen.insert((what, value)) {
+                return Err(SettingsError(format!("{named}: {what}: an issuer before it has the same")));
+            }
+        }
+        issuers
+            .push(issuer(row, folder).map_err(|(key, problem)| SettingsError(format!("{named}: {key}: {problem}")))?);
+    }
+    Ok(issuers)
+}
+
+type Problem = (&'static str, String);
+
+fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
+    let is_slug = |id: &str| {
+        (1..=40).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if !is_slug(&row.id) {
+        return Err(("id", "use 1 to 40 of a to z, 0 to 9 and -".to_owned()));
+    }
+    if row.label.trim().is_empty() || row.label.chars().count() > 60 || row.label.contains(char::is_control) {
+        return Err(("label", "say in 1 to 60 characters what people call it".to_owned()));
+    }
+    let url = IssuerUrl::new(row.url).map_err(|error| ("url", error.to_string()))?;
+    if !super::is_secure(url.url()) || url.url().query().is_some() || url.url().fragment().is_some() {
+        return Err(("url", "give an https:// address without a query; http:// is for loopback only".to_owned()));
+    }
+    if row.client_id.is_empty() {
+        return Err(("client_id", "give what the provider knows this console as".to_owned()));
+    }
+    let role = |key: &'static str, code: &str| {
+        let given = |role: &Role| [ActorKind::Partner, ActorKind::Nuvera].iter().any(|&side| role.is_given_on(side));
+        Role::from_code(code).filter(given).ok_or_else(|| (key, format!("{code:?} is no role that can be given")))
+    };
+    let roles = row.roles.iter().map(|(value, code)| Ok((value.clone(), role("roles", code)?)));
+    let roles = roles.collect::<Result<BTreeMap<_, _>, Problem>>()?;
+    let default_role = row.default_role.as_deref().map(|code| role("default_role", code)).transpose()?;
+    if roles.is_empty() && default_role.is_none() {
+        return Err(("roles", "say what which value of the claim means, or give a default_role".to_owned()));
+    }
+    Ok(IssuerSettings {
+        client_secret: secret(row.client_secret_file, row.client_secret_env, folder)?,
+        id: row.id,
+        label: row.label.trim().to_owned(),
+        url,
+        organization: row.organization,
+        client_id: ClientId::new(row.client_id),
+        scopes: row.scopes.into_iter().map(Scope::new).collect(),
+        role_claim: row.role_claim,
+        roles,
+        default_role,
+    })
+}
+
+fn secret(file: Option<PathBuf>, variable: Option<String>, folder: &Path) -> Result<Option<ClientSecret>, Problem> {
+    let (key, text) = match (file, variable) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(("client_secret_env", "there is a client_secret_file as well".to_owned())),
+        (Some(file), None) => {
+            const KEY: &str = "client_secret_file";
+            let path = folder.join(file);
+            let failed = |error: std::io::Error| (KEY, format!("{}: {error}", path.display()));
+            if fs::metadata(&path).map_err(failed)?.permissions().mode() & 0o077 != 0 {
+                return Err((KEY, format!("{}: others can read it; chmod 600 it", path.display())));
+            }
+            (KEY, fs::read_to_string(&path).map_err(failed)?)
+        }
+        (None, Some(variable)) => {
+            const KEY: &str = "client_secret_env";
+            (KEY, env::var(&variable).map_err(|_| (KEY, format!("{variable} is not set")))?)
+        }
+    };
+    match text.trim() {
+        "" => Err((key, "there is nothing in it".to_owned())),
+        secret => Ok(Some(ClientSecret::new(secret.to_owned()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [[issuer]]
+        id = "alpine"
+        label = "Alpine ID"
+        url = "https://login.alpine.example"
+        organization = "Alpine Pay"
+        client_id = "nuvera"
+        role_claim = "groups"
+        roles = { admins = "partner_owner" }
+    "#;
+
+    fn problem(text: &str) -> String {
+        parse(text, Path::new(".")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_issuer_is_read_as_it_is_written() {
+        let issuers = parse(GOOD, Path::new(".")).unwrap();
+        assert_eq!(
+            (issuers.len(), &*issuers[0].id, issuers[0].url.as_str()),
+            (1, "alpine", "https://login.alpine.example")
+        );
+        assert_eq!(issuers[0].roles["admins"], Role::PartnerOwner);
+        assert!(issuers[0].client_secret.is_none() && issuers[0].default_role.is_none());
+        assert!(parse("", Path::new(".")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_a_secret_is_not_repeated() {
+        for (from, to, expected) in [
+            ("\"alpine\"", "\"Alpine ID\"", "issuer \"Alpine ID\": id: "),
+            ("\"Alpine ID\"", "\" \"", "issuer \"alpine\": label: "),
+            ("https://login", "http://login", "issuer \"alpine\": url: give an https:// address"),
+            ("https://login.alpine.example", "login", "issuer \"alpine\": url: "),
+            ("partner_owner", "root", "issuer \"alpine\": roles: \"root\" is no role"),
+            ("partner_owner", "customer_user", "issuer \"alpine\": roles: "),
+            ("{ admins = \"partner_owner\" }", "{}", "issuer \"alpine\": roles: "),
+            ("client_id = \"nuvera\"", "client_id = \"\"", "issuer \"alpine\": client_id: "),
+            (
+                "role_claim",
+                "client_secret_env = \"NUVERA_NOT_SET\"\nrole_claim",
+                "client_secret_env: NUVERA_NOT_SET is not set",
+            ),
+            ("role_claim", "client_secret_file = \"nowhere\"\nrole_claim", "client_secret_file: ./nowhere: "),
+            ("role_claim", "client_secret = \"canary\"\nrole_claim", "line 8: unknown field `client_secret`"),
+        ] {
+            let problem = problem(&GOOD.replace(from, to));
+            assert!(problem.contains(expected) && !problem.contains("canary"), "{expected}: {problem}");
+        }
+        let twice = problem(&format!("{GOOD}{GOOD}"));
+        assert_eq!(twice, "issuer \"alpine\": id: an issuer before it has the same");
+        let same_url = problem(&format!("{GOOD}{}", GOOD.replace("\"alpine\"", "\"other\"")));
+        assert_eq!(same_url, "issuer \"other\": url: an issuer before it has the same");
+        assert!(parse(&GOOD.replace("https://login.alpine.example", "http://127.0.0.1:9000"), Path::new(".")).is_ok());
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        fs::write(&file, "hush\n").unwrap();
+        let text = GOOD.replace("role_claim", "client_secret_file = \"secret\"\nrole_claim");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let problem = parse(&text, folder.path()).unwrap_err().to_string();
+        assert!(problem.contains("others can read it") && !problem.contains("hush"), "{problem}");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let secret = parse(&text, folder.path()).unwrap()[0].client_secret.clone();
+        assert_eq!(secret.unwrap().secret(), "hush");
+    }
+}

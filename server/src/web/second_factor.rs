@@ -1,0 +1,175 @@
+//! The second step of signing in: a code of somebody's app, or a recovery code. Until it is taken they are nobody: what the
+//! session holds of them is read here and nowhere else.
+
+use super::{
+    Web, render,
+    security::{ClientAddress, RequestId},
+    sign_in::{go_on, other_door},
+    submitted::Submitted,
+    visit,
+};
+use crate::backend::BackendError;
+use app::page::{FieldError, Notice, Page, PageContext};
+use axum::{
+    extract::{FromRequest, Request, State},
+    http::{Extensions, StatusCode},
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::{id::UserId, sign_in::Method, time::Timestamp};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use tower_sessions::{Session, session::Error};
+
+/// How long somebody whose password was right has for the code.
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// Where a session keeps who is half way in.
+const HALF_WAY: &str = "half_way";
+
+/// Somebody whose password was right, and who has to enter a code before they are signed in.
+#[derive(Serialize, Deserialize)]
+pub struct HalfWay {
+    user_id: UserId,
+    since: Timestamp,
+    /// Where they wanted to go.
+    next: Option<String>,
+    /// The form that waits there.
+    waiting: Option<String>,
+}
+
+/// Sends somebody whose password was right on to the second step, in a session that is good for nothing else: under a new
+/// id, and without what was in it before.
+pub async fn ask(
+    web: &Web,
+    session: &Session,
+    user_id: UserId,
+    next: Option<&str>,
+    waiting: Option<&str>,
+    extensions: &Extensions,
+) -> Response {
+    let (next, waiting) = (next.map(ToOwned::to_owned), waiting.map(ToOwned::to_owned));
+    let half_way = HalfWay { user_id, since: web.backend.clock().now(), next, waiting };
+    let area = visit::area(extensions);
+    let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
+    let actor = match web.backend.actor(user_id, address).await {
+        Ok(Some(actor)) => actor,
+        Ok(None) => return Redirect::to(area.sign_in()).into_response(),
+        Err(error) => return visit::failure(error, visit::context_without_session(web, area), extensions).await,
+    };
+    // At the wrong door nobody is asked for more.
+    if let Some(page) = other_door(web, &actor, area) {
+        return render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(web, area)).await;
+    }
+    let begun = async {
+        session.clear().await;
+        session.cycle_id().await?;
+        session.insert(HALF_WAY, half_way).await
+    };
+    match begun.await {
+        Ok(()) => Redirect::to(area.second_factor()).into_response(),
+        Err(error) => failed(web, error, extensions).await,
+    }
+}
+
+/// Who is half way in.
+///
+/// # Errors
+/// Nobody is, or they took too long: then this is the answer.
+async fn half_way(web: &Web, session: &Session, extensions: &Extensions) -> Result<HalfWay, Response> {
+    let half_way = match session.get::<HalfWay>(HALF_WAY).await {
+        Ok(Some(half_way)) => half_way,
+        Ok(None) => return Err(Redirect::to(visit::area(extensions).sign_in()).into_response()),
+        Err(error) => return Err(failed(web, error, extensions).await),
+    };
+    if web.backend.clock().now().since(half_way.since) < LIFETIME {
+        return Ok(half_way);
+    }
+    // What they wanted to do goes on waiting, on the page that they begin anew from.
+    let HalfWay { next, waiting, .. } = half_way;
+    Err(match session.flush().await {
+        Ok(()) => {
+            let context = PageContext {
+                notice: Some(Notice::SignInTooLate),
+                ..visit::context_without_session(web, visit::area(extensions))
+            };
+            render::page(StatusCode::OK, Page::SignIn { next, unsent: waiting }, context).await
+        }
+        Err(error) => failed(web, error, extensions).await,
+    })
+}
+
+async fn failed(web: &Web, error: Error, extensions: &Extensions) -> Response {
+    let error = BackendError::Session(error.to_string());
+    visit::failure(error, visit::context_without_session(web, visit::area(extensions)), extensions).await
+}
+
+/// Asks for the code.
+pub async fn form(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
+    let extensions = request.extensions();
+    match half_way(&web, &session, extensions).await {
+        Ok(_) => {
+            let context = visit::context_without_session(&web, visit::area(extensions));
+            render::page(StatusCode::OK, Page::SecondFactor, context).await
+        }
+        Err(response) => response,
+    }
+}
+
+/// Checks the code, and signs in.
+pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
+    let extensions = request.extensions().clone();
+    let area = visit::area(&extensions);
+    let half_way = match half_way(&web, &session, &extensions).await {
+        Ok(half_way) => half_way,
+        Err(response) => return response,
+    };
+    let sent = match Submitted::from_request(request, &()).await {
+        Ok(sent) => sent,
+        Err(never) => match never {},
+    };
+    let again = async |status, errors, form_error| {
+        let context = PageContext {
+            submission: sent.clone().submission(errors, form_error),
+            ..visit::context_without_session(&web, area)
+        };
+        render::page(status, Page::SecondFactor, context).await
+    };
+    let wrong = |message: &str| vec![FieldError { field: "code", message: message.to_owned() }];
+    if sent.text("code").trim().is_empty() {
+        return again(StatusCode::UNPROCESSABLE_ENTITY, wrong("Enter a code."), None).await;
+    }
+    let HalfWay { user_id, next, waiting, .. } = half_way;
+    let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
+    let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    match web.backend.check_second_factor(user_id, address, sent.text("code")).await {
+        Ok(true) => {
+            tracing::info!(request_id, user = %user_id, "signed in with a second factor");
+            let method = Method::PasswordAndCode;
+            go_on(&web, &session, user_id, method, next.as_deref(), waiting.as_deref(), &extensions).await
+        }
+        Ok(false) => {
+            tracing::warn!(request_id, user = %user_id, "a second factor was refused");
+            let client = visit::client(&extensions);
+            let recorded = web.backend.record_refused_code(user_id, client).await;
+            if let Err(error) = recorded {
+                tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
+            }
+            again(StatusCode::UNPROCESSABLE_ENTITY, wrong(WRONG), None).await
+        }
+        Err(error @ BackendError::Throttled(wait)) => {
+            tracing::warn!(request_id, user = %user_id, "a second factor was throttled");
+            let response = again(StatusCode::TOO_MANY_REQUESTS, Vec::new(), Some(error.to_string())).await;
+            visit::retry_after(response, wait)
+        }
+        // They were removed meanwhile, or their factor was reset: they begin anew.
+        Err(BackendError::NotFound) => match session.flush().await {
+            Ok(()) => Redirect::to(area.sign_in()).into_response(),
+            Err(error) => failed(&web, error, &extensions).await,
+        },
+        Err(error) => visit::failure(error, visit::context_without_session(&web, area), &extensions).await,
+    }
+}
+
+/// What is told about a code that is not taken.
+pub const WRONG: &str =
+    "This code is not right, or was used already. Wait for your app’s next one, or use one of your recovery codes.";

@@ -1,0 +1,407 @@
+//! Signing in, and proving that it is you, by an identity provider.
+//!
+//! The way there and the answer are plain GETs: no script, and no form, because a content security policy would not let a
+//! form be redirected to another site. What was asked waits in the session, without anything that would be a secret there:
+//! `nonce` and the PKCE verifier are derived from `state`, which only the browser has.
+
+use super::{
+    Web, render,
+    security::{ClientAddress, RequestId},
+    sign_in::{self, After, own_path, unsent},
+    submitted::Submitted,
+    visit::{self, Interruption, Visit},
+};
+use crate::{
+    backend::{
+        BackendError,
+        single_sign_on::{Asserted, NotAdmitted},
+    },
+    random,
+    single_sign_on::{Failure, Issuer, Question, Verified},
+};
+use app::{
+    page::{Page, Provider, SingleSignOnProblem, WaysToConfirm},
+    paths::Area,
+};
+use axum::{
+    extract::{Path, Query, Request, State, rejection::QueryRejection},
+    http::{Extensions, StatusCode},
+    response::{IntoResponse, Redirect, Response},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{actor::Actor, id::UserId, sign_in::Method, time::Timestamp};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use tower_sessions::Session;
+
+/// Where a session keeps what was asked and is not answered yet.
+const ASKED: &str = "asked_providers";
+/// How long an answer may take: somebody may have to look for their second factor.
+const ANSWER_WINDOW: Duration = Duration::from_secs(10 * 60);
+/// How many questions of one session may wait for an answer: one a window in which somebody began.
+const MAX_ASKED: usize = 4;
+
+/// Something that was asked of a provider in this session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Asked {
+    issuer: String,
+    /// Tells `state` when it comes back; from this nobody can make it.
+    state_seal: String,
+    asked_at: Timestamp,
+    next: String,
+    purpose: Purpose,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Purpose {
+    SignIn,
+    /// They are signed in, and prove that it is they. A form may wait for that.
+    Prove {
+        user_id: UserId,
+        form: Option<String>,
+    },
+}
+
+/// A provider's answer, as the browser brings it (RFC 6749, 4.1.2; RFC 9207).
+#[derive(Deserialize)]
+pub struct Answer {
+    code: Option<String>,
+    state: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+}
+
+/// Where somebody wanted to go, and why.
+struct Way {
+    next: String,
+    purpose: Purpose,
+}
+
+impl Way {
+    fn sign_in(next: String) -> Self {
+        Self { next, purpose: Purpose::SignIn }
+    }
+}
+
+/// Why an answer leads nowhere.
+enum Refused {
+    /// Nothing was asked that this could be the answer to.
+    Unasked,
+    /// They, or the provider, did not want it.
+    Declined(String),
+    Failure(Failure),
+    NotAdmitted(NotAdmitted),
+    /// Somebody else proved that it is they.
+    SomebodyElse,
+    Backend(BackendError),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<BackendError> for Refused {
+    fn from(error: BackendError) -> Self {
+        Self::Backend(error)
+    }
+}
+
+/// The providers that an area's sign-in page offers: those that speak for its people.
+pub fn providers(web: &Web, area: Area) -> Vec<Provider> {
+    web.single_sign_on.issuers().iter().filter(|issuer| is_in(issuer, area)).map(provider).collect()
+}
+
+fn is_in(issuer: &Issuer, area: Area) -> bool {
+    Area::of_side(issuer.side()) == area
+}
+
+/// The provider of this name, at the door of its own area only.
+fn issuer_in<'a>(web: &'a Web, id: &str, area: Area) -> Option<&'a Issuer> {
+    web.single_sign_on.issuer(id).filter(|issuer| is_in(issuer, area))
+}
+
+fn provider(issuer: &Issuer) -> Provider {
+    Provider { id: issuer.id().to_owned(), label: issuer.label().to_owned() }
+}
+
+/// How somebody who is signed in can prove that it is they.
+///
+/// # Errors
+/// The database fails.
+pub async fn ways_to_confirm(web: &Web, actor: &Actor) -> Result<WaysToConfirm, BackendError> {
+    let proofs = web.backend.proofs(actor).await?;
+    let issuers = web.single_sign_on.issuers().iter();
+    let providers = issuers.filter(|issuer| proofs.issuers.iter().any(|url| url == issuer.url())).map(provider);
+    let has_factor = actor.factors.any();
+    Ok(WaysToConfirm {
+        password: proofs.password && !has_factor,
+        code: actor.factors.authenticator,
+        providers: providers.collect(),
+    })
+}
+
+/// Leads to the provider, to sign in.
+pub async fn sign_in(
+    State(web): State<Arc<Web>>,
+    Path(id): Path<String>,
+    Query(After { next }): Query<After>,
+    session: Session,
+    request: Request,
+) -> Response {
+    let extensions = request.extensions();
+    let area = visit::area(extensions);
+    let Some(issuer) = issuer_in(&web, &id, area) else { return not_found(&web, area).await };
+    let next = own_path(next.as_deref(), area);
+    match begin(&web, issuer, &session, next.clone(), Purpose::SignIn).await {
+        Ok(address) => Redirect::to(&address).into_response(),
+        Err(refused) => refuse(&web, issuer, Way::sign_in(next), refused, extensions).await,
+    }
+}
+
+/// Leads to the provider, to prove that it is you.
+pub async fn prove(
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(After { next }): Query<After>,
+    session: Session,
+) -> Response {
+    let area = visit.place.area();
+    let Some(issuer) = issuer_in(&visit.web, &id, area) else { return not_found(&visit.web, area).await };
+    let next = own_path(next.as_deref(), area);
+    let purpose = Purpose::Prove { user_id: visit.actor.user_id, form: None };
+    match begin(&visit.web, issuer, &session, next.clone(), purpose.clone()).await {
+        Ok(address) => Redirect::to(&address).into_response(),
+        Err(refused) => refuse(&visit.web, issuer, Way { next, purpose }, refused, visit.extensions()).await,
+    }
+}
+
+/// The same for somebody whose form waits for it. The answer to a form is a page: it links to the provider.
+pub async fn prove_for_form(visit: Visit, Path(id): Path<String>, session: Session, sent: Submitted) -> Response {
+    let area = visit.place.area();
+    let Some(issuer) = issuer_in(&visit.web, &id, area) else { return not_found(&visit.web, area).await };
+    let next = own_path(Some(sent.text("next")), area);
+    let form = Some(sent.text("unsent").to_owned()).filter(|form| !form.is_empty());
+    let purpose = Purpose::Prove { user_id: visit.actor.user_id, form };
+    match begin(&visit.web, issuer, &session, next.clone(), purpose.clone()).await {
+        Ok(address) => visit.show(Page::ContinueWith { provider: provider(issuer), address }).await,
+        Err(refused) => refuse(&visit.web, issuer, Way { next, purpose }, refused, visit.extensions()).await,
+    }
+}
+
+/// Takes the provider's answer.
+pub async fn callback(
+    State(web): State<Arc<Web>>,
+    Path(id): Path<String>,
+    answer: Result<Query<Answer>, QueryRejection>,
+    session: Session,
+    request: Request,
+) -> Response {
+    let area = visit::area(request.extensions());
+    let Some(issuer) = issuer_in(&web, &id, area) else { return not_found(&web, area).await };
+    let (mut parts, _) = request.into_parts();
+    let asked = match &answer {
+        Ok(Query(answer)) => take(&web, issuer, &session, answer.state.as_deref().unwrap_or_default()).await,
+        Err(_) => Ok(None),
+    };
+    let (asked, answer) = match (asked, answer) {
+        (Ok(Some(asked)), Ok(Query(answer))) => (asked, answer),
+        (Err(error), _) => {
+            return refuse(&web, issuer, Way::sign_in(area.home().into()), error.into(), &parts.extensions).await;
+        }
+        _ => return refuse(&web, issuer, Way::sign_in(area.home().into()), Refused::Unasked, &parts.extensions).await,
+    };
+    let way = Way { next: asked.next.clone(), purpose: asked.purpose.clone() };
+    let arrived = match verify(&web, issuer, &asked, answer).await {
+        Ok(verified) => match &asked.purpose {
+            Purpose::SignIn => signed_in(&web, issuer, &verified, &asked.next, &session, &parts.extensions).await,
+            Purpose::Prove { user_id, form } => {
+                let actor = visit::actor(&mut parts, &web).await;
+                // Whose session ended meanwhile, or is somebody else's by now, has proven nothing.
+                match actor.map(|actor| actor.filter(|actor| actor.user_id == *user_id)) {
+                    Ok(Some(actor)) => {
+                        proven(&web, issuer, &verified, &actor, &asked.next, form.as_deref(), &session).await
+                    }
+                    Ok(None) => Err(Refused::Unasked),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        },
+        Err(refused) => Err(refused),
+    };
+    match arrived {
+        Ok(response) => response,
+        Err(refused) => refuse(&web, issuer, way, refused, &parts.extensions).await,
+    }
+}
+
+async fn signed_in(
+    web: &Web,
+    issuer: &Issuer,
+    verified: &Verified,
+    next: &str,
+    session: &Session,
+    extensions: &Extensions,
+) -> Result<Response, Refused> {
+    let asserted = Asserted {
+        issuer: issuer.url(),
+        label: issuer.label(),
+        organization: issuer.organization(),
+        subject: &verified.subject,
+        email: verified.email.as_deref(),
+        name: verified.name.as_deref(),
+        role: verified.role,
+    };
+    let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
+    let user_id = web.backend.sign_in_by_provider(asserted, address).await.map_err(Refused::NotAdmitted)?;
+    tracing::info!(request_id = request_id(extensions), user = %user_id, issuer = issuer.id(), "signed in by single sign-on");
+    Ok(sign_in::go_on(web, session, user_id, Method::SingleSignOn, Some(next), None, extensions).await)
+}
+
+async fn proven(
+    web: &Web,
+    issuer: &Issuer,
+    verified: &Verified,
+    actor: &Actor,
+    next: &str,
+    form: Option<&str>,
+    session: &Session,
+) -> Result<Response, Refused> {
+    if !web.backend.is_known_as(actor, issuer.url(), &verified.subject).await? {
+        return Err(Refused::SomebodyElse);
+    }
+    visit::prove(web, session).await?;
+    if let Some(form) = form {
+        let unsent = unsent(next, form, Interruption::ProofNeeded);
+        visit::keep_unsent(session, unsent).await.map_err(session_failed)?;
+    }
+    Ok(Redirect::to(next).into_response())
+}
+
+/// What was asked, from what only the browser brings.
+fn question(web: &Web, issuer: &Issuer, state: String, asked_at: Timestamp, is_proof: bool) -> Question {
+    let area = Area::of_side(issuer.side());
+    let callback = format!("{}{}", web.origin(area), area.single_sign_on_callback(issuer.id()));
+    Question {
+        callback,
+        nonce: web.backend.derive("single sign-on nonce", &state),
+        verifier: web.backend.derive("single sign-on verifier", &state),
+        state,
+        asked_at,
+        is_proof,
+    }
+}
+
+const STATE: &str = "single sign-on state";
+
+async fn begin(
+    web: &Web,
+    issuer: &Issuer,
+    session: &Session,
+    next: String,
+    purpose: Purpose,
+) -> Result<String, Refused> {
+    let asked_at = web.backend.clock().now();
+    let state = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
+    let state_seal = web.backend.derive(STATE, &state);
+    let question = question(web, issuer, state, asked_at, matches!(purpose, Purpose::Prove { .. }));
+    let address = web.single_sign_on.ask(issuer, &question).await?;
+    let asked = Asked { issuer: issuer.id().to_owned(), state_seal, asked_at, next, purpose };
+    let kept = async {
+        let mut all = session.get::<Vec<Asked>>(ASKED).await?.unwrap_or_default();
+        all.push(asked);
+        let too_many = all.len().saturating_sub(MAX_ASKED);
+        all.drain(..too_many);
+        session.insert(ASKED, all).await
+    };
+    kept.await.map_err(session_failed)?;
+    Ok(address)
+}
+
+/// What this session asked the issuer with this `state`, once: it is forgotten before anything else happens.
+async fn take(web: &Web, issuer: &Issuer, session: &Session, state: &str) -> Result<Option<Asked>, BackendError> {
+    let taken = async {
+        let mut all = session.get::<Vec<Asked>>(ASKED).await?.unwrap_or_default();
+        let found = all.iter().position(|asked| web.backend.is_derived(STATE, state, &asked.state_seal));
+        let Some(at) = found else { return Ok(None) };
+        let asked = all.remove(at);
+        session.insert(ASKED, all).await?;
+        session.save().await?;
+        Ok(Some(asked))
+    };
+    let taken = taken.await.map_err(session_failed)?;
+    let now = web.backend.clock().now();
+    let is_in_time = |asked: &Asked| asked.issuer == issuer.id() && now.since(asked.asked_at) < ANSWER_WINDOW;
+    Ok(taken.filter(is_in_time))
+}
+
+async fn verify(web: &Web, issuer: &Issuer, asked: &Asked, answer: Answer) -> Result<Verified, Refused> {
+    web.single_sign_on.check_sender(issuer, answer.iss.as_deref()).await?;
+    if let Some(error) = answer.error {
+        return Err(Refused::Declined(error));
+    }
+    let code = answer.code.ok_or_else(|| Failure::Untrusted("there is no code".to_owned()))?;
+    let is_proof = matches!(asked.purpose, Purpose::Prove { .. });
+    let question = question(web, issuer, answer.state.unwrap_or_default(), asked.asked_at, is_proof);
+    Ok(web.single_sign_on.answer(issuer, &question, &code).await?)
+}
+
+/// A calm page about why it did not come about, and what to do. What happened exactly is in the log.
+async fn refuse(web: &Web, issuer: &Issuer, way: Way, refused: Refused, extensions: &Extensions) -> Response {
+    use SingleSignOnProblem as Problem;
+    let context = visit::context_without_session(web, visit::area(extensions));
+    let (status, problem, why) = match refused {
+        Refused::Unasked => (StatusCode::BAD_REQUEST, Problem::Unasked, "nothing was asked".to_owned()),
+        // What a provider calls its error comes by way of the browser: a few letters of it are enough.
+        Refused::Declined(error) => {
+            let known = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
+            (StatusCode::FORBIDDEN, Problem::Declined, known)
+        }
+        Refused::SomebodyElse => {
+            (StatusCode::FORBIDDEN, Problem::SomebodyElse, "somebody else proved that it is they".to_owned())
+        }
+        Refused::Failure(failure) => match &failure {
+            Failure::Down(_) => (StatusCode::SERVICE_UNAVAILABLE, Problem::Down, failure.to_string()),
+            Failure::Untrusted(_) => (StatusCode::FORBIDDEN, Problem::Untrusted, failure.to_string()),
+            Failure::NotFresh(_) => (StatusCode::FORBIDDEN, Problem::NotFresh, failure.to_string()),
+        },
+        Refused::NotAdmitted(reason) => {
+            let why = reason.to_string();
+            let problem = match reason {
+                NotAdmitted::NoRole => Problem::NoRole,
+                NotAdmitted::Removed => Problem::Removed,
+                NotAdmitted::AccountHere => Problem::AccountHere,
+                NotAdmitted::NoEmail | NotAdmitted::Elsewhere => Problem::NotAdmitted,
+                NotAdmitted::Backend(error) => {
+                    return visit::failure(error, context, extensions).await;
+                }
+            };
+            (StatusCode::FORBIDDEN, problem, why)
+        }
+        Refused::Backend(error) => {
+            return visit::failure(error, context, extensions).await;
+        }
+    };
+    let request_id = request_id(extensions);
+    tracing::warn!(request_id, issuer = issuer.id(), why, "a single sign-on was refused");
+    let (is_proof, unsent) = match way.purpose {
+        Purpose::SignIn => (false, None),
+        Purpose::Prove { form, .. } => (true, form),
+    };
+    let provider = provider(issuer);
+    let page = Page::SingleSignOnRefused { provider, problem, next: way.next, is_proof, unsent, request_id };
+    render::page(status, page, context).await
+}
+
+async fn not_found(web: &Web, area: Area) -> Response {
+    render::page(StatusCode::NOT_FOUND, Page::NotFound, visit::context_without_session(web, area)).await
+}
+
+fn request_id(extensions: &Extensions) -> String {
+    extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+}
+
+fn session_failed(error: tower_sessions::session::Error) -> BackendError {
+    BackendError::Session(error.to_string())
+}

@@ -1,0 +1,838 @@
+//! Single sign-on, attacked: a provider on loopback answers as it should, or with one thing wrong.
+
+use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, START};
+use app::paths::Area;
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use axum::{
+    Form, Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use domain::{
+    access::Role,
+    audit::{AuditFilter, AuditScope, RecordedEvent},
+    id::OrganizationId,
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Map, Value, json};
+use server::{clock::Clock, single_sign_on, store::organizations::OrganizationKind};
+use std::{
+    collections::HashMap,
+    fs,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::net::TcpListener;
+
+const CLIENT: &str = "nuvera-console";
+const SECRET: &str = "a-client-secret";
+
+/// One thing that is wrong with an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flaw {
+    #[default]
+    Nothing,
+    Nonce,
+    NoNonce,
+    Audience,
+    OneAudienceTooMany,
+    AuthorizedParty,
+    Issuer,
+    Expired,
+    IssuedLongAgo,
+    AlgorithmNone,
+    SignedWithTheClientSecret,
+    SignedWithThePublicKey,
+    UnknownKey,
+    OtherSignature,
+    AccessToken,
+    NoIdToken,
+    Down,
+    TooLarge,
+    Redirects,
+}
+
+/// Somebody at the provider.
+#[derive(Clone)]
+struct Account {
+    subject: &'static str,
+    claims: Value,
+}
+
+fn account(subject: &'static str, email: &str, groups: &[&str]) -> Account {
+    Account { subject, claims: json!({ "email": email, "email_verified": true, "name": "Nia New", "groups": groups }) }
+}
+
+/// What a code stands for.
+struct Grant {
+    account: Account,
+    nonce: String,
+    challenge: String,
+    redirect_uri: String,
+    auth_time: Option<i64>,
+}
+
+struct Inner {
+    issuer: String,
+    key: EcdsaKeyPair,
+    pkcs8: Vec<u8>,
+    clock: Clock,
+    flaw: Mutex<Flaw>,
+    /// Whether the ID token says little, and the userinfo endpoint the rest.
+    thin: Mutex<bool>,
+    grants: Mutex<HashMap<String, Grant>>,
+    /// By access token.
+    known: Mutex<HashMap<String, Account>>,
+    asked: Mutex<u32>,
+}
+
+/// A provider.
+#[derive(Clone)]
+struct Provider(Arc<Inner>);
+
+impl Provider {
+    async fn start(clock: Clock) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let pkcs8 = document.as_ref().to_vec();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).unwrap();
+        let inner = Inner {
+            issuer,
+            key,
+            pkcs8,
+            clock,
+            flaw: Mutex::default(),
+            thin: Mutex::default(),
+            grants: Mutex::default(),
+            known: Mutex::default(),
+            asked: Mutex::default(),
+        };
+        let provider = Self(Arc::new(inner));
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(metadata))
+            .route("/jwks", get(keys))
+            .route("/token", post(token))
+            .route("/userinfo", get(user_info))
+            .with_state(provider.clone());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        provider
+    }
+
+    fn has(&self, flaw: Flaw) -> &Self {
+        *self.0.flaw.lock().unwrap() = flaw;
+        self
+    }
+
+    fn flaw(&self) -> Flaw {
+        *self.0.flaw.lock().unwrap()
+    }
+
+    fn now(&self) -> i64 {
+        self.0.clock.now().as_seconds()
+    }
+
+    /// Somebody shows who they are: the code for it.
+    fn grant(&self, question: &str, account: &Account, auth_time: Option<i64>) -> String {
+        let asked = parameters(question);
+        assert!(question.starts_with(&format!("{}/authorize?", self.0.issuer)), "{question}");
+        assert_eq!((&*asked["response_type"], &*asked["client_id"]), ("code", CLIENT));
+        assert_eq!(asked["code_challenge_method"], "S256");
+        assert_eq!(asked["scope"], "openid email groups");
+        let mut grants = self.0.grants.lock().unwrap();
+        let code = format!("code-{}-{}", grants.len(), account.subject);
+        let grant = Grant {
+            account: account.clone(),
+            nonce: asked["nonce"].clone(),
+            challenge: asked["code_challenge"].clone(),
+            redirect_uri: asked["redirect_uri"].clone(),
+            auth_time,
+        };
+        grants.insert(code.clone(), grant);
+        code
+    }
+
+    /// Somebody shows who they are: where that sends their browser.
+    fn answers(&self, question: &str, account: &Account) -> String {
+        let code = self.grant(question, account, Some(self.now()));
+        self.callback(question, &code)
+    }
+
+    fn callback(&self, question: &str, code: &str) -> String {
+        let asked = parameters(question);
+        let path = asked["redirect_uri"].strip_prefix(ORIGIN).unwrap();
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("code", code).append_pair("state", &asked["state"]).append_pair("iss", &self.0.issuer);
+        format!("{path}?{}", query.finish())
+    }
+
+    fn public_point(&self) -> (String, String) {
+        let point = self.0.key.public_key().as_ref();
+        (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..65]))
+    }
+
+    fn id_token(&self, grant: &Grant, access_token: &str) -> String {
+        let (flaw, now) = (self.flaw(), self.now());
+        let mut claims = json!({
+            "iss": self.0.issuer,
+            "sub": grant.account.subject,
+            "aud": CLIENT,
+            "exp": now + 300,
+            "iat": now,
+            "nonce": grant.nonce,
+            "at_hash": URL_SAFE_NO_PAD.encode(&digest(&SHA256, access_token.as_bytes()).as_ref()[..16]),
+        });
+        let all = claims.as_object_mut().unwrap();
+        if let Some(at) = grant.auth_time {
+            all.insert("auth_time".into(), at.into());
+        }
+        if !*self.0.thin.lock().unwrap() {
+            all.extend(grant.account.claims.as_object().unwrap().clone());
+        }
+        match flaw {
+            Flaw::Nonce => all.insert("nonce".into(), "another".into()),
+            Flaw::NoNonce => all.remove("nonce"),
+            Flaw::Audience => all.insert("aud".into(), "another-console".into()),
+            Flaw::OneAudienceTooMany => all.insert("aud".into(), json!([CLIENT, "another-console"])),
+            Flaw::AuthorizedParty => all.insert("azp".into(), "another-console".into()),
+            Flaw::Issuer => all.insert("iss".into(), "https://login.evil.example".into()),
+            Flaw::Expired => all.insert("exp".into(), now.into()),
+            Flaw::IssuedLongAgo => all.insert("iat".into(), (now - 601).into()),
+            Flaw::AccessToken => all.insert("at_hash".into(), "AAAAAAAAAAAAAAAAAAAAAA".into()),
+            _ => None,
+        };
+        self.signed(&claims, flaw)
+    }
+
+    fn signed(&self, claims: &Value, flaw: Flaw) -> String {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some("first".into());
+        let by_secret = |secret: &[u8]| {
+            let header = Header { alg: Algorithm::HS256, ..header.clone() };
+            jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret)).unwrap()
+        };
+        match flaw {
+            Flaw::AlgorithmNone => {
+                let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+                return format!("{}.{}.", part(&json!({ "alg": "none" })), part(claims));
+            }
+            Flaw::SignedWithTheClientSecret => return by_secret(SECRET.as_bytes()),
+            Flaw::SignedWithThePublicKey => return by_secret(self.0.key.public_key().as_ref()),
+            Flaw::UnknownKey => header.kid = Some("second".into()),
+            _ => {}
+        }
+        let signed = jsonwebtoken::encode(&header, claims, &EncodingKey::from_ec_der(&self.0.pkcs8)).unwrap();
+        if flaw != Flaw::OtherSignature {
+            return signed;
+        }
+        let (text, signature) = signed.rsplit_once('.').unwrap();
+        let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        signature[10] ^= 1;
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn parameters(url: &str) -> HashMap<String, String> {
+    form_urlencoded::parse(url.split_once('?').unwrap().1.as_bytes()).into_owned().collect()
+}
+
+async fn metadata(State(provider): State<Provider>) -> Response {
+    *provider.0.asked.lock().unwrap() += 1;
+    match provider.flaw() {
+        Flaw::Down => return StatusCode::BAD_GATEWAY.into_response(),
+        Flaw::TooLarge => return " ".repeat(300 * 1024).into_response(),
+        Flaw::Redirects => return (StatusCode::FOUND, [(header::LOCATION, "/jwks")]).into_response(),
+        _ => {}
+    }
+    let issuer = &provider.0.issuer;
+    Json(json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "userinfo_endpoint": format!("{issuer}/userinfo"),
+        "jwks_uri": format!("{issuer}/jwks"),
+        "response_types_supported": ["code"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256", "HS256", "none"],
+        "authorization_response_iss_parameter_supported": true,
+    }))
+    .into_response()
+}
+
+async fn keys(State(provider): State<Provider>) -> Json<Value> {
+    let (x, y) = provider.public_point();
+    Json(json!({ "keys": [{ "kty": "EC", "crv": "P-256", "use": "sig", "kid": "first", "x": x, "y": y }] }))
+}
+
+async fn token(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    Form(sent): Form<HashMap<String, String>>,
+) -> Response {
+    let invalid = |code: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": code }))).into_response();
+    let basic = format!("Basic {}", STANDARD.encode(format!("{CLIENT}:{SECRET}")));
+    if headers.get(header::AUTHORIZATION).is_none_or(|given| given != &*basic) {
+        return invalid("invalid_client");
+    }
+    // A code is good once.
+    let Some(grant) = provider.0.grants.lock().unwrap().remove(&sent["code"]) else { return invalid("invalid_grant") };
+    let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, sent["code_verifier"].as_bytes()));
+    if challenge != grant.challenge || sent["redirect_uri"] != grant.redirect_uri {
+        return invalid("invalid_grant");
+    }
+    let access_token = format!("access-token-canary-{}", grant.account.subject);
+    provider.0.known.lock().unwrap().insert(access_token.clone(), grant.account.clone());
+    let mut answer = Map::new();
+    if provider.flaw() != Flaw::NoIdToken {
+        answer.insert("id_token".into(), provider.id_token(&grant, &access_token).into());
+    }
+    answer.extend([("access_token".into(), access_token.into()), ("token_type".into(), "Bearer".into())]);
+    Json(answer).into_response()
+}
+
+async fn user_info(State(provider): State<Provider>, headers: HeaderMap) -> Response {
+    let given = headers[header::AUTHORIZATION].to_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned();
+    let Some(account) = provider.0.known.lock().unwrap().get(&given).cloned() else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
+    let mut claims = account.claims.as_object().unwrap().clone();
+    claims.insert("sub".into(), account.subject.into());
+    Json(claims).into_response()
+}
+
+/// A console with Alpine Pay's provider and, where it is wanted, one of Nuvera's own.
+struct Surroundings {
+    console: Console,
+    alpine: Provider,
+    nuvera: Provider,
+}
+
+async fn start() -> Surroundings {
+    let clock = Clock::manual(START);
+    let (alpine, nuvera) = (Provider::start(clock.clone()).await, Provider::start(clock.clone()).await);
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, SECRET).unwrap();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let row = |id: &str, label: &str, organization: &str, provider: &Provider, roles: &str| {
+        format!(
+            "[[issuer]]\nid = '{id}'\nlabel = '{label}'\nurl = '{}'\norganization = '{organization}'\nclient_id = \
+             '{CLIENT}'\nclient_secret_file = 'secret'\nscopes = ['openid', 'email', 'groups']\nrole_claim = 'groups'\nroles = {roles}\n",
+            provider.0.issuer
+        )
+    };
+    let partner = "{ owners = 'partner_owner', developers = 'partner_developer', viewers = 'partner_viewer' }";
+    let text = row("alpine-id", "Alpine ID", "Alpine Pay", &alpine, partner)
+        + &row("nuvera-id", "Nuvera ID", "Nuvera", &nuvera, "{ support = 'nuvera_admin' }");
+    let file = folder.path().join("sso.toml");
+    fs::write(&file, text).unwrap();
+    let issuers = single_sign_on::read(&file).unwrap();
+    let console = Console::start_with(Database::sqlite(), ORIGIN, None, clock, issuers).await;
+    Surroundings { console, alpine, nuvera }
+}
+
+const BEGIN: &str = "/sign-in/sso/alpine-id";
+
+fn developer() -> Account {
+    account("dora", "dora@alpine.example", &["developers", "hikers"])
+}
+
+/// Begins, has the provider answer as somebody, and brings the answer back.
+async fn signs_in(browser: &mut Browser, provider: &Provider, begin: &str, account: &Account) -> Answer {
+    let asked = browser.get(begin).await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text());
+    browser.get(&provider.answers(asked.location(), account)).await
+}
+
+async fn events(console: &Console, organization: OrganizationId) -> Vec<RecordedEvent> {
+    let mut conn = console.store.read().await.unwrap();
+    let scope = AuditScope::Organization(organization);
+    server::store::audit::events(&mut conn, scope, AuditFilter::default(), i64::MAX, 100).await.unwrap()
+}
+
+async fn role_of(console: &Console, email: &str) -> Option<Role> {
+    let mut conn = console.store.read().await.unwrap();
+    let people = server::store::users::of_organization(&mut conn, console.alpine).await.unwrap();
+    people.into_iter().find(|person| person.email == email).map(|person| person.role)
+}
+
+async fn nobody_is_signed_in(browser: &mut Browser) {
+    assert!(browser.get(LIST).await.location().starts_with("/sign-in"));
+}
+
+#[tokio::test]
+async fn who_is_new_joins_with_the_role_that_the_provider_says_and_is_found_again() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let door = browser.get("/sign-in?next=/settings/platform/people").await;
+    assert!(door.body.contains("href=\"/sign-in/sso/alpine-id?next=/settings/platform/people\""), "{}", door.body);
+    door.says("Sign in with Alpine ID");
+    let begin = format!("{BEGIN}?next=/settings/platform/people");
+    let arrived = signs_in(&mut browser, &alpine, &begin, &developer()).await;
+    assert_eq!((arrived.status, arrived.location()), (StatusCode::SEE_OTHER, "/settings/platform/people"));
+    browser.get(LIST).await.says("Nia New").says("Alpine Pay");
+    let joined = events(&console, console.alpine).await.remove(0).event;
+    assert_eq!((joined.action.code(), &*joined.target), ("person.joined", "dora@alpine.example"));
+    assert_eq!(joined.after.as_deref(), Some("Developer"));
+    assert_eq!(joined.reason.unwrap().as_str(), "By single sign-on with Alpine ID");
+
+    // Another browser, another address at the provider: the same person, by what it knows them as.
+    let mut again = console.browser();
+    let renamed = account("dora", "dora.d@alpine.example", &["developers"]);
+    assert_eq!(signs_in(&mut again, &alpine, BEGIN, &renamed).await.location(), LIST);
+    assert_eq!(events(&console, console.alpine).await.len(), 1, "nobody joined, nothing changed");
+    assert!(role_of(&console, "dora.d@alpine.example").await.is_none());
+}
+
+#[tokio::test]
+async fn signing_in_renews_the_session_and_there_is_no_password_to_guess() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let asked = browser.get(BEGIN).await;
+    let before = browser.cookies.clone();
+    let answer = alpine.answers(asked.location(), &developer());
+    assert_eq!(browser.get(&answer).await.location(), LIST);
+    assert_ne!(browser.cookies, before, "the session has a new id");
+    let mut fixed = console.browser();
+    fixed.cookies = before;
+    nobody_is_signed_in(&mut fixed).await;
+    let unknown = console.browser().sign_in("nobody@alpine.example", "wrong").await;
+    for password in ["", "wrong", PASSWORD] {
+        let guessed = console.browser().sign_in("dora@alpine.example", password).await;
+        assert_eq!(guessed.status, StatusCode::UNPROCESSABLE_ENTITY);
+        if password == "wrong" {
+            assert_eq!(guessed.text(), unknown.text().replace("nobody@", "dora@"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_sign_in_brings_the_role_up_to_date_but_somebody_always_decides_on_people() {
+    let Surroundings { console, alpine, .. } = start().await;
+    signs_in(&mut console.browser(), &alpine, BEGIN, &account("dora", "dora@alpine.example", &["viewers"])).await;
+    let promoted = account("dora", "dora@alpine.example", &["viewers", "owners"]);
+    signs_in(&mut console.browser(), &alpine, BEGIN, &promoted).await;
+    assert_eq!(role_of(&console, "dora@alpine.example").await, Some(Role::PartnerOwner));
+    let changed = events(&console, console.alpine).await.remove(0).event;
+    assert_eq!(changed.action.code(), "person.role_changed");
+    assert_eq!((changed.before.as_deref(), changed.after.as_deref()), (Some("Viewer"), Some("Owner")));
+    assert_eq!(changed.reason.unwrap().as_str(), "By single sign-on with Alpine ID");
+
+    // She removes the other owner, and is the last one then.
+    let mut dora = console.browser();
+    signs_in(&mut dora, &alpine, BEGIN, &promoted).await;
+    let people = dora.get("/settings/platform/people").await;
+    let olivia = console.owner_actor().await.user_id;
+    assert!(people.body.contains(&olivia.to_string()));
+    let removed = dora.post(&format!("/settings/platform/people/{olivia}/remove"), &[]).await;
+    assert_eq!(removed.status, StatusCode::SEE_OTHER, "{}", removed.text());
+    let demoted = account("dora", "dora@alpine.example", &["developers"]);
+    assert_eq!(signs_in(&mut console.browser(), &alpine, BEGIN, &demoted).await.location(), LIST);
+    assert_eq!(role_of(&console, "dora@alpine.example").await, Some(Role::PartnerOwner), "the last one stays");
+    // The control: with another owner there it is as the provider says.
+    let other = account("otto", "otto@alpine.example", &["owners"]);
+    signs_in(&mut console.browser(), &alpine, BEGIN, &other).await;
+    signs_in(&mut dora, &alpine, BEGIN, &demoted).await;
+    assert_eq!(role_of(&console, "dora@alpine.example").await, Some(Role::PartnerDeveloper));
+    assert_eq!(
+        dora.get("/settings/platform/people/invite").await.status,
+        StatusCode::FORBIDDEN,
+        "from the next request"
+    );
+}
+
+#[tokio::test]
+async fn a_token_with_one_thing_wrong_signs_nobody_in() {
+    let Surroundings { console, alpine, .. } = start().await;
+    for flaw in [
+        Flaw::Nonce,
+        Flaw::NoNonce,
+        Flaw::Audience,
+        Flaw::OneAudienceTooMany,
+        Flaw::AuthorizedParty,
+        Flaw::Issuer,
+        Flaw::Expired,
+        Flaw::IssuedLongAgo,
+        Flaw::AlgorithmNone,
+        Flaw::SignedWithTheClientSecret,
+        Flaw::SignedWithThePublicKey,
+        Flaw::UnknownKey,
+        Flaw::OtherSignature,
+        Flaw::AccessToken,
+        Flaw::NoIdToken,
+    ] {
+        let mut browser = console.browser();
+        let answer = signs_in(&mut browser, alpine.has(flaw), BEGIN, &developer()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{flaw:?}");
+        answer.says("could not be verified").says("Request id");
+        assert!(!answer.body.contains("canary") && !answer.body.contains("code-"), "{flaw:?}");
+        nobody_is_signed_in(&mut browser).await;
+    }
+    assert_eq!(events(&console, console.alpine).await.len(), 0);
+    // The control: with nothing wrong.
+    let answer = signs_in(&mut console.browser(), alpine.has(Flaw::Nothing), BEGIN, &developer()).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_once_in_the_browser_that_asked_and_within_ten_minutes() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let question = browser.get(BEGIN).await.location().to_owned();
+    let answer = alpine.answers(&question, &developer());
+
+    let mut elsewhere = console.browser();
+    let stolen = elsewhere.get(&answer).await;
+    assert_eq!(stolen.status, StatusCode::BAD_REQUEST);
+    stolen.says("the browser keeps no cookies");
+    nobody_is_signed_in(&mut elsewhere).await;
+    let state = &parameters(&question)["state"];
+    let wrong = browser.get(&answer.replace(&state[..8], "AAAAAAAA")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert_eq!(browser.get("/sign-in/sso/alpine-id/callback").await.status, StatusCode::BAD_REQUEST);
+    let twice = format!("{answer}&state=other");
+    assert_eq!(browser.get(&twice).await.status, StatusCode::BAD_REQUEST);
+    nobody_is_signed_in(&mut browser).await;
+
+    let before = browser.cookies.clone();
+    assert_eq!(browser.get(&answer).await.status, StatusCode::SEE_OTHER, "the control");
+    assert_eq!(browser.get(&answer).await.status, StatusCode::BAD_REQUEST, "replayed");
+    browser.cookies = before;
+    assert_eq!(browser.get(&answer).await.status, StatusCode::BAD_REQUEST, "replayed in the session before");
+
+    let mut slow = console.browser();
+    let question = slow.get(BEGIN).await.location().to_owned();
+    console.advance(Duration::from_secs(600));
+    assert_eq!(slow.get(&alpine.answers(&question, &developer())).await.status, StatusCode::BAD_REQUEST);
+    // Two windows at a time do not meet.
+    let mut two = console.browser();
+    let questions = [two.get(BEGIN).await.location().to_owned(), two.get(BEGIN).await.location().to_owned()];
+    let first = alpine.answers(&questions[0], &developer());
+    assert_eq!(two.get(&first).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_code_that_was_asked_for_elsewhere_is_refused() {
+    let Surroundings { console, alpine, .. } = start().await;
+    // A code of the attacker's own sign-in, put into the victim's answer; and the victim's, into the attacker's.
+    let (mut attacker, mut victim) = (console.browser(), console.browser());
+    let theirs = attacker.get(BEGIN).await.location().to_owned();
+    let mine = victim.get(BEGIN).await.location().to_owned();
+    let injected = alpine.grant(&theirs, &account("mallory", "m@alpine.example", &["viewers"]), Some(alpine.now()));
+    let answer = victim.get(&alpine.callback(&mine, &injected)).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    answer.says("could not be verified");
+    nobody_is_signed_in(&mut victim).await;
+    assert_ne!(parameters(&theirs)["code_challenge"], parameters(&mine)["code_challenge"]);
+    assert_ne!(parameters(&theirs)["nonce"], parameters(&mine)["nonce"]);
+}
+
+#[tokio::test]
+async fn an_answer_of_one_provider_is_not_taken_for_anothers() {
+    let Surroundings { console, alpine, nuvera } = start().await;
+    let support = account("ada", "ada@nuvera.example", &["support", "owners"]);
+    let mut browser = console.browser();
+    // Asked at Alpine's, answered at Nuvera's address, and the other way around.
+    let question = browser.get(BEGIN).await.location().to_owned();
+    let answer = alpine.answers(&question, &developer());
+    let crossed = browser.get(&answer.replace("/sign-in/sso/alpine-id", "/organizations/sign-in/sso/nuvera-id")).await;
+    assert_eq!(crossed.status, StatusCode::BAD_REQUEST);
+    // At its own address, in another's name, and in nobody's though it always says so.
+    let question = browser.get(BEGIN).await.location().to_owned();
+    let answer = alpine.answers(&question, &developer());
+    let iss = |url: &str| form_urlencoded::byte_serialize(url.as_bytes()).collect::<String>();
+    let other = answer.replace(&iss(&alpine.0.issuer), &iss(&nuvera.0.issuer));
+    assert_ne!(other, answer);
+    assert_eq!(browser.get(&other).await.status, StatusCode::FORBIDDEN);
+    let question = browser.get(BEGIN).await.location().to_owned();
+    let answer = alpine.answers(&question, &developer());
+    let silent = answer.split("&iss=").next().unwrap();
+    assert_eq!(browser.get(silent).await.status, StatusCode::FORBIDDEN);
+    nobody_is_signed_in(&mut browser).await;
+    // What one says of somebody is not believed at another: a subject is the provider's own.
+    signs_in(&mut console.browser(), &alpine, BEGIN, &account("ada", "ada@alpine.example", &["viewers"])).await;
+    let arrived = signs_in(&mut console.browser(), &nuvera, "/organizations/sign-in/sso/nuvera-id", &support).await;
+    assert_eq!(arrived.status, StatusCode::SEE_OTHER, "{}", arrived.text());
+    assert_eq!(role_of(&console, "ada@alpine.example").await, Some(Role::PartnerViewer));
+    assert_eq!(events(&console, console.nuvera).await[0].event.target, "ada@nuvera.example");
+    // And at the other area's door it is not to be found.
+    assert_eq!(browser.get("/sign-in/sso/nuvera-id").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.get("/organizations/sign-in/sso/alpine-id").await.status, StatusCode::NOT_FOUND);
+    assert!(!browser.get("/sign-in").await.text().contains("Nuvera ID"));
+    let door = browser.get("/organizations/sign-in").await.text();
+    assert!(door.contains("Sign in with Nuvera ID") && !door.contains("Alpine ID"), "{door}");
+}
+
+#[tokio::test]
+async fn a_second_factor_is_the_providers_matter() {
+    let Surroundings { console, nuvera, .. } = start().await;
+    let mut sam = console.browser();
+    let support = account("sam", "sam@nuvera.example", &["support"]);
+    let begin = "/organizations/sign-in/sso/nuvera-id?next=/organizations/audit";
+    assert_eq!(signs_in(&mut sam, &nuvera, begin, &support).await.location(), "/organizations/audit");
+    sam.get("/organizations").await.says("Nia New").says("Alpine Pay");
+    let joined = events(&console, console.nuvera).await.remove(0).event.actor.user_id;
+    let actor = console.backend.actor(joined, None).await.unwrap().unwrap();
+    assert!(!actor.must_have_factor);
+    assert!(console.admin_actor().await.must_have_factor, "the control: one with a password must have one of ours");
+}
+
+#[tokio::test]
+async fn an_address_finds_nobody() {
+    let Surroundings { console, alpine, .. } = start().await;
+    // An account with a password, of the same organization: not handed over.
+    let mut browser = console.browser();
+    let taken = account("eve", "Owner@Alpine.example", &["owners"]);
+    let answer = signs_in(&mut browser, &alpine, BEGIN, &taken).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    answer.says("It is not handed over").says("Sign in to it with its password");
+    nobody_is_signed_in(&mut browser).await;
+    // One of another organization: refused, and not told apart from an address that cannot be used.
+    let elsewhere = account("eve", "owner@borealis.example", &["owners"]);
+    let other = signs_in(&mut browser, &alpine, BEGIN, &elsewhere).await;
+    let without = Account { subject: "eve", claims: json!({ "groups": ["owners"] }) };
+    let none = signs_in(&mut browser, &alpine, BEGIN, &without).await;
+    let mut unverified = elsewhere.clone();
+    unverified.claims["email_verified"] = false.into();
+    unverified.claims["email"] = "eve@alpine.example".into();
+    let unverified = signs_in(&mut browser, &alpine, BEGIN, &unverified).await;
+    let words = |answer: &Answer| answer.text().split("Request id").next().unwrap().to_owned();
+    for answer in [&other, &none, &unverified] {
+        assert_eq!((answer.status, words(answer)), (StatusCode::FORBIDDEN, words(&other)));
+        assert!(!answer.text().contains("Borealis") && !answer.text().contains("borealis"));
+    }
+    assert_eq!(events(&console, console.alpine).await.len(), 0);
+    assert_eq!(console.owner().await.get(LIST).await.status, StatusCode::OK, "the owner's password is the owner's");
+}
+
+#[tokio::test]
+async fn without_a_role_and_after_a_removal_nobody_gets_in() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let none = signs_in(&mut browser, &alpine, BEGIN, &account("dora", "dora@alpine.example", &["hikers"])).await;
+    assert_eq!(none.status, StatusCode::FORBIDDEN);
+    none.says("gives you no role");
+    assert!(role_of(&console, "dora@alpine.example").await.is_none());
+    // Nuvera's roles are none of Alpine's, whatever the claim says.
+    let support = account("dora", "dora@alpine.example", &["support", "nuvera_admin"]);
+    assert_eq!(signs_in(&mut browser, &alpine, BEGIN, &support).await.status, StatusCode::FORBIDDEN);
+
+    signs_in(&mut browser, &alpine, BEGIN, &developer()).await;
+    assert_eq!(browser.get(LIST).await.status, StatusCode::OK);
+    let mut conn = console.store.read().await.unwrap();
+    let people = server::store::users::of_organization(&mut conn, console.alpine).await.unwrap();
+    drop(conn);
+    let dora = people.iter().find(|person| person.email == "dora@alpine.example").unwrap().id;
+    let mut owner = console.owner().await;
+    let removed = owner.post(&format!("/settings/platform/people/{dora}/remove"), &[]).await;
+    assert_eq!(removed.status, StatusCode::SEE_OTHER);
+    nobody_is_signed_in(&mut browser).await;
+    let again = signs_in(&mut browser, &alpine, BEGIN, &developer()).await;
+    assert_eq!(again.status, StatusCode::FORBIDDEN);
+    again.says("You were removed");
+    nobody_is_signed_in(&mut browser).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_says_no_or_nothing_gets_a_calm_page() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let question = browser.get(&format!("{BEGIN}?next={LIST}")).await.location().to_owned();
+    let (state, iss) = (&parameters(&question)["state"], &alpine.0.issuer);
+    let denied = format!(
+        "/sign-in/sso/alpine-id/callback?error=access_denied&error_description=%3Cb%3E&state={state}&iss={iss}"
+    );
+    let answer = browser.get(&denied).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    answer.says("did not confirm who you are").says("Try Alpine ID again");
+    assert!(answer.body.contains(&format!("{BEGIN}?next={LIST}")) && !answer.body.contains("<b>"), "{}", answer.body);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(browser.get(&denied).await.status, StatusCode::BAD_REQUEST, "once");
+
+    console.advance(Duration::from_secs(15 * 60));
+    for flaw in [Flaw::Down, Flaw::TooLarge, Flaw::Redirects] {
+        let asked = alpine.has(flaw).0.asked.lock().unwrap().to_owned();
+        for _ in 0..3 {
+            let answer = browser.get(BEGIN).await;
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{flaw:?}");
+            answer.says("does not answer at the moment");
+        }
+        assert_eq!(*alpine.0.asked.lock().unwrap(), asked + 1, "it is left in peace for a while");
+        console.advance(Duration::from_secs(5));
+    }
+    assert_eq!(browser.get("/sign-in").await.status, StatusCode::OK);
+    assert_eq!(signs_in(&mut browser, alpine.has(Flaw::Nothing), BEGIN, &developer()).await.location(), LIST);
+    assert_eq!(browser.get("/sign-in/sso/nobody").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.get("/sign-in/sso/nobody/callback?state=x").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_way_on_never_leaves_the_console() {
+    let Surroundings { console, alpine, .. } = start().await;
+    for elsewhere in ["https://evil.example", "//evil.example", "/%5Cevil.example", "%2F%2Fevil.example"] {
+        let begin = format!("{BEGIN}?next={elsewhere}");
+        let arrived = signs_in(&mut console.browser(), &alpine, &begin, &developer()).await;
+        assert_eq!(arrived.location(), LIST, "{elsewhere}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_id_token_leaves_out_is_asked_for() {
+    let Surroundings { console, alpine, .. } = start().await;
+    *alpine.0.thin.lock().unwrap() = true;
+    assert_eq!(signs_in(&mut console.browser(), &alpine, BEGIN, &developer()).await.location(), LIST);
+    assert_eq!(role_of(&console, "dora@alpine.example").await, Some(Role::PartnerDeveloper));
+}
+
+#[tokio::test]
+async fn a_fresh_proof_is_the_providers_matter_too() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut dora = console.browser();
+    signs_in(&mut dora, &alpine, BEGIN, &developer()).await;
+    let (id, _) = dora.create("Ledger", PEM_A).await;
+    let form = format!("{LIST}/{id}/permissions");
+    console.advance(Duration::from_secs(10 * 60));
+    let asked = dora.get(&form).await.location().to_owned();
+    let confirm = dora.get(&asked).await;
+    confirm.says("Confirm with Alpine ID");
+    assert!(!confirm.body.contains("type=\"password\""), "she has none");
+    let begin = format!("/confirm/sso/alpine-id?next={form}");
+    assert!(confirm.body.contains(&begin), "{}", confirm.body);
+
+    let question = dora.get(&begin).await.location().to_owned();
+    let asked = parameters(&question);
+    assert_eq!((&*asked["prompt"], &*asked["max_age"]), ("login", "0"));
+    let ask = async |browser: &mut Browser| browser.get(&begin).await.location().to_owned();
+    // An old proof, none, and somebody else's.
+    for (auth_time, who, words) in [
+        (Some(alpine.now() - 61), developer(), "did not ask you anew"),
+        (None, developer(), "did not ask you anew"),
+        (Some(alpine.now()), account("otto", "otto@alpine.example", &["owners"]), "Somebody else is signed in"),
+    ] {
+        let question = ask(&mut dora).await;
+        let code = alpine.grant(&question, &who, auth_time);
+        let answer = dora.get(&alpine.callback(&question, &code)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        answer.says(words);
+        assert_eq!(dora.get(&form).await.status, StatusCode::SEE_OTHER, "still to be proven: {words}");
+    }
+    // An answer to a question at the door is no proof of somebody who is signed in, nor one in another session.
+    let before = dora.cookies.clone();
+    let question = ask(&mut dora).await;
+    let answer = alpine.answers(&question, &developer());
+    assert_eq!(console.owner().await.get(&answer).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(dora.get(&answer).await.location(), form);
+    assert_ne!(dora.cookies, before, "the session has a new id");
+    assert_eq!(dora.get(&form).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_form_waits_while_the_provider_asks() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut dora = console.browser();
+    signs_in(&mut dora, &alpine, BEGIN, &developer()).await;
+    let (id, _) = dora.create("Ledger", PEM_A).await;
+    let form = format!("{LIST}/{id}/permissions");
+    let version = dora.get(&form).await.hidden("version");
+    console.advance(Duration::from_secs(10 * 60));
+    let fields = [("version", &*version), ("permissions", "CUSTOMERS_READ")];
+    let sent = dora.post(&form, &fields).await;
+    sent.says("Your form is kept").says("Confirm with Alpine ID");
+    let unsent = sent.hidden("unsent").replace("&amp;", "&");
+    let on = dora.post("/confirm/sso/alpine-id", &[("next", &form), ("unsent", &unsent)]).await;
+    assert_eq!(on.status, StatusCode::OK);
+    on.says("Go to Alpine ID");
+    let at = on.body.find(&alpine.0.issuer).expect("the way there");
+    let question = on.body[at..].split('"').next().unwrap().replace("&amp;", "&");
+    // They cancel it there, and try again: the form is kept through that.
+    let (state, iss) = (&parameters(&question)["state"], &alpine.0.issuer);
+    let callback = format!("/sign-in/sso/alpine-id/callback?error=access_denied&state={state}&iss={iss}");
+    let cancelled = dora.get(&callback).await;
+    assert_eq!(cancelled.hidden("unsent").replace("&amp;", "&"), unsent);
+    let on = dora.post("/confirm/sso/alpine-id", &[("next", &form), ("unsent", &unsent)]).await;
+    let at = on.body.find(&alpine.0.issuer).expect("the way there");
+    let question = on.body[at..].split('"').next().unwrap().replace("&amp;", "&");
+    assert_eq!(dora.get(&alpine.answers(&question, &developer())).await.location(), form);
+    dora.get(&form).await.says("here is the form as you left it");
+    assert_eq!(dora.post(&form, &fields).await.status, StatusCode::SEE_OTHER);
+    // Nobody can prove by a provider that does not know them, and nothing without a session.
+    let mut owner = console.owner().await;
+    assert!(!owner.get("/confirm").await.body.contains("Alpine ID"));
+    let question = owner.get("/confirm/sso/alpine-id").await.location().to_owned();
+    let answer = owner.get(&alpine.answers(&question, &developer())).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let out = console.browser().get("/confirm/sso/alpine-id").await;
+    assert!(out.location().starts_with("/sign-in"), "{}", out.location());
+}
+
+#[tokio::test]
+async fn what_a_provider_is_bound_to_is_judged_at_the_start() {
+    let console = Console::start().await;
+    let bind = async |organization: &str, role: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sso.toml");
+        let text = format!(
+            "[[issuer]]\nid = 'alpine-id'\nlabel = 'Alpine ID'\nurl = 'https://login.alpine.example'\norganization = \
+             '{organization}'\nclient_id = '{CLIENT}'\nrole_claim = 'groups'\nroles = {{ all = '{role}' }}\n"
+        );
+        fs::write(&file, text).unwrap();
+        let issuers = single_sign_on::read(&file).unwrap();
+        let bound = single_sign_on::SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await;
+        bound.map(|bound| bound.issuers()[0].organization()).map_err(|error| error.to_string())
+    };
+    let alpine = console.alpine.to_string();
+    for name in ["Alpine Pay", &*alpine] {
+        assert_eq!(bind(name, "partner_viewer").await, Ok(console.alpine));
+    }
+    assert_eq!(bind("Nuvera", "nuvera_auditor").await, Ok(console.nuvera));
+    console.backend.add_organization(OrganizationKind::Partner, "Twin").await.unwrap();
+    console.backend.add_organization(OrganizationKind::Partner, "Twin").await.unwrap();
+    for (organization, role, words) in [
+        ("Nobody Ltd", "partner_viewer", "organization: there is none"),
+        ("Customer Co", "partner_viewer", "organization: \"Customer Co\" is a customer platform's"),
+        ("Twin", "partner_viewer", "organization: there are several"),
+        ("Alpine Pay", "nuvera_admin", "roles: \"Alpine Pay\" does not give the role \"nuvera_admin\""),
+        ("Nuvera", "partner_owner", "roles: "),
+    ] {
+        let problem = bind(organization, role).await.unwrap_err();
+        assert!(problem.starts_with(&format!("issuer \"alpine-id\": {words}")), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_secret_on_the_way_is_in_the_database() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let question = browser.get(BEGIN).await.location().to_owned();
+    let asked = parameters(&question);
+    let mut conn = console.store.read().await.unwrap();
+    let rows: Vec<String> = sqlx::query_scalar("SELECT data FROM sessions").fetch_all(&mut *conn).await.unwrap();
+    drop(conn);
+    let kept = rows.join("\n");
+    assert!(kept.contains("alpine-id"), "the control: the question is kept there");
+    for name in ["state", "nonce", "code_challenge"] {
+        assert!(!kept.contains(&asked[name]), "{name}");
+    }
+    assert_eq!(browser.get(&alpine.answers(&question, &developer())).await.location(), LIST);
+    // Strangers' sessions do not pile up; that of somebody who is signed in stays.
+    for _ in 0..5 {
+        console.browser().get(BEGIN).await;
+    }
+    console.advance(Duration::from_secs(15 * 60));
+    server::web::sessions(console.store.clone(), console.clock.clone(), Area::Partner).purge().await.unwrap();
+    let mut conn = console.store.read().await.unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM sessions").fetch_one(&mut *conn).await.unwrap();
+    assert_eq!(left, 1);
+    drop(conn);
+    assert_eq!(browser.get(LIST).await.status, StatusCode::OK);
+}
