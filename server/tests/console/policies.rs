@@ -128,6 +128,12 @@ async fn an_owner_changes_the_security_policy_and_everybody_reads_it() {
     }
     let changed = owner.submit(SECURITY, &SECURE).await;
     assert_eq!(changed.location(), format!("{SECURITY}?done=security-policy-changed"));
+    // It counts at once, of whoever changed it as well.
+    let led = owner.get(changed.location()).await;
+    assert!(led.location().starts_with("/settings/account/second-factor?next="), "{}", led.location());
+    for email in ["owner@alpine.example", "developer@alpine.example"] {
+        console.gets_factor(email).await;
+    }
     let page = owner.get(changed.location()).await;
     page.says("The security policy is changed.");
     assert!(page.body.contains("value=\"required\" checked") && page.body.contains("value=\"confirmed\" checked"));
@@ -181,6 +187,7 @@ async fn a_security_policy_form_that_is_incomplete_or_out_of_date_changes_nothin
     same.says("The security policy is unchanged.");
     let version = owner.get(SECURITY).await.hidden("version");
     owner.submit(SECURITY, &SECURE).await;
+    console.gets_factor("owner@alpine.example").await;
     // The rotation policy has versions of its own.
     owner.submit(POLICY, &STRICT).await;
     let late = [("second_factor", "optional"), ("nuvera_changes", "at_once"), ("version", &*version)];
