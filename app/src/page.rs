@@ -11,13 +11,14 @@ use domain::{
     cut_over::Traffic,
     health::Health,
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
-    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SigningKeyId, UserId},
+    id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
     passkey::{Passkey, Prompt},
     people::{Invitation, Leaver, Person},
     request::{RequestFilter, SeenRequest},
     search::{Findings, Search},
     second_factor::{RecoveryCode, SecondFactor, TotpSecret},
     security_policy::SecurityPolicy,
+    sign_in::{Attempt, SignedIn},
     signing_key::SigningKey,
     support::Seen,
     time::Timestamp,
@@ -41,6 +42,8 @@ pub struct PageContext {
     pub uses_passkeys: bool,
     /// What the last request did, told once at the top of the page.
     pub notice: Option<Notice>,
+    /// A browser that was not known before and has signed in as the viewer, until they have looked where that is.
+    pub new_browser: Option<Attempt>,
     /// What was typed into the page's form, and what was wrong with it.
     pub submission: Submission,
     /// The identity providers that a sign-in page offers.
@@ -188,6 +191,10 @@ notices! {
     PersonRemoved "person-removed" "They are removed, and signed out everywhere.",
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
+    SessionEnded "session-ended" "The session is ended: its next request is refused.",
+    SessionsEnded "sessions-ended" "All other sessions are ended: their next request is refused.",
+    PasswordChanged "password-changed" "Your password is changed. All other sessions are ended.",
+    PasswordChosen "password-chosen" "Your new password is set, and you are signed out everywhere. Sign in with it.",
     WholeKey "whole-key" "You searched for more of an API key than its prefix. Only the prefix was used; the rest was dropped and is kept nowhere. Whoever sent you the key has exposed it: have it replaced.",
     SecretDropped "secret-dropped" "What you searched for looks like a private key or a request token. It was dropped and is kept nowhere. Search by a name, a key’s prefix, a fingerprint or a request id.",
     PasskeyAdded "passkey-added" "The passkey is added. From now on you can sign in with it, without your password.",
@@ -364,6 +371,12 @@ pub struct AccountView {
     pub recovery_codes: usize,
     /// Whether they must have a second factor.
     pub must_have_factor: bool,
+    /// Where they are signed in, the last used first.
+    pub sessions: Vec<SignedIn>,
+    /// Which of these it is in which they look.
+    pub here: SessionId,
+    /// The latest attempts to sign in as them, the newest first.
+    pub attempts: Vec<Attempt>,
 }
 
 /// A secret that somebody is about to add to their app.
@@ -492,6 +505,35 @@ pub enum Page {
         /// Which one.
         passkey: Passkey,
     },
+    /// Change one's own password.
+    ChangePassword,
+    /// Reset somebody's password.
+    ResetPassword {
+        /// Whose.
+        person: Person,
+    },
+    /// The response that shows a link to choose a password, once.
+    ResetLink {
+        /// For whom.
+        person: Person,
+        /// The link.
+        link: String,
+        /// The first instant at which it is good for nothing.
+        expires_at: Timestamp,
+        /// Whether it is on its way by mail.
+        is_mailed: bool,
+    },
+    /// Choose a new password, by a link.
+    ChoosePassword {
+        /// Whose it is.
+        name: String,
+        /// What they sign in with.
+        email: String,
+        /// What the link holds.
+        token: String,
+    },
+    /// 410: a link to choose a password that is good for nothing any more.
+    ResetGone,
     /// 403: somebody of a customer platform.
     CustomerRefused,
     /// 403: somebody who signed in at the other area's door.
@@ -813,6 +855,11 @@ impl Page {
             Self::SignIn { .. } => "Sign in",
             Self::Confirm { .. } => "Confirm that it is you",
             Self::Account { .. } => "Sign-in and security",
+            Self::ChangePassword => "Change password",
+            Self::ResetPassword { .. } => "Reset password",
+            Self::ResetLink { .. } => "Pass the link on",
+            Self::ChoosePassword { .. } => "Choose a new password",
+            Self::ResetGone => "This link is no longer good",
             Self::ContinueWith { .. } => "Confirm that it is you",
             Self::SingleSignOnRefused { is_proof: true, .. } => "You have not confirmed that it is you",
             Self::SingleSignOnRefused { is_proof: false, .. } => "You are not signed in",
@@ -888,6 +935,10 @@ impl Page {
             }
             Self::SignIn { .. }
             | Self::Account { .. }
+            | Self::ChangePassword
+            | Self::ResetPassword { .. }
+            | Self::ChoosePassword { .. }
+            | Self::ResetGone
             | Self::ContinueWith { .. }
             | Self::SingleSignOnRefused { .. }
             | Self::MakeRecoveryCodes { .. }
@@ -940,6 +991,7 @@ impl Page {
             | Self::CheckKey { .. }
             | Self::People { .. }
             | Self::InvitationLink { .. }
+            | Self::ResetLink { .. }
             | Self::RestoreSigningKey { .. }
             | Self::RetireSigningKey { .. }
             | Self::PasskeySignIn { .. }

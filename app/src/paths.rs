@@ -116,8 +116,9 @@ impl Area {
     }
 
     /// A page about one's own account; `action` is one of `second-factor` (GET `next`, POST `enrolment`, `code`, `next`),
-    /// `second-factor/remove`, `recovery-codes`, `recovery-codes/stored` (POST `next` only) and `passkeys/new` (POST
-    /// `name`, `passkey_challenge`, `passkey`).
+    /// `second-factor/remove`, `recovery-codes`, `recovery-codes/stored` (POST `next` only), `password` (GET, POST `password`),
+    /// `sessions/{session}/end`, `sessions/end-others` (POST only) and `passkeys/new` (POST `name`, `passkey_challenge`,
+    /// `passkey`).
     pub fn account_action(self, action: &str) -> String {
         format!("{}/{action}", self.account())
     }
@@ -130,6 +131,11 @@ impl Area {
     /// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
     pub fn invitation(self) -> &'static str {
         self.either("/invitation", "/organizations/invitation")
+    }
+
+    /// Choose a new password (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
+    pub fn reset(self) -> &'static str {
+        self.either("/reset-password", "/organizations/reset-password")
     }
 
     fn either(self, partner: &'static str, hub: &'static str) -> &'static str {
@@ -252,7 +258,7 @@ impl Place {
     }
 
     /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`,
-    /// `{person}/reset-factor` and `invitations/{invitation}/withdraw` (POST only).
+    /// `{person}/reset-password`, `{person}/reset-factor` and `invitations/{invitation}/withdraw` (POST only).
     pub fn people(&self) -> String {
         match self {
             Self::Settings => PEOPLE.to_owned(),
@@ -316,8 +322,15 @@ mod tests {
     #[test]
     fn every_address_is_in_its_own_area() {
         for area in [Area::Partner, Area::Hub] {
-            let addresses =
-                [area.home(), area.sign_in(), area.sign_out(), area.confirm(), area.account(), area.invitation()];
+            let addresses = [
+                area.home(),
+                area.sign_in(),
+                area.sign_out(),
+                area.confirm(),
+                area.account(),
+                area.invitation(),
+                area.reset(),
+            ];
             for address in addresses {
                 assert_eq!(Area::of(address), area, "{address}");
                 assert_eq!(Area::of(&format!("{address}?next=%2F")), area, "{address}");

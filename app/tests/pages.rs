@@ -3,7 +3,10 @@
 #[path = "../examples/preview/samples.rs"]
 mod samples;
 
-use app::page::{Page, PageContext, Submission};
+use app::{
+    page::{Page, PageContext, Submission},
+    paths::Area,
+};
 use hydration_context::SsrSharedContext;
 use leptos::{
     nonce::provide_nonce,
@@ -79,14 +82,15 @@ fn every_form_that_changes_an_application_tells_the_version_that_was_seen() {
             assert!(form.contains("method=\"post\""), "{name}");
             let action = values(form, "action")[0];
             // People have no versions: what a form about them says is what they become, whatever they were.
-            let is_about_people = action.contains("/people/") || action.ends_with("/invitation");
+            let area = Area::of(action);
+            let is_about_people = action.contains("/people/") || [area.invitation(), area.reset()].contains(&action);
             // A stop of many is right whatever they are by now, and a search changes nothing.
             let none = ["/sign-in", "/sign-out", "/confirm", "/new", "/stop-everything", "/stop", "/organizations"];
             let is_about_none = none.iter().any(|end| action.ends_with(end))
                 || action.contains("/confirm/")
                 || action.contains("/sign-in/");
             // Nor does one's own account: only its owner changes it.
-            let is_own = action.contains("/account");
+            let is_own = action.starts_with(area.account());
             assert_eq!(
                 form.contains("name=\"version\""),
                 !is_about_people && !is_about_none && !is_own,

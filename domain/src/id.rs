@@ -56,6 +56,10 @@ id!(
     PasskeyId
 );
 id!(
+    /// Names the session of somebody who is signed in (UUID v7, RFC 9562). It is no secret and not what their cookie holds.
+    SessionId
+);
+id!(
     /// Names a request to the gateway (UUID v7, RFC 9562): its answer carries it, in `x-request-id` and in an error's body.
     RequestId
 );

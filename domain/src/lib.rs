@@ -25,6 +25,7 @@ pub mod route;
 pub mod search;
 pub mod second_factor;
 pub mod security_policy;
+pub mod sign_in;
 pub mod signing_key;
 pub mod support;
 pub mod text;

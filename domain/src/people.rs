@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How long an invitation can be accepted.
 pub const INVITATION_LIFETIME: Duration = Duration::from_secs(72 * 60 * 60);
 
+/// How long a link to choose a new password is good.
+pub const RESET_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Somebody who belongs to an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
@@ -66,6 +69,9 @@ pub enum PeopleError {
     /// They have no second factor.
     #[error("{0} has no second factor.")]
     NoFactor(String),
+    /// It would be one's own password.
+    #[error("This is your own account: change your password on its page.")]
+    OwnPassword,
     /// They have the role already.
     #[error("{0} has this role already.")]
     RoleUnchanged(String),
@@ -132,6 +138,15 @@ impl Person {
         Ok(second_factor::reset(by, &self.email, self.factors))
     }
 
+    /// Gives them a link with which they choose a new password: what is recorded of it.
+    ///
+    /// # Errors
+    /// It is oneself.
+    pub fn reset_password(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
+        self.is_somebody_else(by).map_err(|_| PeopleError::OwnPassword)?;
+        Ok(event(by, AuditAction::PasswordResetBegun, &self.email, None, None))
+    }
+
     /// Brings their role up to what their organization's identity provider says of them, as they sign in: `by` themselves.
     /// `others_decide` says whether somebody else of theirs decides on people: the last one who does stays what they are,
     /// whatever the provider says, because nobody could undo it.
@@ -196,6 +211,16 @@ impl Invitation {
         event.reason = None;
         event
     }
+}
+
+/// What is recorded when somebody changes their own password: `by` themselves.
+pub fn password_changed(by: By<'_>) -> AuditEvent {
+    event(by, AuditAction::PasswordChanged, &by.actor.email, None, None)
+}
+
+/// What is recorded when somebody has chosen a new password by the link that they were given: `by` themselves.
+pub fn password_reset(by: By<'_>) -> AuditEvent {
+    event(by, AuditAction::PasswordReset, &by.actor.email, None, None)
 }
 
 /// What is recorded when somebody is refused who may not use the console at all: `by` themselves.

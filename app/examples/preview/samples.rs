@@ -20,7 +20,9 @@ use domain::{
     cut_over::Traffic,
     health::{Health, Outcomes},
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
-    id::{ApiKeyId, ApplicationId, InvitationId, OrganizationId, PasskeyId, RequestId, SigningKeyId, UserId},
+    id::{
+        ApiKeyId, ApplicationId, InvitationId, OrganizationId, PasskeyId, RequestId, SessionId, SigningKeyId, UserId,
+    },
     passkey::{Passkey, Prompt},
     people::{Invitation, Leaver, Person},
     permission::PermissionSet,
@@ -30,6 +32,7 @@ use domain::{
     search::{Findings, Found, Hit, Search},
     second_factor::{Factors, RecoveryCode, SecondFactor, TotpSecret},
     security_policy::SecurityRules,
+    sign_in::{Attempt, Method, Outcome, SignedIn},
     support::Seen,
     text::{ApplicationName, EmailAddress, PasskeyName, PersonName, Reason, TicketReference, Why},
     time::Timestamp,
@@ -150,21 +153,9 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         ("factor-remove", context(), Page::RemoveFactor { has_passkeys: false }),
         ("recovery-codes", context(), recovery_codes()),
         ("recovery-codes-make", context(), Page::MakeRecoveryCodes { left: 2 }),
-        ("account", context(), account(None)),
-        ("account-secured", context(), account(Some(SecondFactor { set_up_at: ago(40 * DAY), recovery_codes: 9 }))),
-        (
-            "account-few-codes",
-            context(),
-            Page::Account {
-                account: AccountView {
-                    second_factor: Some(SecondFactor { set_up_at: ago(DAY), recovery_codes: 2 }),
-                    passkeys: Vec::new(),
-                    offers_passkeys: true,
-                    recovery_codes: 2,
-                    must_have_factor: true,
-                },
-            },
-        ),
+        ("account", context(), account(None, false)),
+        ("account-secured", context(), account(Some((40 * DAY, 9)), false)),
+        ("account-few-codes", context(), account(Some((DAY, 2)), true)),
         ("passkey-new", context(), Page::NewPasskey { prompt: prompt() }),
         ("passkey-remove", context(), Page::RemovePasskey { passkey: passkey(1, "Laptop") }),
         ("passkey-sign-in", PageContext { viewer: None, ..context() }, passkey_sign_in(Some(prompt()), None)),
@@ -212,11 +203,66 @@ fn prompt() -> Prompt {
     Prompt { challenge: "Y2hhbGxlbmdl".into(), options: "{}".into() }
 }
 
-fn account(second_factor: Option<SecondFactor>) -> Page {
+/// `factor`: since how many seconds, and how many recovery codes are left.
+fn account(factor: Option<(u64, usize)>, must_have_factor: bool) -> Page {
+    let second_factor = factor.map(|(since, recovery_codes)| SecondFactor { set_up_at: ago(since), recovery_codes });
+    let session = |number: u128, browser: &str, address: [u8; 4], signed_in: u64, used: u64| SignedIn {
+        id: SessionId(Uuid::from_u128(number)),
+        user_id: UserId(Uuid::nil()),
+        side: ActorKind::Partner,
+        signed_in_at: ago(signed_in),
+        used_at: ago(used),
+        proven_at: ago(used),
+        method: if number == 3 { Method::Passkey } else { Method::PasswordAndCode },
+        address: Some(address.into()),
+        browser: browser.into(),
+        told_until: ago(0),
+    };
+    let sessions = vec![
+        session(1, "Firefox on Linux", [203, 0, 113, 7], 2 * HOUR, 1),
+        session(2, "Chrome on Windows", [198, 51, 100, 23], 300, 240),
+        session(3, "Safari on iPhone", [192, 0, 2, 200], 5 * HOUR, 20 * 60),
+    ];
+    let mut attempts: Vec<_> = sessions.iter().map(attempt_of).collect();
+    attempts[1].outcome = Outcome::NewBrowser;
+    let refused = |seconds, outcome, browser: &str| Attempt {
+        at: ago(seconds),
+        outcome,
+        method: Method::Password,
+        browser: browser.into(),
+        session: None,
+        ..attempts[0].clone()
+    };
+    let refused = [
+        refused(6 * HOUR, Outcome::Refused, "Unknown browser"),
+        refused(3 * DAY, Outcome::OtherDoor, "Unknown browser on Linux"),
+    ];
+    attempts.extend(refused);
+    let here = sessions[0].id;
     let passkeys = if second_factor.is_some() { vec![passkey(1, "Laptop"), suspected_passkey()] } else { Vec::new() };
-    let account =
-        AccountView { second_factor, passkeys, offers_passkeys: true, recovery_codes: 9, must_have_factor: false };
+    let recovery_codes = factor.map_or(0, |(_, codes)| codes);
+    let account = AccountView {
+        second_factor,
+        passkeys,
+        offers_passkeys: true,
+        recovery_codes,
+        must_have_factor,
+        sessions,
+        here,
+        attempts,
+    };
     Page::Account { account }
+}
+
+fn attempt_of(session: &SignedIn) -> Attempt {
+    Attempt {
+        at: session.signed_in_at,
+        outcome: Outcome::Accepted,
+        method: session.method,
+        address: session.address,
+        browser: session.browser.clone(),
+        session: Some(session.id),
+    }
 }
 
 fn set_up(is_replacement: bool, is_demanded: bool) -> Page {
@@ -475,6 +521,40 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
     };
     let anonymous = || PageContext { viewer: None, ..context() };
     Ok(vec![
+        ("change-password", context(), Page::ChangePassword),
+        ("reset-password", context(), Page::ResetPassword { person: you.clone() }),
+        (
+            "reset-link",
+            context(),
+            Page::ResetLink {
+                person: you.clone(),
+                link: "https://console.nuvera.example/reset-password?token=kX3vN0qTt5s8Yw2bC7dF9gH1jL4mP6rSuVxZaBcDeFg"
+                    .into(),
+                expires_at: Timestamp::from_millis(NOW + 24 * 3_600_000),
+                is_mailed: true,
+            },
+        ),
+        (
+            "choose-password",
+            PageContext { viewer: None, ..context() },
+            Page::ChoosePassword { name: you.name.clone(), email: you.email.clone(), token: "kX3vN0qTt5s8Yw2b".into() },
+        ),
+        ("reset-gone", PageContext { viewer: None, ..context() }, Page::ResetGone),
+        (
+            "people-told-of-a-new-browser",
+            PageContext {
+                new_browser: Some(Attempt {
+                    at: ago(300),
+                    outcome: Outcome::NewBrowser,
+                    method: Method::Password,
+                    address: Some([198, 51, 100, 23].into()),
+                    browser: "Chrome on Windows".into(),
+                    session: None,
+                }),
+                ..context()
+            },
+            page(vec![you.clone()], vec![], vec![], true),
+        ),
         ("people-one", context(), page(vec![you.clone()], vec![], vec![], true)),
         ("people", context(), page(many.clone(), vec![invitation.clone()], vec![leaver], true)),
         ("people-seen", hub_context(), page(many, vec![invitation.clone()], vec![], false)),
@@ -753,6 +833,7 @@ fn context() -> PageContext {
         uses_passkeys: true,
         gateway_url: "https://gateway.nuvera.example".into(),
         notice: None,
+        new_browser: None,
         submission: Submission::default(),
         providers: Vec::new(),
     }

@@ -3,10 +3,31 @@
 use crate::{
     page::AccountView,
     paths::Area,
-    ui::{Badge, ButtonLink, Callout, Card, Fact, Facts, Shape, Time, Tone, Variant, surroundings},
+    ui::{
+        Badge, ButtonLink, Callout, Card, Cell, Column, DataTable, Fact, Facts, Form, RowHeader, Shape, Submit, Time,
+        Tone, Variant, surroundings,
+    },
 };
-use domain::second_factor::SecondFactor;
+use domain::{
+    second_factor::SecondFactor,
+    sign_in::{Attempt, Outcome},
+};
 use leptos::prelude::*;
+use std::net::IpAddr;
+
+const SESSIONS: &[Column] = &[
+    Column { label: "Browser", class: "column--wide" },
+    Column { label: "Signed in", class: "column--time" },
+    Column { label: "Last used", class: "column--time" },
+    Column { label: "Actions", class: "column--actions" },
+];
+
+const SIGN_INS: &[Column] = &[
+    Column { label: "Time", class: "column--time" },
+    Column { label: "What came of it", class: "column--what" },
+    Column { label: "How", class: "column--who" },
+    Column { label: "From", class: "column--wide" },
+];
 
 /// So many recovery codes, or fewer, are few.
 const FEW_CODES: usize = 3;
@@ -20,7 +41,90 @@ pub(super) fn view(title: String, account: &AccountView) -> impl IntoView + use<
         {super::heading(title, &lead)}
         {account.offers_passkeys.then(|| super::passkeys::card(account))}
         {second_factor(account)}
+        {password()}
+        {sessions(account)}
+        {attempts(&account.attempts)}
     }
+}
+
+fn password() -> impl IntoView {
+    let href = format!("{}/password", surroundings().area().account());
+    view! {
+        <Card id="password" heading="Password" lead="When you change it, all your other sessions end.">
+            <div class="actions"><ButtonLink href text="Change password" /></div>
+        </Card>
+    }
+}
+
+/// Where somebody is signed in: they can end each of it, and all at once.
+fn sessions(account: &AccountView) -> impl IntoView + use<> {
+    let address = surroundings().area().account();
+    let others = account.sessions.len() > 1;
+    let end_others = others.then(|| {
+        view! {
+            <Form action=format!("{address}/sessions/end-others") inline=true>
+                <Submit text="End all others" variant=Variant::DangerQuiet />
+            </Form>
+        }
+    });
+    let rows = account.sessions.iter().map(|session| {
+        let action = if session.id == account.here {
+            view! { <span class="quiet">"This is the one you look with"</span> }.into_any()
+        } else {
+            view! {
+                <Form action=format!("{address}/sessions/{}/end", session.id) inline=true>
+                    <Submit text="End" about=format!("the session of {}", session.browser) />
+                </Form>
+            }
+            .into_any()
+        };
+        view! {
+            <tr role="row">
+                <RowHeader>
+                    {session.browser.clone()}
+                    <p class="quiet">{from(session.address)}</p>
+                </RowHeader>
+                <Cell label="Signed in"><Time at=session.signed_in_at /> <p class="quiet">{session.method.label()}</p></Cell>
+                <Cell label="Last used"><Time at=session.used_at /></Cell>
+                <Cell label="Actions">{action}</Cell>
+            </tr>
+        }
+    });
+    let rows = rows.collect_view();
+    let lead = "If you do not know one of them, end it and change your password.";
+    view! {
+        <Card id="sessions" heading="Where you are signed in" lead actions=end_others.into_any()>
+            <DataTable caption="Sessions, the last used first" columns=SESSIONS>{rows}</DataTable>
+        </Card>
+    }
+}
+
+fn attempts(attempts: &[Attempt]) -> impl IntoView + use<> {
+    let rows = attempts.iter().map(|attempt| {
+        let (tone, shape) = match attempt.outcome {
+            Outcome::Accepted => (Tone::Good, Shape::Check),
+            Outcome::NewBrowser => (Tone::Waning, Shape::Warning),
+            Outcome::Refused | Outcome::OtherDoor => (Tone::Stopped, Shape::Barred),
+        };
+        view! {
+            <tr role="row">
+                <RowHeader><Time at=attempt.at /></RowHeader>
+                <Cell label="What came of it"><Badge tone shape text=attempt.outcome.label() /></Cell>
+                <Cell label="How">{attempt.method.label()}</Cell>
+                <Cell label="From">{attempt.browser.clone()} <p class="quiet">{from(attempt.address)}</p></Cell>
+            </tr>
+        }
+    });
+    let rows = rows.collect_view();
+    view! {
+        <Card id="sign-ins" heading="Latest sign-ins" lead="Attempts to sign in as you, the last twenty of the past 90 days.">
+            <DataTable caption="Sign-ins, the newest first" columns=SIGN_INS>{rows}</DataTable>
+        </Card>
+    }
+}
+
+fn from(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "From an unknown address".to_owned(), |address| format!("From {address}"))
 }
 
 fn second_factor(account: &AccountView) -> impl IntoView + use<> {

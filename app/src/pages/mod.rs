@@ -17,6 +17,7 @@ mod new_application;
 mod one_time_key;
 mod organization_hub;
 mod passkeys;
+mod passwords;
 mod people;
 mod permissions;
 mod prepared_replacement;
@@ -58,6 +59,7 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::Requests { .. }
         | Page::Audit { .. }
         | Page::People { .. }
+        | Page::Account { .. }
         | Page::OrganizationHub { .. }
         | Page::HubSearch { .. } => Width::Wide,
         Page::SignIn { .. }
@@ -93,6 +95,13 @@ fn body(page: &Page) -> AnyView {
         }
         Page::NewPasskey { prompt } => passkeys::new(title, prompt).into_any(),
         Page::RemovePasskey { passkey } => passkeys::remove(title, passkey).into_any(),
+        Page::ChangePassword => passwords::change(title).into_any(),
+        Page::ResetPassword { person } => passwords::reset(title, person).into_any(),
+        Page::ResetLink { person, link, expires_at, is_mailed } => {
+            passwords::link(title, person, link, *expires_at, *is_mailed).into_any()
+        }
+        Page::ChoosePassword { name, email, token } => passwords::choose(title, name, email, token).into_any(),
+        Page::ResetGone => passwords::gone(title).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::OtherDoor { theirs, href } => refused::other_door(title, *theirs, href).into_any(),
         Page::Forbidden => refused::forbidden(title).into_any(),
@@ -198,6 +207,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::SecondFactor { .. }
         | Page::PasskeySignIn { .. }
         | Page::Confirm { .. }
+        | Page::ChoosePassword { .. }
+        | Page::ResetGone
         | Page::ContinueWith { .. }
         | Page::SingleSignOnRefused { .. }
         // Where nothing else can be done, nothing else is offered.
@@ -213,7 +224,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::OrganizationHub { .. } => Vec::new(),
         // Who is signed in has an account, whatever their role lets them see.
         Page::Account { .. } => vec![crumb("Settings", None)],
-        Page::NewPasskey { .. }
+        Page::ChangePassword
+        | Page::NewPasskey { .. }
         | Page::RemovePasskey { .. }
         | Page::SetUpFactor { .. }
         | Page::RecoveryCodes { .. }
@@ -222,7 +234,9 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
             let account = crumb("Sign-in and security", Some(place.area().account().to_owned()));
             vec![crumb("Settings", None), account]
         }
-        Page::Invite { .. }
+        Page::ResetPassword { .. }
+        | Page::ResetLink { .. }
+        | Page::Invite { .. }
         | Page::InvitationLink { .. }
         | Page::ChangeRole { .. }
         | Page::ResetFactor { .. }

@@ -77,6 +77,7 @@ fn row(person: &Person, you: UserId, is_managed: bool) -> impl IntoView + use<> 
         view! {
             <div class="actions actions--small">
                 <ButtonLink href=action("role") text="Change role" about=format!("of {about}") />
+                <ButtonLink href=action("reset-password") text="Reset password" about=format!("of {about}") />
                 {person
                     .factors
                     .any()
@@ -183,7 +184,7 @@ fn roles(side: ActorKind) -> Vec<RadioOption> {
         .collect()
 }
 
-fn back() -> impl IntoView {
+pub(super) fn back() -> impl IntoView {
     view! { <a class="button button--plain" href=place().people()>"Cancel"</a> }
 }
 

@@ -1,6 +1,6 @@
 //! What surrounds every page: the document, its header and its breadcrumb.
 
-use super::{Inner, Notice, Surroundings, error_summary::ErrorSummary, may, surroundings};
+use super::{Callout, Inner, Notice, Surroundings, Time, error_summary::ErrorSummary, may, surroundings};
 use crate::{
     islands,
     page::Viewer,
@@ -77,6 +77,7 @@ pub fn Shell(
                 <main id="content" tabindex="-1" data-now=page.now.rfc3339() class=width.class()>
                     <ErrorSummary />
                     <Notice />
+                    {new_browser(&page)}
                     {acting_for(&page.place)}
                     {children.view()}
                 </main>
@@ -88,6 +89,20 @@ pub fn Shell(
 
 /// A key, drawn small enough for an address bar.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%231f3fae'/%3E%3Cpath d='M10 23V9l12 14V9' fill='none' stroke='%23fff' stroke-width='3.2' stroke-linecap='round' stroke-linejoin='round'/%3E%3C/svg%3E";
+
+/// Tells somebody that a browser which they never used before has signed in as them, until they have looked where that is.
+fn new_browser(page: &Surroundings) -> Option<impl IntoView + use<>> {
+    let attempt = page.new_browser.as_ref()?;
+    let from = attempt.address.map(|address| format!(" from {address}")).unwrap_or_default();
+    let words = format!("{}{from}, ", attempt.browser);
+    let (at, href) = (attempt.at, format!("{}#sessions", page.area().account()));
+    Some(view! {
+        <Callout heading="A new browser signed in as you">
+            <p>{words} <Time at /> ". If it was not you, end its session and change your password."</p>
+            <p><a href=href>"See where you are signed in"</a></p>
+        </Callout>
+    })
+}
 
 /// Tells a Nuvera admin whose applications these are.
 fn acting_for(place: &Place) -> Option<impl IntoView + use<>> {

@@ -13,7 +13,8 @@ use uuid::Uuid;
 const HOUR: Duration = Duration::from_secs(3600);
 fn admin() -> Actor {
     let organization_id = OrganizationId(Uuid::from_u128(9));
-    Actor { organization_id, name: "Ada".into(), role: Role::NuveraAdmin, ..actor() }
+    let user_id = UserId(Uuid::from_u128(8));
+    Actor { user_id, organization_id, name: "Ada".into(), role: Role::NuveraAdmin, ..actor() }
 }
 
 fn reason() -> Why {

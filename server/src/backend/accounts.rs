@@ -107,36 +107,22 @@ impl Backend {
         has_proven_all: bool,
         address: Option<IpAddr>,
     ) -> Result<SignIn, BackendError> {
-        let now = self.clock.now();
         let mut transaction = self.store.write().await?;
         let answer = match role {
             Role::CustomerUser => {
-                record_refusal(&mut transaction, user, address, now).await?;
+                record_refusal(&mut transaction, user, address, self.clock.now()).await?;
                 SignIn::CustomerRefused
             }
             _ => {
                 let actor = users::find_actor(&mut transaction, user, address).await?;
                 match !has_proven_all && actor.is_some_and(|actor| actor.factors.any()) {
                     true => SignIn::FactorNeeded(user),
-                    false => {
-                        users::signed_in(&mut transaction, user, now).await?;
-                        SignIn::Accepted(user)
-                    }
+                    false => SignIn::Accepted(user),
                 }
             }
         };
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(answer)
-    }
-
-    /// Remembers that somebody whose password was right has proven the rest as well, and is signed in.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn finish_sign_in(&self, user: UserId) -> Result<(), BackendError> {
-        let mut transaction = self.store.write().await?;
-        users::signed_in(&mut transaction, user, self.clock.now()).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
     /// Whether a password is that of somebody who is signed in.

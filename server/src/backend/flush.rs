@@ -88,6 +88,7 @@ pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
         }
         if minute.is_due() {
             report(backend.purge_sign_in_failures().await);
+            report(backend.purge_sign_ins().await);
             report(backend.purge_requests().await);
             report(backend.finish_rotations().await);
             report(backend.expire_proposals().await);

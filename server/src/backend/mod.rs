@@ -20,12 +20,13 @@ mod proof;
 pub mod reminders;
 mod requests;
 pub mod second_factor;
+pub mod sessions;
 pub mod single_sign_on;
 mod support;
 
 pub use approval::Outcome;
 pub use error::BackendError;
-pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError};
+pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset};
 pub use proof::{Proof, ProofError};
 
 use crate::{

@@ -1,6 +1,25 @@
 //! Which passwords are taken (NIST SP 800-63B-4, 3.1.1.2): long ones that nobody would guess. No characters are asked for,
-//! and none refused.
+//! and none refused. How one is changed, and chosen anew by whoever has lost it.
+//!
+//! The list of breached passwords is zxcvbn's, which is shipped inside this program: the 30,000 most frequent of real breaches,
+//! beside names and words. A longer list would refuse nothing more: hardly any entry of the public ones has 15 characters, and
+//! those that do are made of shorter ones, which zxcvbn finds inside, with letters swapped for digits, reversed, and repeated.
 
+use super::{
+    Backend, BackendError, accounts,
+    people::{LinkToken, hash},
+    sessions,
+};
+use crate::store::{StoreError, audit, password_resets, users};
+use domain::{
+    access::Operation,
+    actor::Actor,
+    application::By,
+    id::{OrganizationId, SessionId, UserId},
+    people::{Person, RESET_LIFETIME, password_changed, password_reset},
+    time::Timestamp,
+};
+use std::net::IpAddr;
 use zxcvbn::{Score, zxcvbn};
 
 /// The least characters. A password is all that somebody signs in with.
@@ -23,6 +42,108 @@ pub enum PasswordError {
     /// the person.
     #[error("This password would be guessed: it is made of common words, names or repetitions. Choose another one.")]
     Guessable,
+}
+
+/// A link with which somebody chooses a new password.
+pub struct PasswordReset {
+    /// Who.
+    pub person: Person,
+    /// What it holds.
+    pub token: LinkToken,
+    /// The first instant at which it is good for nothing.
+    pub expires_at: Timestamp,
+}
+
+impl Backend {
+    /// Whether one's own password may be changed now.
+    ///
+    /// # Errors
+    /// [`BackendError::ProofNeeded`].
+    pub fn may_change_password(&self, actor: &Actor) -> Result<(), BackendError> {
+        if actor.is_proven { Ok(()) } else { Err(BackendError::ProofNeeded) }
+    }
+
+    /// Changes one's own password. All other sessions end, and a link to choose one is good for nothing any more.
+    ///
+    /// # Errors
+    /// A fresh proof is needed; the password is not taken; the database fails.
+    pub async fn change_password(&self, actor: &Actor, here: SessionId, password: &str) -> Result<(), BackendError> {
+        self.may_change_password(actor)?;
+        check(password, &[&actor.name, &actor.email, &actor.organization_name])?;
+        let password_hash = accounts::hashed(password.to_owned()).await;
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(gone)?;
+        sessions::end_all(&mut transaction, actor.user_id, Some(here)).await?;
+        audit::append(&mut transaction, &[password_changed(self.by(actor))]).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Makes a link with which somebody of one's own organization chooses a new password. One that they had before ends.
+    ///
+    /// # Errors
+    /// Not allowed; not found; it is oneself; the database fails.
+    pub async fn begin_password_reset(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: UserId,
+    ) -> Result<PasswordReset, BackendError> {
+        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let person = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
+        let by = self.by(actor);
+        let event = person.reset_password(by)?;
+        let (token, expires_at) = (LinkToken::generate(), by.at.plus(RESET_LIFETIME));
+        password_resets::insert(&mut transaction, id, &hash(token.reveal()), expires_at).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(PasswordReset { person, token, expires_at })
+    }
+
+    /// Whose password a link is for, while it is good.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn password_reset(&self, token: &str, address: Option<IpAddr>) -> Result<Option<Actor>, BackendError> {
+        let mut conn = self.store.read().await?;
+        let found = password_resets::find_by_token(&mut conn, &hash(token)).await?;
+        match found.filter(|(_, expires_at)| self.clock.now() < *expires_at) {
+            Some((user, _)) => Ok(users::find_actor(&mut conn, user, address).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Gives somebody the password that they chose by a link: once. All of their sessions end; nobody is signed in by it,
+    /// so that whoever has a second factor proves it.
+    ///
+    /// # Errors
+    /// [`BackendError::NotFound`] where the link is good for nothing; the password is not taken; the database fails.
+    pub async fn finish_password_reset(
+        &self,
+        token: &str,
+        password: &str,
+        address: Option<IpAddr>,
+    ) -> Result<(), BackendError> {
+        let actor = self.password_reset(token, address).await?.ok_or(BackendError::NotFound)?;
+        check(password, &[&actor.name, &actor.email, &actor.organization_name])?;
+        let password_hash = accounts::hashed(password.to_owned()).await;
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        // It was used, replaced or taken away while the password was hashed.
+        password_resets::delete(&mut transaction, &hash(token)).await.map_err(gone)?;
+        users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(gone)?;
+        sessions::end_all(&mut transaction, actor.user_id, None).await?;
+        let by = By { actor: &actor, at: self.clock.now(), reason: None };
+        audit::append(&mut transaction, &[password_reset(by)]).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+}
+
+fn gone(error: StoreError) -> BackendError {
+    match error {
+        StoreError::Conflict => BackendError::NotFound,
+        error => error.into(),
+    }
 }
 
 /// Judges a password. `known` is what everybody knows of the person: their name, their address, their organization.

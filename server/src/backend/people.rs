@@ -1,6 +1,6 @@
 //! The people of an organization: they are invited, join, change and leave.
 
-use super::{Backend, BackendError, accounts, authorise, passwords};
+use super::{Backend, BackendError, accounts, authorise, passwords, sessions};
 use crate::{
     random,
     store::{StoreError, applications, audit, invitations, second_factors, users},
@@ -19,21 +19,21 @@ use sqlx::AnyConnection;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
-/// What a link holds: whoever has it may join.
-pub struct InvitationToken(Zeroizing<String>);
+/// What a link holds: whoever has it may join, or choose a password.
+pub struct LinkToken(Zeroizing<String>);
 
-impl InvitationToken {
-    fn generate() -> Self {
+impl LinkToken {
+    pub(super) fn generate() -> Self {
         Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>())))
     }
 
-    /// The text. It is a secret until somebody has joined.
+    /// The text. It is a secret until the link is used.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-fn hash(token: &str) -> String {
+pub(super) fn hash(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token.as_bytes()))
 }
 
@@ -160,6 +160,7 @@ impl Backend {
         let event = found.remove(by)?;
         second_factors::delete_all(&mut transaction, id).await?;
         users::remove(&mut transaction, id, by.at).await?;
+        sessions::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
@@ -168,7 +169,7 @@ impl Backend {
     ///
     /// # Errors
     /// Not allowed; the address has an account; the role is not given there; the database fails.
-    pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<(Invitation, InvitationToken), BackendError> {
+    pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<(Invitation, LinkToken), BackendError> {
         let organization = actor.organization_id;
         let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let people = users::of_organization(&mut transaction, organization).await?;
@@ -181,7 +182,7 @@ impl Backend {
         let by = self.by(actor);
         let id = InvitationId(random::uuid(by.at));
         let (invitation, event) = Invitation::new(id, invite.email, invite.name, invite.role, by)?;
-        let token = InvitationToken::generate();
+        let token = LinkToken::generate();
         invitations::purge(&mut transaction, by.at).await?;
         invitations::insert(&mut transaction, &invitation, &hash(token.reveal())).await?;
         audit::append(&mut transaction, &[event]).await?;
@@ -254,7 +255,6 @@ impl Backend {
             password_hash: &password_hash,
         };
         users::insert(&mut transaction, &user, now).await.map_err(taken)?;
-        users::signed_in(&mut transaction, user_id, now).await?;
         let found = users::find_actor(&mut transaction, user_id, address).await?.ok_or(BackendError::NotFound)?;
         audit::append(&mut transaction, &[invitation.accepted(By { actor: &found, at: now, reason: None })]).await?;
         transaction.commit().await.map_err(StoreError::from)?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     random,
-    store::{StoreError, audit, second_factors, sessions, users},
+    store::{StoreError, audit, second_factors, signed_in, users},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
@@ -173,7 +173,7 @@ impl Backend {
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let event = found.reset_factor(By { actor, at: self.clock.now(), reason: None })?;
         second_factors::delete_all(&mut transaction, id).await?;
-        sessions::end_all_of(&mut transaction, id).await?;
+        signed_in::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }

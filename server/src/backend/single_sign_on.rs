@@ -100,7 +100,6 @@ impl Backend {
             }
             None => join(&mut transaction, &asserted, address, now).await?,
         };
-        users::signed_in(&mut transaction, user_id, now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(user_id)
     }

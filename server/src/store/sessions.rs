@@ -1,12 +1,12 @@
-//! Sessions of signed-in people, for tower-sessions. Only the hash of a session's id is stored.
+//! What cookies lead to, for tower-sessions: who is signed in where is in [`super::signed_in`]. Only the hash of a session's id is stored.
 
 use super::{Result, Store};
 use crate::clock::Clock;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use domain::{id::UserId, time::Timestamp};
-use sqlx::{AnyConnection, Row};
+use domain::time::Timestamp;
+use sqlx::Row;
 use std::time::Duration;
 use tower_sessions::{
     SessionStore,
@@ -48,16 +48,6 @@ impl DatabaseSessions {
             .await?;
         Ok(transaction.commit().await?)
     }
-}
-
-/// Ends every session of `user`, in the caller's transaction.
-///
-/// # Errors
-/// The database fails.
-pub async fn end_all_of(conn: &mut AnyConnection, user: UserId) -> Result<()> {
-    // Whose a session is stands in its data: JSON, in which an id is like nothing else.
-    sqlx::query("DELETE FROM sessions WHERE data LIKE $1").bind(format!("%\"{user}\"%")).execute(conn).await?;
-    Ok(())
 }
 
 #[async_trait]

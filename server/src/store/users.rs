@@ -230,6 +230,19 @@ pub async fn remove(conn: &mut AnyConnection, id: UserId, now: Timestamp) -> Res
     one_row(&removed)
 }
 
+/// Writes somebody's password, in the caller's transaction.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] where they are gone; the database fails.
+pub async fn set_password(conn: &mut AnyConnection, id: UserId, password_hash: &str) -> Result<()> {
+    let written = sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND removed_at IS NULL")
+        .bind(password_hash)
+        .bind(id.to_string())
+        .execute(conn)
+        .await?;
+    one_row(&written)
+}
+
 /// Remembers that somebody has signed in.
 ///
 /// # Errors

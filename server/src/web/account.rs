@@ -1,4 +1,4 @@
-//! One's own account: how somebody proves that it is they.
+//! One's own account: how somebody proves that it is they, and where they are signed in.
 
 use super::{
     sign_in::{After, own_path},
@@ -18,18 +18,46 @@ use qrcode::Color;
 use tower_sessions::Session;
 
 async fn page(visit: &Visit) -> Result<Page, BackendError> {
-    let second_factor = visit.web.backend.second_factor(&visit.actor).await?;
-    let recovery_codes = visit.web.backend.recovery_codes_left(&visit.actor).await?;
-    let passkeys = visit.web.backend.passkeys(&visit.actor).await?;
-    let must_have_factor = visit.actor.must_have_factor;
-    let offers_passkeys = visit.web.backend.is_offered_passkeys(&visit.actor).await? || !passkeys.is_empty();
-    let account = AccountView { second_factor, passkeys, offers_passkeys, recovery_codes, must_have_factor };
-    Ok(Page::Account { account })
+    let backend = &visit.web.backend;
+    let second_factor = backend.second_factor(&visit.actor).await?;
+    let recovery_codes = backend.recovery_codes_left(&visit.actor).await?;
+    let passkeys = backend.passkeys(&visit.actor).await?;
+    let offers_passkeys = backend.is_offered_passkeys(&visit.actor).await? || !passkeys.is_empty();
+    let (sessions, attempts) = backend.sign_in_activity(&visit.actor, visit.session.id).await?;
+    Ok(Page::Account {
+        account: AccountView {
+            second_factor,
+            passkeys,
+            offers_passkeys,
+            recovery_codes,
+            must_have_factor: visit.actor.must_have_factor,
+            sessions,
+            here: visit.session.id,
+            attempts,
+        },
+    })
 }
 
-/// Shows what somebody signs in with.
+/// Shows what somebody signs in with, and where they are signed in.
 pub async fn show(visit: Visit) -> Response {
     visit.answer(page(&visit).await).await
+}
+
+/// Ends one of one's own sessions: it may be somebody else who is in it, so it waits for no proof.
+pub async fn end(visit: Visit) -> Response {
+    let ended = async { visit.web.backend.end_session(&visit.actor, visit.param("session")?).await };
+    match ended.await {
+        Ok(()) => redirect(visit.place.area().account(), Notice::SessionEnded),
+        Err(error) => visit.answer(Err(error)).await,
+    }
+}
+
+/// Ends all of one's own sessions but this one.
+pub async fn end_others(visit: Visit) -> Response {
+    match visit.web.backend.end_other_sessions(&visit.actor, visit.session.id).await {
+        Ok(()) => redirect(visit.place.area().account(), Notice::SessionsEnded),
+        Err(error) => visit.answer(Err(error)).await,
+    }
 }
 
 /// A secret to add to an app: a new one, or the one that was shown before.

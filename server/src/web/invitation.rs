@@ -16,6 +16,7 @@ use axum::{
     http::{Extensions, StatusCode},
     response::Response,
 };
+use domain::sign_in::Method;
 use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
@@ -66,8 +67,7 @@ pub async fn accept(State(web): State<Arc<Web>>, session: Session, request: Requ
         page(&web, &token, area).await?;
         let user_id = web.backend.accept_invitation(&token, sent.text("password"), address).await?;
         let actor = web.backend.actor(user_id, address).await?.ok_or(BackendError::NotFound)?;
-        let now = web.backend.clock().now();
-        visit::begin(&session, &actor, now).await.map_err(|error| BackendError::Session(error.to_string()))?;
+        visit::begin(&web, &session, &actor, Method::Invitation, &extensions).await?;
         Ok(())
     };
     let (field, message) = match joined.await {

@@ -13,7 +13,9 @@ mod bulk_stop;
 mod confirm;
 mod hub;
 mod invitation;
+mod new_browser;
 mod passkeys;
+mod passwords;
 mod people;
 mod policies;
 mod render;
@@ -43,6 +45,7 @@ use axum::{
     Router, middleware,
     routing::{MethodRouter, get, post},
 };
+use domain::sign_in::lifetime;
 use std::{
     path::PathBuf,
     sync::{
@@ -117,7 +120,7 @@ impl Web {
 
 /// Where the sessions of an area are kept.
 pub fn sessions(store: Store, clock: Clock, area: Area) -> DatabaseSessions {
-    DatabaseSessions::new(store, clock, visit::lifetime(area).absolute)
+    DatabaseSessions::new(store, clock, lifetime(area.side()).absolute)
 }
 
 /// The name of an area's session cookie. A browser takes one that begins with `__Host-` from this host only, over https.
@@ -141,7 +144,7 @@ fn within(area: Area, address: &str) -> &str {
 /// Gives the pages of an area its session, and what protects them.
 fn with_session(area: Area, pages: Router<Arc<Web>>, web: &Arc<Web>, store: Store) -> Router<Arc<Web>> {
     let is_https = web.is_https(area);
-    let lifetime = cookie::time::Duration::seconds(visit::lifetime(area).absolute.as_secs() as i64);
+    let lifetime = cookie::time::Duration::seconds(lifetime(area.side()).absolute.as_secs() as i64);
     let sessions = SessionManagerLayer::new(sessions(store, web.backend.clock().clone(), area))
         .with_name(cookie_name(area, is_https))
         .with_secure(is_https)
@@ -206,6 +209,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/", get(people::list))
             .route("/invite", page(get(people::invite_form), post(people::invite)))
             .route("/{person}/role", page(get(people::role_form), post(people::change_role)))
+            .route("/{person}/reset-password", page(get(passwords::begin_form), post(passwords::begin)))
             .route("/{person}/reset-factor", page(get(people::reset_form), post(people::reset_factor)))
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
@@ -213,6 +217,9 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
     let of_account = || {
         Router::new()
             .route("/", get(account::show))
+            .route("/password", page(get(passwords::change_form), post(passwords::change)))
+            .route("/sessions/end-others", page(get(account::back), post(account::end_others)))
+            .route("/sessions/{session}/end", page(get(account::back), post(account::end)))
             .route("/second-factor", page(get(account::factor_form), post(account::set_up_factor)))
             .route("/second-factor/remove", page(get(account::remove_form), post(account::remove)))
             .route("/recovery-codes", page(get(account::codes_form), post(account::make_codes)))
@@ -235,6 +242,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
                 page(get(single_sign_on::prove), post(single_sign_on::prove_for_form)),
             )
             .route(within(area, area.invitation()), page(get(invitation::form), post(invitation::accept)))
+            .route(within(area, area.reset()), page(get(passwords::choose_form), post(passwords::choose)))
             .nest(within(area, area.account()), of_account())
     };
     let organization = Router::new()

@@ -19,7 +19,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{id::PasskeyId, text::PasskeyName};
+use domain::{id::PasskeyId, sign_in::Method, text::PasskeyName};
 use std::sync::Arc;
 use tower_sessions::Session;
 
@@ -117,7 +117,8 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     let problem = match outcome {
         Ok(Some(SignIn::Accepted(user_id))) => {
             tracing::info!(request_id, user = %user_id, "signed in with a passkey");
-            return go_on(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await;
+            return go_on(&web, &session, user_id, Method::Passkey, next.as_deref(), waiting.as_deref(), &extensions)
+                .await;
         }
         Ok(Some(SignIn::CustomerRefused)) => {
             tracing::warn!(request_id, "a customer-platform user was refused");

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     backend::{
         BackendError, authorise, may_after_proof,
-        people::{InvitationToken, Invite},
+        people::{Invite, LinkToken},
     },
     mail::Mail,
 };
@@ -82,7 +82,7 @@ fn read_invite(sent: &Submitted) -> Result<Invite, Refused> {
 }
 
 /// Mails the link, and shows it to whoever invited: mail may not arrive.
-async fn invitation_link(visit: &Visit, invitation: Invitation, token: &InvitationToken) -> Page {
+async fn invitation_link(visit: &Visit, invitation: Invitation, token: &LinkToken) -> Page {
     // Whom they invite belongs to their own area.
     let area = visit.place.area();
     let link = format!("{}{}?token={}", visit.web.origin(area), area.invitation(), token.reveal());

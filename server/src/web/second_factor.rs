@@ -18,7 +18,7 @@ use axum::{
     http::{Extensions, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{id::UserId, time::Timestamp};
+use domain::{id::UserId, sign_in::Method, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tower_sessions::{Session, session::Error};
@@ -160,23 +160,23 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
     let user_id = *user_id;
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    let signed_in = async {
-        let is_right = match answer {
-            Some(answer) => web.backend.check_passkey(Some(user_id), answer, address).await.map(|_| true)?,
-            None => web.backend.check_second_factor(user_id, address, sent.text("code")).await?,
-        };
-        if is_right {
-            web.backend.finish_sign_in(user_id).await?;
-        }
-        Ok(is_right)
+    let method = if answer.is_some() { Method::Passkey } else { Method::PasswordAndCode };
+    let checked = match answer {
+        Some(answer) => web.backend.check_passkey(Some(user_id), answer, address).await.map(|_| true),
+        None => web.backend.check_second_factor(user_id, address, sent.text("code")).await,
     };
-    match signed_in.await {
+    match checked {
         Ok(true) => {
             tracing::info!(request_id, user = %user_id, "signed in with a second factor");
-            go_on(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await
+            go_on(&web, &session, user_id, method, next.as_deref(), waiting.as_deref(), &extensions).await
         }
         Ok(false) => {
             tracing::warn!(request_id, user = %user_id, "a second factor was refused");
+            let client = visit::client(&extensions);
+            let recorded = web.backend.record_refused_code(user_id, client).await;
+            if let Err(error) = recorded {
+                tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
+            }
             again(StatusCode::UNPROCESSABLE_ENTITY, wrong(WRONG), None).await
         }
         Err(error @ BackendError::Throttled(wait)) => {

@@ -9,6 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use domain::sign_in::browser_in_words;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -23,6 +24,10 @@ pub struct RequestId(pub String);
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub Option<IpAddr>);
 
+/// The client's browser, in words.
+#[derive(Clone, Debug)]
+pub struct ClientBrowser(pub String);
+
 /// Names the request, logs it without its query, and gives the answer the headers that every answer carries.
 pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -30,6 +35,9 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     let address = client_address(&request, web.settings.trust_forwarded_for);
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ClientAddress(address));
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let browser = ClientBrowser(browser_in_words(agent));
+    request.extensions_mut().insert(browser);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;

@@ -14,11 +14,15 @@ use app::{
 use axum::{
     body::to_bytes,
     extract::{FromRequest, FromRequestParts, Query, Request, State},
-    http::{Extensions, Method, StatusCode},
+    http::{self, Extensions, StatusCode},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{actor::Actor, id::UserId};
+use domain::{
+    actor::Actor,
+    id::UserId,
+    sign_in::{Method, Outcome},
+};
 use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
@@ -77,7 +81,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     match outcome {
         Ok(SignIn::Accepted(user_id)) => {
-            go_on(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await
+            go_on(&web, &session, user_id, Method::Password, next.as_deref(), waiting.as_deref(), &extensions).await
         }
         Ok(SignIn::FactorNeeded(user_id)) => {
             tracing::info!(request_id, user = %user_id, "a second factor is asked for");
@@ -89,6 +93,12 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         }
         Ok(SignIn::Refused) => {
             tracing::warn!(request_id, "a sign-in was refused");
+            let client = visit::client(&extensions);
+            let recorded =
+                web.backend.record_refused(sent.text("email"), Outcome::Refused, Method::Password, client).await;
+            if let Err(error) = recorded {
+                tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
+            }
             let problem = "The e-mail address and the password do not belong together. Check both.".to_owned();
             again(StatusCode::UNPROCESSABLE_ENTITY, None, problem).await
         }
@@ -107,6 +117,7 @@ pub async fn go_on(
     web: &Web,
     session: &Session,
     user_id: UserId,
+    method: Method,
     next: Option<&str>,
     waiting: Option<&str>,
     extensions: &Extensions,
@@ -118,10 +129,12 @@ pub async fn go_on(
     let begun = async {
         let actor = web.backend.actor(user_id, address).await?.ok_or(BackendError::NotFound)?;
         if let Some(page) = other_door(web, &actor, area) {
+            let client = visit::client(extensions);
+            web.backend.record_refused(&actor.email, Outcome::OtherDoor, method, client).await?;
             return Ok(Some(page));
         }
         let session_failed = |error: tower_sessions::session::Error| BackendError::Session(error.to_string());
-        visit::begin(session, &actor, web.backend.clock().now()).await.map_err(session_failed)?;
+        visit::begin(web, session, &actor, method, extensions).await?;
         if let Some(form) = waiting {
             let unsent = unsent(&next, form, Interruption::SignedOut);
             visit::keep_unsent(session, unsent).await.map_err(session_failed)?;
@@ -157,7 +170,7 @@ const MAX_UNSENT_BYTES: usize = 64 * 1024;
 pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let path = visit::original_path(request.extensions()).to_owned();
     let area = Area::of(&path);
-    if request.method() != Method::POST || needs_no_session(&path, area) {
+    if request.method() != http::Method::POST || needs_no_session(&path, area) {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -186,18 +199,16 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
 /// Whether a form is one of the ways in and out.
 fn needs_no_session(path: &str, area: Area) -> bool {
     let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
-    [area.sign_out(), area.invitation()].contains(&path) || path.strip_prefix(area.sign_in()).is_some_and(is_below)
+    [area.sign_out(), area.invitation(), area.reset()].contains(&path)
+        || path.strip_prefix(area.sign_in()).is_some_and(is_below)
 }
 
 /// Ends the session.
 pub async fn sign_out(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let area = visit::area(request.extensions());
-    match session.flush().await {
+    match visit::end(&web, &session, area).await {
         Ok(()) => visit::redirect(area.sign_in(), Notice::SignedOut),
-        Err(error) => {
-            let error = BackendError::Session(error.to_string());
-            visit::failure(error, visit::context_without_session(&web, area), request.extensions()).await
-        }
+        Err(error) => visit::failure(error, visit::context_without_session(&web, area), request.extensions()).await,
     }
 }
 

@@ -29,7 +29,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{actor::Actor, id::UserId, time::Timestamp};
+use domain::{actor::Actor, id::UserId, sign_in::Method, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tower_sessions::Session;
@@ -258,7 +258,7 @@ async fn signed_in(
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let user_id = web.backend.sign_in_by_provider(asserted, address).await.map_err(Refused::NotAdmitted)?;
     tracing::info!(request_id = request_id(extensions), user = %user_id, issuer = issuer.id(), "signed in by single sign-on");
-    Ok(sign_in::go_on(web, session, user_id, Some(next), None, extensions).await)
+    Ok(sign_in::go_on(web, session, user_id, Method::SingleSignOn, Some(next), None, extensions).await)
 }
 
 async fn proven(
@@ -273,7 +273,7 @@ async fn proven(
     if !web.backend.is_known_as(actor, issuer.url(), &verified.subject).await? {
         return Err(Refused::SomebodyElse);
     }
-    visit::prove(session, web.backend.clock().now()).await.map_err(session_failed)?;
+    visit::prove(web, session).await?;
     if let Some(form) = form {
         let unsent = unsent(next, form, Interruption::ProofNeeded);
         visit::keep_unsent(session, unsent).await.map_err(session_failed)?;

@@ -3,13 +3,13 @@
 use super::{
     Web,
     account::is_open_without_factor,
-    render,
-    security::{ClientAddress, RequestId},
+    new_browser, render,
+    security::{ClientAddress, ClientBrowser, RequestId},
     single_sign_on,
     submitted::{Refused, Submitted, field_of},
 };
 use crate::{
-    backend::{Asked, BackendError},
+    backend::{Asked, BackendError, sessions::Client},
     store::sessions::SIGNED_IN,
 };
 use app::{
@@ -18,53 +18,34 @@ use app::{
 };
 use axum::{
     extract::{FromRequestParts, OriginalUri, Query, RawPathParams},
-    http::{Extensions, Method, StatusCode, header, request::Parts},
+    http::{self, Extensions, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{
     access::{Operation, PROOF_LIFETIME},
-    actor::{Actor, ActorKind},
+    actor::Actor,
     application::{ApiApplication, By, Change, ChangeError},
-    id::{OrganizationId, UserId},
-    time::Timestamp,
+    id::{OrganizationId, SessionId},
+    sign_in::{Attempt, Method, SignedIn},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
+use tower_cookies::{
+    Cookie, Cookies,
+    cookie::{SameSite, time},
+};
 use tower_sessions::Session;
-
-/// How long a session lasts.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetime {
-    /// It ends when it was not used for this long.
-    pub idle: Duration,
-    /// It ends this long after its sign-in, used or not.
-    pub absolute: Duration,
-}
-
-/// How long the sessions of an area last. What can be done from the hub to everybody is left open for less long.
-pub fn lifetime(area: Area) -> Lifetime {
-    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-    match area {
-        Area::Partner => Lifetime { idle: minutes(30), absolute: minutes(12 * 60) },
-        Area::Hub => Lifetime { idle: minutes(15), absolute: minutes(4 * 60) },
-    }
-}
 
 /// How often at the most a session's last use is written.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 /// Where a session keeps an [`Unsent`] form, until its page is opened again.
 const UNSENT: &str = "unsent";
 
-/// What a session remembers: who signed in, not what they may do. That is read from the database each time.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct SignedIn {
-    user_id: UserId,
-    /// At whose door: in the other area the session is worth nothing.
-    side: ActorKind,
-    signed_in_at: Timestamp,
-    used_at: Timestamp,
-    /// When they last proved that it is they: signing in does.
-    proven_at: Timestamp,
+/// The session with which a request came, and the latest new browser that is not known in it.
+#[derive(Clone)]
+struct Here {
+    session: SignedIn,
+    new_browser: Option<Attempt>,
 }
 
 /// A form that was filled in and not carried out. It goes back to its page, and is sent again from there.
@@ -108,6 +89,9 @@ pub struct Visit {
     pub actor: Actor,
     /// Where they are.
     pub place: Place,
+    /// The session with which they are here.
+    pub session: SignedIn,
+    new_browser: Option<Attempt>,
     notice: Option<Notice>,
     /// A form of this page's that was not carried out before.
     unsent: Option<Unsent>,
@@ -144,7 +128,12 @@ impl FromRequestParts<Arc<Web>> for Visit {
         );
         let unsent = take_unsent(parts, web).await;
         let place = Place::of(area);
-        let mut visit = Self { web: web.clone(), actor, place, notice, unsent, params, extensions };
+        // Whoever is found to be signed in has a session; where it is not at hand, they sign in.
+        let Some(Here { session, new_browser }) = parts.extensions.get::<Here>().cloned() else {
+            return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response());
+        };
+        let mut visit =
+            Self { web: web.clone(), actor, place, session, new_browser, notice, unsent, params, extensions };
         if visit.params.contains_key("organization") {
             match visit.hub_place().await {
                 Ok(place) => visit.place = place,
@@ -156,26 +145,77 @@ impl FromRequestParts<Arc<Web>> for Visit {
 }
 
 /// Begins the session of somebody who has just signed in at their own door, under a new id. Nothing of what was before is
-/// left in it.
+/// left in it. Where they have never signed in with this browser, they are told.
 ///
 /// # Errors
-/// The session store fails.
-pub async fn begin(session: &Session, actor: &Actor, now: Timestamp) -> Result<(), tower_sessions::session::Error> {
+/// The session store fails, or the database.
+pub async fn begin(
+    web: &Web,
+    session: &Session,
+    actor: &Actor,
+    method: Method,
+    extensions: &Extensions,
+) -> Result<(), BackendError> {
+    let area = Area::of_side(actor.kind());
+    let name = if web.is_https(area) { "__Host-nuvera-browser" } else { "nuvera-browser" };
+    let cookies = extensions.get::<Cookies>();
+    let mut client = client(extensions);
+    client.token = cookies.and_then(|cookies| cookies.get(name)).map(|cookie| cookie.value().to_owned());
+    let replaced = session_id(session).await?;
+    let begun = web.backend.begin_session(actor, method, client, replaced).await?;
     session.clear().await;
-    session.cycle_id().await?;
-    let (user_id, side) = (actor.user_id, actor.kind());
-    session.insert(SIGNED_IN, SignedIn { user_id, side, signed_in_at: now, used_at: now, proven_at: now }).await
+    session.cycle_id().await.map_err(session_failed)?;
+    session.insert(SIGNED_IN, begun.id).await.map_err(session_failed)?;
+    if let Some(cookies) = cookies {
+        let cookie = Cookie::build((name, begun.token))
+            .http_only(true)
+            .secure(web.is_https(area))
+            .same_site(SameSite::Lax)
+            .path("/")
+            // As long as browsers keep any.
+            .max_age(time::Duration::days(400));
+        cookies.add(cookie.build());
+    }
+    if let Some(attempt) = begun.new_browser {
+        new_browser::tell(web, actor, &attempt);
+    }
+    Ok(())
 }
 
 /// Remembers that whoever is signed in has just proved that it is they, under a new id.
 ///
 /// # Errors
-/// The session store fails.
-pub async fn prove(session: &Session, now: Timestamp) -> Result<(), tower_sessions::session::Error> {
+/// The session store fails, or the database.
+pub async fn prove(web: &Web, session: &Session) -> Result<(), BackendError> {
     // Whose session ended meanwhile signs in again.
-    let Some(signed_in) = session.get::<SignedIn>(SIGNED_IN).await? else { return Ok(()) };
-    session.cycle_id().await?;
-    session.insert(SIGNED_IN, SignedIn { used_at: now, proven_at: now, ..signed_in }).await
+    let Some(id) = session_id(session).await? else { return Ok(()) };
+    session.cycle_id().await.map_err(session_failed)?;
+    web.backend.prove_session(id).await
+}
+
+/// From where, and with what, a request came.
+pub fn client(extensions: &Extensions) -> Client {
+    Client {
+        address: extensions.get::<ClientAddress>().and_then(|address| address.0),
+        browser: extensions.get::<ClientBrowser>().map(|browser| browser.0.clone()).unwrap_or_default(),
+        token: None,
+    }
+}
+
+/// Ends the session that a cookie of this area leads to.
+///
+/// # Errors
+/// The session store fails, or the database.
+pub async fn end(web: &Web, session: &Session, area: Area) -> Result<(), BackendError> {
+    if let Some(id) = session_id(session).await? {
+        web.backend.close_session(id, area.side()).await?;
+    }
+    session.flush().await.map_err(session_failed)
+}
+
+/// The session that a cookie leads to, by its id.
+async fn session_id(session: &Session) -> Result<Option<SessionId>, BackendError> {
+    session.get(SIGNED_IN).await.map_err(session_failed)
 }
 
 /// Keeps a form for the page that it belongs to, which shows it when it is opened next.
@@ -188,7 +228,7 @@ pub async fn keep_unsent(session: &Session, unsent: Unsent) -> Result<(), tower_
 
 /// The form that waits for this page. One that waits for another page is forgotten: somebody went elsewhere.
 async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Option<Unsent> {
-    if parts.method != Method::GET {
+    if parts.method != http::Method::GET {
         return None;
     }
     // A session that holds none is not touched, and one that cannot be read holds none.
@@ -213,6 +253,7 @@ pub fn context_without_session(web: &Web, area: Area) -> PageContext {
         gateway_url: web.settings.gateway_origin.clone(),
         uses_passkeys: web.backend.uses_passkeys(area.side()),
         notice: None,
+        new_browser: None,
         submission: Submission::default(),
         providers: single_sign_on::providers(web, area),
     }
@@ -233,23 +274,18 @@ pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, B
         return Ok(Some(known.clone()));
     }
     let Ok(session) = Session::from_request_parts(parts, web).await else { return Ok(None) };
-    let signed_in = session.get::<SignedIn>(SIGNED_IN).await.map_err(session_failed)?;
+    let Some(id) = session_id(&session).await? else { return Ok(None) };
     let area = area(&parts.extensions);
-    let Some(signed_in) = signed_in.filter(|signed_in| signed_in.side == area.side()) else { return Ok(None) };
+    let Some((here, new_browser)) = web.backend.session(id, area.side()).await? else { return Ok(None) };
     let now = web.backend.clock().now();
-    let Lifetime { idle, absolute } = lifetime(area);
-    if now.since(signed_in.used_at) >= idle || now.since(signed_in.signed_in_at) >= absolute {
-        // One that cannot be deleted now is as dead: its times are judged at every use.
-        session.flush().await.map_err(session_failed)?;
-        return Ok(None);
-    }
     let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
-    let is_proven = now.since(signed_in.proven_at) < PROOF_LIFETIME;
-    let actor = web.backend.actor(signed_in.user_id, address).await?;
+    let is_proven = now.since(here.proven_at) < PROOF_LIFETIME;
+    let actor = web.backend.actor(here.user_id, address).await?;
     let actor = actor.filter(|actor| actor.kind() == area.side()).map(|actor| Actor { is_proven, ..actor });
-    if actor.is_some() && is_by_a_person(parts) && now.since(signed_in.used_at) >= TOUCH_INTERVAL {
-        session.insert(SIGNED_IN, SignedIn { used_at: now, ..signed_in }).await.map_err(session_failed)?;
+    if actor.is_some() && is_by_a_person(parts) && now.since(here.used_at) >= TOUCH_INTERVAL {
+        web.backend.touch_session(id, address).await?;
     }
+    parts.extensions.insert(Here { session: here, new_browser });
     Ok(actor)
 }
 
@@ -316,6 +352,7 @@ impl Visit {
             viewer: Some(viewer),
             place: self.place.clone(),
             notice: self.notice,
+            new_browser: self.new_browser.clone(),
             submission,
             ..context_without_session(&self.web, self.place.area())
         }
@@ -375,7 +412,7 @@ impl Visit {
     /// # Errors
     /// The session store fails.
     pub async fn proven_again(&self, session: &Session) -> Result<(), BackendError> {
-        prove(session, self.web.backend.clock().now()).await.map_err(session_failed)
+        prove(&self.web, session).await
     }
 
     /// Who asks about which application: the one that the path names.

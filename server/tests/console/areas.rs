@@ -30,7 +30,9 @@ async fn at_the_other_door_whoever_has_the_password_is_told_which_is_theirs_and_
         assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(wrong.text().replace(email, ""), unknown.text().replace("nobody@alpine.example", ""), "{email}");
 
-        assert_eq!(browser.sign_in_at(theirs, email, PASSWORD).await.location(), theirs.home());
+        let admitted = browser.sign_in_at(theirs, email, PASSWORD).await;
+        let admitted = console.enters_code(&mut browser, email, admitted).await;
+        assert_eq!(admitted.location(), theirs.home());
     }
     let customer = console.browser().sign_in_at(Area::Hub, "user@customer.example", PASSWORD).await;
     assert_eq!(customer.status, StatusCode::FORBIDDEN);
@@ -41,11 +43,8 @@ async fn at_the_other_door_whoever_has_the_password_is_told_which_is_theirs_and_
 async fn a_session_is_worth_nothing_under_the_other_areas_cookie() {
     let console = Console::start().await;
     let (owner, admin) = (console.owner().await, console.admin().await);
-    let of = |browser: &crate::support::Browser| browser.cookies.clone().into_iter().collect::<Vec<_>>();
-    let ([(name, partners)], [(hub_name, hubs)]) = (&of(&owner)[..], &of(&admin)[..]) else {
-        panic!("one cookie each")
-    };
-    assert_eq!((name.as_str(), hub_name.as_str()), ("nuvera", "nuvera-hub"));
+    assert!(!owner.cookies.contains_key("nuvera-hub") && !admin.cookies.contains_key("nuvera"));
+    let (partners, hubs) = (&owner.cookies["nuvera"], &admin.cookies["nuvera-hub"]);
     let mut swapped = console.browser();
     swapped.cookies.insert("nuvera".into(), hubs.clone());
     swapped.cookies.insert("nuvera-hub".into(), partners.clone());
@@ -81,7 +80,8 @@ async fn a_session_is_worth_nothing_under_the_other_areas_cookie() {
 async fn signing_out_of_one_area_leaves_the_other() {
     let console = Console::start().await;
     let mut browser = console.owner().await;
-    browser.sign_in("admin@nuvera.example", PASSWORD).await;
+    console.signs_in(&mut browser, "admin@nuvera.example").await;
+    browser.get(HUB).await.says("Ada Admin");
     assert_eq!(browser.post("/organizations/sign-out", &[]).await.location(), "/organizations/sign-in?done=signed-out");
     assert!(browser.get(HUB).await.location().starts_with("/organizations/sign-in"));
     browser.get(LIST).await.says("Olivia Okafor");
@@ -95,7 +95,7 @@ async fn a_session_in_the_hub_is_shorter() {
     assert_eq!(idle.get(HUB).await.status, StatusCode::OK);
     console.advance(15 * MINUTE);
     assert_eq!(idle.get(HUB).await.status, StatusCode::SEE_OTHER, "idle for 15 minutes");
-    busy.sign_in("admin@nuvera.example", PASSWORD).await;
+    console.signs_in(&mut busy, "admin@nuvera.example").await;
     for _ in 0..23 {
         console.advance(10 * MINUTE);
         assert_eq!(busy.get(HUB).await.status, StatusCode::OK);
@@ -115,10 +115,12 @@ async fn a_proof_in_the_hub_is_asked_for_and_given_there() {
     assert!(asked.location().starts_with("/organizations/confirm?next="), "{}", asked.location());
     let page = admin.get(asked.location()).await;
     assert!(page.body.contains("action=\"/organizations/confirm\""));
-    let proven = admin.post("/organizations/confirm", &[("password", PASSWORD), ("next", &page.hidden("next"))]).await;
+    let code = console.code_of("admin@nuvera.example").await;
+    let proven = admin.post("/organizations/confirm", &[("code", &code), ("next", &page.hidden("next"))]).await;
     assert_eq!(proven.location(), form);
     for elsewhere in ["//evil.example", "https://evil.example/organizations", LIST, "/"] {
-        let proven = admin.post("/organizations/confirm", &[("password", PASSWORD), ("next", elsewhere)]).await;
+        let code = console.code_of("admin@nuvera.example").await;
+        let proven = admin.post("/organizations/confirm", &[("code", &code), ("next", elsewhere)]).await;
         assert_eq!(proven.location(), HUB, "{elsewhere}");
     }
 }
@@ -148,9 +150,15 @@ async fn where_the_areas_have_an_origin_each_neither_is_found_at_the_others() {
     assert!(told.body.contains(&format!("href=\"{ORIGIN}/sign-in\"")), "{}", told.body);
     // The hub is behind https, and its cookie its host's alone.
     let mut admin = hubs.clone();
-    let answer = admin.sign_in("admin@nuvera.example", PASSWORD).await;
-    let cookie = answer.header("set-cookie");
-    assert!(cookie.starts_with("__Host-nuvera-hub=") && cookie.contains("Secure"), "{cookie}");
+    let answer = console.signs_in(&mut admin, "admin@nuvera.example").await;
+    let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
+    assert!(cookies.iter().any(|cookie| cookie.starts_with("__Host-nuvera-hub=")), "{cookies:?}");
+    for cookie in cookies {
+        for attribute in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
+            assert!(cookie.starts_with("__Host-") && cookie.contains(attribute), "{cookie}");
+        }
+        assert!(!cookie.contains("Domain"), "{cookie}");
+    }
     assert_eq!(admin.get(HUB).await.status, StatusCode::OK);
     // A form from the other origin is none of its own.
     admin.origin = ORIGIN.into();

@@ -26,6 +26,7 @@ mod roles;
 mod rotation;
 mod second_factor;
 mod security;
+mod sessions;
 mod sign_in;
 mod signing_keys;
 mod single_sign_on;

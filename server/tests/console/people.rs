@@ -320,6 +320,10 @@ async fn nuvera_sees_a_partners_people_and_decides_on_its_own() {
     assert_eq!(join(&console, &partners).await.1.status, StatusCode::GONE);
     let (mut auditor, answer) = join(&console, &link).await;
     assert_eq!(answer.location(), "/organizations?done=joined");
+    // Before anything else they set up a second factor, as everybody at Nuvera.
+    let led = auditor.get(&hub).await;
+    assert!(led.location().starts_with("/organizations/account/second-factor?next="), "{}", led.location());
+    console.gets_factor("new@nuvera.example").await;
     assert_eq!(auditor.get(&hub).await.status, StatusCode::OK);
     assert_eq!(auditor.post(&format!("{people}/invite"), &fields).await.status, StatusCode::FORBIDDEN);
     admin.get(people).await.says("New Auditor").says("Aki Auditor");

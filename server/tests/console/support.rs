@@ -200,13 +200,23 @@ impl Console {
     /// A browser in which `email` is signed in.
     pub async fn signed_in(&self, email: &str) -> Browser {
         let mut browser = self.browser();
-        let mut answer = browser.sign_in(email, PASSWORD).await;
-        if answer.header("location").ends_with(SECOND_FACTOR) {
-            let (code, path) = (self.code_of(email).await, answer.location().to_owned());
-            answer = browser.post(&path, &[("code", &code)]).await;
-        }
+        let answer = self.signs_in(&mut browser, email).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
         browser
+    }
+
+    /// `email` signs in, with their second factor where it is asked for.
+    pub async fn signs_in(&self, browser: &mut Browser, email: &str) -> Answer {
+        let answer = browser.sign_in(email, PASSWORD).await;
+        self.enters_code(browser, email, answer).await
+    }
+
+    /// Goes on from what the sign-in page answered: enters a code where one is asked for.
+    pub async fn enters_code(&self, browser: &mut Browser, email: &str, answer: Answer) -> Answer {
+        if !answer.header("location").ends_with(SECOND_FACTOR) {
+            return answer;
+        }
+        browser.post(answer.location(), &[("code", &self.code_of(email).await)]).await
     }
 
     /// Where its database is.
@@ -223,9 +233,14 @@ impl Console {
     /// A code of the app of `email` that is good now and was not used: a phone would have the next one in half a minute,
     /// and here time stands still.
     pub async fn code_of(&self, email: &str) -> String {
+        self.gets_factor(email).await.code(self.clock.now())
+    }
+
+    /// `email` has a second factor, no code of which was used.
+    pub async fn gets_factor(&self, email: &str) -> TotpSecret {
         let secret = TotpSecret::new(FACTOR);
         self.backend.give_factor(self.user_id(email).await, &secret).await.unwrap();
-        secret.code(self.clock.now())
+        secret
     }
 
     pub async fn owner(&self) -> Browser {

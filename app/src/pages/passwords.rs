@@ -1,0 +1,118 @@
+//! Passwords: one's own is changed, and somebody who has lost theirs chooses another.
+
+use super::people::back;
+use crate::ui::{
+    Actions, ButtonLink, Consequences, Form, Input, Submit, TextField, Time, Variant, place, surroundings,
+};
+use domain::{people::Person, time::Timestamp};
+use leptos::prelude::*;
+
+const HINT: &str = "At least 15 characters, whichever you like: a few words that have nothing to do with each other.";
+
+/// The field for a password that is chosen, and for whatever keeps passwords: it keeps them with the address.
+fn new_password(email: String) -> impl IntoView {
+    view! {
+        <input type="hidden" name="email" autocomplete="username" value=email />
+        <TextField
+            name="password"
+            label="New password"
+            hint=HINT
+            input=Input::Password
+            autocomplete="new-password"
+            autofocus=true
+        />
+    }
+}
+
+pub(super) fn change(title: String) -> impl IntoView + use<> {
+    let page = surroundings();
+    let account = page.area().account();
+    let email = page.viewer.as_ref().map(|viewer| viewer.email.clone()).unwrap_or_default();
+    view! {
+        {super::heading(title, "You stay signed in here. All your other sessions end at once.")}
+        <Form action=format!("{account}/password")>
+            {new_password(email)}
+            <Actions>
+                <Submit variant=Variant::Primary text="Change password" />
+                <a class="button button--plain" href=account>"Cancel"</a>
+            </Actions>
+        </Form>
+    }
+}
+
+pub(super) fn reset(title: String, person: &Person) -> impl IntoView + use<> {
+    let name = &person.name;
+    view! {
+        {super::heading(title, &format!("{name}, {}", person.email))}
+        <Consequences heading=format!("{name} gets a link with which they choose a new password")>
+            <ul>
+                <li>"It is mailed to them and shown to you once, and is good for 24 hours and one use."</li>
+                <li>"When they have chosen, all their sessions end. Until then their old password works."</li>
+                <li>"Their second factor stays as it is."</li>
+            </ul>
+        </Consequences>
+        <Form action=place().people_action(format!("{}/reset-password", person.id))>
+            <Actions>
+                <Submit variant=Variant::Primary text="Reset password" about=format!("of {name}") />
+                {back()}
+            </Actions>
+        </Form>
+    }
+}
+
+pub(super) fn link(
+    title: String,
+    person: &Person,
+    link: &str,
+    expires_at: Timestamp,
+    is_mailed: bool,
+) -> impl IntoView + use<> {
+    let email = &person.email;
+    let lead = if is_mailed {
+        format!("It was mailed to {email}. If it does not arrive, pass it on yourself: it is shown this once.")
+    } else {
+        format!("It could not be mailed to {email}. Pass it on yourself: it is shown this once.")
+    };
+    view! {
+        {super::heading(title, &lead)}
+        <div class="one-time-key">
+            <p class="one-time-key__label">{format!("{}’s link", person.name)}</p>
+            <code class="one-time-key__text" id="reset-link" translate="no">{link.to_owned()}</code>
+            <div class="actions needs-script">
+                <button type="button" class="button button--primary" data-copy="reset-link" disabled>
+                    <span data-label>"Copy link"</span>
+                </button>
+            </div>
+        </div>
+        <p>"Whoever opens it chooses the password, so be sure whom you give it to. It works once, until " <Time at=expires_at /></p>
+        <Actions>
+            <ButtonLink href=place().people() text="Back to people" />
+        </Actions>
+    }
+}
+
+pub(super) fn choose(title: String, name: &str, email: &str, token: &str) -> impl IntoView + use<> {
+    let action = surroundings().area().reset();
+    view! {
+        {super::heading(title, &format!("For {name}, who signs in as {email}. You are then signed out everywhere, and sign in with it."))}
+        <Form action>
+            <input type="hidden" name="token" value=token.to_owned() />
+            {new_password(email.to_owned())}
+            <Actions>
+                <Submit variant=Variant::Primary text="Choose password" />
+            </Actions>
+        </Form>
+    }
+}
+
+pub(super) fn gone(title: String) -> impl IntoView + use<> {
+    view! {
+        {super::heading(title, "It was used already, was replaced by a newer one, or is older than 24 hours.")}
+        <div class="prose">
+            <p>"If you chose a password with it, sign in. Otherwise ask somebody who decides on people for another one."</p>
+        </div>
+        <Actions>
+            <ButtonLink href=surroundings().area().sign_in() text="Sign in" variant=Variant::Primary />
+        </Actions>
+    }
+}

@@ -1,0 +1,262 @@
+//! Where somebody is signed in: with which browser, how, and until when; and the attempts to sign in.
+
+use crate::{
+    actor::ActorKind,
+    id::{SessionId, UserId},
+    time::{DAY, Timestamp},
+};
+use std::{net::IpAddr, time::Duration};
+
+/// How long attempts to sign in are remembered.
+pub const HISTORY_LIFETIME: Duration = Duration::from_secs(90 * DAY.as_secs());
+
+/// How long a session lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime {
+    /// It ends when it was not used for this long.
+    pub idle: Duration,
+    /// It ends this long after its sign-in, used or not.
+    pub absolute: Duration,
+}
+
+/// How long the sessions of people on `side` last. What can be done from Nuvera's to everybody is left open for less long.
+pub fn lifetime(side: ActorKind) -> Lifetime {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    match side {
+        ActorKind::Partner => Lifetime { idle: minutes(30), absolute: minutes(12 * 60) },
+        ActorKind::Nuvera => Lifetime { idle: minutes(15), absolute: minutes(4 * 60) },
+    }
+}
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident: $($(#[$inner:meta])* $variant:ident $code:literal $label:literal,)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$inner])* $variant,)*
+        }
+
+        impl $name {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The code it is stored under.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                }
+            }
+
+            /// What people read.
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)*
+                }
+            }
+
+            /// Reads its code.
+            pub fn from_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|one| one.code() == code)
+            }
+        }
+    };
+}
+
+codes! {
+    /// How somebody proved that it is they.
+    Method:
+    /// With their password.
+    Password "password" "Password",
+    /// With their password and a second factor.
+    PasswordAndCode "password_and_code" "Password and code",
+    /// With a passkey.
+    Passkey "passkey" "Passkey",
+    /// At their organization's identity provider.
+    SingleSignOn "single_sign_on" "Single sign-on",
+    /// With the link of an invitation.
+    Invitation "invitation" "Invitation",
+}
+
+codes! {
+    /// What came of an attempt to sign in.
+    Outcome:
+    /// They were let in.
+    Accepted "accepted" "Signed in",
+    /// They were let in, with a browser that was not known for them.
+    NewBrowser "new_browser" "Signed in, new browser",
+    /// What should have proven it did not.
+    Refused "refused" "Refused: wrong password or code",
+    /// It was proven, at the door of the other area.
+    OtherDoor "other_door" "Refused: at the other area’s sign-in",
+}
+
+impl Outcome {
+    /// Whether they were let in.
+    pub fn is_accepted(self) -> bool {
+        matches!(self, Self::Accepted | Self::NewBrowser)
+    }
+}
+
+/// A session of somebody who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// Names it. It is no secret, and not what the cookie holds.
+    pub id: SessionId,
+    /// Who it is.
+    pub user_id: UserId,
+    /// At whose door: in the other area the session is worth nothing.
+    pub side: ActorKind,
+    /// Since when.
+    pub signed_in_at: Timestamp,
+    /// When it was last used.
+    pub used_at: Timestamp,
+    /// When they last proved that it is they: signing in does.
+    pub proven_at: Timestamp,
+    /// How they signed in.
+    pub method: Method,
+    /// From where it was last used.
+    pub address: Option<IpAddr>,
+    /// With which browser, in words.
+    pub browser: String,
+    /// New browsers of theirs that signed in before this instant are known in this session.
+    pub told_until: Timestamp,
+}
+
+impl SignedIn {
+    /// Whether it has ended by itself at `now`.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let Lifetime { idle, absolute } = lifetime(self.side);
+        now.since(self.used_at) >= idle || now.since(self.signed_in_at) >= absolute
+    }
+}
+
+/// An attempt to sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// How.
+    pub method: Method,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// With which browser, in words.
+    pub browser: String,
+    /// The session that it began.
+    pub session: Option<SessionId>,
+}
+
+/// What a browser says of itself, by the tokens that it is known by; the first that is found counts, because many name
+/// others as well, to be taken for them.
+const BROWSERS: [(&str, &str); 13] = [
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Vivaldi/", "Vivaldi"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("HeadlessChrome/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+    ("python", "Python"),
+    ("node", "Node.js"),
+];
+
+const SYSTEMS: [(&str, &str); 8] = [
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"),
+    ("Macintosh", "macOS"),
+    ("Linux", "Linux"),
+    ("BSD", "BSD"),
+];
+
+/// A browser in words: `Firefox on Windows`. Whatever a stranger calls itself, the words are these and no others, so that
+/// nothing of it reaches a page, a file or the log.
+pub fn browser_in_words(user_agent: &str) -> String {
+    let find = |table: &[(&str, &'static str)]| {
+        table.iter().find(|(token, _)| user_agent.contains(token)).map(|&(_, words)| words)
+    };
+    match (find(&BROWSERS), find(&SYSTEMS)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(browser), None) => browser.to_owned(),
+        (None, Some(system)) => format!("Unknown browser on {system}"),
+        (None, None) => "Unknown browser".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_known_by_what_they_call_themselves() {
+        for (agent, words) in [
+            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Windows"),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+                "Edge on Windows",
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+                "Chrome on Linux",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
+                "Safari on iPhone",
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
+                "Chrome on Android",
+            ),
+            ("curl/8.5.0", "curl"),
+            ("", "Unknown browser"),
+        ] {
+            assert_eq!(browser_in_words(agent), words);
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_stranger_calls_itself_gets_into_the_words() {
+        for agent in ["<script>alert(1)</script>", "=cmd|'/C calc'!A0", "x\r\nFATAL forged", "Firefox/1\u{202e}<b>"] {
+            let words = browser_in_words(agent);
+            assert!(["Unknown browser", "Firefox"].contains(&&*words), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_session_ends_when_idle_and_at_the_latest_after_its_time() {
+        let at = Timestamp::from_millis(1_795_404_310_000);
+        for side in [ActorKind::Partner, ActorKind::Nuvera] {
+            let Lifetime { idle, absolute } = lifetime(side);
+            let session = SignedIn {
+                id: SessionId(uuid::Uuid::nil()),
+                user_id: UserId(uuid::Uuid::nil()),
+                side,
+                signed_in_at: at,
+                used_at: at,
+                proven_at: at,
+                method: Method::Password,
+                address: None,
+                browser: String::new(),
+                told_until: at,
+            };
+            let short = Duration::from_millis(1);
+            assert!(!session.is_over(at.plus(idle - short)) && session.is_over(at.plus(idle)));
+            let used = SignedIn { used_at: at.plus(absolute - short), ..session };
+            assert!(!used.is_over(at.plus(absolute - short)) && used.is_over(at.plus(absolute)));
+        }
+        assert!(lifetime(ActorKind::Nuvera).idle < lifetime(ActorKind::Partner).idle);
+    }
+
+    #[test]
+    fn codes_are_read_back() {
+        assert!(Method::ALL.iter().all(|&method| Method::from_code(method.code()) == Some(method)));
+        assert!(Outcome::ALL.iter().all(|&outcome| Outcome::from_code(outcome.code()) == Some(outcome)));
+    }
+}

@@ -1,0 +1,258 @@
+//! Where somebody is signed in, what came of attempts to sign in as them, and how a session ends.
+
+use super::{Backend, BackendError};
+use crate::{
+    random,
+    store::{StoreError, password_resets, sign_ins, signed_in, users},
+};
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::{
+    actor::{Actor, ActorKind},
+    id::{SessionId, UserId},
+    sign_in::{Attempt, HISTORY_LIFETIME, Method, Outcome, SignedIn, lifetime},
+};
+use sqlx::AnyConnection;
+use std::{net::IpAddr, time::Duration};
+
+/// How many attempts to sign in a person is shown.
+const SHOWN: i64 = 20;
+/// The greatest difference between two instants that the database calls one.
+const INSTANT: Duration = Duration::from_millis(1);
+
+/// From where, and with what, somebody signs in.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The network address.
+    pub address: Option<IpAddr>,
+    /// The browser, in words.
+    pub browser: String,
+    /// What the browser keeps, so that it is known again.
+    pub token: Option<String>,
+}
+
+/// A session that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// Which.
+    pub id: SessionId,
+    /// What the browser is to keep, so that it is known again.
+    pub token: String,
+    /// Set where the person has to be told: they have signed in before, and never with this browser.
+    pub new_browser: Option<Attempt>,
+}
+
+impl Backend {
+    /// Begins a session of somebody who has just signed in, in the place of the one that the browser had in this area.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn begin_session(
+        &self,
+        actor: &Actor,
+        method: Method,
+        client: Client,
+        replaced: Option<SessionId>,
+    ) -> Result<Begun, BackendError> {
+        let now = self.clock.now();
+        let id = SessionId(random::uuid(now));
+        let Client { address, browser, token } = client;
+        let token = token.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(random::bytes::<32>()));
+        let user = actor.user_id;
+        let known_as = browser_hash(user, &token);
+        let mut transaction = self.store.write().await?;
+        let (seen_at, has_others) = sign_ins::browser_seen(&mut transaction, user, &known_as).await?;
+        let outcome = if seen_at.is_none() && has_others { Outcome::NewBrowser } else { Outcome::Accepted };
+        if let Some(replaced) = replaced {
+            signed_in::close(&mut transaction, replaced, actor.kind()).await?;
+        }
+        let session = SignedIn {
+            id,
+            user_id: user,
+            side: actor.kind(),
+            signed_in_at: now,
+            used_at: now,
+            proven_at: now,
+            method,
+            address,
+            browser: browser.clone(),
+            // What came since somebody was last here with this browser is news; to a new one, what comes from now on.
+            told_until: seen_at.unwrap_or(now.plus(INSTANT)),
+        };
+        signed_in::insert(&mut transaction, &session).await?;
+        sign_ins::see_browser(&mut transaction, user, &known_as, now).await?;
+        let attempt = Attempt { at: now, outcome, method, address, browser, session: Some(id) };
+        sign_ins::add(&mut transaction, random::uuid(now), user, &attempt).await?;
+        users::signed_in(&mut transaction, user, now).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(Begun { id, token, new_browser: (outcome == Outcome::NewBrowser).then_some(attempt) })
+    }
+
+    /// The session that a cookie leads to, in the area of `side`; and the latest new browser that is not known in it. One
+    /// that has ended by itself is taken away.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn session(
+        &self,
+        id: SessionId,
+        side: ActorKind,
+    ) -> Result<Option<(SignedIn, Option<Attempt>)>, BackendError> {
+        let mut conn = self.store.read().await?;
+        let found = signed_in::find(&mut conn, id).await?.filter(|session| session.side == side);
+        let Some(session) = found else { return Ok(None) };
+        if session.is_over(self.clock.now()) {
+            drop(conn);
+            self.close_session(id, side).await?;
+            return Ok(None);
+        }
+        let news = sign_ins::new_browser(&mut conn, session.user_id, session.told_until, id).await?;
+        Ok(Some((session, news)))
+    }
+
+    /// Remembers that a session was used.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn touch_session(&self, id: SessionId, address: Option<IpAddr>) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        signed_in::touch(&mut transaction, id, address, self.clock.now()).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Remembers that whoever is signed in has just proved that it is they.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn prove_session(&self, id: SessionId) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        signed_in::prove(&mut transaction, id, self.clock.now()).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Ends a session: its owner signs out.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn close_session(&self, id: SessionId, side: ActorKind) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        signed_in::close(&mut transaction, id, side).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Where somebody is signed in, the last used first, and the latest attempts to sign in as them. Whatever they are shown
+    /// of new browsers is known in this session from now on.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn sign_in_activity(
+        &self,
+        actor: &Actor,
+        here: SessionId,
+    ) -> Result<(Vec<SignedIn>, Vec<Attempt>), BackendError> {
+        let now = self.clock.now();
+        let mut transaction = self.store.write().await?;
+        let mut sessions = signed_in::of_user(&mut transaction, actor.user_id).await?;
+        sessions.retain(|session| !session.is_over(now));
+        let attempts = sign_ins::of_user(&mut transaction, actor.user_id, SHOWN).await?;
+        signed_in::told(&mut transaction, here, now.plus(INSTANT)).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok((sessions, attempts))
+    }
+
+    /// Ends one of one's own sessions. The next request that comes with it is refused.
+    ///
+    /// # Errors
+    /// Not found; the database fails.
+    pub async fn end_session(&self, actor: &Actor, id: SessionId) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        let gone = |error| match error {
+            StoreError::Conflict => BackendError::NotFound,
+            error => error.into(),
+        };
+        signed_in::end(&mut transaction, actor.user_id, id).await.map_err(gone)?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Ends all of one's own sessions but this one.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn end_other_sessions(&self, actor: &Actor, here: SessionId) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        signed_in::end_all(&mut transaction, actor.user_id, Some(here)).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Remembers a refused attempt to sign in, for whoever the address belongs to, if it belongs to anybody.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn record_refused(
+        &self,
+        email: &str,
+        outcome: Outcome,
+        method: Method,
+        client: Client,
+    ) -> Result<(), BackendError> {
+        let mut conn = self.store.read().await?;
+        let found = users::find_account(&mut conn, email.trim()).await?;
+        drop(conn);
+        match found {
+            Some(account) => self.record_attempt(account.user_id, outcome, method, client).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers that somebody whose password was right did not get further.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn record_refused_code(&self, user: UserId, client: Client) -> Result<(), BackendError> {
+        self.record_attempt(user, Outcome::Refused, Method::PasswordAndCode, client).await
+    }
+
+    async fn record_attempt(
+        &self,
+        user: UserId,
+        outcome: Outcome,
+        method: Method,
+        client: Client,
+    ) -> Result<(), BackendError> {
+        let now = self.clock.now();
+        let Client { address, browser, .. } = client;
+        let attempt = Attempt { at: now, outcome, method, address, browser, session: None };
+        let mut transaction = self.store.write().await?;
+        sign_ins::add(&mut transaction, random::uuid(now), user, &attempt).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Forgets sessions that are over, attempts that are too old, and links that are good for nothing.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn purge_sign_ins(&self) -> Result<(), BackendError> {
+        let now = self.clock.now();
+        let longest = lifetime(ActorKind::Partner).absolute.max(lifetime(ActorKind::Nuvera).absolute);
+        let mut transaction = self.store.write().await?;
+        signed_in::purge(&mut transaction, now.minus(longest)).await?;
+        sign_ins::purge(&mut transaction, now.minus(HISTORY_LIFETIME)).await?;
+        password_resets::purge(&mut transaction, now).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+}
+
+/// Ends everything that somebody could go on with: they have left, or their password is another.
+pub(super) async fn end_all(
+    conn: &mut AnyConnection,
+    user: UserId,
+    except: Option<SessionId>,
+) -> Result<(), StoreError> {
+    signed_in::end_all(conn, user, except).await?;
+    password_resets::delete_of_user(conn, user).await
+}
+
+/// What a browser is known by for somebody: nobody else's is like it, even in the same browser.
+fn browser_hash(user: UserId, token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, format!("{user} {token}").as_bytes()))
+}

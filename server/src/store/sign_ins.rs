@@ -1,0 +1,155 @@
+//! Attempts to sign in to an account, and the browsers that it is known to be signed in to with.
+
+use super::{Result, convert, parse_optional, timestamp};
+use domain::{
+    id::{SessionId, UserId},
+    sign_in::{Attempt, Method, Outcome},
+    time::Timestamp,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+use uuid::Uuid;
+
+/// How many attempts of a person are kept: of those that were let in, and of those that were not. Apart, so that no flood of
+/// refused ones hides who got in.
+const KEPT: i64 = 200;
+/// How many browsers of a person are kept.
+const KEPT_BROWSERS: i64 = 50;
+
+/// Adds an attempt, and forgets what is too many.
+///
+/// # Errors
+/// The database fails.
+pub async fn add(conn: &mut AnyConnection, id: Uuid, user: UserId, attempt: &Attempt) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO sign_ins (id, user_id, at, outcome, method, address, browser, session_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(id.to_string())
+    .bind(user.to_string())
+    .bind(attempt.at.as_millis())
+    .bind(attempt.outcome.code())
+    .bind(attempt.method.code())
+    .bind(attempt.address.map(|address| address.to_string()))
+    .bind(&attempt.browser)
+    .bind(attempt.session.map(|session| session.to_string()))
+    .execute(&mut *conn)
+    .await?;
+    // Who was let in has a session, and who was not has none.
+    let too_many = if attempt.session.is_some() {
+        "DELETE FROM sign_ins WHERE user_id = $1 AND session_id IS NOT NULL AND id NOT IN
+             (SELECT id FROM sign_ins WHERE user_id = $1 AND session_id IS NOT NULL ORDER BY id DESC LIMIT $2)"
+    } else {
+        "DELETE FROM sign_ins WHERE user_id = $1 AND session_id IS NULL AND id NOT IN
+             (SELECT id FROM sign_ins WHERE user_id = $1 AND session_id IS NULL ORDER BY id DESC LIMIT $2)"
+    };
+    sqlx::query(too_many).bind(user.to_string()).bind(KEPT).execute(conn).await?;
+    Ok(())
+}
+
+/// The newest `limit` attempts to sign in as somebody, the newest first.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn of_user(conn: &mut AnyConnection, user: UserId, limit: i64) -> Result<Vec<Attempt>> {
+    let rows = sqlx::query(
+        "SELECT at, outcome, method, address, browser, session_id FROM sign_ins WHERE user_id = $1
+         ORDER BY id DESC LIMIT $2",
+    )
+    .bind(user.to_string())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+/// The latest new browser that signed in as somebody at `since` or later, in another session than this one.
+///
+/// # Errors
+/// The database fails, or the row is corrupt.
+pub async fn new_browser(
+    conn: &mut AnyConnection,
+    user: UserId,
+    since: Timestamp,
+    session: SessionId,
+) -> Result<Option<Attempt>> {
+    let row = sqlx::query(
+        "SELECT at, outcome, method, address, browser, session_id FROM sign_ins
+         WHERE user_id = $1 AND outcome = $2 AND at >= $3 AND session_id <> $4 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(user.to_string())
+    .bind(Outcome::NewBrowser.code())
+    .bind(since.as_millis())
+    .bind(session.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Forgets attempts at or before `until`.
+///
+/// # Errors
+/// The database fails.
+pub async fn purge(conn: &mut AnyConnection, until: Timestamp) -> Result<()> {
+    sqlx::query("DELETE FROM sign_ins WHERE at <= $1").bind(until.as_millis()).execute(conn).await?;
+    Ok(())
+}
+
+/// When a browser was last seen; and whether somebody has signed in with any.
+///
+/// # Errors
+/// The database fails.
+pub async fn browser_seen(
+    conn: &mut AnyConnection,
+    user: UserId,
+    token_hash: &str,
+) -> Result<(Option<Timestamp>, bool)> {
+    let row = sqlx::query("SELECT last_seen_at FROM known_browsers WHERE token_hash = $1 AND user_id = $2")
+        .bind(token_hash)
+        .bind(user.to_string())
+        .fetch_optional(&mut *conn)
+        .await?;
+    if let Some(row) = row {
+        return Ok((Some(timestamp(&row, "last_seen_at")?), true));
+    }
+    let any = sqlx::query("SELECT last_seen_at FROM known_browsers WHERE user_id = $1 LIMIT 1")
+        .bind(user.to_string())
+        .fetch_optional(conn)
+        .await?;
+    Ok((None, any.is_some()))
+}
+
+/// Remembers a browser, and forgets those that were not seen for the longest.
+///
+/// # Errors
+/// The database fails.
+pub async fn see_browser(conn: &mut AnyConnection, user: UserId, token_hash: &str, now: Timestamp) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO known_browsers (token_hash, user_id, last_seen_at) VALUES ($1, $2, $3)
+         ON CONFLICT (token_hash) DO UPDATE SET last_seen_at = excluded.last_seen_at",
+    )
+    .bind(token_hash)
+    .bind(user.to_string())
+    .bind(now.as_millis())
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "DELETE FROM known_browsers WHERE user_id = $1 AND token_hash NOT IN
+             (SELECT token_hash FROM known_browsers WHERE user_id = $1 ORDER BY last_seen_at DESC LIMIT $2)",
+    )
+    .bind(user.to_string())
+    .bind(KEPT_BROWSERS)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn read(row: &AnyRow) -> Result<Attempt> {
+    Ok(Attempt {
+        at: timestamp(row, "at")?,
+        outcome: convert(row, "sign_ins", "outcome", Outcome::from_code)?,
+        method: convert(row, "sign_ins", "method", Method::from_code)?,
+        address: parse_optional(row, "sign_ins", "address")?,
+        browser: row.try_get("browser")?,
+        session: parse_optional(row, "sign_ins", "session_id")?,
+    })
+}

@@ -1,0 +1,330 @@
+//! Where somebody is signed in, how sessions end, and passwords: as an attacker would have it.
+
+use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEOPLE};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use std::{fs, time::Duration};
+
+const ACCOUNT: &str = "/settings/account";
+const CHOSEN: &str = "tulip gravel 84 harbour";
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn with_session(console: &Console, session: &str) -> Browser {
+    let mut browser = console.browser();
+    browser.cookies.insert("nuvera".into(), session.into());
+    browser
+}
+
+async fn is_signed_in(browser: &mut Browser) -> bool {
+    browser.get(LIST).await.status == StatusCode::OK
+}
+
+/// The addresses with which the account page ends sessions.
+fn ends(page: &Answer) -> Vec<String> {
+    let forms = page.body.split("action=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    forms.filter(|action| action.ends_with("/end")).map(ToOwned::to_owned).collect()
+}
+
+fn letters(console: &Console) -> Vec<String> {
+    let files = fs::read_dir(console.mail.path()).unwrap();
+    files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+}
+
+/// Letters about a new browser go out on their own.
+async fn letters_about_browsers(console: &Console, expected: usize) -> Vec<String> {
+    for _ in 0..200 {
+        let found: Vec<_> = letters(console).into_iter().filter(|letter| letter.contains("new browser")).collect();
+        if found.len() >= expected {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{expected} letters about a new browser");
+}
+
+async fn id_of(console: &Console, email: &str) -> String {
+    let owner = console.owner_actor().await;
+    let people = console.backend.people(&owner, console.alpine).await.unwrap().people;
+    people.into_iter().find(|person| person.email == email).unwrap().id.to_string()
+}
+
+#[tokio::test]
+async fn a_planted_session_never_becomes_a_signed_in_one() {
+    let console = Console::start().await;
+    // What nobody drew, and what the attacker has from their own sign-in.
+    let theirs = console.signed_in("owner@borealis.example").await.cookies["nuvera"].clone();
+    for planted in ["AAAAAAAAAAAAAAAAAAAAAA", "0", "nonsense\u{7f}", &*theirs] {
+        let mut victim = with_session(&console, &planted.replace('\u{7f}', ""));
+        assert_eq!(victim.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::SEE_OTHER);
+        assert_ne!(victim.cookies["nuvera"], planted);
+        assert!(!is_signed_in(&mut with_session(&console, &planted.replace('\u{7f}', ""))).await, "{planted}");
+        victim.get(LIST).await.says("Olivia Okafor");
+        // Nor does the one from before a proof go on after it.
+        let before = victim.cookies["nuvera"].clone();
+        victim.post("/confirm", &[("password", PASSWORD), ("next", LIST)]).await;
+        assert_ne!(victim.cookies["nuvera"], before);
+        assert!(!is_signed_in(&mut with_session(&console, &before)).await);
+        assert!(is_signed_in(&mut victim).await);
+    }
+}
+
+#[tokio::test]
+async fn somebody_sees_where_they_are_signed_in_and_ends_one_or_all_others() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let mut here = console.owner().await;
+        console.advance(MINUTE);
+        let mut one = console.owner().await;
+        let mut other = console.owner().await;
+        let mut developer = console.signed_in("developer@alpine.example").await;
+        let page = here.get(ACCOUNT).await;
+        page.says("Where you are signed in").says("This is the one you look with").says("203.0.113.7");
+        let found = ends(&page);
+        assert_eq!(found.len(), 2);
+        // Nobody else ends them, and nobody's is ended by looking.
+        assert_eq!(developer.post(&found[0], &[]).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(here.get(&found[0]).await.location(), ACCOUNT);
+        assert!(is_signed_in(&mut one).await && is_signed_in(&mut other).await);
+
+        let ended = here.post(&found[0], &[]).await;
+        assert_eq!(ended.location(), format!("{ACCOUNT}?done=session-ended"));
+        let left = [is_signed_in(&mut one).await, is_signed_in(&mut other).await];
+        assert_eq!(left.iter().filter(|left| **left).count(), 1, "{left:?}");
+        assert_eq!(here.post(&found[0], &[]).await.status, StatusCode::NOT_FOUND, "it is gone");
+        here.post(&format!("{ACCOUNT}/sessions/end-others"), &[]).await;
+        assert!(!is_signed_in(&mut one).await && !is_signed_in(&mut other).await);
+        assert!(is_signed_in(&mut here).await && is_signed_in(&mut developer).await, "the controls");
+    }
+}
+
+#[tokio::test]
+async fn an_ended_session_is_not_brought_back_by_a_request_that_is_under_way() {
+    let console = Console::start().await;
+    let (mut here, mut ended) = (console.owner().await, console.owner().await);
+    here.post(&format!("{ACCOUNT}/sessions/end-others"), &[]).await;
+    // What such a request would write: its last use, and a proof.
+    console.advance(2 * MINUTE);
+    ended.post("/confirm", &[("password", PASSWORD), ("next", LIST)]).await;
+    assert!(!is_signed_in(&mut ended).await);
+    ended.post("/sign-out", &[]).await;
+    assert!(is_signed_in(&mut here).await);
+}
+
+#[tokio::test]
+async fn attempts_are_remembered_and_what_a_browser_calls_itself_is_not() {
+    let console = Console::start().await;
+    let sign_in = |password: &str| format!("email=owner%40alpine.example&password={}", password.replace(' ', "+"));
+    let mut strange = console.browser();
+    for agent in ["<script>alert(1)</script>", "=cmd|'/C calc'!A0", "Firefox/1 <img src=x> Windows"] {
+        let request = Request::post("/sign-in")
+            .header(header::ORIGIN, ORIGIN)
+            .header(header::USER_AGENT, agent)
+            .body(Body::from(sign_in("wrong")));
+        assert_eq!(strange.send(request.unwrap()).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let other_door = console.browser().sign_in_at(app::paths::Area::Hub, "owner@alpine.example", PASSWORD).await;
+    assert_eq!(other_door.status, StatusCode::FORBIDDEN);
+    let page = console.owner().await.get(ACCOUNT).await;
+    page.says("Refused: wrong password or code")
+        .says("Refused: at the other area’s sign-in")
+        .says("Firefox on Windows");
+    for text in ["<script>", "alert(1)", "cmd|", "<img"] {
+        assert!(!page.body.contains(text), "{text}");
+    }
+    // They are one's own.
+    let others = console.signed_in("developer@alpine.example").await.get(ACCOUNT).await;
+    assert!(!others.text().contains("Refused:"), "{}", others.text());
+    console.advance(Duration::from_secs(90 * 24 * 3600));
+    console.backend.purge_sign_ins().await.unwrap();
+    assert!(!console.owner().await.get(ACCOUNT).await.text().contains("Refused:"), "for 90 days");
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_attempts_hides_nobody_who_got_in() {
+    use domain::sign_in::{Method, Outcome};
+    let console = Console::start().await;
+    console.owner().await;
+    let client = server::backend::sessions::Client { address: None, browser: "Unknown browser".into(), token: None };
+    for _ in 0..205 {
+        let (outcome, method) = (Outcome::Refused, Method::Password);
+        console.backend.record_refused("owner@alpine.example", outcome, method, client.clone()).await.unwrap();
+    }
+    let owner = console.owner_actor().await;
+    let mut conn = console.store.read().await.unwrap();
+    let kept = server::store::sign_ins::of_user(&mut conn, owner.user_id, 1000).await.unwrap();
+    assert_eq!(kept.iter().filter(|attempt| !attempt.outcome.is_accepted()).count(), 200);
+    assert_eq!(kept.iter().filter(|attempt| attempt.outcome.is_accepted()).count(), 1);
+}
+
+#[tokio::test]
+async fn a_new_browser_is_told_of_by_mail_and_in_the_other_sessions() {
+    let console = Console::start().await;
+    let mut known = console.owner().await;
+    assert!(!known.get(LIST).await.text().contains("A new browser"), "the first one is no news");
+    console.advance(MINUTE);
+    let mut thief = console.browser();
+    thief.address = "198.51.100.66".into();
+    thief.sign_in("owner@alpine.example", PASSWORD).await;
+    let letter = letters_about_browsers(&console, 1).await.remove(0).replace("=\r\n", "");
+    assert!(letter.contains("To: owner@alpine.example") && letter.contains("198.51.100.66"), "{letter}");
+    assert!(letter.contains(&format!("{ORIGIN}{ACCOUNT}")), "{letter}");
+    assert!(!thief.get(LIST).await.text().contains("A new browser"), "it knows");
+    for _ in 0..2 {
+        known.get(LIST).await.says("A new browser signed in as you").says("198.51.100.66");
+    }
+    assert!(!console.signed_in("developer@alpine.example").await.get(LIST).await.text().contains("A new browser"));
+    // Whoever comes back is told as well, though the thief may have looked.
+    thief.get(ACCOUNT).await;
+    known.post("/sign-out", &[]).await;
+    console.advance(MINUTE);
+    known.sign_in("owner@alpine.example", PASSWORD).await;
+    known.get(LIST).await.says("A new browser signed in as you");
+    known.get(ACCOUNT).await.says("A new browser signed in as you").says("Signed in, new browser");
+    assert!(!known.get(LIST).await.text().contains("A new browser"), "they have looked");
+    assert_eq!(letters_about_browsers(&console, 1).await.len(), 1, "a browser that is known is no news");
+}
+
+#[tokio::test]
+async fn one_changes_ones_password_with_a_fresh_proof_and_all_other_sessions_end() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let (mut here, mut elsewhere) = (console.owner().await, console.owner().await);
+        let form = format!("{ACCOUNT}/password");
+        console.advance(10 * MINUTE);
+        assert!(here.get(&form).await.location().starts_with("/confirm?next="));
+        let unproven = here.post(&form, &[("password", CHOSEN)]).await;
+        assert_eq!(unproven.status, StatusCode::FORBIDDEN);
+        unproven.says("Confirm that it is you");
+        assert!(!unproven.body.contains("tulip"), "a password waits nowhere");
+        here.post("/confirm", &[("password", PASSWORD), ("next", &form)]).await;
+        for (weak, why) in [("short", "at least 15 characters"), ("passwordpassword", "would be guessed")] {
+            let refused = here.post(&form, &[("password", weak)]).await;
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+            refused.says(why);
+        }
+        assert!(is_signed_in(&mut elsewhere).await);
+        let changed = here.post(&form, &[("password", CHOSEN)]).await;
+        assert_eq!(changed.location(), format!("{ACCOUNT}?done=password-changed"));
+        assert!(!is_signed_in(&mut elsewhere).await && is_signed_in(&mut here).await);
+        let mut again = console.browser();
+        assert_eq!(again.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(again.sign_in("owner@alpine.example", CHOSEN).await.status, StatusCode::SEE_OTHER);
+        here.get(&format!("{LIST}/audit.jsonl")).await.says("password.changed");
+    }
+}
+
+/// The link that a page shows once.
+fn link(answer: &Answer) -> String {
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let (_, link) = answer.body.split_once("id=\"reset-link\"").expect("a link");
+    link.split(['>', '<']).nth(1).unwrap().strip_prefix(ORIGIN).unwrap().to_owned()
+}
+
+async fn choose(console: &Console, link: &str, password: &str) -> Answer {
+    let token = link.split_once("?token=").unwrap().1;
+    console.browser().post("/reset-password", &[("token", token), ("password", password)]).await
+}
+
+#[tokio::test]
+async fn a_password_is_reset_by_a_link_once_within_a_day_and_all_sessions_end() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let (mut owner, mut developer) = (console.owner().await, console.signed_in("developer@alpine.example").await);
+        let person = id_of(&console, "developer@alpine.example").await;
+        let form = format!("{PEOPLE}/{person}/reset-password");
+        owner.get(&form).await.says("Deniz Demir").says("Their second factor stays");
+        let first = link(&owner.post(&form, &[]).await);
+        let second = owner.post(&form, &[]).await;
+        second.says("It was mailed to developer@alpine.example");
+        assert_eq!(second.header("cache-control"), "no-store");
+        let second = link(&second);
+        assert_eq!(choose(&console, &first, CHOSEN).await.status, StatusCode::GONE, "a newer one ends it");
+        assert!(letters(&console).iter().any(|letter| letter.contains("choose a new password")));
+        for _ in 0..2 {
+            console.browser().get(&second).await.says("Choose a new password").says("developer@alpine.example");
+        }
+        // In the other area it is worth nothing, and a weak password does not use it up.
+        assert_eq!(console.browser().get(&format!("/organizations{second}")).await.status, StatusCode::GONE);
+        assert_eq!(choose(&console, &second, "short").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(is_signed_in(&mut developer).await);
+        let (one, other) = tokio::join!(choose(&console, &second, CHOSEN), choose(&console, &second, CHOSEN));
+        let mut statuses = [one.status, other.status];
+        statuses.sort();
+        assert_eq!(statuses, [StatusCode::SEE_OTHER, StatusCode::GONE], "once");
+        assert!(!is_signed_in(&mut developer).await);
+        assert!(is_signed_in(&mut owner).await, "the control");
+        let mut again = console.browser();
+        let before = again.sign_in("developer@alpine.example", PASSWORD).await;
+        assert_eq!(before.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(again.sign_in("developer@alpine.example", CHOSEN).await.status, StatusCode::SEE_OTHER);
+        let history = owner.get(&format!("{LIST}/audit.jsonl")).await;
+        history.says("password.reset_begun").says("password.reset");
+
+        let third = link(&owner.post(&form, &[]).await);
+        console.advance(Duration::from_secs(24 * 3600));
+        assert_eq!(choose(&console, &third, CHOSEN).await.status, StatusCode::GONE, "after a day");
+    }
+}
+
+#[tokio::test]
+async fn nobody_resets_a_password_who_does_not_decide_on_people_nor_their_own() {
+    let console = Console::start().await;
+    let (developer, owner) =
+        (id_of(&console, "developer@alpine.example").await, id_of(&console, "owner@alpine.example").await);
+    let form = |id: &str| format!("{PEOPLE}/{id}/reset-password");
+    for (email, status) in [
+        ("developer@alpine.example", StatusCode::FORBIDDEN),
+        ("viewer@alpine.example", StatusCode::FORBIDDEN),
+        ("owner@borealis.example", StatusCode::NOT_FOUND),
+    ] {
+        let mut browser = console.signed_in(email).await;
+        assert_eq!(browser.get(&form(&developer)).await.status, status, "{email}");
+        assert_eq!(browser.post(&form(&developer), &[]).await.status, status, "{email}");
+    }
+    let hub = format!("/organizations/{}/people/{developer}/reset-password", console.alpine);
+    assert_eq!(console.admin().await.post(&hub, &[]).await.status, StatusCode::FORBIDDEN);
+    let own = console.owner().await.post(&form(&owner), &[]).await;
+    assert_eq!(own.status, StatusCode::CONFLICT);
+    own.says("change your password on its page");
+    assert!(letters(&console).iter().all(|letter| !letter.contains("choose a new password")));
+}
+
+#[tokio::test]
+async fn who_is_removed_has_no_session_and_no_link_left() {
+    let console = Console::start().await;
+    let (mut owner, mut developer) = (console.owner().await, console.signed_in("developer@alpine.example").await);
+    let person = id_of(&console, "developer@alpine.example").await;
+    let reset = link(&owner.post(&format!("{PEOPLE}/{person}/reset-password"), &[]).await);
+    assert!(is_signed_in(&mut developer).await);
+    owner.post(&format!("{PEOPLE}/{person}/remove"), &[]).await;
+    assert!(!is_signed_in(&mut developer).await);
+    assert_eq!(choose(&console, &reset, CHOSEN).await.status, StatusCode::GONE);
+    let mut conn = console.store.read().await.unwrap();
+    let left = server::store::signed_in::of_user(&mut conn, person.parse().unwrap()).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn pages_about_sessions_and_passwords_are_kept_nowhere_and_framed_nowhere() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    for path in [ACCOUNT, "/settings/account/password", "/reset-password?token=x", "/sign-in", "/confirm"] {
+        let answer = owner.get(path).await;
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+    }
+    // A form that another site sends changes nothing, whatever the cookie.
+    for path in ["/settings/account/password", "/settings/account/sessions/end-others", "/reset-password"] {
+        let mut elsewhere = owner.clone();
+        elsewhere.origin = "https://evil.example".into();
+        let answer = elsewhere.post(path, &[("password", CHOSEN)]).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+        answer.says("This request was refused");
+    }
+    for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "/organizations"] {
+        let next = form_urlencoded::byte_serialize(elsewhere.as_bytes()).collect::<String>();
+        assert_eq!(owner.get(&format!("/sign-in?next={next}")).await.location(), LIST, "{elsewhere}");
+    }
+}
