@@ -47,7 +47,7 @@ impl Outcomes {
         let tenths = self.refused.saturating_mul(1000).checked_div(self.requests).unwrap_or_default();
         match tenths {
             0 if self.refused > 0 => "under 0.1%".to_owned(),
-            1..100 if tenths % 10 > 0 => format!("{}.{}%", tenths / 10, tenths % 10),
+            1..100 if !tenths.is_multiple_of(10) => format!("{}.{}%", tenths / 10, tenths % 10),
             tenths => format!("{}%", tenths / 10),
         }
     }

@@ -123,7 +123,7 @@ pub(super) fn refused(
         ),
         Problem::SomebodyElse => (
             format!("Somebody else is signed in at {label} than here."),
-            format!("Sign in there as the person that you are here, or sign out here first."),
+            "Sign in there as the person that you are here, or sign out here first.".to_owned(),
         ),
     };
     view! {

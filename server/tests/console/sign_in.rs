@@ -120,7 +120,7 @@ async fn signing_out_ends_the_session_everywhere_its_cookie_is() {
 async fn an_admin_gets_to_the_organization_hub_and_not_to_partner_pages() {
     let console = Console::start().await;
     let mut admin = console.browser();
-    let signed_in = admin.sign_in("admin@nuvera.example", PASSWORD).await;
+    let signed_in = console.signs_in(&mut admin, "admin@nuvera.example").await;
     assert_eq!(signed_in.location(), "/organizations");
     admin.get("/organizations").await.says("Alpine Pay").says("Borealis Finance").says("Nuvera’s people");
     for path in ["/".to_owned(), LIST.to_owned(), format!("{LIST}/new"), PEOPLE.to_owned()] {
