@@ -344,6 +344,8 @@ fn refused(error: WebauthnError) -> BackendError {
     tracing::warn!(%error, "the answer of a passkey was refused");
     match error {
         WebauthnError::UserNotVerified | WebauthnError::UserNotPresent => PasskeyError::NobodyVerified.into(),
+        // What the browser was asked not to make once more.
+        WebauthnError::CredentialExcludedFromRequest => PasskeyError::Known.into(),
         _ => PasskeyError::NotVerified.into(),
     }
 }

@@ -303,6 +303,8 @@ async fn a_removed_passkey_signs_nobody_in() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
     let mut device = add(&mut owner, "Laptop").await;
+    // The list is in the order in which they were added.
+    console.advance(Duration::from_secs(1));
     let mut kept = add(&mut owner, "Phone").await;
     let remove = link(&owner.get(ACCOUNT).await, "/remove");
     console.advance(TEN_MINUTES);
