@@ -205,7 +205,7 @@ pub(super) fn second_step(prompt: &Prompt) -> impl IntoView + use<> {
             variant=Variant::Primary
             text="Use a passkey"
         >
-            {()}
+            {hidden(None, None)}
         </PasskeyForm>
     }
 }

@@ -344,8 +344,11 @@ fn refused(error: WebauthnError) -> BackendError {
     tracing::warn!(%error, "the answer of a passkey was refused");
     match error {
         WebauthnError::UserNotVerified | WebauthnError::UserNotPresent => PasskeyError::NobodyVerified.into(),
-        // What the browser was asked not to make once more.
-        WebauthnError::CredentialExcludedFromRequest => PasskeyError::Known.into(),
+        // What the browser was asked not to make once more. webauthn-rs 0.6.2 calls it an altered algorithm, which browsers
+        // do not send.
+        WebauthnError::CredentialExcludedFromRequest | WebauthnError::CredentialAlteredAlgFromRequest => {
+            PasskeyError::Known.into()
+        }
         _ => PasskeyError::NotVerified.into(),
     }
 }

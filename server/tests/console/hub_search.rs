@@ -31,7 +31,7 @@ async fn search(browser: &mut Browser, typed: &str) -> Answer {
     }
     let mut answer = browser.get(sent.location()).await;
     if answer.status == StatusCode::SEE_OTHER {
-        answer = browser.get(&answer.location().to_owned()).await;
+        answer = browser.get(answer.location()).await;
     }
     answer
 }
@@ -205,7 +205,7 @@ async fn a_search_that_waits_for_a_sign_in_waits_without_the_secret() {
         [("email", "admin@nuvera.example"), ("password", crate::support::PASSWORD), ("next", HUB), ("unsent", &unsent)];
     let answer = browser.post(Area::Hub.sign_in(), &fields).await;
     let answer = console.enters_code(&mut browser, "admin@nuvera.example", answer).await;
-    let page = browser.get(&answer.location().to_owned()).await;
+    let page = browser.get(answer.location()).await;
     page.says("Here it is as you left it");
     assert!(page.body.contains(&format!("value=\"{}", &key[..12])) && !page.body.contains(&key[13..]));
 }
