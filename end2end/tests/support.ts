@@ -85,7 +85,7 @@ export async function signInAsNewAdmin(page: Page): Promise<Admin> {
   await enterPassword(page, email, password);
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Set up a second factor');
   const secret = (await page.locator('#factor-secret').innerText()).replaceAll(/\s/g, '');
-  await page.getByLabel('Code').fill(totp(secret));
+  await page.getByRole('textbox', { name: 'Code' }).fill(totp(secret));
   await page.getByRole('button', { name: 'Set up the second factor' }).click();
   const recoveryCodes = (await page.locator('#recovery-codes').innerText()).trim().split('\n');
   await page.getByRole('button', { name: 'I have stored these codes' }).click();
