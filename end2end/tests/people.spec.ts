@@ -1,6 +1,16 @@
 import type { Page } from '@playwright/test';
 import { CONSOLE } from './addresses';
-import { APPLICATIONS, createApplication, expect, externalKeyPair, PASSWORD, signIn, test, uniqueName } from './support';
+import {
+  APPLICATIONS,
+  createApplication,
+  expect,
+  externalKeyPair,
+  PASSWORD,
+  signIn,
+  signInAsNewAdmin,
+  test,
+  uniqueName,
+} from './support';
 
 // Who gets where.
 
@@ -104,19 +114,26 @@ test.describe('at the other area’s door', () => {
   test.use({ expectedErrors: /status of 403/ });
 
   test('somebody is told which one is theirs, and gets in there', async ({ page }) => {
-    for (const [door, email, name] of [
-      ['/sign-in', 'admin@nuvera.example', 'Sign in to the organization hub'],
-      ['/organizations/sign-in', 'owner@alpine.example', 'Sign in as a partner'],
-    ]) {
+    const admin = await signInAsNewAdmin(page);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    const owner = { email: 'owner@alpine.example', password: PASSWORD, recoveryCodes: [] };
+    for (const [door, { email, password, recoveryCodes }, name] of [
+      ['/sign-in', admin, 'Sign in to the organization hub'],
+      ['/organizations/sign-in', owner, 'Sign in as a partner'],
+    ] as const) {
       const fill = async () => {
         await page.getByLabel('Email').fill(email);
-        await page.getByLabel('Password').fill(PASSWORD);
+        await page.getByLabel('Password').fill(password);
         await page.getByRole('button', { name: 'Sign in' }).click();
       };
       await page.goto(door);
       await fill();
       await page.getByRole('link', { name }).click();
       await fill();
+      if (recoveryCodes.length > 0) {
+        await page.getByRole('textbox', { name: 'Code' }).fill(recoveryCodes[0]);
+        await page.getByRole('button', { name: 'Sign in' }).click();
+      }
       await expect(page.getByRole('button', { name: 'Sign out' })).toBeVisible();
     }
     // Both are signed in now, in this browser, each in their own area.
