@@ -259,7 +259,9 @@ impl Console {
         );
         self.connection.write(request.as_bytes()).await;
         let reply = self.connection.read().await?;
-        if let Some(set) = reply.header("set-cookie") {
+        // The session's cookie; the one by which a browser is known again is not needed here.
+        let set = reply.headers.iter().find(|(name, value)| name == "set-cookie" && value.starts_with("nuvera="));
+        if let Some((_, set)) = set {
             self.cookie = set.split(';').next().unwrap().to_owned();
         }
         Some((reply.status, reply.text().to_owned()))
