@@ -1,9 +1,7 @@
 //! Passwords: one's own is changed, and somebody who has lost theirs chooses another.
 
 use super::people::back;
-use crate::ui::{
-    Actions, ButtonLink, Consequences, Form, Input, Submit, TextField, Time, Variant, place, surroundings,
-};
+use crate::ui::{Actions, ButtonLink, Consequences, Form, Input, Submit, TextField, Variant, place, surroundings};
 use domain::{people::Person, time::Timestamp};
 use leptos::prelude::*;
 
@@ -67,28 +65,9 @@ pub(super) fn link(
     expires_at: Timestamp,
     is_mailed: bool,
 ) -> impl IntoView + use<> {
-    let email = &person.email;
-    let lead = if is_mailed {
-        format!("It was mailed to {email}. If it does not arrive, pass it on yourself: it is shown this once.")
-    } else {
-        format!("It could not be mailed to {email}. Pass it on yourself: it is shown this once.")
-    };
-    view! {
-        {super::heading(title, &lead)}
-        <div class="one-time-key">
-            <p class="one-time-key__label">{format!("{}’s link", person.name)}</p>
-            <code class="one-time-key__text" id="reset-link" translate="no">{link.to_owned()}</code>
-            <div class="actions needs-script">
-                <button type="button" class="button button--primary" data-copy="reset-link" disabled>
-                    <span data-label>"Copy link"</span>
-                </button>
-            </div>
-        </div>
-        <p>"Whoever opens it chooses the password, so be sure whom you give it to. It works once, until " <Time at=expires_at /></p>
-        <Actions>
-            <ButtonLink href=place().people() text="Back to people" />
-        </Actions>
-    }
+    let words = "Whoever opens it chooses the password, so be sure whom you give it to. It works once, until ";
+    let (name, email) = (&person.name, &person.email);
+    super::people::one_time_link(title, "reset-link", name, email, link, is_mailed, words, expires_at)
 }
 
 pub(super) fn choose(title: String, name: &str, email: &str, token: &str) -> impl IntoView + use<> {

@@ -11,6 +11,7 @@ use domain::{
     hygiene::KeyId,
     id::UserId,
     people::{Invitation, Leaver, Person},
+    time::Timestamp,
 };
 use leptos::prelude::*;
 
@@ -208,7 +209,23 @@ pub(super) fn invite(title: String, side: ActorKind) -> impl IntoView + use<> {
 }
 
 pub(super) fn link(title: String, invitation: &Invitation, link: &str, is_mailed: bool) -> impl IntoView + use<> {
-    let email = &invitation.email;
+    let (name, email) = (invitation.name.to_string(), invitation.email.to_string());
+    let words = "Whoever opens it first joins. It works once, until ";
+    one_time_link(title, "invitation-link", &name, &email, link, is_mailed, words, invitation.expires_at)
+}
+
+/// The answer that shows a link of somebody's, once: to whoever has to pass it on if mail does not arrive.
+#[allow(clippy::too_many_arguments)] // Each is a word of the page.
+pub(super) fn one_time_link(
+    title: String,
+    id: &'static str,
+    name: &str,
+    email: &str,
+    link: &str,
+    is_mailed: bool,
+    words: &'static str,
+    expires_at: Timestamp,
+) -> impl IntoView + use<> {
     let lead = if is_mailed {
         format!("It was mailed to {email}. If it does not arrive, pass it on yourself: it is shown this once.")
     } else {
@@ -217,15 +234,15 @@ pub(super) fn link(title: String, invitation: &Invitation, link: &str, is_mailed
     view! {
         {super::heading(title, &lead)}
         <div class="one-time-key">
-            <p class="one-time-key__label">{format!("{}’s link", invitation.name)}</p>
-            <code class="one-time-key__text" id="invitation-link" translate="no">{link.to_owned()}</code>
+            <p class="one-time-key__label">{format!("{name}’s link")}</p>
+            <code class="one-time-key__text" id=id translate="no">{link.to_owned()}</code>
             <div class="actions needs-script">
-                <button type="button" class="button button--primary" data-copy="invitation-link" disabled>
+                <button type="button" class="button button--primary" data-copy=id disabled>
                     <span data-label>"Copy link"</span>
                 </button>
             </div>
         </div>
-        <p>"Whoever opens it first joins. It works once, until " <Time at=invitation.expires_at /></p>
+        <p>{words} <Time at=expires_at /></p>
         <Actions>
             <ButtonLink href=place().people() text="Back to people" />
         </Actions>
