@@ -74,11 +74,10 @@ export interface Admin {
   recoveryCodes: string[];
 }
 
-/** Creates an admin as whoever runs the server does, and sets up their second factor by its pages. */
-export async function signInAsNewAdmin(page: Page): Promise<Admin> {
+/** Creates an admin as whoever runs the server on `data` does, and sets up their second factor by its pages. */
+export async function signInAsNewAdmin(page: Page, data = process.env.NUVERA_END2END_DATA!): Promise<Admin> {
   const [email, password] = [`ada.${randomUUID()}@nuvera.example`, randomUUID()];
-  const state = ['--data', process.env.NUVERA_END2END_DATA!];
-  execFileSync(SERVER, ['create-admin', ...state, '--email', email, '--name', 'Ada Admin'], {
+  execFileSync(SERVER, ['create-admin', '--data', data, '--email', email, '--name', 'Ada Admin'], {
     input: `${password}\n`,
     stdio: 'pipe',
   });
