@@ -1,8 +1,9 @@
 # The front door. `make run` and `make test` set up what they need themselves.
 .PHONY: run test check dev bench soak fuzz setup site release
 
+# By a name, because browsers use passkeys at no address without one.
 run: setup site release
-	./target/release/server serve --demo
+	./target/release/server serve --demo --console-url http://localhost:3000
 
 test:
 	scripts/setup test
@@ -20,7 +21,7 @@ check:
 # Quicker builds, for work on the pages.
 dev: setup
 	cargo run --package xtask -- site --dev
-	cargo run --package server -- serve --demo
+	cargo run --package server -- serve --demo --console-url http://localhost:3000
 
 # Figures for whoever compares; nothing here passes or fails.
 bench: site release

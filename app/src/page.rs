@@ -207,6 +207,7 @@ notices! {
     SupportSeen "support-seen" "Thank you: the audit history says that you have seen it.",
     SecurityPolicyChanged "security-policy-changed" "The security policy is changed. It counts from now on.",
     SignInTooLate "sign-in-too-late" "Signing in took longer than ten minutes. Begin again: nothing that you typed before is lost.",
+    SignInEnded "sign-in-ended" "Your sign-ins were all ended while you signed in: because of a new password, for example. Sign in again.",
     FactorRemoved "second-factor-removed" "The second factor is removed. From now on your password is all that you sign in with.",
     AppRemoved "app-removed" "The authenticator app is removed: its codes are good for nothing now. Your passkeys stay.",
     FactorReset "second-factor-reset" "Their second factor is removed, and they are signed out everywhere.",
@@ -546,7 +547,10 @@ pub enum Page {
     /// 403: a role that may not see this.
     Forbidden,
     /// 403: the request did not come from one of the console's own pages.
-    CrossSite,
+    CrossSite {
+        /// Where the console is, as the browser knows it.
+        home: String,
+    },
     /// 404, and another organization's ids.
     NotFound,
     /// 500 or 503: what happened is in the log, under this id.
@@ -877,7 +881,7 @@ impl Page {
             Self::OtherDoor { theirs: Area::Partner, .. } => "This is where Nuvera’s people sign in",
             Self::OtherDoor { theirs: Area::Hub, .. } => "This is where partners sign in",
             Self::Forbidden => "You cannot open this page",
-            Self::CrossSite => "This request was refused",
+            Self::CrossSite { .. } => "This request was refused",
             Self::NotFound => "Page not found",
             Self::Unavailable { .. } => "Something went wrong on our side",
             Self::Invitation { organization, .. } => return format!("Join {organization}"),
@@ -947,7 +951,7 @@ impl Page {
             | Self::CustomerRefused
             | Self::OtherDoor { .. }
             | Self::Forbidden
-            | Self::CrossSite
+            | Self::CrossSite { .. }
             | Self::NotFound
             | Self::Unavailable { .. }
             | Self::Rename { .. }

@@ -34,6 +34,8 @@ pub struct Person {
     pub role: Role,
     /// When they last signed in.
     pub signed_in_at: Option<Timestamp>,
+    /// Whether they sign in with a password: those who do not sign in by an identity provider.
+    pub has_password: bool,
     /// What they have, besides a password, to prove that it is they.
     pub factors: Factors,
 }
@@ -72,6 +74,11 @@ pub enum PeopleError {
     /// It would be one's own password.
     #[error("This is your own account: change your password on its page.")]
     OwnPassword,
+    /// They have no password.
+    #[error(
+        "{0} signs in by single sign-on: there is no password to reset here. Your identity provider lets them in, or not."
+    )]
+    NoPassword(String),
     /// They have the role already.
     #[error("{0} has this role already.")]
     RoleUnchanged(String),
@@ -141,9 +148,12 @@ impl Person {
     /// Gives them a link with which they choose a new password: what is recorded of it.
     ///
     /// # Errors
-    /// It is oneself.
+    /// It is oneself, or they have none: with one, they could sign in when their identity provider no longer lets them.
     pub fn reset_password(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
         self.is_somebody_else(by).map_err(|_| PeopleError::OwnPassword)?;
+        if !self.has_password {
+            return Err(PeopleError::NoPassword(self.name.clone()));
+        }
         Ok(event(by, AuditAction::PasswordResetBegun, &self.email, None, None))
     }
 
@@ -221,6 +231,15 @@ pub fn password_changed(by: By<'_>) -> AuditEvent {
 /// What is recorded when somebody has chosen a new password by the link that they were given: `by` themselves.
 pub fn password_reset(by: By<'_>) -> AuditEvent {
     event(by, AuditAction::PasswordReset, &by.actor.email, None, None)
+}
+
+/// What is recorded when whoever runs the server gives somebody a way back in who has lost all that they signed in with:
+/// `by` themselves, with the reason that says so.
+pub fn recovered(by: By<'_>) -> Vec<AuditEvent> {
+    let factors = by.actor.factors;
+    let reset = factors.any().then(|| second_factor::reset(by, &by.actor.email, factors));
+    let begun = event(by, AuditAction::PasswordResetBegun, &by.actor.email, None, None);
+    reset.into_iter().chain([begun]).collect()
 }
 
 /// What is recorded when somebody is refused who may not use the console at all: `by` themselves.

@@ -3,6 +3,7 @@ import { GATEWAY } from './addresses';
 import {
   APPLICATIONS,
   createApplication,
+  enterPassword,
   expect,
   expectAccepted,
   externalKeyPair,
@@ -12,6 +13,7 @@ import {
   send,
   signedToken,
   signIn,
+  signInAsNewAdmin,
   test,
   uniqueName,
 } from './support';
@@ -74,6 +76,41 @@ test('people', async ({ page, otherPage }) => {
   await page.goBack();
   await page.getByRole('row').filter({ hasText: name }).getByRole('button', { name: /Withdraw/ }).click();
   await expect(page.getByText('The invitation is withdrawn')).toBeVisible();
+});
+
+test('what somebody signs in with', async ({ page, otherPage }) => {
+  test.setTimeout(240_000);
+  const { email, password } = await signInAsNewAdmin(page);
+  await page.goto('/organizations/account');
+  await check(page, 'sign-in and security, with a second factor');
+  for (const action of ['second-factor', 'second-factor/remove', 'recovery-codes']) {
+    await page.goto(`/organizations/account/${action}`);
+    await check(page, action);
+  }
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await enterPassword(page, email, password);
+  await check(page, 'the second step');
+  await page.getByRole('textbox', { name: 'Code' }).fill('000000');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await check(page, 'the second step, with an error');
+  await signIn(page);
+  await page.goto('/settings/account');
+  await check(page, 'sign-in and security');
+  await page.goto('/settings/account/password');
+  await page.getByLabel('New password').fill('short');
+  await page.getByRole('button', { name: 'Change password' }).click();
+  await check(page, 'change password, with an error');
+  await page.goto('/settings/platform/people');
+  await page.getByRole('link', { name: 'Reset password of Vera Vidal' }).click();
+  await check(page, 'reset somebody’s password');
+  await page.getByRole('button', { name: 'Reset password' }).click();
+  const link = page.locator('#reset-link');
+  await expect(link).toBeVisible();
+  await check(page, 'the link for a new password');
+  await otherPage.goto(await link.innerText());
+  await check(otherPage, 'choose a password');
+  await otherPage.goto('/reset-password?token=none');
+  await check(otherPage, 'a link for a new password that is no longer good');
 });
 
 test('the form for a new application, and the page that shows its key', async ({ page }) => {

@@ -1,4 +1,5 @@
 import type { CDPSession, Page } from '@playwright/test';
+import { check } from './accessible';
 import { Instance, newData } from './instance';
 import { APPLICATIONS, expect, PASSWORD, test } from './support';
 
@@ -41,18 +42,22 @@ async function signIn(page: Page, email: string) {
 test.use({ expectedErrors: /status of 422/ });
 
 test('a passkey is added, is the second step, signs in by itself, proves anew and is removed', async ({ page }) => {
+  test.setTimeout(180_000);
   await plugIn(page);
   await signIn(page, 'owner@alpine.example');
   await page.goto(`${instance.console}/settings/account/passkeys/new`);
   // The island holds the form back until there is a name: no passkey is made that the server does not take.
   await page.getByRole('button', { name: 'Add passkey' }).click();
   await expect(page.getByText('Enter a name for the passkey.')).toBeVisible();
+  await check(page, 'a new passkey, with an error');
   await page.getByLabel('Name').fill('Laptop');
   await page.getByRole('button', { name: 'Add passkey' }).click();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Store your recovery codes now');
+  await check(page, 'recovery codes');
   page.once('dialog', (dialog) => dialog.accept());
   await page.getByRole('button', { name: 'I have stored these codes' }).click();
   await expect(page.getByRole('rowheader', { name: 'Laptop' })).toBeVisible();
+  await check(page, 'the account, with a passkey');
 
   // The same device is not registered twice.
   await page.getByRole('link', { name: 'Add a passkey' }).click();
@@ -62,6 +67,7 @@ test('a passkey is added, is the second step, signs in by itself, proves anew an
 
   await page.getByRole('button', { name: 'Sign out' }).click();
   await signIn(page, 'owner@alpine.example');
+  await check(page, 'the second step, with a passkey');
   await page.getByRole('button', { name: 'Use a passkey' }).click();
   await expect(page).toHaveURL(new RegExp(APPLICATIONS));
 
@@ -71,9 +77,11 @@ test('a passkey is added, is the second step, signs in by itself, proves anew an
   await expect(page).toHaveURL(new RegExp(APPLICATIONS));
 
   await page.goto(`${instance.console}/confirm?next=/settings/account`);
+  await check(page, 'confirm with a passkey');
   await page.getByRole('button', { name: 'Use a passkey' }).click();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Sign-in and security');
   await page.getByRole('link', { name: 'Remove Laptop' }).click();
+  await check(page, 'remove a passkey');
   await page.getByRole('button', { name: 'Remove passkey' }).click();
   await expect(page.getByText('You have none yet.')).toBeVisible();
 
@@ -81,6 +89,7 @@ test('a passkey is added, is the second step, signs in by itself, proves anew an
   await page.getByRole('link', { name: 'Sign in with a passkey' }).click();
   await page.getByRole('button', { name: 'Use a passkey' }).click();
   await expect(page.getByText('This passkey is not known here')).toBeVisible();
+  await check(page, 'sign in with a passkey, refused');
 });
 
 test('whoever cancels is told so in words, and tries again', async ({ page }) => {

@@ -21,6 +21,9 @@ pub enum Command {
     Serve(Box<ServeSettings>),
     /// Create a Nuvera admin; the password is read from standard input.
     CreateAdmin(CreateAdmin),
+    /// Let somebody in again who has lost their password or their second factor and whom nobody else can help: the last
+    /// owner, the last admin. Ends what they had, and prints a link for a new password. May be used while the server runs.
+    Recover(Recover),
     /// Print the code of the moment of the demo people who need a second factor (see `serve --demo`).
     DemoCode,
 }
@@ -128,6 +131,17 @@ pub struct CreateAdmin {
     /// The name people know them by.
     #[arg(long)]
     pub name: String,
+}
+
+/// Who has lost what they signed in with.
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// Where state is kept.
+    #[command(flatten)]
+    pub state: StateSettings,
+    /// The address they sign in with.
+    #[arg(long)]
+    pub email: String,
 }
 
 /// A setting that cannot be used; the words name it.

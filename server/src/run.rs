@@ -2,13 +2,14 @@
 
 use crate::{
     backend::{
-        Backend, BackendError,
+        Backend, BackendError, MIN_PASSWORD_CHARACTERS,
         accounts::NewPerson,
+        check_password,
         flush::{self, CLEAN_AND_UNUSED},
         reminders,
     },
     clock::Clock,
-    config::{Cli, Command, CreateAdmin, ServeSettings, StateSettings},
+    config::{Cli, Command, CreateAdmin, Recover, ServeSettings, StateSettings},
     demo,
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
     log, metrics,
@@ -19,7 +20,11 @@ use crate::{
 };
 use app::paths::Area;
 use clap::Parser;
-use domain::{access::Role, route::RouteTable};
+use domain::{
+    access::Role,
+    route::RouteTable,
+    text::{EmailAddress, PersonName},
+};
 use std::{
     error::Error,
     fs,
@@ -38,9 +43,6 @@ use tokio_util::sync::CancellationToken;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// The least characters of an admin's password (NIST SP 800-63B-4 asks for 15 where it is the only factor).
-const MIN_PASSWORD_CHARACTERS: usize = 15;
-
 /// How long requests in flight may take to finish after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -50,6 +52,7 @@ pub async fn command_line() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,
         Command::CreateAdmin(admin) => create_admin(admin).await,
+        Command::Recover(lost) => recover(lost).await,
         Command::DemoCode => {
             println!("{}", demo::code(Clock::system().now()));
             Ok(())
@@ -183,36 +186,64 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
 /// Creates a Nuvera admin, with a password from standard input.
 ///
 /// # Errors
-/// The password is too short, the address has an account, or the database fails.
+/// The password is not taken, the address has an account, or the database fails.
 async fn create_admin(admin: CreateAdmin) -> Outcome<()> {
     admin.state.check()?;
     let mut password = String::new();
     eprintln!("Password for {} (at least {MIN_PASSWORD_CHARACTERS} characters):", admin.email);
     io::stdin().lock().read_line(&mut password)?;
     let password = password.trim_end_matches(['\r', '\n']);
-    if password.chars().count() < MIN_PASSWORD_CHARACTERS {
-        return Err(format!("the password is too short: use at least {MIN_PASSWORD_CHARACTERS} characters").into());
-    }
-    if !admin.email.contains('@') {
-        return Err("--email: give an e-mail address".into());
-    }
-    let (store, pepper) = open(&admin.state).await?;
-    let (clock, pepper) = (Clock::system(), Arc::new(pepper));
-    let gateway = Gateway::new(GatewaySettings::idle(), clock.clone(), pepper.clone(), ReplayFence::default());
-    let backend = Backend::new(store.clone(), gateway, pepper, clock);
+    let email = EmailAddress::new(&admin.email).map_err(|error| format!("--email: {error}"))?;
+    let name = PersonName::new(&admin.name).map_err(|error| format!("--name: {error}"))?;
+    check_password(password, &[email.as_str(), name.as_str()])?;
+    let (store, backend) = open_idle(&admin.state).await?;
     let organization_id = backend.nuvera().await?;
     let person =
-        NewPerson { organization_id, email: &admin.email, name: &admin.name, role: Role::NuveraAdmin, password };
+        NewPerson { organization_id, email: email.as_str(), name: name.as_str(), role: Role::NuveraAdmin, password };
     let added = backend.add_person(person).await;
     store.close().await;
     match added {
         Ok(_) => {
-            println!("{} can sign in now, and sets up a second factor then.", admin.email);
+            println!("{} can sign in now, and sets up a second factor then.", email.as_str());
             Ok(())
         }
-        Err(BackendError::Store(StoreError::Taken)) => Err(format!("{} has an account already", admin.email).into()),
+        Err(BackendError::Store(StoreError::Taken)) => Err(format!("{} has an account already", email.as_str()).into()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Ends all that somebody signed in with, and prints a link with which they choose a new password.
+///
+/// # Errors
+/// Nobody signs in with this address and a password, or the database fails.
+async fn recover(lost: Recover) -> Outcome<()> {
+    lost.state.check()?;
+    let (store, backend) = open_idle(&lost.state).await?;
+    let recovered = backend.recover(&lost.email).await;
+    store.close().await;
+    match recovered {
+        Ok((person, token, expires_at)) => {
+            let path = Area::of_side(person.kind()).reset();
+            println!(
+                "{}, {}: their password, second factors and sessions are ended.",
+                person.name,
+                person.role.label()
+            );
+            println!("At the console's address, until {expires_at} and once, they choose a new password here:");
+            println!("{path}?token={}", token.reveal());
+            Ok(())
+        }
+        Err(BackendError::NotFound) => Err(format!("nobody signs in with {} and a password", lost.email).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A backend beside which no gateway serves.
+async fn open_idle(state: &StateSettings) -> Outcome<(Store, Backend)> {
+    let (store, pepper) = open(state).await?;
+    let (clock, pepper) = (Clock::system(), Arc::new(pepper));
+    let gateway = Gateway::new(GatewaySettings::idle(), clock.clone(), pepper.clone(), ReplayFence::default());
+    Ok((store.clone(), Backend::new(store, gateway, pepper, clock)))
 }
 
 async fn open(state: &StateSettings) -> Outcome<(Store, Pepper)> {

@@ -171,7 +171,11 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         ),
         ("refused-customer", PageContext { viewer: Some(customer), ..context() }, Page::CustomerRefused),
         ("refused-forbidden", context(), Page::Forbidden),
-        ("refused-cross-site", context(), Page::CrossSite),
+        (
+            "refused-cross-site",
+            context(),
+            Page::CrossSite { home: "https://console.nuvera.example/settings/platform/api-applications".into() },
+        ),
         ("refused-not-found", context(), Page::NotFound),
         (
             "refused-unavailable",
@@ -484,6 +488,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         email: format!("{}@ledgerline.example", name.to_lowercase().replace(' ', ".")),
         role,
         signed_in_at: last.map(ago),
+        has_password: true,
         factors: Factors { authenticator: role == Role::PartnerOwner, passkeys: false },
     };
     let you = Person { id: actor().user_id, ..person("Olivia Owner", Role::PartnerOwner, Some(60)) };
@@ -508,7 +513,8 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         you: you.id,
         is_managed,
     };
-    let many = vec![deniz.clone(), you.clone(), person("Vera Vidal", Role::PartnerViewer, None)];
+    let by_provider = Person { has_password: false, ..person("Vera Vidal", Role::PartnerViewer, None) };
+    let many = vec![deniz.clone(), you.clone(), by_provider.clone()];
     let link = "https://console.nuvera.example/invitation?token=4mJ1Yq0c7bXn3kS9rTq2vLw8pZd5hGf6aUeRiOyBxCM".to_owned();
     let weak = Submission {
         errors: vec![FieldError { field: "password", message: "Use at least 15 characters.".into() }],
@@ -561,6 +567,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("invite", context(), Page::Invite { side: ActorKind::Partner }),
         ("invitation-link", context(), Page::InvitationLink { invitation: invitation.clone(), link, is_mailed: true }),
         ("change-role", context(), Page::ChangeRole { person: deniz.clone() }),
+        ("change-role-by-provider", context(), Page::ChangeRole { person: by_provider }),
         ("reset-factor", context(), Page::ResetFactor { person: deniz.clone() }),
         ("remove-person", context(), Page::RemovePerson { person: deniz }),
         ("invitation", anonymous(), joining()),

@@ -105,7 +105,7 @@ fn body(page: &Page) -> AnyView {
         Page::CustomerRefused => refused::customer(title).into_any(),
         Page::OtherDoor { theirs, href } => refused::other_door(title, *theirs, href).into_any(),
         Page::Forbidden => refused::forbidden(title).into_any(),
-        Page::CrossSite => refused::cross_site(title).into_any(),
+        Page::CrossSite { home } => refused::cross_site(title, home).into_any(),
         Page::NotFound => refused::not_found(title).into_any(),
         Page::Unavailable { request_id } => refused::unavailable(title, request_id).into_any(),
         Page::Invitation { invitation, organization, token } => {
@@ -216,7 +216,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::CustomerRefused
         | Page::OtherDoor { .. }
         | Page::Forbidden
-        | Page::CrossSite
+        | Page::CrossSite { .. }
         | Page::NotFound
         | Page::Unavailable { .. }
         | Page::Invitation { .. }

@@ -78,7 +78,11 @@ fn row(person: &Person, you: UserId, is_managed: bool) -> impl IntoView + use<> 
         view! {
             <div class="actions actions--small">
                 <ButtonLink href=action("role") text="Change role" about=format!("of {about}") />
-                <ButtonLink href=action("reset-password") text="Reset password" about=format!("of {about}") />
+                {person
+                    .has_password
+                    .then(|| {
+                        view! { <ButtonLink href=action("reset-password") text="Reset password" about=format!("of {about}") /> }
+                    })}
                 {person
                     .factors
                     .any()
@@ -104,11 +108,20 @@ fn row(person: &Person, you: UserId, is_managed: bool) -> impl IntoView + use<> 
             </RowHeader>
             <Cell label="Role">
                 {person.role.label()}
-                <p class="quiet">{if person.factors.any() { "With a second factor" } else { "Password only" }}</p>
+                <p class="quiet">{proves(person)}</p>
             </Cell>
             <Cell label="Last signed in">{last}</Cell>
             <Cell label="Actions">{actions}</Cell>
         </tr>
+    }
+}
+
+/// What somebody signs in with.
+fn proves(person: &Person) -> &'static str {
+    match (person.has_password, person.factors.any()) {
+        (false, _) => "By single sign-on",
+        (true, true) => "With a second factor",
+        (true, false) => "Password only",
     }
 }
 
@@ -252,6 +265,14 @@ pub(super) fn one_time_link(
 pub(super) fn change_role(title: String, person: &Person) -> impl IntoView + use<> {
     view! {
         {super::heading(title, &format!("{}, {}. It counts from their next request.", person.name, person.email))}
+        {(!person.has_password)
+            .then(|| {
+                view! {
+                    <Callout heading="Their identity provider decides on their role">
+                        <p>"They sign in by single sign-on. What you choose here counts until their next sign-in; then the provider’s word counts again. To change it for good, change it there."</p>
+                    </Callout>
+                }
+            })}
         <Form action=place().people_action(format!("{}/role", person.id))>
             <RadioGroup name="role" legend="Role" options=roles(person.role.side()) default=person.role.code() />
             <Actions>

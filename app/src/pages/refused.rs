@@ -53,15 +53,15 @@ pub(super) fn forbidden(title: String) -> impl IntoView + use<> {
     }
 }
 
-pub(super) fn cross_site(title: String) -> impl IntoView + use<> {
+pub(super) fn cross_site(title: String, home: &str) -> impl IntoView + use<> {
     view! {
         {super::heading(title, "")}
         <div class="prose">
             <p>
-                "It did not come from one of this console’s own pages, so nothing was changed. If you did this yourself, open the page in the console again and repeat it there."
+                "It did not come from one of this console’s own pages, so nothing was changed. If you did this yourself, open the console at its own address and repeat it there: "
+                <a href=home.to_owned()>{home.to_owned()}</a>
             </p>
         </div>
-        {home()}
     }
 }
 

@@ -12,7 +12,15 @@ use uuid::Uuid;
 
 fn person(number: u128, role: Role) -> Person {
     let (name, email) = (format!("P{number}"), format!("p{number}@partner.example"));
-    Person { id: UserId(Uuid::from_u128(number)), name, email, role, signed_in_at: None, factors: Factors::default() }
+    Person {
+        id: UserId(Uuid::from_u128(number)),
+        name,
+        email,
+        role,
+        signed_in_at: None,
+        has_password: true,
+        factors: Factors::default(),
+    }
 }
 
 fn acting(person: &Person) -> Actor {

@@ -21,6 +21,7 @@ use domain::{
     people::sign_in_refused,
     time::{DAY, Timestamp},
 };
+use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 use std::{net::IpAddr, sync::LazyLock, time::Duration};
 use tokio::sync::Semaphore;
@@ -41,13 +42,23 @@ static HASHING: Semaphore = Semaphore::const_new(2);
 /// What the password of an account that does not exist is compared with, so that it takes as long.
 static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this password"));
 
+/// Somebody on their way in, who has proven who they are and whose session has not begun. Where all their sign-ins are
+/// ended before it does, this one is ended with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entrant {
+    /// Who.
+    pub user_id: UserId,
+    /// How often their sign-ins had been ended when they proved it.
+    pub(super) sign_ins_ended: i64,
+}
+
 /// What came of an attempt to sign in.
 #[derive(Debug)]
 pub enum SignIn {
     /// The password is this user's.
-    Accepted(UserId),
+    Accepted(Entrant),
     /// It is, and a second factor has to follow before they are signed in.
-    FactorNeeded(UserId),
+    FactorNeeded(Entrant),
     /// It is, and they belong to a customer platform.
     CustomerRefused,
     /// There is no such account, or the password is not its own: nobody is told which.
@@ -81,7 +92,8 @@ impl Backend {
         address: Option<IpAddr>,
     ) -> Result<SignIn, BackendError> {
         let Some(account) = self.account_with(email, password, address).await? else { return Ok(SignIn::Refused) };
-        self.admit(account.user_id, account.role, false, address).await
+        let entrant = Entrant { user_id: account.user_id, sign_ins_ended: account.sign_ins_ended };
+        self.admit(entrant, account.role, false, address).await
     }
 
     /// Signs somebody in with a passkey alone. Their device has checked that it is they: that is two factors in one.
@@ -93,16 +105,16 @@ impl Backend {
         answer: Answer<'_>,
         address: Option<IpAddr>,
     ) -> Result<SignIn, BackendError> {
-        let user = self.check_passkey(None, answer, address).await?;
-        let actor = self.actor(user, address).await?.ok_or(PasskeyError::Unknown)?;
-        self.admit(user, actor.role, true, address).await
+        let entrant = self.check_passkey(None, answer, address).await?;
+        let actor = self.actor(entrant.user_id, address).await?.ok_or(PasskeyError::Unknown)?;
+        self.admit(entrant, actor.role, true, address).await
     }
 
     /// Lets somebody in who has proven who they are, with all that they have or with their password, where they have
     /// business here.
     async fn admit(
         &self,
-        user: UserId,
+        entrant: Entrant,
         role: Role,
         has_proven_all: bool,
         address: Option<IpAddr>,
@@ -110,14 +122,14 @@ impl Backend {
         let mut transaction = self.store.write().await?;
         let answer = match role {
             Role::CustomerUser => {
-                record_refusal(&mut transaction, user, address, self.clock.now()).await?;
+                record_refusal(&mut transaction, entrant.user_id, address, self.clock.now()).await?;
                 SignIn::CustomerRefused
             }
             _ => {
-                let actor = users::find_actor(&mut transaction, user, address).await?;
+                let actor = users::find_actor(&mut transaction, entrant.user_id, address).await?;
                 match !has_proven_all && actor.is_some_and(|actor| actor.factors.any()) {
-                    true => SignIn::FactorNeeded(user),
-                    false => SignIn::Accepted(user),
+                    true => SignIn::FactorNeeded(entrant),
+                    false => SignIn::Accepted(entrant),
                 }
             }
         };

@@ -84,6 +84,16 @@ pub enum BackendError {
     Store(#[from] StoreError),
 }
 
+impl BackendError {
+    /// What had to be there for a change to be written is there no longer.
+    pub(super) fn gone(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict => Self::NotFound,
+            error => error.into(),
+        }
+    }
+}
+
 fn latest(recorded: Option<&RecordedEvent>) -> String {
     recorded.map_or_else(String::new, |RecordedEvent { event, .. }| {
         format!(": {} ({}) by {}, {}", event.action, event.target, event.actor.name, event.at)

@@ -26,7 +26,7 @@ mod support;
 
 pub use approval::Outcome;
 pub use error::BackendError;
-pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset};
+pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset, check as check_password};
 pub use proof::{Proof, ProofError};
 
 use crate::{

@@ -2,7 +2,10 @@
 //!
 //! A browser is given something to answer, a *prompt*; the answer comes back in a form and counts once, within five minutes.
 
-use super::{Backend, BackendError, accounts::freshly_proven};
+use super::{
+    Backend, BackendError,
+    accounts::{Entrant, freshly_proven},
+};
 use crate::{
     random,
     store::{
@@ -236,7 +239,7 @@ impl Backend {
         user: Option<UserId>,
         answer: Answer<'_>,
         address: Option<IpAddr>,
-    ) -> Result<UserId, BackendError> {
+    ) -> Result<Entrant, BackendError> {
         let Some(webauthn) = self.relying_parties.of(answer.side) else { return Err(BackendError::NotFound) };
         let purpose = if user.is_some() { Purpose::Prove } else { Purpose::SignIn };
         let state: DiscoverableAuthentication = self.asked(purpose, user, answer).await?;
@@ -246,6 +249,8 @@ impl Backend {
         let stored = passkeys::find_by_credential(&mut transaction, &credential_id).await?;
         let stored = stored.filter(|stored| user.is_none_or(|user| user == stored.user_id));
         let stored = stored.ok_or(PasskeyError::Unknown)?;
+        // Before the passkey is written: one that is taken away meanwhile proves nothing.
+        let sign_ins_ended = users::sign_ins_ended(&mut transaction, stored.user_id).await?;
         // Where nobody in particular was asked, the passkey says whose it is, and is right.
         let says = given.get_user_unique_id();
         if says.map_or(user.is_none(), |says| says != stored.user_id.0.as_bytes()) {
@@ -262,7 +267,7 @@ impl Backend {
                 let used = passkeys::used(&mut transaction, &stored, &credential, self.clock.now()).await;
                 used.map_err(too_late)?;
                 transaction.commit().await.map_err(StoreError::from)?;
-                Ok(stored.user_id)
+                Ok(Entrant { user_id: stored.user_id, sign_ins_ended })
             }
             Err(WebauthnError::CredentialPossibleCompromise) => {
                 let actor = users::find_actor(&mut transaction, stored.user_id, address).await?;

@@ -1,6 +1,10 @@
 //! The people of an organization: they are invited, join, change and leave.
 
-use super::{Backend, BackendError, accounts, authorise, passwords, sessions};
+use super::{
+    Backend, BackendError,
+    accounts::{self, Entrant},
+    authorise, passwords, sessions,
+};
 use crate::{
     random,
     store::{StoreError, applications, audit, invitations, second_factors, users},
@@ -227,7 +231,7 @@ impl Backend {
         token: &str,
         password: &str,
         address: Option<IpAddr>,
-    ) -> Result<UserId, BackendError> {
+    ) -> Result<Entrant, BackendError> {
         let (invitation, organization_name) = self.invitation(token).await?.ok_or(BackendError::NotFound)?;
         let Invitation { id, organization_id, email, name, role, .. } = &invitation;
         passwords::check(password, &[name.as_str(), email.as_str(), &organization_name])?;
@@ -235,11 +239,7 @@ impl Backend {
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         // It was withdrawn, or accepted, while the password was hashed.
-        let gone = |error| match error {
-            StoreError::Conflict => BackendError::NotFound,
-            error => error.into(),
-        };
-        invitations::delete(&mut transaction, *id).await.map_err(gone)?;
+        invitations::delete(&mut transaction, *id).await.map_err(BackendError::gone)?;
         let taken = |error| match error {
             StoreError::Taken => PeopleError::EmailTaken.into(),
             error => BackendError::from(error),
@@ -258,7 +258,7 @@ impl Backend {
         let found = users::find_actor(&mut transaction, user_id, address).await?.ok_or(BackendError::NotFound)?;
         audit::append(&mut transaction, &[invitation.accepted(By { actor: &found, at: now, reason: None })]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(user_id)
+        Ok(Entrant { user_id, sign_ins_ended: 0 })
     }
 
     pub(super) fn by<'a>(&self, actor: &'a Actor) -> By<'a> {

@@ -1,6 +1,6 @@
 //! Where somebody is signed in, what came of attempts to sign in as them, and how a session ends.
 
-use super::{Backend, BackendError};
+use super::{Backend, BackendError, accounts::Entrant};
 use crate::{
     random,
     store::{StoreError, password_resets, sign_ins, signed_in, users},
@@ -46,10 +46,12 @@ impl Backend {
     /// Begins a session of somebody who has just signed in, in the place of the one that the browser had in this area.
     ///
     /// # Errors
-    /// The database fails.
+    /// [`BackendError::NotFound`] where all their sign-ins were ended since they proved who they are, or they are gone; the
+    /// database fails.
     pub async fn begin_session(
         &self,
         actor: &Actor,
+        entrant: Entrant,
         method: Method,
         client: Client,
         replaced: Option<SessionId>,
@@ -61,6 +63,7 @@ impl Backend {
         let user = actor.user_id;
         let known_as = browser_hash(user, &token);
         let mut transaction = self.store.write().await?;
+        users::signed_in(&mut transaction, user, entrant.sign_ins_ended, now).await.map_err(BackendError::gone)?;
         let (seen_at, has_others) = sign_ins::browser_seen(&mut transaction, user, &known_as).await?;
         let outcome = if seen_at.is_none() && has_others { Outcome::NewBrowser } else { Outcome::Accepted };
         if let Some(replaced) = replaced {
@@ -83,7 +86,6 @@ impl Backend {
         sign_ins::see_browser(&mut transaction, user, &known_as, now).await?;
         let attempt = Attempt { at: now, outcome, method, address, browser, session: Some(id) };
         sign_ins::add(&mut transaction, random::uuid(now), user, &attempt).await?;
-        users::signed_in(&mut transaction, user, now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(Begun { id, token, new_browser: (outcome == Outcome::NewBrowser).then_some(attempt) })
     }
@@ -166,11 +168,7 @@ impl Backend {
     /// Not found; the database fails.
     pub async fn end_session(&self, actor: &Actor, id: SessionId) -> Result<(), BackendError> {
         let mut transaction = self.store.write().await?;
-        let gone = |error| match error {
-            StoreError::Conflict => BackendError::NotFound,
-            error => error.into(),
-        };
-        signed_in::end(&mut transaction, actor.user_id, id).await.map_err(gone)?;
+        signed_in::end(&mut transaction, actor.user_id, id).await.map_err(BackendError::gone)?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
@@ -208,8 +206,13 @@ impl Backend {
     ///
     /// # Errors
     /// The database fails.
-    pub async fn record_refused_code(&self, user: UserId, client: Client) -> Result<(), BackendError> {
-        self.record_attempt(user, Outcome::Refused, Method::PasswordAndCode, client).await
+    pub async fn record_refused_factor(
+        &self,
+        user: UserId,
+        method: Method,
+        client: Client,
+    ) -> Result<(), BackendError> {
+        self.record_attempt(user, Outcome::Refused, method, client).await
     }
 
     async fn record_attempt(
@@ -248,7 +251,7 @@ pub(super) async fn end_all(
     user: UserId,
     except: Option<SessionId>,
 ) -> Result<(), StoreError> {
-    signed_in::end_all(conn, user, except).await?;
+    signed_in::end_all(&mut *conn, user, except).await?;
     password_resets::delete_of_user(conn, user).await
 }
 

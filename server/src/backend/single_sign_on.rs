@@ -1,7 +1,7 @@
 //! People who sign in by an identity provider: found by what it knows them as, made where they are new, and what it says
 //! they are.
 
-use super::{Backend, BackendError};
+use super::{Backend, BackendError, accounts::Entrant};
 use crate::{
     random,
     store::{StoreError, audit, identities, users},
@@ -88,7 +88,7 @@ impl Backend {
         &self,
         asserted: Asserted<'_>,
         address: Option<IpAddr>,
-    ) -> Result<UserId, NotAdmitted> {
+    ) -> Result<Entrant, NotAdmitted> {
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let now = self.clock.now();
@@ -100,8 +100,9 @@ impl Backend {
             }
             None => join(&mut transaction, &asserted, address, now).await?,
         };
+        let sign_ins_ended = users::sign_ins_ended(&mut transaction, user_id).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(user_id)
+        Ok(Entrant { user_id, sign_ins_ended })
     }
 
     /// Whether it is `actor` whom `issuer` knows as `subject`.

@@ -130,17 +130,21 @@ pub async fn close(conn: &mut AnyConnection, id: SessionId, side: ActorKind) -> 
     Ok(())
 }
 
-/// Ends all of somebody's sessions but one.
+/// Ends all of somebody's sessions but one, and whatever sign-in of theirs is under way.
 ///
 /// # Errors
 /// The database fails.
-pub async fn end_all(conn: &mut AnyConnection, user: UserId, except: Option<SessionId>) -> Result<u64> {
-    let ended = sqlx::query("DELETE FROM signed_in WHERE user_id = $1 AND id <> $2")
+pub async fn end_all(conn: &mut AnyConnection, user: UserId, except: Option<SessionId>) -> Result<()> {
+    sqlx::query("UPDATE users SET sign_ins_ended = sign_ins_ended + 1 WHERE id = $1")
+        .bind(user.to_string())
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("DELETE FROM signed_in WHERE user_id = $1 AND id <> $2")
         .bind(user.to_string())
         .bind(except.map(|id| id.to_string()).unwrap_or_default())
         .execute(conn)
         .await?;
-    Ok(ended.rows_affected())
+    Ok(())
 }
 
 /// Forgets sessions that began at or before `until`.

@@ -39,6 +39,8 @@ pub struct Account {
     pub organization_id: OrganizationId,
     /// Argon2id, in PHC form; `None` where they have no password.
     pub password_hash: Option<String>,
+    /// How often all sign-ins of theirs were ended.
+    pub sign_ins_ended: i64,
 }
 
 /// Somebody who owns a partner organization.
@@ -77,7 +79,8 @@ pub async fn insert(conn: &mut AnyConnection, user: &NewUser<'_>, now: Timestamp
 /// The database fails.
 pub async fn find_account(conn: &mut AnyConnection, email: &str) -> Result<Option<Account>> {
     let row = sqlx::query(
-        "SELECT id, role, organization_id, password_hash FROM users WHERE email = $1 AND removed_at IS NULL",
+        "SELECT id, role, organization_id, password_hash, sign_ins_ended
+         FROM users WHERE email = $1 AND removed_at IS NULL",
     )
     .bind(email.to_lowercase())
     .fetch_optional(conn)
@@ -88,6 +91,7 @@ pub async fn find_account(conn: &mut AnyConnection, email: &str) -> Result<Optio
             role: role(&row)?,
             organization_id: parse(&row, "users", "organization_id")?,
             password_hash: Some(row.try_get("password_hash")?).filter(|hash: &String| !hash.is_empty()),
+            sign_ins_ended: row.try_get("sign_ins_ended")?,
         })
     })
     .transpose()
@@ -147,21 +151,29 @@ pub async fn owners(conn: &mut AnyConnection, organization: OrganizationId) -> R
     rows.iter().map(|row| Ok(Owner { id: parse(row, "users", "id")?, email: row.try_get("email")? })).collect()
 }
 
+/// The query for people where the condition holds.
+macro_rules! people {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, name, email, role, signed_in_at,
+                 CASE WHEN password_hash = '' THEN 0 ELSE 1 END AS has_password,
+                 (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators,
+                 (SELECT COUNT(*) FROM passkeys p WHERE p.user_id = users.id) AS passkeys
+             FROM users ",
+            $condition
+        )
+    };
+}
+
 /// The people of `organization`, by name.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn of_organization(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
-    let rows = sqlx::query(
-        "SELECT id, name, email, role, signed_in_at,
-             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators,
-             (SELECT COUNT(*) FROM passkeys p WHERE p.user_id = users.id) AS passkeys
-         FROM users
-         WHERE organization_id = $1 AND removed_at IS NULL ORDER BY name, id",
-    )
-    .bind(organization.to_string())
-    .fetch_all(conn)
-    .await?;
+    let rows = sqlx::query(people!("WHERE organization_id = $1 AND removed_at IS NULL ORDER BY name, id"))
+        .bind(organization.to_string())
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(person).collect()
 }
 
@@ -170,16 +182,11 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
-    let rows = sqlx::query(
-        "SELECT id, name, email, role, signed_in_at,
-             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators,
-             (SELECT COUNT(*) FROM passkeys p WHERE p.user_id = users.id) AS passkeys
-         FROM users
-         WHERE organization_id = $1 AND removed_at IS NOT NULL ORDER BY removed_at DESC, id",
-    )
-    .bind(organization.to_string())
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        sqlx::query(people!("WHERE organization_id = $1 AND removed_at IS NOT NULL ORDER BY removed_at DESC, id"))
+            .bind(organization.to_string())
+            .fetch_all(conn)
+            .await?;
     rows.iter().map(person).collect()
 }
 
@@ -188,17 +195,11 @@ pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId
 /// # Errors
 /// The database fails, or the row is corrupt.
 pub async fn find(conn: &mut AnyConnection, organization: OrganizationId, id: UserId) -> Result<Option<Person>> {
-    let row = sqlx::query(
-        "SELECT id, name, email, role, signed_in_at,
-             (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators,
-             (SELECT COUNT(*) FROM passkeys p WHERE p.user_id = users.id) AS passkeys
-         FROM users
-         WHERE organization_id = $1 AND id = $2 AND removed_at IS NULL",
-    )
-    .bind(organization.to_string())
-    .bind(id.to_string())
-    .fetch_optional(conn)
-    .await?;
+    let row = sqlx::query(people!("WHERE organization_id = $1 AND id = $2 AND removed_at IS NULL"))
+        .bind(organization.to_string())
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
     row.as_ref().map(person).transpose()
 }
 
@@ -243,17 +244,29 @@ pub async fn set_password(conn: &mut AnyConnection, id: UserId, password_hash: &
     one_row(&written)
 }
 
-/// Remembers that somebody has signed in.
+/// Remembers that somebody has signed in, if all their sign-ins were ended `ended` times and no more.
 ///
 /// # Errors
-/// The database fails.
-pub async fn signed_in(conn: &mut AnyConnection, id: UserId, now: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE users SET signed_in_at = $1 WHERE id = $2")
-        .bind(now.as_millis())
-        .bind(id.to_string())
-        .execute(conn)
-        .await?;
-    Ok(())
+/// [`super::StoreError::Conflict`] where they were ended meanwhile, or they are gone; the database fails.
+pub async fn signed_in(conn: &mut AnyConnection, id: UserId, ended: i64, now: Timestamp) -> Result<()> {
+    let written =
+        sqlx::query("UPDATE users SET signed_in_at = $1 WHERE id = $2 AND sign_ins_ended = $3 AND removed_at IS NULL")
+            .bind(now.as_millis())
+            .bind(id.to_string())
+            .bind(ended)
+            .execute(conn)
+            .await?;
+    one_row(&written)
+}
+
+/// How often all sign-ins of somebody's were ended.
+///
+/// # Errors
+/// There is nobody of that id; the database fails.
+pub async fn sign_ins_ended(conn: &mut AnyConnection, id: UserId) -> Result<i64> {
+    let row =
+        sqlx::query("SELECT sign_ins_ended FROM users WHERE id = $1").bind(id.to_string()).fetch_one(conn).await?;
+    Ok(row.try_get("sign_ins_ended")?)
 }
 
 /// Whether there is any user at all.
@@ -271,6 +284,7 @@ fn person(row: &AnyRow) -> Result<Person> {
         email: row.try_get("email")?,
         role: role(row)?,
         signed_in_at: row.try_get::<Option<i64>, _>("signed_in_at")?.map(Timestamp::from_millis),
+        has_password: row.try_get::<i64, _>("has_password")? > 0,
         factors: factors(row)?,
     })
 }

@@ -65,9 +65,9 @@ pub async fn accept(State(web): State<Arc<Web>>, session: Session, request: Requ
     let token = sent.text("token").to_owned();
     let joined = async {
         page(&web, &token, area).await?;
-        let user_id = web.backend.accept_invitation(&token, sent.text("password"), address).await?;
-        let actor = web.backend.actor(user_id, address).await?.ok_or(BackendError::NotFound)?;
-        visit::begin(&web, &session, &actor, Method::Invitation, &extensions).await?;
+        let entrant = web.backend.accept_invitation(&token, sent.text("password"), address).await?;
+        let actor = web.backend.actor(entrant.user_id, address).await?.ok_or(BackendError::NotFound)?;
+        visit::begin(&web, &session, &actor, entrant, Method::Invitation, &extensions).await?;
         Ok(())
     };
     let (field, message) = match joined.await {

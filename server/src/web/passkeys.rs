@@ -115,9 +115,9 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     };
     let context = visit::context_without_session(&web, area);
     let problem = match outcome {
-        Ok(Some(SignIn::Accepted(user_id))) => {
-            tracing::info!(request_id, user = %user_id, "signed in with a passkey");
-            return go_on(&web, &session, user_id, Method::Passkey, next.as_deref(), waiting.as_deref(), &extensions)
+        Ok(Some(SignIn::Accepted(entrant))) => {
+            tracing::info!(request_id, user = %entrant.user_id, "signed in with a passkey");
+            return go_on(&web, &session, entrant, Method::Passkey, next.as_deref(), waiting.as_deref(), &extensions)
                 .await;
         }
         Ok(Some(SignIn::CustomerRefused)) => {

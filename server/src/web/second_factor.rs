@@ -4,11 +4,11 @@
 use super::{
     Web, passkeys, render,
     security::{ClientAddress, RequestId},
-    sign_in::{go_on, other_door},
+    sign_in::{begin_anew, go_on, other_door},
     submitted::Submitted,
     visit,
 };
-use crate::backend::BackendError;
+use crate::backend::{BackendError, accounts::Entrant};
 use app::{
     page::{FieldError, Notice, Page, PageContext},
     paths::Area,
@@ -32,7 +32,7 @@ const HALF_WAY: &str = "half_way";
 /// Somebody whose password was right, and who has to enter a code before they are signed in.
 #[derive(Serialize, Deserialize)]
 pub struct HalfWay {
-    user_id: UserId,
+    entrant: Entrant,
     since: Timestamp,
     /// Where they wanted to go.
     next: Option<String>,
@@ -45,16 +45,16 @@ pub struct HalfWay {
 pub async fn ask(
     web: &Web,
     session: &Session,
-    user_id: UserId,
+    entrant: Entrant,
     next: Option<&str>,
     waiting: Option<&str>,
     extensions: &Extensions,
 ) -> Response {
     let (next, waiting) = (next.map(ToOwned::to_owned), waiting.map(ToOwned::to_owned));
-    let half_way = HalfWay { user_id, since: web.backend.clock().now(), next, waiting };
+    let half_way = HalfWay { entrant, since: web.backend.clock().now(), next, waiting };
     let area = visit::area(extensions);
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
-    let actor = match web.backend.actor(user_id, address).await {
+    let actor = match web.backend.actor(entrant.user_id, address).await {
         Ok(Some(actor)) => actor,
         Ok(None) => return Redirect::to(area.sign_in()).into_response(),
         Err(error) => return visit::failure(error, visit::context_without_session(web, area), extensions).await,
@@ -120,7 +120,7 @@ pub async fn form(State(web): State<Arc<Web>>, session: Session, request: Reques
         Ok(half_way) => {
             let area = visit::area(extensions);
             let context = visit::context_without_session(&web, area);
-            match page(&web, half_way.user_id, area).await {
+            match page(&web, half_way.entrant.user_id, area).await {
                 Ok(page) => render::page(StatusCode::OK, page, context).await,
                 Err(error) => visit::failure(error, context, extensions).await,
             }
@@ -146,7 +146,7 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
             submission: sent.clone().submission(errors, form_error),
             ..visit::context_without_session(&web, area)
         };
-        match page(&web, half_way.user_id, area).await {
+        match page(&web, half_way.entrant.user_id, area).await {
             Ok(page) => render::page(status, page, context).await,
             Err(error) => visit::failure(error, context, &extensions).await,
         }
@@ -156,8 +156,8 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
     if answer.is_none() && sent.text("code").trim().is_empty() {
         return again(StatusCode::UNPROCESSABLE_ENTITY, wrong("Enter a code."), None).await;
     }
-    let HalfWay { user_id, next, waiting, .. } = &half_way;
-    let user_id = *user_id;
+    let HalfWay { entrant, next, waiting, .. } = &half_way;
+    let user_id = entrant.user_id;
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let method = if answer.is_some() { Method::Passkey } else { Method::PasswordAndCode };
@@ -165,18 +165,19 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
         Some(answer) => web.backend.check_passkey(Some(user_id), answer, address).await.map(|_| true),
         None => web.backend.check_second_factor(user_id, address, sent.text("code")).await,
     };
+    if matches!(checked, Ok(false) | Err(BackendError::Passkey(_))) {
+        let client = visit::client(&extensions);
+        if let Err(error) = web.backend.record_refused_factor(user_id, method, client).await {
+            tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
+        }
+    }
     match checked {
         Ok(true) => {
             tracing::info!(request_id, user = %user_id, "signed in with a second factor");
-            go_on(&web, &session, user_id, method, next.as_deref(), waiting.as_deref(), &extensions).await
+            go_on(&web, &session, *entrant, method, next.as_deref(), waiting.as_deref(), &extensions).await
         }
         Ok(false) => {
             tracing::warn!(request_id, user = %user_id, "a second factor was refused");
-            let client = visit::client(&extensions);
-            let recorded = web.backend.record_refused_code(user_id, client).await;
-            if let Err(error) = recorded {
-                tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
-            }
             again(StatusCode::UNPROCESSABLE_ENTITY, wrong(WRONG), None).await
         }
         Err(error @ BackendError::Throttled(wait)) => {
@@ -189,10 +190,7 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
             again(StatusCode::UNPROCESSABLE_ENTITY, Vec::new(), Some(error.to_string())).await
         }
         // They were removed meanwhile, or their factor was reset: they begin anew.
-        Err(BackendError::NotFound) => match session.flush().await {
-            Ok(()) => Redirect::to(area.sign_in()).into_response(),
-            Err(error) => failed(&web, error, &extensions).await,
-        },
+        Err(BackendError::NotFound) => begin_anew(&web, &session, &extensions).await,
         Err(error) => visit::failure(error, visit::context_without_session(&web, area), &extensions).await,
     }
 }

@@ -84,7 +84,8 @@ pub async fn refuse_cross_site(State(web): State<Arc<Web>>, request: Request, ne
     if safe || is_same_origin(request.headers(), web.origin(area)) {
         return next.run(request).await;
     }
-    render::page(StatusCode::FORBIDDEN, Page::CrossSite, visit::context_without_session(&web, area)).await
+    let home = format!("{}{}", web.origin(area), area.home());
+    render::page(StatusCode::FORBIDDEN, Page::CrossSite { home }, visit::context_without_session(&web, area)).await
 }
 
 /// Where the areas have an origin each, each is found at its own only.

@@ -6,7 +6,10 @@ use super::{
     submitted::Submitted,
     visit::{self, Interruption, Unsent, Visit},
 };
-use crate::backend::{BackendError, accounts::SignIn};
+use crate::backend::{
+    BackendError,
+    accounts::{Entrant, SignIn},
+};
 use app::{
     page::{FieldError, Notice, Page, PageContext},
     paths::Area,
@@ -20,7 +23,6 @@ use axum::{
 };
 use domain::{
     actor::Actor,
-    id::UserId,
     sign_in::{Method, Outcome},
 };
 use serde::Deserialize;
@@ -80,12 +82,12 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     let outcome = web.backend.sign_in(sent.text("email"), sent.text("password").to_owned(), address).await;
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     match outcome {
-        Ok(SignIn::Accepted(user_id)) => {
-            go_on(&web, &session, user_id, Method::Password, next.as_deref(), waiting.as_deref(), &extensions).await
+        Ok(SignIn::Accepted(entrant)) => {
+            go_on(&web, &session, entrant, Method::Password, next.as_deref(), waiting.as_deref(), &extensions).await
         }
-        Ok(SignIn::FactorNeeded(user_id)) => {
-            tracing::info!(request_id, user = %user_id, "a second factor is asked for");
-            second_factor::ask(&web, &session, user_id, next.as_deref(), waiting.as_deref(), &extensions).await
+        Ok(SignIn::FactorNeeded(entrant)) => {
+            tracing::info!(request_id, user = %entrant.user_id, "a second factor is asked for");
+            second_factor::ask(&web, &session, entrant, next.as_deref(), waiting.as_deref(), &extensions).await
         }
         Ok(SignIn::CustomerRefused) => {
             tracing::warn!(request_id, "a customer-platform user was refused");
@@ -116,7 +118,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
 pub async fn go_on(
     web: &Web,
     session: &Session,
-    user_id: UserId,
+    entrant: Entrant,
     method: Method,
     next: Option<&str>,
     waiting: Option<&str>,
@@ -124,6 +126,7 @@ pub async fn go_on(
 ) -> Response {
     let area = visit::area(extensions);
     let next = own_path(next, area);
+    let user_id = entrant.user_id;
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let begun = async {
@@ -134,7 +137,7 @@ pub async fn go_on(
             return Ok(Some(page));
         }
         let session_failed = |error: tower_sessions::session::Error| BackendError::Session(error.to_string());
-        visit::begin(web, session, &actor, method, extensions).await?;
+        visit::begin(web, session, &actor, entrant, method, extensions).await?;
         if let Some(form) = waiting {
             let unsent = unsent(&next, form, Interruption::SignedOut);
             visit::keep_unsent(session, unsent).await.map_err(session_failed)?;
@@ -150,7 +153,20 @@ pub async fn go_on(
             tracing::warn!(request_id, user = %user_id, "a sign-in at the other area's door was refused");
             render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(web, area)).await
         }
+        Err(BackendError::NotFound) => begin_anew(web, session, extensions).await,
         Err(error) => visit::failure(error, visit::context_without_session(web, area), extensions).await,
+    }
+}
+
+/// For whoever was removed while they signed in, or whose sign-ins were all ended: what they have proven is worth nothing.
+pub async fn begin_anew(web: &Web, session: &Session, extensions: &Extensions) -> Response {
+    let area = visit::area(extensions);
+    match session.flush().await {
+        Ok(()) => visit::redirect(area.sign_in(), Notice::SignInEnded),
+        Err(error) => {
+            let error = BackendError::Session(error.to_string());
+            visit::failure(error, visit::context_without_session(web, area), extensions).await
+        }
     }
 }
 

@@ -256,9 +256,9 @@ async fn signed_in(
         role: verified.role,
     };
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
-    let user_id = web.backend.sign_in_by_provider(asserted, address).await.map_err(Refused::NotAdmitted)?;
-    tracing::info!(request_id = request_id(extensions), user = %user_id, issuer = issuer.id(), "signed in by single sign-on");
-    Ok(sign_in::go_on(web, session, user_id, Method::SingleSignOn, Some(next), None, extensions).await)
+    let entrant = web.backend.sign_in_by_provider(asserted, address).await.map_err(Refused::NotAdmitted)?;
+    tracing::info!(request_id = request_id(extensions), user = %entrant.user_id, issuer = issuer.id(), "signed in by single sign-on");
+    Ok(sign_in::go_on(web, session, entrant, Method::SingleSignOn, Some(next), None, extensions).await)
 }
 
 async fn proven(

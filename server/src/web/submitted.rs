@@ -179,9 +179,11 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         BackendError::People(error) => match error {
             PeopleError::RoleUnchanged(_) | PeopleError::RoleNotGiven => Some("role"),
             PeopleError::AlreadyHere(_) | PeopleError::EmailTaken => Some("email"),
-            PeopleError::Yourself | PeopleError::OwnPassword | PeopleError::OwnFactor | PeopleError::NoFactor(_) => {
-                None
-            }
+            PeopleError::Yourself
+            | PeopleError::OwnPassword
+            | PeopleError::OwnFactor
+            | PeopleError::NoFactor(_)
+            | PeopleError::NoPassword(_) => None,
         },
         BackendError::Refused(refused) => match refused {
             ChangeError::NameUnchanged => Some("name"),

@@ -9,7 +9,7 @@ use super::{
     submitted::{Refused, Submitted, field_of},
 };
 use crate::{
-    backend::{Asked, BackendError, sessions::Client},
+    backend::{Asked, BackendError, accounts::Entrant, sessions::Client},
     store::sessions::SIGNED_IN,
 };
 use app::{
@@ -148,11 +148,12 @@ impl FromRequestParts<Arc<Web>> for Visit {
 /// left in it. Where they have never signed in with this browser, they are told.
 ///
 /// # Errors
-/// The session store fails, or the database.
+/// [`BackendError::NotFound`] where their sign-ins were all ended meanwhile; the session store fails, or the database.
 pub async fn begin(
     web: &Web,
     session: &Session,
     actor: &Actor,
+    entrant: Entrant,
     method: Method,
     extensions: &Extensions,
 ) -> Result<(), BackendError> {
@@ -162,7 +163,7 @@ pub async fn begin(
     let mut client = client(extensions);
     client.token = cookies.and_then(|cookies| cookies.get(name)).map(|cookie| cookie.value().to_owned());
     let replaced = session_id(session).await?;
-    let begun = web.backend.begin_session(actor, method, client, replaced).await?;
+    let begun = web.backend.begin_session(actor, entrant, method, client, replaced).await?;
     session.clear().await;
     session.cycle_id().await.map_err(session_failed)?;
     session.insert(SIGNED_IN, begun.id).await.map_err(session_failed)?;

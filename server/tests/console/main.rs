@@ -10,6 +10,7 @@ mod attacks;
 mod audit;
 mod authenticator;
 mod bulk_stop;
+mod command_line;
 mod emergency;
 mod hub;
 mod hub_search;

@@ -123,6 +123,24 @@ async fn a_link_ends_after_72_hours_when_it_is_replaced_and_when_it_is_withdrawn
 }
 
 #[tokio::test]
+async fn joining_leaves_nothing_of_a_session_that_somebody_planted() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let link = link(&owner.post(&format!("{PEOPLE}/invite"), &GRACE).await);
+    let theirs = console.signed_in("owner@borealis.example").await.cookies["nuvera"].clone();
+    let mut victim = console.browser();
+    victim.cookies.insert("nuvera".into(), theirs.clone());
+    let (address, _) = link.split_once('?').unwrap();
+    let answer = victim.post(address, &[("token", token(&link)), ("password", CHOSEN)]).await;
+    assert_eq!(answer.location(), format!("{LIST}?done=joined"), "{}", answer.text());
+    assert_ne!(victim.cookies["nuvera"], theirs);
+    victim.get(LIST).await.says("Grace Green");
+    let mut attacker = console.browser();
+    attacker.cookies.insert("nuvera".into(), theirs);
+    assert_eq!(attacker.get(LIST).await.status, StatusCode::SEE_OTHER, "the planted session is nobody's");
+}
+
+#[tokio::test]
 async fn a_link_that_is_used_twice_at_once_makes_one_account() {
     for database in Database::all().await {
         let console = Console::start_on(database).await;
@@ -142,7 +160,8 @@ async fn a_password_that_would_be_guessed_is_refused_and_the_link_stays_good() {
         ("short", "Use at least 15 characters"),
         ("", "Use at least 15 characters"),
         ("grace@alpine.example", "would be guessed"),
-        ("passwordpassword", "would be guessed"),
+        ("passwordpassword", "stolen elsewhere"),
+        ("nuvera nuvera nuvera", "would be guessed"),
         (&"x".repeat(300), "Use at most 256 characters"),
     ] {
         let answer = console.browser().post("/invitation", &[("token", token(&link)), ("password", password)]).await;

@@ -299,6 +299,33 @@ async fn each_step_of_signing_in_has_an_id_of_its_own() {
 }
 
 #[tokio::test]
+async fn who_is_half_way_in_gets_no_further_once_all_sign_ins_were_ended() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let mut owner = console.owner().await;
+        let (phone, codes) = set_up(&console, &mut owner).await;
+        // Somebody who has the old password and the phone waits in front of the second step while the password is changed.
+        let mut waiting = half_way(&console, OWNER).await;
+        let form = [("password", "tulip gravel 84 harbour")];
+        let changed = owner.post("/settings/account/password", &form).await;
+        assert_eq!(changed.location(), format!("{ACCOUNT}?done=password-changed"), "{}", changed.text());
+        let refused = enter(&mut waiting, &phone.code(&console)).await;
+        assert_eq!(refused.location(), "/sign-in?done=sign-in-ended");
+        waiting.get("/sign-in?done=sign-in-ended").await.says("Your sign-ins were all ended while you signed in");
+        assert_eq!(waiting.get(LIST).await.status, StatusCode::SEE_OTHER);
+        // Nor do they begin anew with what they have left.
+        assert_eq!(enter(&mut waiting, &codes[0]).await.location(), "/sign-in");
+
+        // The control: nothing was ended, and the same way leads in.
+        let mut viewer = console.signed_in("viewer@alpine.example").await;
+        let (phone, _) = set_up(&console, &mut viewer).await;
+        let mut waiting = half_way(&console, "viewer@alpine.example").await;
+        enter(&mut waiting, &phone.code(&console)).await;
+        assert_eq!(waiting.get(LIST).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn a_code_is_good_once_and_for_half_a_minute_on_either_side() {
     for database in Database::all().await {
         let console = Console::start_on(database).await;
@@ -548,8 +575,9 @@ async fn a_lost_factor_is_reset_by_who_decides_on_people_and_by_nobody_else() {
     let done = owner.post(&reset, &[]).await;
     assert_eq!(done.location(), format!("{PEOPLE}?done=second-factor-reset"));
     assert!(developer.get(LIST).await.location().starts_with("/sign-in"), "their sessions have ended");
-    for code in [&*phone.code(&console), &*codes[0]] {
-        assert_eq!(enter(&mut half, code).await.location(), "/sign-in", "what they had is good for nothing");
+    let what_they_had = [(&*phone.code(&console), "/sign-in?done=sign-in-ended"), (&*codes[0], "/sign-in")];
+    for (code, leads_to) in what_they_had {
+        assert_eq!(enter(&mut half, code).await.location(), leads_to, "it is good for nothing");
     }
     let again = owner.post(&reset, &[]).await;
     assert_eq!(again.status, StatusCode::CONFLICT);

@@ -5,6 +5,8 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
+use domain::sign_in::Method;
+use server::backend::{BackendError, accounts::SignIn, sessions::Client};
 use std::{fs, time::Duration};
 
 const ACCOUNT: &str = "/settings/account";
@@ -199,7 +201,7 @@ async fn one_changes_ones_password_with_a_fresh_proof_and_all_other_sessions_end
         unproven.says("Confirm that it is you");
         assert!(!unproven.body.contains("tulip"), "a password waits nowhere");
         here.post("/confirm", &[("password", PASSWORD), ("next", &form)]).await;
-        for (weak, why) in [("short", "at least 15 characters"), ("passwordpassword", "would be guessed")] {
+        for (weak, why) in [("short", "at least 15 characters"), ("f75gFAwwfYIJHEaz", "stolen elsewhere")] {
             let refused = here.post(&form, &[("password", weak)]).await;
             assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
             refused.says(why);
@@ -212,6 +214,29 @@ async fn one_changes_ones_password_with_a_fresh_proof_and_all_other_sessions_end
         assert_eq!(again.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(again.sign_in("owner@alpine.example", CHOSEN).await.status, StatusCode::SEE_OTHER);
         here.get(&format!("{LIST}/audit.jsonl")).await.says("password.changed");
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_was_right_a_moment_ago_begins_no_session_after_it_was_changed() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let owner = console.owner_actor().await;
+        let client = || Client { address: None, browser: "A browser".into(), token: None };
+        let proven = async || match console.backend.sign_in(&owner.email, PASSWORD.into(), None).await.unwrap() {
+            SignIn::Accepted(entrant) => entrant,
+            other => panic!("{other:?}"),
+        };
+        let (before, control) = (proven().await, proven().await);
+        let begins = async |entrant| {
+            console.backend.begin_session(&owner, entrant, Method::Password, client(), None).await.map(|begun| begun.id)
+        };
+        let here = begins(control).await.unwrap();
+        console.backend.change_password(&owner, here, CHOSEN).await.unwrap();
+        assert!(matches!(begins(before).await, Err(BackendError::NotFound)));
+        let (sessions, attempts) = console.backend.sign_in_activity(&owner, here).await.unwrap();
+        assert_eq!(sessions.iter().map(|session| session.id).collect::<Vec<_>>(), [here]);
+        assert_eq!(attempts.len(), 1, "and it is in no history");
     }
 }
 

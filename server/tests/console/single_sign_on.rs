@@ -417,6 +417,25 @@ async fn signing_in_renews_the_session_and_there_is_no_password_to_guess() {
 }
 
 #[tokio::test]
+async fn whoever_a_provider_lets_in_gets_no_password_beside_it() {
+    let Surroundings { console, alpine, .. } = start().await;
+    signs_in(&mut console.browser(), &alpine, BEGIN, &developer()).await;
+    let dora = console.user_id("dora@alpine.example").await;
+    let person = format!("/settings/platform/people/{dora}");
+    let mut owner = console.owner().await;
+    let people = owner.get("/settings/platform/people").await;
+    people.says("By single sign-on");
+    assert!(!people.body.contains(&format!("{person}/reset-password")));
+    assert!(people.body.contains(&format!("{person}/remove")), "the control: what can be done with her is there");
+    let refused = owner.post(&format!("{person}/reset-password"), &[]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    refused.says("there is no password to reset here");
+    owner.get(&format!("{person}/role")).await.says("Their identity provider decides on their role");
+    let recovered = console.backend.recover("dora@alpine.example").await;
+    assert!(matches!(recovered, Err(server::backend::BackendError::NotFound)));
+}
+
+#[tokio::test]
 async fn every_sign_in_brings_the_role_up_to_date_but_somebody_always_decides_on_people() {
     let Surroundings { console, alpine, .. } = start().await;
     signs_in(&mut console.browser(), &alpine, BEGIN, &account("dora", "dora@alpine.example", &["viewers"])).await;

@@ -267,8 +267,8 @@ impl Console {
 
     pub async fn actor(&self, email: &str) -> Actor {
         let outcome = self.backend.sign_in(email, PASSWORD.into(), None).await.unwrap();
-        let (SignIn::Accepted(id) | SignIn::FactorNeeded(id)) = outcome else { panic!("{outcome:?}") };
-        Actor { is_proven: true, ..self.backend.actor(id, None).await.unwrap().unwrap() }
+        let (SignIn::Accepted(entrant) | SignIn::FactorNeeded(entrant)) = outcome else { panic!("{outcome:?}") };
+        Actor { is_proven: true, ..self.backend.actor(entrant.user_id, None).await.unwrap().unwrap() }
     }
 
     /// An application of Alpine Pay's as the database holds it.
