@@ -120,8 +120,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary], health: 
         <div class="page-head">
             <div class="page-head__text">
                 <h1>{title}</h1>
-                <p class="page-head__lead">"API applications of this partner organization." <HealthBadges health /></p>
-                <p class="quiet">{outcomes("Last hour", &health.last_hour)} " " {outcomes("Last day", &health.last_day)}</p>
+                <p class="page-head__lead">"API applications of this partner organization."</p>
             </div>
             <div class="actions">
                 <ButtonLink href=place().people() text="People" needs=Operation::ViewPeople />
@@ -130,6 +129,10 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary], health: 
                 <ButtonLink href=place().audit() text="Audit history" />
                 {stop_everything(items)}
             </div>
+        </div>
+        <div class="organization-health">
+            <HealthBadges health />
+            <p class="quiet">{outcomes("Last hour", &health.last_hour)} " " {outcomes("Last day", &health.last_day)}</p>
         </div>
         {list}
     }
