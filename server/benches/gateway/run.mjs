@@ -36,6 +36,8 @@ writeFileSync(files.publicKey, publicKey);
 writeFileSync(files.privateKey, privateKey, { mode: 0o600 });
 
 const children = [];
+// However this ends: what is left would answer the next run.
+process.on('exit', () => children.forEach((child) => child.kill()));
 function start(program, args, env = {}) {
   const options = { stdio: 'ignore', env: { ...process.env, ...env } };
   const child = spawn('taskset', ['-c', '0', program, ...args], options);
@@ -68,7 +70,7 @@ async function startGateway() {
       body: new URLSearchParams(form),
     });
   const signedIn = await post('/sign-in', { email: 'owner@alpine.example', password: 'nuvera-demo-password' });
-  const cookie = signedIn.headers.getSetCookie()[0].split(';')[0];
+  const cookie = signedIn.headers.getSetCookie().map((set) => set.split(';')[0]).join('; ');
   const created = await post(
     '/settings/platform/api-applications/new',
     { creation_token: randomUUID(), name: 'Benchmark', public_key: publicKey },
@@ -91,7 +93,6 @@ async function steady(minutes) {
   }, 60_000);
   await once(client, 'exit');
   clearInterval(sample);
-  for (const child of children) child.kill();
   rmSync(folder, { recursive: true, force: true });
 }
 
@@ -197,6 +198,5 @@ try {
   say(`| verification inside the gateway | ${Math.round(inProcess).toLocaleString('en')} | ${(1e6 / inProcess).toFixed(1)} | | ${(inProcess / floor).toFixed(2)} × the bare one |`);
   say(`\nThe gateway's memory: ${before.toFixed(0)} MB after the warm-up, ${residentMegabytes(gateway.pid).toFixed(0)} MB at the end.`);
 } finally {
-  for (const child of children) child.kill();
   rmSync(folder, { recursive: true, force: true });
 }
