@@ -153,6 +153,13 @@ impl PublicKey {
         self.bits
     }
 
+    /// The modulus and the public exponent, big-endian and without leading zeros.
+    pub fn numbers(&self) -> (Vec<u8>, Vec<u8>) {
+        let spki = SubjectPublicKeyInfoRef::from_der(&self.der).expect("it was read before");
+        let numbers = RsaPublicKey::from_der(spki.subject_public_key.raw_bytes()).expect("it was read before");
+        (numbers.modulus.as_bytes().to_vec(), numbers.public_exponent.as_bytes().to_vec())
+    }
+
     /// The SPKI as PEM, 64 characters a line (RFC 7468).
     pub fn pem(&self) -> String {
         let base64 = STANDARD.encode(&self.der);

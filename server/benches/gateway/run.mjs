@@ -200,3 +200,5 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
+// The servers would go on, and this with them.
+process.exit(0);
