@@ -3,6 +3,7 @@ import { CONSOLE } from './addresses';
 import {
   APPLICATIONS,
   createApplication,
+  enterPasswordHere,
   expect,
   externalKeyPair,
   PASSWORD,
@@ -66,12 +67,6 @@ async function addresses(owner: Page, admin: Page, application: { path: string; 
   };
 }
 
-async function enterPasswordHere(page: Page, { email, password }: { email: string; password: string }) {
-  await page.getByLabel('Email').fill(email);
-  await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-}
-
 /** What a browser's request for an address is answered with, opened and sent a form. */
 async function answers(page: Page, address: string): Promise<number[]> {
   const options = { maxRedirects: 0, headers: { origin: CONSOLE } };
@@ -129,14 +124,14 @@ test.describe('at the other area’s door', () => {
       ['/organizations/sign-in', owner, 'Sign in as a partner'],
     ] as const) {
       await page.goto(door);
-      await enterPasswordHere(page, somebody);
+      await enterPasswordHere(page, somebody.email, somebody.password);
       await page.getByRole('link', { name }).click();
       await expect(page.getByLabel('Password')).toBeEmpty();
       theirs.push({ somebody, way: page.url() });
     }
     for (const { somebody, way } of theirs) {
       await page.goto(way);
-      await enterPasswordHere(page, somebody);
+      await enterPasswordHere(page, somebody.email, somebody.password);
       if (somebody.recoveryCodes.length > 0) {
         await page.getByRole('textbox', { name: 'Code' }).fill(somebody.recoveryCodes[0]);
         await page.getByRole('button', { name: 'Sign in' }).click();

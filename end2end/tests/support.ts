@@ -60,6 +60,11 @@ export async function signIn(page: Page, email = 'owner@alpine.example') {
 /** Enters an address and a password at the door that is theirs. */
 export async function enterPassword(page: Page, email: string, password = PASSWORD) {
   await page.goto(email.endsWith('@nuvera.example') ? '/organizations/sign-in' : '/sign-in');
+  await enterPasswordHere(page, email, password);
+}
+
+/** Enters an address and a password at the door that is open. */
+export async function enterPasswordHere(page: Page, email: string, password = PASSWORD) {
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();

@@ -19,12 +19,15 @@ type Registers = [__m512i; REGISTERS];
 /// `number^65537 mod modulus`, or that and the modulus once more. `number` is below the modulus.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn to_the_exponent(number: &Number, key: &Key) -> Number {
-    let mut power = product(number, &key.r_squared, key);
-    for _ in 0..16 {
-        power = product(&power, &power, key);
-    }
+    let power = squared(&product(number, &key.r_squared, key), 16, key);
     // Montgomery's form times a plain number is a plain number.
     product(&power, number, key)
+}
+
+/// `number` squared so many times, in Montgomery's form.
+#[target_feature(enable = "avx512f,avx512ifma")]
+pub(super) fn squared(number: &Number, times: usize, key: &Key) -> Number {
+    (0..times).fold(*number, |power, _| product(&power, &power, key))
 }
 
 /// `a · b / 2^2080 mod modulus`, limb by limb of `b` (Montgomery 1985; the order is "CIOS" in Koç, Acar and Kaliski 1996).

@@ -33,12 +33,11 @@ const DIGEST_INFO: [u8; 19] =
 type Number = [u64; LIMBS];
 
 /// A public key, with what its multiplications (Montgomery's) need.
-#[derive(Clone)]
 pub struct Key {
     modulus: Number,
     /// `-modulus⁻¹ mod 2^52`.
     inverse: u64,
-    /// `2^4160 mod modulus`: takes a number into Montgomery's form.
+    /// `2^4160 mod modulus`, or that and the modulus once more: takes a number into Montgomery's form.
     r_squared: Number,
 }
 
@@ -52,7 +51,10 @@ impl Key {
             return None;
         }
         let modulus = number(modulus);
-        Some(Self { inverse: negated_inverse(modulus[0]), r_squared: r_squared(&modulus), modulus })
+        // In Montgomery's form this is 2^65, and squared five times 2^2080, which is what is looked for.
+        let mut key = Self { inverse: negated_inverse(modulus[0]), r_squared: two_to_the_2145(&modulus), modulus };
+        key.r_squared = key.squared(&key.r_squared, 5);
+        Some(key)
     }
 
     /// Whether `signature` is this key's over the message whose SHA-256 this is.
@@ -76,8 +78,20 @@ impl Key {
         if is_below(&power, &self.modulus) { power } else { difference(&power, &self.modulus) }
     }
 
+    /// `number` squared so many times, in Montgomery's form.
+    #[cfg(target_arch = "x86_64")]
+    fn squared(&self, number: &Number, times: usize) -> Number {
+        // SAFETY: there is a key only where the processor has these instructions.
+        unsafe { ifma::squared(number, times, self) }
+    }
+
     #[cfg(not(target_arch = "x86_64"))]
     fn to_the_exponent(&self, _: &Number) -> Number {
+        unreachable!("there is no key where there are no such instructions")
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn squared(&self, _: &Number, _: usize) -> Number {
         unreachable!("there is no key where there are no such instructions")
     }
 }
@@ -136,11 +150,12 @@ fn negated_inverse(odd: u64) -> u64 {
     inverse.wrapping_neg() & MASK
 }
 
-/// `2^4160 mod modulus`, by doubling. The modulus has 2,048 bits.
-fn r_squared(modulus: &Number) -> Number {
+/// `2^2145 mod modulus`, by doubling `2^2048`, which is less than twice the modulus.
+fn two_to_the_2145(modulus: &Number) -> Number {
     let mut power: Number = [0; LIMBS];
-    power[0] = 1;
-    for _ in 0..2 * LIMBS as u32 * LIMB_BITS {
+    power[LIMBS - 1] = 1 << (2048 - (LIMBS as u32 - 1) * LIMB_BITS);
+    power = difference(&power, modulus);
+    for _ in 2048..2145 {
         let mut carry = 0;
         for limb in &mut power {
             let doubled = *limb << 1 | carry;

@@ -239,10 +239,9 @@ impl VerifyingKey {
 
     /// Whether `signature` is this key's over the message with this SHA-256 (RSASSA-PKCS1-v1_5; RFC 8017, 8.2.2).
     pub(super) fn verifies(&self, message: &Digest, signature: &[u8]) -> bool {
-        match (&*self.parsed, message.as_ref().try_into()) {
-            (Parsed::Vectors(key), Ok(sha256)) => key.verifies(sha256, signature),
-            (Parsed::Vectors(_), Err(_)) => false,
-            (Parsed::Library(key), _) => key.verify_digest_sig(message, signature).is_ok(),
+        match &*self.parsed {
+            Parsed::Vectors(key) => message.as_ref().try_into().is_ok_and(|sha256| key.verifies(sha256, signature)),
+            Parsed::Library(key) => key.verify_digest_sig(message, signature).is_ok(),
         }
     }
 }
