@@ -29,6 +29,7 @@ bench: site release
 	node keygen/benches/browser.mjs
 	cargo build --release --package server --examples
 	node server/benches/gateway/run.mjs
+	cargo bench --package verifier
 
 # What takes too long for every run: a million tokens sent twice at the same time, on one gateway.
 soak:

@@ -151,7 +151,7 @@ pub async fn owners(conn: &mut AnyConnection, organization: OrganizationId) -> R
     rows.iter().map(|row| Ok(Owner { id: parse(row, "users", "id")?, email: row.try_get("email")? })).collect()
 }
 
-/// The query for people where the condition holds.
+/// The query for those people of an organization ($1) for whom the condition holds.
 macro_rules! people {
     ($condition:literal) => {
         concat!(
@@ -159,7 +159,7 @@ macro_rules! people {
                  CASE WHEN password_hash = '' THEN 0 ELSE 1 END AS has_password,
                  (SELECT COUNT(*) FROM second_factors f WHERE f.user_id = users.id) AS authenticators,
                  (SELECT COUNT(*) FROM passkeys p WHERE p.user_id = users.id) AS passkeys
-             FROM users ",
+             FROM users WHERE organization_id = $1 AND ",
             $condition
         )
     };
@@ -170,7 +170,7 @@ macro_rules! people {
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn of_organization(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
-    let rows = sqlx::query(people!("WHERE organization_id = $1 AND removed_at IS NULL ORDER BY name, id"))
+    let rows = sqlx::query(people!("removed_at IS NULL ORDER BY name, id"))
         .bind(organization.to_string())
         .fetch_all(conn)
         .await?;
@@ -182,11 +182,10 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId) -> Result<Vec<Person>> {
-    let rows =
-        sqlx::query(people!("WHERE organization_id = $1 AND removed_at IS NOT NULL ORDER BY removed_at DESC, id"))
-            .bind(organization.to_string())
-            .fetch_all(conn)
-            .await?;
+    let rows = sqlx::query(people!("removed_at IS NOT NULL ORDER BY removed_at DESC, id"))
+        .bind(organization.to_string())
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(person).collect()
 }
 
@@ -195,7 +194,7 @@ pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId
 /// # Errors
 /// The database fails, or the row is corrupt.
 pub async fn find(conn: &mut AnyConnection, organization: OrganizationId, id: UserId) -> Result<Option<Person>> {
-    let row = sqlx::query(people!("WHERE organization_id = $1 AND id = $2 AND removed_at IS NULL"))
+    let row = sqlx::query(people!("id = $2 AND removed_at IS NULL"))
         .bind(organization.to_string())
         .bind(id.to_string())
         .fetch_optional(conn)
