@@ -47,6 +47,9 @@ pub struct Store {
     readers: AnyPool,
     /// On SQLite one connection: writers wait here for their turn, and not inside SQLite for its lock.
     writers: AnyPool,
+    /// Begins a transaction that writes. On SQLite it takes the lock at once: another program, such as `create-admin`,
+    /// may write too, and what it wrote after this one had read would make SQLite refuse what this one writes.
+    begin: &'static str,
 }
 
 /// Why the database did not do as asked.
@@ -108,7 +111,8 @@ impl Store {
         };
         let writers = pool(if sqlite { 1 } else { 4 }).await?;
         sqlx::migrate!("../migrations").run(&writers).await?;
-        Ok(Self { readers: pool(4).await?, writers })
+        let begin = if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        Ok(Self { readers: pool(4).await?, writers, begin })
     }
 
     /// A connection to read with.
@@ -124,7 +128,7 @@ impl Store {
     /// # Errors
     /// None can be begun in time, or the database cannot be reached.
     pub async fn write(&self) -> Result<Transaction<'static, Any>> {
-        Ok(self.writers.begin().await?)
+        Ok(self.writers.begin_with(self.begin).await?)
     }
 
     /// Closes every connection, so that SQLite folds its write-ahead log into the file.

@@ -23,6 +23,7 @@ use server::{
         usage::{self, KeyUsage},
     },
 };
+use sqlx::{AnyConnection, Connection, Executor};
 use std::time::Duration;
 use tower_sessions::{
     SessionStore,
@@ -598,6 +599,39 @@ async fn a_proposal_is_confirmed_and_expires_on_every_engine() {
         let mailer = server::mail::Mailer::folder(folder.path(), from).unwrap();
         assert_eq!(console.backend.tell_owners(&mailer, "http://console").await.unwrap(), 1);
         assert_eq!(console.backend.tell_owners(&mailer, "http://console").await.unwrap(), 0);
+    })
+    .await;
+}
+
+/// `create-admin` and `recover` write to the database that a server serves.
+#[tokio::test]
+async fn two_programs_that_write_take_turns() {
+    on_every_engine(async |console| {
+        let mut first = console.store.write().await.unwrap();
+        assert_eq!(settings::get(&mut first, "first").await.unwrap(), None);
+        let is_sqlite = console.database_url().starts_with("sqlite:");
+        if is_sqlite {
+            // What another program wrote between a change's reading and its writing, SQLite would refuse the change for.
+            let mut impatient = AnyConnection::connect(console.database_url()).await.unwrap();
+            impatient.execute("PRAGMA busy_timeout = 0").await.unwrap();
+            let refused = settings::set(&mut impatient, "impatient", "there").await.unwrap_err();
+            assert!(refused.to_string().contains("locked"), "{refused}");
+        }
+        let second = async {
+            let other_program = Store::open(console.database_url()).await.unwrap();
+            let mut second = other_program.write().await.unwrap();
+            settings::set(&mut second, "second", "there").await.unwrap();
+            second.commit().await.unwrap();
+        };
+        let first = async {
+            settings::set(&mut first, "first", "there").await.unwrap();
+            first.commit().await.unwrap();
+        };
+        tokio::join!(second, first);
+        let mut conn = console.store.read().await.unwrap();
+        for name in ["first", "second"] {
+            assert_eq!(settings::get(&mut conn, name).await.unwrap().as_deref(), Some("there"));
+        }
     })
     .await;
 }
