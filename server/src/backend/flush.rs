@@ -20,6 +20,7 @@ impl Backend {
     /// # Errors
     /// The database fails. Nothing is lost.
     pub async fn flush_usage(&self) -> Result<(), BackendError> {
+        let _flushing = self.flushing.lock().await;
         let usage = self.gateway.usage();
         let now = self.clock.now();
         let batch = usage.drain();

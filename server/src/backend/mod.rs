@@ -74,6 +74,9 @@ pub struct Backend {
     /// Held from reading an application until the gateway knows its new state. What a failing database left undone is
     /// inside, because it is done before the next change.
     changes: Mutex<Pending>,
+    /// Held while what the gateway saw is taken out of it and written: whoever asks for it meanwhile waits, and does not
+    /// take what is under way for nothing.
+    flushing: Mutex<()>,
 }
 
 /// An application and how its keys are used.
@@ -155,7 +158,15 @@ pub struct CreateApplication {
 impl Backend {
     /// Carries out the use cases on `store`, and tells `gateway` of every change.
     pub fn new(store: Store, gateway: Arc<Gateway>, pepper: Arc<Pepper>, clock: Clock) -> Self {
-        Self { store, gateway, pepper, clock, relying_parties: RelyingParties::default(), changes: Mutex::default() }
+        Self {
+            store,
+            gateway,
+            pepper,
+            clock,
+            relying_parties: RelyingParties::default(),
+            changes: Mutex::default(),
+            flushing: Mutex::default(),
+        }
     }
 
     /// Shows the gateway what the database holds. Until then it knows no key.

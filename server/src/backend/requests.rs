@@ -29,6 +29,7 @@ impl Backend {
     /// # Errors
     /// The database fails.
     pub async fn flush_requests(&self) -> Result<(), BackendError> {
+        let _flushing = self.flushing.lock().await;
         let seen = self.gateway.snapshot().take_recent_requests();
         if seen.is_empty() {
             return Ok(());

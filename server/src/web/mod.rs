@@ -288,5 +288,6 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(security::readyz))
         .layer(middleware::from_fn_with_state(web.clone(), security::surround))
+        .layer(middleware::from_fn(security::finish))
         .with_state(web)
 }

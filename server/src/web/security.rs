@@ -12,6 +12,7 @@ use axum::{
 use domain::sign_in::browser_in_words;
 use std::{
     net::{IpAddr, SocketAddr},
+    panic::resume_unwind,
     sync::Arc,
     time::Instant,
 };
@@ -27,6 +28,12 @@ pub struct ClientAddress(pub Option<IpAddr>);
 /// The client's browser, in words.
 #[derive(Clone, Debug)]
 pub struct ClientBrowser(pub String);
+
+/// Does what a request asks to its end, even where nobody listens any more: a second click takes the first one's connection
+/// away, and a change that is committed is one that the gateway must hear of.
+pub async fn finish(request: Request, next: Next) -> Response {
+    tokio::spawn(next.run(request)).await.unwrap_or_else(|failed| resume_unwind(failed.into_panic()))
+}
 
 /// Names the request, logs it without its query, and gives the answer the headers that every answer carries.
 pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {

@@ -2,7 +2,7 @@
 
 use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B};
 use axum::http::StatusCode;
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 /// What one of the two does, from a form that they opened before the other acted.
 struct Move {
@@ -166,6 +166,26 @@ async fn two_confirmations_of_one_proposal() {
 async fn a_confirmation_against_a_stop() {
     let stop: &[(&'static str, &str)] = &[("reason", "incident")];
     race(proposed, (OWNER, "/confirm-change", &[]), (ADMIN, "/disable", stop), true).await;
+}
+
+/// A second click takes the first one's connection away; so does a phone that loses its network.
+#[tokio::test]
+async fn what_somebody_began_is_done_to_its_end_when_they_are_gone() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, key) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/{id}/disable");
+    let version = owner.get(&path).await.hidden("version");
+    owner.post_and_leave(&path, &[("reason", "incident"), ("version", &version)]);
+    let stopped = async {
+        while console.application(&id).await.is_enabled() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), stopped).await.expect("the application is disabled");
+    // Whoever made the change lets the next one in once the gateway knows.
+    console.backend.settle().await.unwrap();
+    assert_eq!(console.gateway_says(&key).await, "application_disabled");
 }
 
 #[tokio::test]

@@ -7,7 +7,11 @@ use domain::{
     request::{KEPT_FOR, RequestFilter, SeenRequest},
     text::ApplicationName,
 };
-use server::backend::Asked;
+use futures::{FutureExt, future::LocalBoxFuture};
+use server::{
+    backend::Asked,
+    gateway::{KeyUse, UsageBatch},
+};
 use std::time::Duration;
 
 /// What the owner is shown.
@@ -38,6 +42,44 @@ async fn a_refused_request_is_there_at_once_and_says_why() {
     let prefix = console.application(&id).await.api_keys[0].prefix.to_string();
     detail.says(&prefix);
     assert!(detail.keys().is_empty() && list.keys().is_empty());
+}
+
+#[tokio::test]
+async fn whoever_looks_while_somebody_else_is_writing_what_was_seen_waits_for_it() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, key) = owner.create("Ledger", PEM_A).await;
+    assert_eq!(console.gateway_says(&key).await, "malformed_token");
+    let application = console.application(&id).await;
+    let used = KeyUse {
+        id: application.api_keys[0].id,
+        first_at: console.clock.now(),
+        last_at: console.clock.now(),
+        address: [192, 0, 2, 7].into(),
+        user_agent: "curl/8".into(),
+        count: 3,
+    };
+    console.gateway.usage().restore(UsageBatch { api_keys: vec![used], signing_keys: Vec::new() });
+
+    let backend = &console.backend;
+    let flushes: [[LocalBoxFuture<_>; 2]; 2] = [
+        [backend.flush_usage().boxed_local(), backend.flush_usage().boxed_local()],
+        [backend.flush_requests().boxed_local(), backend.flush_requests().boxed_local()],
+    ];
+    for [mut first, mut second] in flushes {
+        // What the first takes out of the gateway it cannot write yet: somebody else is writing to the database.
+        let other = console.store.write().await.unwrap();
+        assert!((&mut first).now_or_never().is_none());
+        assert!((&mut second).now_or_never().is_none(), "what is not written yet is waited for");
+        drop(other);
+        let (first, second) = tokio::join!(first, second);
+        first.and(second).unwrap();
+    }
+    assert_eq!(requests(&console, &id).await.len(), 1);
+    let asked =
+        Asked { actor: &console.owner_actor().await, organization: console.alpine, application: application.id };
+    let usage = backend.application_usage(asked, Operation::ViewApplications).await.unwrap();
+    assert_eq!(usage.api_keys[&application.api_keys[0].id].requests, 3);
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use domain::{
     second_factor::TotpSecret,
     time::Timestamp,
 };
+use futures::FutureExt;
 use server::{
     backend::{
         Backend,
@@ -427,12 +428,22 @@ impl Browser {
     }
 
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.send(self.form(path, fields)).await
+    }
+
+    /// Sends a form, and is gone before the answer.
+    pub fn post_and_leave(&self, path: &str, fields: &[(&str, &str)]) {
+        let answer = self.router.clone().oneshot(self.with_cookies(self.form(path, fields)));
+        assert!(answer.now_or_never().is_none(), "the answer takes its time");
+    }
+
+    fn form(&self, path: &str, fields: &[(&str, &str)]) -> Request<Body> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = Request::post(path)
             .header(header::ORIGIN, &self.origin)
             .header("sec-fetch-site", "same-origin")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        self.send(request.body(Body::from(body)).unwrap()).await
+        request.body(Body::from(body)).unwrap()
     }
 
     /// Opens the form at `path`, and sends it with its hidden version and `fields`.
