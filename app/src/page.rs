@@ -167,6 +167,23 @@ macro_rules! notices {
     };
 }
 
+impl Notice {
+    /// Whether it says that something did not come about, or is to be seen to.
+    pub fn is_warning(self) -> bool {
+        matches!(
+            self,
+            Self::AlreadyCreated
+                | Self::DisabledUnrecorded
+                | Self::SigningKeyReplacedTwin
+                | Self::CreatedTwin
+                | Self::WholeKey
+                | Self::SecretDropped
+                | Self::SignInTooLate
+                | Self::SignInEnded
+        )
+    }
+}
+
 notices! {
     SignedOut "signed-out" "You are signed out.",
     AlreadyCreated "already-created" "This application was created by your first submission. Its API key was shown then, once. If you did not see it, create a replacement key.",

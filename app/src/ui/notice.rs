@@ -7,9 +7,13 @@ use leptos::prelude::*;
 #[component]
 pub fn Notice() -> impl IntoView {
     surroundings().notice.map(|notice| {
+        let (class, shape) = match notice.is_warning() {
+            true => ("notice notice--warning", Shape::Warning),
+            false => ("notice", Shape::Check),
+        };
         view! {
-            <div class="notice" role="status">
-                <Icon shape=Shape::Check />
+            <div class=class role="status">
+                <Icon shape />
                 <p>{notice.text()}</p>
             </div>
         }

@@ -78,7 +78,7 @@ pub enum BackendError {
     Webauthn(String),
     /// The session could not be read or written.
     #[error("the session store failed: {0}")]
-    Session(String),
+    Session(#[from] tower_sessions::session::Error),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

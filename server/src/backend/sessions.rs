@@ -43,15 +43,15 @@ pub struct Begun {
 }
 
 impl Backend {
-    /// Begins a session of somebody who has just signed in, in the place of the one that the browser had in this area.
+    /// Begins a session of somebody who has just signed in at the door of `side`, in the place of the one that the browser had in this area.
     ///
     /// # Errors
     /// [`BackendError::NotFound`] where all their sign-ins were ended since they proved who they are, or they are gone; the
     /// database fails.
     pub async fn begin_session(
         &self,
-        actor: &Actor,
         entrant: Entrant,
+        side: ActorKind,
         method: Method,
         client: Client,
         replaced: Option<SessionId>,
@@ -60,19 +60,19 @@ impl Backend {
         let id = SessionId(random::uuid(now));
         let Client { address, browser, token } = client;
         let token = token.unwrap_or_else(|| URL_SAFE_NO_PAD.encode(random::bytes::<32>()));
-        let user = actor.user_id;
+        let user = entrant.user_id;
         let known_as = browser_hash(user, &token);
         let mut transaction = self.store.write().await?;
         users::signed_in(&mut transaction, user, entrant.sign_ins_ended, now).await.map_err(BackendError::gone)?;
         let (seen_at, has_others) = sign_ins::browser_seen(&mut transaction, user, &known_as).await?;
         let outcome = if seen_at.is_none() && has_others { Outcome::NewBrowser } else { Outcome::Accepted };
         if let Some(replaced) = replaced {
-            signed_in::close(&mut transaction, replaced, actor.kind()).await?;
+            signed_in::close(&mut transaction, replaced, side).await?;
         }
         let session = SignedIn {
             id,
             user_id: user,
-            side: actor.kind(),
+            side,
             signed_in_at: now,
             used_at: now,
             proven_at: now,

@@ -6,7 +6,6 @@ use super::{
     submitted::{Refused, Submitted},
     visit::{self, Interruption, Visit},
 };
-use crate::backend::BackendError;
 use axum::{
     extract::Query,
     response::{IntoResponse, Redirect, Response},
@@ -25,11 +24,10 @@ pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Respons
     let form = Some(sent.text("unsent").to_owned()).filter(|text| !text.is_empty());
     let proven = async {
         check(&visit, &sent).await?;
-        let session_failed = |error: tower_sessions::session::Error| BackendError::Session(error.to_string());
         visit.proven_again(&session).await?;
         if let Some(form) = &form {
             let unsent = unsent(&next, form, Interruption::ProofNeeded);
-            visit::keep_unsent(&session, unsent).await.map_err(session_failed)?;
+            visit::keep_unsent(&session, unsent).await?;
         }
         Ok(())
     };

@@ -21,7 +21,7 @@ use axum::{
 use domain::{id::UserId, sign_in::Method, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use tower_sessions::{Session, session::Error};
+use tower_sessions::Session;
 
 /// How long somebody whose password was right has for the code.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -57,7 +57,7 @@ pub async fn ask(
     let actor = match web.backend.actor(entrant.user_id, address).await {
         Ok(Some(actor)) => actor,
         Ok(None) => return Redirect::to(area.sign_in()).into_response(),
-        Err(error) => return visit::failure(error, visit::context_without_session(web, area), extensions).await,
+        Err(error) => return visit::failure_without_session(web, error, extensions).await,
     };
     // At the wrong door nobody is asked for more.
     if let Some(page) = other_door(web, &actor, area) {
@@ -70,7 +70,7 @@ pub async fn ask(
     };
     match begun.await {
         Ok(()) => Redirect::to(area.second_factor()).into_response(),
-        Err(error) => failed(web, error, extensions).await,
+        Err(error) => visit::failure_without_session(web, error, extensions).await,
     }
 }
 
@@ -82,7 +82,7 @@ async fn half_way(web: &Web, session: &Session, extensions: &Extensions) -> Resu
     let half_way = match session.get::<HalfWay>(HALF_WAY).await {
         Ok(Some(half_way)) => half_way,
         Ok(None) => return Err(Redirect::to(visit::area(extensions).sign_in()).into_response()),
-        Err(error) => return Err(failed(web, error, extensions).await),
+        Err(error) => return Err(visit::failure_without_session(web, error, extensions).await),
     };
     if web.backend.clock().now().since(half_way.since) < LIFETIME {
         return Ok(half_way);
@@ -97,13 +97,8 @@ async fn half_way(web: &Web, session: &Session, extensions: &Extensions) -> Resu
             };
             render::page(StatusCode::OK, Page::SignIn { next, unsent: waiting }, context).await
         }
-        Err(error) => failed(web, error, extensions).await,
+        Err(error) => visit::failure_without_session(web, error, extensions).await,
     })
-}
-
-async fn failed(web: &Web, error: Error, extensions: &Extensions) -> Response {
-    let error = BackendError::Session(error.to_string());
-    visit::failure(error, visit::context_without_session(web, visit::area(extensions)), extensions).await
 }
 
 /// What is asked for: what they have.
@@ -191,7 +186,7 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
         }
         // They were removed meanwhile, or their factor was reset: they begin anew.
         Err(BackendError::NotFound) => begin_anew(&web, &session, &extensions).await,
-        Err(error) => visit::failure(error, visit::context_without_session(&web, area), &extensions).await,
+        Err(error) => visit::failure_without_session(&web, error, &extensions).await,
     }
 }
 

@@ -109,7 +109,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
             let response = again(StatusCode::TOO_MANY_REQUESTS, None, error.to_string()).await;
             visit::retry_after(response, wait)
         }
-        Err(error) => visit::failure(error, visit::context_without_session(&web, area), &extensions).await,
+        Err(error) => visit::failure_without_session(&web, error, &extensions).await,
     }
 }
 
@@ -136,11 +136,10 @@ pub async fn go_on(
             web.backend.record_refused(&actor.email, Outcome::OtherDoor, method, client).await?;
             return Ok(Some(page));
         }
-        let session_failed = |error: tower_sessions::session::Error| BackendError::Session(error.to_string());
         visit::begin(web, session, &actor, entrant, method, extensions).await?;
         if let Some(form) = waiting {
             let unsent = unsent(&next, form, Interruption::SignedOut);
-            visit::keep_unsent(session, unsent).await.map_err(session_failed)?;
+            visit::keep_unsent(session, unsent).await?;
         }
         Ok(None)
     };
@@ -154,7 +153,7 @@ pub async fn go_on(
             render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(web, area)).await
         }
         Err(BackendError::NotFound) => begin_anew(web, session, extensions).await,
-        Err(error) => visit::failure(error, visit::context_without_session(web, area), extensions).await,
+        Err(error) => visit::failure_without_session(web, error, extensions).await,
     }
 }
 
@@ -163,10 +162,7 @@ pub async fn begin_anew(web: &Web, session: &Session, extensions: &Extensions) -
     let area = visit::area(extensions);
     match session.flush().await {
         Ok(()) => visit::redirect(area.sign_in(), Notice::SignInEnded),
-        Err(error) => {
-            let error = BackendError::Session(error.to_string());
-            visit::failure(error, visit::context_without_session(web, area), extensions).await
-        }
+        Err(error) => visit::failure_without_session(web, error, extensions).await,
     }
 }
 
@@ -224,7 +220,7 @@ pub async fn sign_out(State(web): State<Arc<Web>>, session: Session, request: Re
     let area = visit::area(request.extensions());
     match visit::end(&web, &session, area).await {
         Ok(()) => visit::redirect(area.sign_in(), Notice::SignedOut),
-        Err(error) => visit::failure(error, visit::context_without_session(&web, area), request.extensions()).await,
+        Err(error) => visit::failure_without_session(&web, error, request.extensions()).await,
     }
 }
 

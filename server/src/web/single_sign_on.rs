@@ -276,7 +276,7 @@ async fn proven(
     visit::prove(web, session).await?;
     if let Some(form) = form {
         let unsent = unsent(next, form, Interruption::ProofNeeded);
-        visit::keep_unsent(session, unsent).await.map_err(session_failed)?;
+        visit::keep_unsent(session, unsent).await?;
     }
     Ok(Redirect::to(next).into_response())
 }
@@ -310,32 +310,25 @@ async fn begin(
     let question = question(web, issuer, state, asked_at, matches!(purpose, Purpose::Prove { .. }));
     let address = web.single_sign_on.ask(issuer, &question).await?;
     let asked = Asked { issuer: issuer.id().to_owned(), state_seal, asked_at, next, purpose };
-    let kept = async {
-        let mut all = session.get::<Vec<Asked>>(ASKED).await?.unwrap_or_default();
-        all.push(asked);
-        let too_many = all.len().saturating_sub(MAX_ASKED);
-        all.drain(..too_many);
-        session.insert(ASKED, all).await
-    };
-    kept.await.map_err(session_failed)?;
+    let mut all = session.get::<Vec<Asked>>(ASKED).await.map_err(BackendError::from)?.unwrap_or_default();
+    all.push(asked);
+    let too_many = all.len().saturating_sub(MAX_ASKED);
+    all.drain(..too_many);
+    session.insert(ASKED, all).await.map_err(BackendError::from)?;
     Ok(address)
 }
 
 /// What this session asked the issuer with this `state`, once: it is forgotten before anything else happens.
 async fn take(web: &Web, issuer: &Issuer, session: &Session, state: &str) -> Result<Option<Asked>, BackendError> {
-    let taken = async {
-        let mut all = session.get::<Vec<Asked>>(ASKED).await?.unwrap_or_default();
-        let found = all.iter().position(|asked| web.backend.is_derived(STATE, state, &asked.state_seal));
-        let Some(at) = found else { return Ok(None) };
-        let asked = all.remove(at);
-        session.insert(ASKED, all).await?;
-        session.save().await?;
-        Ok(Some(asked))
-    };
-    let taken = taken.await.map_err(session_failed)?;
+    let mut all = session.get::<Vec<Asked>>(ASKED).await?.unwrap_or_default();
+    let found = all.iter().position(|asked| web.backend.is_derived(STATE, state, &asked.state_seal));
+    let Some(at) = found else { return Ok(None) };
+    let asked = all.remove(at);
+    session.insert(ASKED, all).await?;
+    session.save().await?;
     let now = web.backend.clock().now();
-    let is_in_time = |asked: &Asked| asked.issuer == issuer.id() && now.since(asked.asked_at) < ANSWER_WINDOW;
-    Ok(taken.filter(is_in_time))
+    let is_in_time = asked.issuer == issuer.id() && now.since(asked.asked_at) < ANSWER_WINDOW;
+    Ok(is_in_time.then_some(asked))
 }
 
 async fn verify(web: &Web, issuer: &Issuer, asked: &Asked, answer: Answer) -> Result<Verified, Refused> {
@@ -402,8 +395,4 @@ async fn not_found(web: &Web, area: Area) -> Response {
 
 fn request_id(extensions: &Extensions) -> String {
     extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
-}
-
-fn session_failed(error: tower_sessions::session::Error) -> BackendError {
-    BackendError::Session(error.to_string())
 }

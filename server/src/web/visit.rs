@@ -115,7 +115,7 @@ impl FromRequestParts<Arc<Web>> for Visit {
         let actor = match actor(parts, web).await {
             Ok(Some(actor)) => actor,
             Ok(None) => return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response()),
-            Err(error) => return Err(failure(error, context_without_session(web, area), &extensions).await),
+            Err(error) => return Err(failure_without_session(web, error, &extensions).await),
         };
         if actor.lacks_factor() && !is_open_without_factor(original_path(&extensions)) {
             let set_up = with_next(&area.account_action("second-factor"), &extensions);
@@ -163,10 +163,10 @@ pub async fn begin(
     let mut client = client(extensions);
     client.token = cookies.and_then(|cookies| cookies.get(name)).map(|cookie| cookie.value().to_owned());
     let replaced = session_id(session).await?;
-    let begun = web.backend.begin_session(actor, entrant, method, client, replaced).await?;
+    let begun = web.backend.begin_session(entrant, actor.kind(), method, client, replaced).await?;
     session.clear().await;
-    session.cycle_id().await.map_err(session_failed)?;
-    session.insert(SIGNED_IN, begun.id).await.map_err(session_failed)?;
+    session.cycle_id().await?;
+    session.insert(SIGNED_IN, begun.id).await?;
     if let Some(cookies) = cookies {
         let cookie = Cookie::build((name, begun.token))
             .http_only(true)
@@ -190,7 +190,7 @@ pub async fn begin(
 pub async fn prove(web: &Web, session: &Session) -> Result<(), BackendError> {
     // Whose session ended meanwhile signs in again.
     let Some(id) = session_id(session).await? else { return Ok(()) };
-    session.cycle_id().await.map_err(session_failed)?;
+    session.cycle_id().await?;
     web.backend.prove_session(id).await
 }
 
@@ -211,20 +211,20 @@ pub async fn end(web: &Web, session: &Session, area: Area) -> Result<(), Backend
     if let Some(id) = session_id(session).await? {
         web.backend.close_session(id, area.side()).await?;
     }
-    session.flush().await.map_err(session_failed)
+    Ok(session.flush().await?)
 }
 
 /// The session that a cookie leads to, by its id.
 async fn session_id(session: &Session) -> Result<Option<SessionId>, BackendError> {
-    session.get(SIGNED_IN).await.map_err(session_failed)
+    Ok(session.get(SIGNED_IN).await?)
 }
 
 /// Keeps a form for the page that it belongs to, which shows it when it is opened next.
 ///
 /// # Errors
 /// The session store fails.
-pub async fn keep_unsent(session: &Session, unsent: Unsent) -> Result<(), tower_sessions::session::Error> {
-    session.insert(UNSENT, unsent).await
+pub async fn keep_unsent(session: &Session, unsent: Unsent) -> Result<(), BackendError> {
+    Ok(session.insert(UNSENT, unsent).await?)
 }
 
 /// The form that waits for this page. One that waits for another page is forgotten: somebody went elsewhere.
@@ -296,8 +296,9 @@ fn is_by_a_person(parts: &Parts) -> bool {
     parts.headers.get("sec-fetch-dest").is_none_or(|destination| destination != "empty")
 }
 
-fn session_failed(error: tower_sessions::session::Error) -> BackendError {
-    BackendError::Session(error.to_string())
+/// As [`failure`], where nobody is signed in.
+pub async fn failure_without_session(web: &Web, error: impl Into<BackendError>, extensions: &Extensions) -> Response {
+    failure(error.into(), context_without_session(web, area(extensions)), extensions).await
 }
 
 /// Answers a use case that did not come about and has no form to go back to.

@@ -229,7 +229,11 @@ async fn a_password_that_was_right_a_moment_ago_begins_no_session_after_it_was_c
         };
         let (before, control) = (proven().await, proven().await);
         let begins = async |entrant| {
-            console.backend.begin_session(&owner, entrant, Method::Password, client(), None).await.map(|begun| begun.id)
+            console
+                .backend
+                .begin_session(entrant, owner.kind(), Method::Password, client(), None)
+                .await
+                .map(|begun| begun.id)
         };
         let here = begins(control).await.unwrap();
         console.backend.change_password(&owner, here, CHOSEN).await.unwrap();
