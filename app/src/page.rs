@@ -93,6 +93,8 @@ pub enum SingleSignOnProblem {
     Removed,
     /// Their address is that of an account of the same organization.
     AccountHere,
+    /// They must show a second factor, and it does not say that they did.
+    OneFactor,
     /// No account can be made for them; nobody is told why.
     NotAdmitted,
     /// It knows them as somebody else than who is signed in here.

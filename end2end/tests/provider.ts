@@ -7,6 +7,8 @@ export interface Account {
   email: string;
   name: string;
   groups: string[];
+  /** How they log in (RFC 8176). */
+  amr?: string[];
 }
 
 const CLIENT = { id: 'nuvera-console', secret: 'a-secret-of-the-tests' };
@@ -29,7 +31,7 @@ export class IdentityProvider {
     const issuer = `http://127.0.0.1:${port}`;
     const provider = new Provider(issuer, {
       clients: [{ client_id: CLIENT.id, client_secret: CLIENT.secret, redirect_uris: [callback] }],
-      claims: { email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
+      claims: { openid: ['sub', 'amr'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
       findAccount: (_, login) => {
         const account = accounts.get(login);
         return account && { accountId: login, claims: () => ({ sub: login, email_verified: true, ...account }) };
@@ -78,6 +80,7 @@ export class IdentityProvider {
       `scopes = ${JSON.stringify(SCOPES.split(' '))}`,
       'role_claim = "groups"',
       `roles = { ${meanings.join(', ')} }`,
+      'second_factor = ["mfa"]',
       '',
     ].join('\n');
   }
@@ -105,6 +108,6 @@ async function interact(
   const result =
     sent.has('cancel') || !accounts.has(login)
       ? { error: 'access_denied', error_description: 'They did not want to' }
-      : { login: { accountId: login } };
+      : { login: { accountId: login, amr: accounts.get(login)!.amr } };
   await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
 }

@@ -23,7 +23,8 @@ const test = base.extend<{ surroundings: Surroundings }>({
       ['dora', { email: 'dora@alpine.example', name: 'Dora Dahl', groups: ['developers', 'hikers'] }],
       ['nils', { email: 'nils@alpine.example', name: 'Nils Nobody', groups: ['hikers'] }],
     ]);
-    const support = new Map([['sam', { email: 'sam@nuvera.example', name: 'Sam Support', groups: ['support'] }]]);
+    const sam = { email: 'sam@nuvera.example', name: 'Sam Support', groups: ['support'], amr: ['pwd', 'mfa'] };
+    const support = new Map([['sam', sam]]);
     const file = join(mkdtempSync(join(tmpdir(), 'nuvera-sso-')), 'sso.toml');
     const instance = await Instance.create(newData(), '--demo', '--sso', file);
     const alpine = await IdentityProvider.start(`${instance.console}/sign-in/sso/alpine-id/callback`, accounts);

@@ -27,7 +27,7 @@ fn form(policy: SecurityPolicy) -> impl IntoView + use<> {
                     option(
                         "required",
                         "Required of everybody",
-                        "Who has none sets one up at the next sign-in, before anything else.",
+                        "Who has none sets one up at the next sign-in, before anything else. Who signs in by single sign-on shows it there: ask Nuvera support first whether your provider says so.",
                     ),
                 ]
                 default=if rules.second_factor_required { "required" } else { "optional" }

@@ -117,6 +117,12 @@ pub(super) fn refused(
                 "Sign in to it with its password. To use {label} instead, have an owner remove it first; your next sign-in with {label} then makes a new one."
             ),
         ),
+        Problem::OneFactor => (
+            format!("A second factor is needed here, and {label} does not say that you showed one."),
+            format!(
+                "Set one up at {label}, or sign in there with it, and try again. If you did, ask whoever looks after {label} and Nuvera support."
+            ),
+        ),
         Problem::NotAdmitted => (
             format!("No account can be made for you with what {label} says of you."),
             "Ask somebody who decides on people in your organization, and give them the request id.".to_owned(),

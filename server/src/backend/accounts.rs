@@ -50,6 +50,9 @@ pub struct Entrant {
     pub user_id: UserId,
     /// How often their sign-ins had been ended when they proved it.
     pub(super) sign_ins_ended: i64,
+    /// When they proved it, where that was not just now: to a provider, which may know them from before. Where it does not
+    /// say when, nobody knows, and it was long ago.
+    pub(super) proven_at: Option<Timestamp>,
 }
 
 /// What came of an attempt to sign in.
@@ -92,7 +95,7 @@ impl Backend {
         address: Option<IpAddr>,
     ) -> Result<SignIn, BackendError> {
         let Some(account) = self.account_with(email, password, address).await? else { return Ok(SignIn::Refused) };
-        let entrant = Entrant { user_id: account.user_id, sign_ins_ended: account.sign_ins_ended };
+        let entrant = Entrant { user_id: account.user_id, sign_ins_ended: account.sign_ins_ended, proven_at: None };
         self.admit(entrant, account.role, false, address).await
     }
 

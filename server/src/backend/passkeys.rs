@@ -267,7 +267,7 @@ impl Backend {
                 let used = passkeys::used(&mut transaction, &stored, &credential, self.clock.now()).await;
                 used.map_err(too_late)?;
                 transaction.commit().await.map_err(StoreError::from)?;
-                Ok(Entrant { user_id: stored.user_id, sign_ins_ended })
+                Ok(Entrant { user_id: stored.user_id, sign_ins_ended, proven_at: None })
             }
             Err(WebauthnError::CredentialPossibleCompromise) => {
                 let actor = users::find_actor(&mut transaction, stored.user_id, address).await?;

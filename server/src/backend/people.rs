@@ -258,7 +258,7 @@ impl Backend {
         let found = users::find_actor(&mut transaction, user_id, address).await?.ok_or(BackendError::NotFound)?;
         audit::append(&mut transaction, &[invitation.accepted(By { actor: &found, at: now, reason: None })]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(Entrant { user_id, sign_ins_ended: 0 })
+        Ok(Entrant { user_id, sign_ins_ended: 0, proven_at: None })
     }
 
     pub(super) fn by<'a>(&self, actor: &'a Actor) -> By<'a> {

@@ -75,7 +75,7 @@ impl Backend {
             side,
             signed_in_at: now,
             used_at: now,
-            proven_at: now,
+            proven_at: entrant.proven_at.map_or(now, |at| at.min(now)),
             method,
             address,
             browser: browser.clone(),

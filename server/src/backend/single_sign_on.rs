@@ -4,14 +4,16 @@
 use super::{Backend, BackendError, accounts::Entrant};
 use crate::{
     random,
-    store::{StoreError, audit, identities, users},
+    store::{StoreError, audit, identities, policies, users},
 };
 use domain::{
-    access::Role,
+    access::{PROOF_LIFETIME, Role},
     actor::Actor,
     application::By,
     id::{OrganizationId, UserId},
     people::{Followed, joined_by_provider},
+    second_factor,
+    security_policy::SecurityRules,
     text::{EmailAddress, PersonName, Reason, Why},
     time::Timestamp,
 };
@@ -35,6 +37,10 @@ pub struct Asserted<'a> {
     pub name: Option<&'a str>,
     /// What they are, by the operator's reading of its claims.
     pub role: Option<Role>,
+    /// When they last proved to it who they are, where it says so.
+    pub proven_at: Option<Timestamp>,
+    /// Whether they did so with a second factor, by the operator's reading.
+    pub has_second_factor: bool,
 }
 
 /// How somebody can prove that it is they.
@@ -64,6 +70,9 @@ pub enum NotAdmitted {
     /// Their e-mail address, or what the provider knows them as, belongs to another organization. Nobody is told.
     #[error("they belong to another organization")]
     Elsewhere,
+    /// They must show a second factor, and the provider does not say that they did.
+    #[error("no second factor follows from the claims")]
+    OneFactor,
     /// The use case did not come about.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -100,9 +109,14 @@ impl Backend {
             }
             None => join(&mut transaction, &asserted, address, now).await?,
         };
+        let actor = users::find_actor(&mut transaction, user_id, address).await?.ok_or(NotAdmitted::Removed)?;
+        if !asserted.has_second_factor && must_have_factor(&mut transaction, &actor).await? {
+            return Err(NotAdmitted::OneFactor);
+        }
         let sign_ins_ended = users::sign_ins_ended(&mut transaction, user_id).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(Entrant { user_id, sign_ins_ended })
+        let proven_at = asserted.proven_at.unwrap_or(now.minus(PROOF_LIFETIME));
+        Ok(Entrant { user_id, sign_ins_ended, proven_at: Some(proven_at) })
     }
 
     /// Whether it is `actor` whom `issuer` knows as `subject`.
@@ -113,6 +127,14 @@ impl Backend {
         let mut conn = self.store.read().await?;
         let known = identities::find(&mut conn, issuer, subject).await?;
         Ok(known.is_some_and(|known| known.user_id == actor.user_id))
+    }
+
+    /// Whether `actor` has to show a provider a second factor.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn must_show_provider_a_factor(&self, actor: &Actor) -> Result<bool, BackendError> {
+        Ok(must_have_factor(&mut *self.store.read().await?, actor).await?)
     }
 
     /// How somebody can prove that it is they.
@@ -137,6 +159,13 @@ impl Backend {
     pub fn is_derived(&self, purpose: &str, text: &str, derived: &str) -> bool {
         self.pepper.is_sealed(&format!("{purpose} {text}"), derived)
     }
+}
+
+/// What is asked of somebody who has no second factor here, because a provider looks after that: see
+/// [`Actor::must_have_factor`].
+async fn must_have_factor(conn: &mut AnyConnection, actor: &Actor) -> Result<bool, StoreError> {
+    let policy = policies::find::<SecurityRules>(conn, actor.organization_id).await?;
+    Ok(second_factor::is_required(actor.role, policy.rules.second_factor_required))
 }
 
 /// Gives somebody who was here before the role that the provider says.

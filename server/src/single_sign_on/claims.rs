@@ -1,7 +1,7 @@
 //! What a provider's claims mean here.
 
 use super::IssuerSettings;
-use domain::access::Role;
+use domain::{access::Role, time::Timestamp};
 use openidconnect::AdditionalClaims;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,6 +49,18 @@ pub fn name(claims: &Map<String, Value>) -> Option<String> {
     text(claims, "name").or_else(|| text(claims, "preferred_username"))
 }
 
+/// Whether they showed a second factor, by the operator's settings. These claims must be the signed token's.
+pub fn has_second_factor(claims: &Map<String, Value>, settings: &IssuerSettings) -> bool {
+    let methods = claims.get("amr").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut said = claims.get("acr").into_iter().chain(methods).filter_map(Value::as_str);
+    said.any(|value| settings.second_factor.iter().any(|means| means == value))
+}
+
+/// When they last proved to the provider who they are. These claims must be the signed token's.
+pub fn proven_at(claims: &Map<String, Value>) -> Option<Timestamp> {
+    Some(Timestamp::from_millis(claims.get("auth_time")?.as_i64()?.checked_mul(1000)?))
+}
+
 fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
     Some(claims.get(name)?.as_str()?.to_owned()).filter(|text| !text.is_empty())
 }
@@ -59,9 +71,9 @@ mod tests {
     use openidconnect::{ClientId, IssuerUrl};
     use serde_json::json;
 
-    fn said(claims: Value, default_role: Option<Role>) -> Option<Role> {
+    fn settings(default_role: Option<Role>) -> IssuerSettings {
         let roles = [("look", Role::PartnerViewer), ("build", Role::PartnerDeveloper), ("decide", Role::PartnerOwner)];
-        let settings = IssuerSettings {
+        IssuerSettings {
             id: "alpine".into(),
             label: "Alpine ID".into(),
             url: IssuerUrl::new("https://login.alpine.example".into()).unwrap(),
@@ -72,9 +84,28 @@ mod tests {
             role_claim: "realm.roles".into(),
             roles: roles.into_iter().map(|(value, role)| (value.to_owned(), role)).collect(),
             default_role,
-        };
-        let Value::Object(claims) = claims else { panic!("claims are an object") };
-        role(&claims, &settings)
+            second_factor: vec!["mfa".into(), "urn:two".into()],
+            acr_values: Vec::new(),
+        }
+    }
+
+    fn said(claims: Value, default_role: Option<Role>) -> Option<Role> {
+        role(claims.as_object().unwrap(), &settings(default_role))
+    }
+
+    #[test]
+    fn a_second_factor_follows_from_the_values_that_the_operator_named_alone() {
+        let has = |claims: Value| has_second_factor(claims.as_object().unwrap(), &settings(None));
+        assert!(has(json!({ "amr": ["pwd", "mfa"] })) && has(json!({ "acr": "urn:two" })));
+        for no in [
+            json!({}),
+            json!({ "amr": ["pwd"] }),
+            json!({ "amr": "mfa" }),
+            json!({ "acr": ["mfa"] }),
+            json!({ "acr": "0" }),
+        ] {
+            assert!(!has(no.clone()), "{no}");
+        }
     }
 
     #[test]

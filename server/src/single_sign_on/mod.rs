@@ -18,13 +18,13 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use claims::AllClaims;
-use domain::{access::Role, actor::ActorKind, id::OrganizationId, time::Timestamp};
+use domain::{access::Role, actor::ActorKind, id::OrganizationId, sign_in::lifetime, time::Timestamp};
 use openidconnect::{
-    AccessToken, AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthenticationFlow, AuthorizationCode,
-    ClaimsVerificationError, CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken,
-    IdTokenFields, IdTokenVerifier, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata,
-    RedirectUrl, RequestTokenError, SignatureVerificationError, StandardErrorResponse, StandardTokenResponse,
-    SubjectIdentifier, UserInfoClaims,
+    AccessToken, AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthenticationContextClass, AuthenticationFlow,
+    AuthorizationCode, ClaimsVerificationError, CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet,
+    EndpointSet, IdToken, IdTokenFields, IdTokenVerifier, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
+    PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, SignatureVerificationError,
+    StandardErrorResponse, StandardTokenResponse, SubjectIdentifier, UserInfoClaims,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreErrorResponseType,
         CoreGenderClaim, CoreGrantType, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
@@ -114,6 +114,10 @@ pub struct Verified {
     pub name: Option<String>,
     /// What they are, by the operator's settings.
     pub role: Option<Role>,
+    /// When they last proved to the provider who they are, where it says so.
+    pub proven_at: Option<Timestamp>,
+    /// Whether they did so with a second factor, by the operator's settings.
+    pub has_second_factor: bool,
 }
 
 /// Why a provider's answer leads nowhere. The words are for the log: they hold no code and no token.
@@ -284,6 +288,12 @@ impl SingleSignOn {
             .add_scopes(issuer.settings.scopes.iter().filter(|scope| scope.as_str() != "openid").cloned());
         if question.is_proof {
             request = request.add_prompt(CoreAuthPrompt::Login).set_max_age(Duration::ZERO);
+        } else {
+            // Whoever is asked for an age says when it was: the answer has `auth_time` then.
+            request = request.set_max_age(lifetime(issuer.side).absolute);
+        }
+        for acr in &issuer.settings.acr_values {
+            request = request.add_auth_context_value(AuthenticationContextClass::new(acr.clone()));
         }
         let (url, ..) = request.url();
         Ok(url.into())
@@ -340,6 +350,7 @@ impl SingleSignOn {
             verified => verified.map_err(Failure::from)?,
         };
         let settings = &issuer.settings;
+        let (proven_at, has_second_factor) = (claims::proven_at(&claims), claims::has_second_factor(&claims, settings));
         let is_thin = !claims.contains_key("email") || claims::find(&claims, &settings.role_claim).is_none();
         if is_thin && metadata.userinfo_endpoint().is_some() {
             // Many a provider keeps most of what it knows for this endpoint. What the signed token says comes first.
@@ -352,6 +363,8 @@ impl SingleSignOn {
             name: claims::name(&claims),
             role: claims::role(&claims, settings),
             subject: subject.to_string(),
+            proven_at,
+            has_second_factor,
         })
     }
 
@@ -524,6 +537,12 @@ fn bound(settings: IssuerSettings, found: &[(OrganizationId, OrganizationKind)])
     let mut roles = settings.roles.values().chain(&settings.default_role);
     if let Some(role) = roles.find(|role| !role.is_given_on(side)) {
         return Err(wrong("roles", format!("{name:?} does not give the role {:?}", role.code())));
+    }
+    if side == ActorKind::Nuvera && settings.second_factor.is_empty() {
+        return Err(wrong(
+            "second_factor",
+            "say what acr or amr is where somebody showed a second factor: Nuvera's people need one".to_owned(),
+        ));
     }
     Ok(Issuer { organization, side, known: Mutex::default(), settings })
 }

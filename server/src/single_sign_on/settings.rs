@@ -33,6 +33,10 @@ pub struct IssuerSettings {
     pub roles: BTreeMap<String, Role>,
     /// What somebody is of whom they say nothing that is known here; without it they are refused.
     pub default_role: Option<Role>,
+    /// What `acr` or one of `amr` says where they showed a second factor (OpenID Connect Core 1.0, 2; RFC 8176).
+    pub second_factor: Vec<String>,
+    /// Which `acr` it is asked for.
+    pub acr_values: Vec<String>,
 }
 
 /// What is wrong with the file, and where.
@@ -69,6 +73,10 @@ struct Row {
     #[serde(default)]
     roles: BTreeMap<String, String>,
     default_role: Option<String>,
+    #[serde(default)]
+    second_factor: Vec<String>,
+    #[serde(default)]
+    acr_values: Vec<String>,
 }
 
 fn usual_scopes() -> Vec<String> {
@@ -146,6 +154,8 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
         role_claim: row.role_claim,
         roles,
         default_role,
+        second_factor: row.second_factor,
+        acr_values: row.acr_values,
     })
 }
 

@@ -254,6 +254,8 @@ async fn signed_in(
         email: verified.email.as_deref(),
         name: verified.name.as_deref(),
         role: verified.role,
+        proven_at: verified.proven_at,
+        has_second_factor: verified.has_second_factor,
     };
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let entrant = web.backend.sign_in_by_provider(asserted, address).await.map_err(Refused::NotAdmitted)?;
@@ -272,6 +274,9 @@ async fn proven(
 ) -> Result<Response, Refused> {
     if !web.backend.is_known_as(actor, issuer.url(), &verified.subject).await? {
         return Err(Refused::SomebodyElse);
+    }
+    if !verified.has_second_factor && web.backend.must_show_provider_a_factor(actor).await? {
+        return Err(Refused::NotAdmitted(NotAdmitted::OneFactor));
     }
     visit::prove(web, session).await?;
     if let Some(form) = form {
@@ -367,6 +372,7 @@ async fn refuse(web: &Web, issuer: &Issuer, way: Way, refused: Refused, extensio
                 NotAdmitted::NoRole => Problem::NoRole,
                 NotAdmitted::Removed => Problem::Removed,
                 NotAdmitted::AccountHere => Problem::AccountHere,
+                NotAdmitted::OneFactor => Problem::OneFactor,
                 NotAdmitted::NoEmail | NotAdmitted::Elsewhere => Problem::NotAdmitted,
                 NotAdmitted::Backend(error) => {
                     return visit::failure(error, context, extensions).await;

@@ -331,9 +331,12 @@ async fn start() -> Surroundings {
             provider.0.issuer
         )
     };
+    let with_factor = "second_factor = ['mfa', 'urn:two']\nacr_values = ['urn:two']\n";
     let partner = "{ owners = 'partner_owner', developers = 'partner_developer', viewers = 'partner_viewer' }";
     let text = row("alpine-id", "Alpine ID", "Alpine Pay", &alpine, partner)
-        + &row("nuvera-id", "Nuvera ID", "Nuvera", &nuvera, "{ support = 'nuvera_admin' }");
+        + with_factor
+        + &row("nuvera-id", "Nuvera ID", "Nuvera", &nuvera, "{ support = 'nuvera_admin' }")
+        + with_factor;
     let file = folder.path().join("sso.toml");
     fs::write(&file, text).unwrap();
     let issuers = single_sign_on::read(&file).unwrap();
@@ -342,6 +345,12 @@ async fn start() -> Surroundings {
 }
 
 const BEGIN: &str = "/sign-in/sso/alpine-id";
+
+/// The same account, whose owner shows a second factor.
+fn with_factor(mut account: Account) -> Account {
+    account.claims["amr"] = json!(["pwd", "mfa"]);
+    account
+}
 
 fn developer() -> Account {
     account("dora", "dora@alpine.example", &["developers", "hikers"])
@@ -559,7 +568,7 @@ async fn a_code_that_was_asked_for_elsewhere_is_refused() {
 #[tokio::test]
 async fn an_answer_of_one_provider_is_not_taken_for_anothers() {
     let Surroundings { console, alpine, nuvera } = start().await;
-    let support = account("ada", "ada@nuvera.example", &["support", "owners"]);
+    let support = with_factor(account("ada", "ada@nuvera.example", &["support", "owners"]));
     let mut browser = console.browser();
     // Asked at Alpine's, answered at Nuvera's address, and the other way around.
     let question = browser.get(BEGIN).await.location().to_owned();
@@ -593,17 +602,77 @@ async fn an_answer_of_one_provider_is_not_taken_for_anothers() {
 }
 
 #[tokio::test]
-async fn a_second_factor_is_the_providers_matter() {
+async fn a_second_factor_is_the_providers_matter_which_has_to_say_so() {
     let Surroundings { console, nuvera, .. } = start().await;
     let mut sam = console.browser();
     let support = account("sam", "sam@nuvera.example", &["support"]);
     let begin = "/organizations/sign-in/sso/nuvera-id?next=/organizations/audit";
+    assert_eq!(parameters(sam.get(begin).await.location())["acr_values"], "urn:two");
+    let refused = signs_in(&mut sam, &nuvera, begin, &support).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    refused.says("A second factor is needed here, and Nuvera ID does not say that you showed one");
+    // What nobody signed does not count.
+    *nuvera.0.thin.lock().unwrap() = true;
+    let unsigned = signs_in(&mut sam, &nuvera, begin, &with_factor(support.clone())).await;
+    unsigned.says("A second factor is needed here");
+    *nuvera.0.thin.lock().unwrap() = false;
+    assert!(events(&console, console.nuvera).await.is_empty(), "nobody joined");
+
+    let support = with_factor(support);
     assert_eq!(signs_in(&mut sam, &nuvera, begin, &support).await.location(), "/organizations/audit");
     sam.get("/organizations").await.says("Nia New").says("Alpine Pay");
     let joined = events(&console, console.nuvera).await.remove(0).event.actor.user_id;
     let actor = console.backend.actor(joined, None).await.unwrap().unwrap();
     assert!(!actor.must_have_factor);
     assert!(console.admin_actor().await.must_have_factor, "the control: one with a password must have one of ours");
+}
+
+#[tokio::test]
+async fn where_an_organization_asks_for_a_second_factor_its_provider_has_to_say_so() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut dora = console.browser();
+    assert_eq!(signs_in(&mut dora, &alpine, BEGIN, &developer()).await.location(), LIST, "nobody asks for one yet");
+    let policy = [("second_factor", "required"), ("nuvera_changes", "at_once")];
+    let changed = console.owner().await.submit(&format!("{LIST}/security-policy"), &policy).await;
+    assert_eq!(changed.status, StatusCode::SEE_OTHER);
+    let refused = signs_in(&mut console.browser(), &alpine, BEGIN, &developer()).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    refused.says("A second factor is needed here");
+    // Nor is one factor a proof any more.
+    let begin = format!("/confirm/sso/alpine-id?next={LIST}/new");
+    console.advance(Duration::from_secs(10 * 60));
+    assert_eq!(signs_in(&mut dora, &alpine, &begin, &developer()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(dora.get(&format!("{LIST}/new")).await.status, StatusCode::SEE_OTHER, "still to be proven");
+    assert_eq!(signs_in(&mut dora, &alpine, &begin, &with_factor(developer())).await.location(), format!("{LIST}/new"));
+    let again = signs_in(&mut console.browser(), &alpine, BEGIN, &with_factor(developer())).await;
+    assert_eq!(again.location(), LIST);
+}
+
+#[tokio::test]
+async fn whom_the_provider_knows_from_before_has_proven_nothing_now() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut dora = console.browser();
+    let form = format!("{LIST}/new");
+    for (auth_time, is_fresh) in [
+        (Some(alpine.now() - 600), false),
+        (None, false),
+        (Some(alpine.now() - 599), true),
+        // Nobody has proven in the future who they are.
+        (Some(alpine.now() + 3_600), true),
+    ] {
+        // Also where a session is there already: signing in again is no way around a proof.
+        let question = dora.get(&format!("{BEGIN}?next={form}")).await.location().to_owned();
+        assert_eq!(parameters(&question)["max_age"], (12 * 3_600).to_string(), "without it there need be no auth_time");
+        let code = alpine.grant(&question, &developer(), auth_time);
+        assert_eq!(dora.get(&alpine.callback(&question, &code)).await.location(), form);
+        let answer = dora.get(&form).await;
+        assert_eq!(answer.status == StatusCode::OK, is_fresh, "{auth_time:?}");
+        if !is_fresh {
+            assert!(answer.location().starts_with("/confirm"), "{}", answer.location());
+        }
+    }
+    console.advance(Duration::from_secs(10 * 60));
+    assert_eq!(dora.get(&form).await.status, StatusCode::SEE_OTHER, "a proof from the future lasts no longer");
 }
 
 #[tokio::test]
@@ -797,23 +866,24 @@ async fn a_form_waits_while_the_provider_asks() {
 #[tokio::test]
 async fn what_a_provider_is_bound_to_is_judged_at_the_start() {
     let console = Console::start().await;
-    let bind = async |organization: &str, role: &str| {
+    let bind_with = async |organization: &str, role: &str, more: &str| {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sso.toml");
         let text = format!(
             "[[issuer]]\nid = 'alpine-id'\nlabel = 'Alpine ID'\nurl = 'https://login.alpine.example'\norganization = \
-             '{organization}'\nclient_id = '{CLIENT}'\nrole_claim = 'groups'\nroles = {{ all = '{role}' }}\n"
+             '{organization}'\nclient_id = '{CLIENT}'\nrole_claim = 'groups'\nroles = {{ all = '{role}' }}\n{more}"
         );
         fs::write(&file, text).unwrap();
         let issuers = single_sign_on::read(&file).unwrap();
         let bound = single_sign_on::SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await;
         bound.map(|bound| bound.issuers()[0].organization()).map_err(|error| error.to_string())
     };
+    let bind = async |organization: &str, role: &str| bind_with(organization, role, "").await;
     let alpine = console.alpine.to_string();
     for name in ["Alpine Pay", &*alpine] {
         assert_eq!(bind(name, "partner_viewer").await, Ok(console.alpine));
     }
-    assert_eq!(bind("Nuvera", "nuvera_auditor").await, Ok(console.nuvera));
+    assert_eq!(bind_with("Nuvera", "nuvera_auditor", "second_factor = ['mfa']").await, Ok(console.nuvera));
     console.backend.add_organization(OrganizationKind::Partner, "Twin").await.unwrap();
     console.backend.add_organization(OrganizationKind::Partner, "Twin").await.unwrap();
     for (organization, role, words) in [
@@ -822,6 +892,7 @@ async fn what_a_provider_is_bound_to_is_judged_at_the_start() {
         ("Twin", "partner_viewer", "organization: there are several"),
         ("Alpine Pay", "nuvera_admin", "roles: \"Alpine Pay\" does not give the role \"nuvera_admin\""),
         ("Nuvera", "partner_owner", "roles: "),
+        ("Nuvera", "nuvera_auditor", "second_factor: say what acr or amr is"),
     ] {
         let problem = bind(organization, role).await.unwrap_err();
         assert!(problem.starts_with(&format!("issuer \"alpine-id\": {words}")), "{problem}");
