@@ -1,7 +1,12 @@
 //! Local accounts: signing in, and the first people.
 
-use super::{Backend, BackendError, passkeys::Answer};
+use super::{
+    Backend, BackendError,
+    passkeys::Answer,
+    sessions::{Client, known_browser},
+};
 use crate::{
+    gateway::network,
     random,
     store::{
         StoreError, audit,
@@ -19,6 +24,7 @@ use domain::{
     id::{OrganizationId, UserId},
     passkey::PasskeyError,
     people::sign_in_refused,
+    text::EmailAddress,
     time::{DAY, Timestamp},
 };
 use serde::{Deserialize, Serialize};
@@ -32,12 +38,20 @@ pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
 /// Failures from one address, whatever the account.
 pub(super) const MAX_FAILURES_OF_ADDRESS: i64 = 50;
-/// Failures of one account, whatever the address. High, because it shuts the owner out as well.
+/// Failures of one account, whatever the address. High, because it shuts the owner out as well, where they come with a
+/// browser that is not known.
 const MAX_FAILURES_OF_ACCOUNT: i64 = 100;
+/// What every address counts as that nobody could have: what is typed there may be as long as a form.
+const NO_ADDRESS: &str = "no address";
 
 /// Argon2id's parameters are the crate's default, 19 MiB, t = 2, p = 1: OWASP's figure. Two at a time, so that a flood
 /// of sign-ins takes 38 MiB and not the machine.
 static HASHING: Semaphore = Semaphore::const_new(2);
+
+/// How many may wait for that. More are sent away: a flood from many addresses is not to hold people up for minutes.
+static QUEUE: Semaphore = Semaphore::const_new(100);
+/// For how long those are sent away.
+const QUEUE_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the password of an account that does not exist is compared with, so that it takes as long.
 static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this password"));
@@ -88,15 +102,10 @@ impl Backend {
     ///
     /// # Errors
     /// Too many attempts failed; the database fails.
-    pub async fn sign_in(
-        &self,
-        email: &str,
-        password: String,
-        address: Option<IpAddr>,
-    ) -> Result<SignIn, BackendError> {
-        let Some(account) = self.account_with(email, password, address).await? else { return Ok(SignIn::Refused) };
+    pub async fn sign_in(&self, email: &str, password: String, client: &Client) -> Result<SignIn, BackendError> {
+        let Some(account) = self.account_with(email, password, client).await? else { return Ok(SignIn::Refused) };
         let entrant = Entrant { user_id: account.user_id, sign_ins_ended: account.sign_ins_ended, proven_at: None };
-        self.admit(entrant, account.role, false, address).await
+        self.admit(entrant, account.role, false, client.address).await
     }
 
     /// Signs somebody in with a passkey alone. Their device has checked that it is they: that is two factors in one.
@@ -144,8 +153,8 @@ impl Backend {
     ///
     /// # Errors
     /// Too many attempts failed; the database fails.
-    pub async fn check_password(&self, actor: &Actor, password: String) -> Result<bool, BackendError> {
-        let account = self.account_with(&actor.email, password, actor.address).await?;
+    pub async fn check_password(&self, actor: &Actor, password: String, client: &Client) -> Result<bool, BackendError> {
+        let account = self.account_with(&actor.email, password, client).await?;
         Ok(account.is_some_and(|account| account.user_id == actor.user_id))
     }
 
@@ -157,28 +166,31 @@ impl Backend {
         &self,
         email: &str,
         password: String,
-        address: Option<IpAddr>,
+        client: &Client,
     ) -> Result<Option<Account>, BackendError> {
+        let _place = QUEUE.try_acquire().map_err(|_| BackendError::Throttled(QUEUE_PAUSE))?;
         let now = self.clock.now();
-        let email = email.trim().to_lowercase();
-        let address = known(address);
-        let subjects = [
-            (format!("account {email} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
-            (format!("address {address}"), MAX_FAILURES_OF_ADDRESS),
-            (format!("account {email}"), MAX_FAILURES_OF_ACCOUNT),
-        ];
-        let mut conn = self.store.read().await?;
-        refuse_throttled(&mut conn, &subjects, now).await?;
-        let account = users::find_account(&mut conn, &email).await?;
-        drop(conn);
-        // Somebody without a password is as unknown here as somebody without an account, and takes as long.
-        let account = account.filter(|account| account.password_hash.is_some());
-        let known = account.as_ref().and_then(|account| account.password_hash.clone());
-        let matches = verify(password, known.unwrap_or_else(|| NOBODYS_HASH.clone())).await;
-        let account = account.filter(|_| matches);
+        let email = EmailAddress::new(email);
+        let email = email.as_ref().map_or(NO_ADDRESS, EmailAddress::as_str);
         let mut transaction = self.store.write().await?;
-        count_attempt(&mut transaction, &subjects, account.is_some(), now).await?;
+        // Somebody without a password is as unknown here as somebody without an account, and takes as long.
+        let account = users::find_account(&mut transaction, email).await?;
+        let account = account.filter(|account| account.password_hash.is_some());
+        let known = match (&account, &client.token) {
+            (Some(account), Some(token)) => known_browser(&mut transaction, account.user_id, token).await?,
+            _ => None,
+        };
+        let subjects = guesses_at(email, client.address, known);
+        count_attempt(&mut transaction, &subjects, now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        let hash = account.as_ref().and_then(|account| account.password_hash.clone());
+        let matches = verify(password, hash.unwrap_or_else(|| NOBODYS_HASH.clone())).await;
+        let account = account.filter(|_| matches);
+        if account.is_some() {
+            let mut transaction = self.store.write().await?;
+            attempt_succeeded(&mut transaction, &subjects).await?;
+            transaction.commit().await.map_err(StoreError::from)?;
+        }
         Ok(account)
     }
 
@@ -255,46 +267,62 @@ impl Backend {
     }
 }
 
-/// What failed attempts are counted by, and how many of them are let through within a window: the account from this
-/// address, this address, and the account.
-pub(super) type Subjects = [(String, i64); 3];
+/// What failed attempts are counted by, and how many of each are let through within a window. The first is the narrowest.
+pub(super) type Subjects = Vec<(String, i64)>;
 
-/// An address, as attempts are counted by it.
+/// What guesses at the password of `email` are counted by. Whoever comes with a browser in which its owner has signed in
+/// before has a count of their own: strangers who guess do not keep the owner out.
+fn guesses_at(email: &str, address: Option<IpAddr>, known_browser: Option<String>) -> Subjects {
+    let address = known(address);
+    let of_address = (format!("address {address}"), MAX_FAILURES_OF_ADDRESS);
+    match known_browser {
+        Some(browser) => {
+            vec![(format!("account {email} in {browser}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS), of_address]
+        }
+        None => vec![
+            (format!("account {email} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
+            of_address,
+            (format!("account {email}"), MAX_FAILURES_OF_ACCOUNT),
+        ],
+    }
+}
+
+/// An address, as attempts are counted by it: what one person has at their disposal.
 pub(super) fn known(address: Option<IpAddr>) -> String {
-    address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+    address.map_or_else(|| "unknown".to_owned(), |address| network(address).to_string())
 }
 
 fn window_before(now: Timestamp) -> Timestamp {
-    Timestamp::from_millis(now.as_millis() - FAILURE_WINDOW.as_millis() as i64)
+    now.minus(FAILURE_WINDOW)
 }
 
-/// Refuses an attempt where too many before it failed.
-pub(super) async fn refuse_throttled(
+/// Counts an attempt as one that failed, before anybody knows: of many at the same time no more are let through than of
+/// many one after the other. One that did not fail is to be taken back: see [`attempt_succeeded`].
+///
+/// # Errors
+/// [`BackendError::Throttled`] where too many before it failed: then the transaction must not be committed. The database
+/// fails.
+pub(super) async fn count_attempt(
     conn: &mut AnyConnection,
     subjects: &Subjects,
     now: Timestamp,
 ) -> Result<(), BackendError> {
     for (subject, most) in subjects {
-        let (failures, window_started_at) = sign_in_failures::count(conn, subject, window_before(now)).await?;
-        if failures >= *most {
+        let (failures, window_started_at) = sign_in_failures::add(conn, subject, window_before(now), now).await?;
+        if failures > *most {
             return Err(BackendError::Throttled(window_started_at.plus(FAILURE_WINDOW).since(now)));
         }
     }
     Ok(())
 }
 
-/// Counts an attempt that failed; one that did not lets the account begin anew from where it came.
-pub(super) async fn count_attempt(
-    conn: &mut AnyConnection,
-    subjects: &Subjects,
-    succeeded: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    if succeeded {
-        return sign_in_failures::clear(conn, &subjects[0].0).await;
-    }
-    for (subject, _) in subjects {
-        sign_in_failures::add(conn, subject, window_before(now), now).await?;
+/// Takes an attempt back that did not fail. Where it came from the account begins anew.
+pub(super) async fn attempt_succeeded(conn: &mut AnyConnection, subjects: &Subjects) -> Result<(), StoreError> {
+    for (position, (subject, _)) in subjects.iter().enumerate() {
+        match position {
+            0 => sign_in_failures::clear(conn, subject).await?,
+            _ => sign_in_failures::take_back(conn, subject).await?,
+        }
     }
     Ok(())
 }

@@ -193,7 +193,7 @@ impl Backend {
         let mut transaction = self.store.write().await?;
         let actor = users::find_actor(&mut transaction, user, address).await?.ok_or(BackendError::NotFound)?;
         let subjects = guesses_at(user, address);
-        accounts::refuse_throttled(&mut transaction, &subjects, now).await?;
+        accounts::count_attempt(&mut transaction, &subjects, now).await?;
         if !actor.factors.any() {
             return Err(BackendError::NotFound);
         }
@@ -221,7 +221,9 @@ impl Backend {
             }
             None => false,
         };
-        accounts::count_attempt(&mut transaction, &subjects, is_right, now).await?;
+        if is_right {
+            accounts::attempt_succeeded(&mut transaction, &subjects).await?;
+        }
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(is_right)
     }
@@ -288,7 +290,7 @@ fn enrolment_of(user: UserId) -> String {
 /// Apart from those for passwords: a right password begins the count of wrong ones anew, and must not do so for codes.
 fn guesses_at(user: UserId, address: Option<IpAddr>) -> Subjects {
     let address = accounts::known(address);
-    [
+    vec![
         (format!("second factor of {user} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
         (format!("address {address}"), accounts::MAX_FAILURES_OF_ADDRESS),
         (format!("second factor of {user}"), MAX_FAILURES_OF_ACCOUNT),

@@ -1,9 +1,12 @@
 //! Where somebody is signed in, what came of attempts to sign in as them, and how a session ends.
 
-use super::{Backend, BackendError, accounts::Entrant};
+use super::{
+    Backend, BackendError,
+    accounts::{Entrant, FAILURE_WINDOW},
+};
 use crate::{
     random,
-    store::{StoreError, password_resets, sign_ins, signed_in, users},
+    store::{StoreError, password_resets, sign_in_failures, sign_ins, signed_in, users},
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -182,7 +185,8 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Remembers a refused attempt to sign in, for whoever the address belongs to, if it belongs to anybody.
+    /// Remembers a refused attempt to sign in, for whoever the address belongs to. Where it belongs to nobody that takes as
+    /// long.
     ///
     /// # Errors
     /// The database fails.
@@ -198,7 +202,12 @@ impl Backend {
         drop(conn);
         match found {
             Some(account) => self.record_attempt(account.user_id, outcome, method, client).await,
-            None => Ok(()),
+            None => {
+                let now = self.clock.now();
+                let mut transaction = self.store.write().await?;
+                sign_in_failures::add(&mut transaction, "nobody", now.minus(FAILURE_WINDOW), now).await?;
+                Ok(transaction.commit().await.map_err(StoreError::from)?)
+            }
         }
     }
 
@@ -253,6 +262,17 @@ pub(super) async fn end_all(
 ) -> Result<(), StoreError> {
     signed_in::end_all(&mut *conn, user, except).await?;
     password_resets::delete_of_user(conn, user).await
+}
+
+/// What the browser that keeps `token` is known by, where `user` has signed in with it before.
+pub(super) async fn known_browser(
+    conn: &mut AnyConnection,
+    user: UserId,
+    token: &str,
+) -> Result<Option<String>, StoreError> {
+    let known_as = browser_hash(user, token);
+    let (seen_at, _) = sign_ins::browser_seen(conn, user, &known_as).await?;
+    Ok(seen_at.map(|_| known_as))
 }
 
 /// What a browser is known by for somebody: nobody else's is like it, even in the same browser.

@@ -28,6 +28,7 @@ mod usage;
 mod verify;
 
 pub use limits::RateLimit;
+pub(crate) use limits::network;
 pub use snapshot::Snapshot;
 pub use usage::{KeyUse, Usage, UsageBatch};
 

@@ -48,36 +48,34 @@ impl DatabaseSessions {
             .await?;
         Ok(transaction.commit().await?)
     }
+
+    /// Carries out `sql` with the hash of the session's id, its data, and when it ends.
+    async fn write(&self, sql: &'static str, record: &Record) -> session_store::Result<()> {
+        let data = serde_json::to_string(&record.data).map_err(|e| session_store::Error::Encode(e.to_string()))?;
+        let is_strangers = !record.data.contains_key(SIGNED_IN);
+        let kept_for = if is_strangers { self.kept_for.min(KEPT_FOR_STRANGERS) } else { self.kept_for };
+        let expires_at = self.clock.now().plus(kept_for).as_millis();
+        let written = async {
+            let mut transaction = self.store.write().await?;
+            sqlx::query(sql).bind(hash(&record.id)).bind(data).bind(expires_at).execute(&mut *transaction).await?;
+            Result::Ok(transaction.commit().await?)
+        };
+        written.await.map_err(failed)
+    }
 }
 
 #[async_trait]
 impl SessionStore for DatabaseSessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        // 128 random bits: a second one like it is not drawn. Were it, both would fail rather than meet.
-        self.save(record).await
+        // 128 random bits: a second one like it is not drawn. Were it, it would fail rather than meet the first.
+        self.write("INSERT INTO sessions (id_hash, data, expires_at) VALUES ($1, $2, $3)", record).await
     }
 
+    /// A session that was ended meanwhile, or has another id by now, stays so: a request that still knew it brings nothing
+    /// back.
     async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let data = serde_json::to_string(&record.data).map_err(|e| session_store::Error::Encode(e.to_string()))?;
-        let is_strangers = !record.data.contains_key(SIGNED_IN);
-        let kept_for = if is_strangers { self.kept_for.min(KEPT_FOR_STRANGERS) } else { self.kept_for };
-        let expires_at = self.clock.now().plus(kept_for).as_millis();
-        let saved = async {
-            let mut transaction = self.store.write().await?;
-            sqlx::query(
-                "INSERT INTO sessions (id_hash, data, expires_at) VALUES ($1, $2, $3)
-                 ON CONFLICT (id_hash) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at",
-            )
-            .bind(hash(&record.id))
-            .bind(data)
-            .bind(expires_at)
-            .execute(&mut *transaction)
-            .await?;
-            Result::Ok(transaction.commit().await?)
-        };
-        saved.await.map_err(failed)
+        self.write("UPDATE sessions SET data = $2, expires_at = $3 WHERE id_hash = $1", record).await
     }
-
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         let found = async {
             let mut conn = self.store.read().await?;

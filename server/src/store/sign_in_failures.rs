@@ -4,40 +4,43 @@ use super::{Result, timestamp};
 use domain::time::Timestamp;
 use sqlx::{AnyConnection, Row};
 
-/// How many failures `subject` has in the window that began after `since`.
+/// Counts a failure of `subject` at `now`; a window that began at or before `since` is over, and a new one begins. Answers
+/// how many there are with this one, and when their window began. Whoever else counts the same subject waits until this
+/// transaction is over.
 ///
 /// # Errors
 /// The database fails.
-pub async fn count(conn: &mut AnyConnection, subject: &str, since: Timestamp) -> Result<(i64, Timestamp)> {
-    let row = sqlx::query("SELECT failures, window_started_at FROM sign_in_failures WHERE subject = $1")
-        .bind(subject)
-        .fetch_optional(conn)
-        .await?;
-    match row {
-        Some(row) if timestamp(&row, "window_started_at")? > since => {
-            Ok((row.try_get("failures")?, timestamp(&row, "window_started_at")?))
-        }
-        _ => Ok((0, since)),
-    }
-}
-
-/// Counts a failure of `subject` at `now`; a window that began at or before `since` is over, and a new one begins.
-///
-/// # Errors
-/// The database fails.
-pub async fn add(conn: &mut AnyConnection, subject: &str, since: Timestamp, now: Timestamp) -> Result<()> {
-    sqlx::query(
+pub async fn add(
+    conn: &mut AnyConnection,
+    subject: &str,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<(i64, Timestamp)> {
+    let row = sqlx::query(
         "INSERT INTO sign_in_failures (subject, failures, window_started_at) VALUES ($1, 1, $2)
          ON CONFLICT (subject) DO UPDATE SET
              failures = CASE WHEN sign_in_failures.window_started_at > $3 THEN sign_in_failures.failures + 1 ELSE 1 END,
              window_started_at = CASE WHEN sign_in_failures.window_started_at > $3
-                 THEN sign_in_failures.window_started_at ELSE excluded.window_started_at END",
+                 THEN sign_in_failures.window_started_at ELSE excluded.window_started_at END
+         RETURNING failures, window_started_at",
     )
     .bind(subject)
     .bind(now.as_millis())
     .bind(since.as_millis())
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
+    Ok((row.try_get("failures")?, timestamp(&row, "window_started_at")?))
+}
+
+/// Counts one failure of `subject` less: it was none.
+///
+/// # Errors
+/// The database fails.
+pub async fn take_back(conn: &mut AnyConnection, subject: &str) -> Result<()> {
+    sqlx::query("UPDATE sign_in_failures SET failures = failures - 1 WHERE subject = $1 AND failures > 0")
+        .bind(subject)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -55,7 +55,7 @@ async fn check(visit: &Visit, sent: &Submitted) -> Result<(), Refused> {
     if sent.text("password").is_empty() {
         return Err(Refused::field("password", "Enter your password."));
     }
-    match backend.check_password(&visit.actor, sent.text("password").to_owned()).await? {
+    match backend.check_password(&visit.actor, sent.text("password").to_owned(), &visit.client()).await? {
         true => Ok(()),
         false => Err(Refused::field("password", "This is not your password. Check it.")),
     }

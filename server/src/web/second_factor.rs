@@ -161,7 +161,7 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
         None => web.backend.check_second_factor(user_id, address, sent.text("code")).await,
     };
     if matches!(checked, Ok(false) | Err(BackendError::Passkey(_))) {
-        let client = visit::client(&extensions);
+        let client = visit::client(&web, &extensions);
         if let Err(error) = web.backend.record_refused_factor(user_id, method, client).await {
             tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
         }

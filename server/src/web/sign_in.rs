@@ -15,7 +15,7 @@ use app::{
     paths::Area,
 };
 use axum::{
-    body::to_bytes,
+    body::{Body, to_bytes},
     extract::{FromRequest, FromRequestParts, Query, Request, State},
     http::{self, Extensions, StatusCode},
     middleware::Next,
@@ -25,6 +25,7 @@ use domain::{
     actor::Actor,
     sign_in::{Method, Outcome},
 };
+use http_body_util::Limited;
 use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
@@ -58,7 +59,6 @@ pub async fn form(State(web): State<Arc<Web>>, Query(After { next }): Query<Afte
 pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions().clone();
     let area = visit::area(&extensions);
-    let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let sent = match Submitted::from_request(request, &()).await {
         Ok(sent) => sent,
         Err(never) => match never {},
@@ -79,7 +79,8 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
             return again(StatusCode::UNPROCESSABLE_ENTITY, Some(field), format!("Enter {what}.")).await;
         }
     }
-    let outcome = web.backend.sign_in(sent.text("email"), sent.text("password").to_owned(), address).await;
+    let client = visit::client(&web, &extensions);
+    let outcome = web.backend.sign_in(sent.text("email"), sent.text("password").to_owned(), &client).await;
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     match outcome {
         Ok(SignIn::Accepted(entrant)) => {
@@ -95,7 +96,6 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         }
         Ok(SignIn::Refused) => {
             tracing::warn!(request_id, "a sign-in was refused");
-            let client = visit::client(&extensions);
             let recorded =
                 web.backend.record_refused(sent.text("email"), Outcome::Refused, Method::Password, client).await;
             if let Err(error) = recorded {
@@ -132,7 +132,7 @@ pub async fn go_on(
     let begun = async {
         let actor = web.backend.actor(user_id, address).await?.ok_or(BackendError::NotFound)?;
         if let Some(page) = other_door(web, &actor, area) {
-            let client = visit::client(extensions);
+            let client = visit::client(web, extensions);
             web.backend.record_refused(&actor.email, Outcome::OtherDoor, method, client).await?;
             return Ok(Some(page));
         }
@@ -177,13 +177,19 @@ pub fn other_door(web: &Web, actor: &Actor, area: Area) -> Option<Page> {
 /// The most bytes of a form that wait for a sign-in.
 const MAX_UNSENT_BYTES: usize = 64 * 1024;
 
+/// The most bytes of a form that anybody may send: one that waits for a sign-in has room in it, encoded once more.
+const MAX_DOOR_BYTES: usize = 4 * MAX_UNSENT_BYTES;
+
 /// Lets a form that comes without a session wait on the sign-in page: whoever was signed out while they filled it in
 /// finds it as it was. It is nowhere but on that page until somebody has signed in.
 pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let path = visit::original_path(request.extensions()).to_owned();
     let area = Area::of(&path);
-    if request.method() != http::Method::POST || needs_no_session(&path, area) {
+    if request.method() != http::Method::POST {
         return next.run(request).await;
+    }
+    if needs_no_session(&path, area) {
+        return next.run(request.map(|body| Body::new(Limited::new(body, MAX_DOOR_BYTES)))).await;
     }
     let (mut parts, body) = request.into_parts();
     match visit::actor(&mut parts, &web).await {

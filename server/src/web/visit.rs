@@ -158,17 +158,13 @@ pub async fn begin(
     extensions: &Extensions,
 ) -> Result<(), BackendError> {
     let area = Area::of_side(actor.kind());
-    let name = if web.is_https(area) { "__Host-nuvera-browser" } else { "nuvera-browser" };
-    let cookies = extensions.get::<Cookies>();
-    let mut client = client(extensions);
-    client.token = cookies.and_then(|cookies| cookies.get(name)).map(|cookie| cookie.value().to_owned());
     let replaced = session_id(session).await?;
-    let begun = web.backend.begin_session(entrant, actor.kind(), method, client, replaced).await?;
+    let begun = web.backend.begin_session(entrant, actor.kind(), method, client(web, extensions), replaced).await?;
     session.clear().await;
     session.cycle_id().await?;
     session.insert(SIGNED_IN, begun.id).await?;
-    if let Some(cookies) = cookies {
-        let cookie = Cookie::build((name, begun.token))
+    if let Some(cookies) = extensions.get::<Cookies>() {
+        let cookie = Cookie::build((browser_cookie(web, area), begun.token))
             .http_only(true)
             .secure(web.is_https(area))
             .same_site(SameSite::Lax)
@@ -195,12 +191,19 @@ pub async fn prove(web: &Web, session: &Session) -> Result<(), BackendError> {
 }
 
 /// From where, and with what, a request came.
-pub fn client(extensions: &Extensions) -> Client {
+pub fn client(web: &Web, extensions: &Extensions) -> Client {
+    let name = browser_cookie(web, area(extensions));
+    let cookie = extensions.get::<Cookies>().and_then(|cookies| cookies.get(name));
     Client {
         address: extensions.get::<ClientAddress>().and_then(|address| address.0),
         browser: extensions.get::<ClientBrowser>().map(|browser| browser.0.clone()).unwrap_or_default(),
-        token: None,
+        token: cookie.map(|cookie| cookie.value().to_owned()),
     }
+}
+
+/// The name of the cookie that a browser is known again by.
+fn browser_cookie(web: &Web, area: Area) -> &'static str {
+    if web.is_https(area) { "__Host-nuvera-browser" } else { "nuvera-browser" }
 }
 
 /// Ends the session that a cookie of this area leads to.
@@ -415,6 +418,11 @@ impl Visit {
     /// The session store fails.
     pub async fn proven_again(&self, session: &Session) -> Result<(), BackendError> {
         prove(&self.web, session).await
+    }
+
+    /// From where, and with what, they come.
+    pub fn client(&self) -> Client {
+        client(&self.web, &self.extensions)
     }
 
     /// Who asks about which application: the one that the path names.

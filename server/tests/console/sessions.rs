@@ -1,12 +1,12 @@
 //! Where somebody is signed in, how sessions end, and passwords: as an attacker would have it.
 
-use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEOPLE};
+use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEOPLE, nobodys_browser};
 use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
 use domain::sign_in::Method;
-use server::backend::{BackendError, accounts::SignIn, sessions::Client};
+use server::backend::{BackendError, accounts::SignIn};
 use std::{fs, time::Duration};
 
 const ACCOUNT: &str = "/settings/account";
@@ -148,7 +148,7 @@ async fn a_flood_of_refused_attempts_hides_nobody_who_got_in() {
     use domain::sign_in::{Method, Outcome};
     let console = Console::start().await;
     console.owner().await;
-    let client = server::backend::sessions::Client { address: None, browser: "Unknown browser".into(), token: None };
+    let client = nobodys_browser();
     for _ in 0..205 {
         let (outcome, method) = (Outcome::Refused, Method::Password);
         console.backend.record_refused("owner@alpine.example", outcome, method, client.clone()).await.unwrap();
@@ -222,16 +222,16 @@ async fn a_password_that_was_right_a_moment_ago_begins_no_session_after_it_was_c
     for database in Database::all().await {
         let console = Console::start_on(database).await;
         let owner = console.owner_actor().await;
-        let client = || Client { address: None, browser: "A browser".into(), token: None };
-        let proven = async || match console.backend.sign_in(&owner.email, PASSWORD.into(), None).await.unwrap() {
-            SignIn::Accepted(entrant) => entrant,
-            other => panic!("{other:?}"),
-        };
+        let proven =
+            async || match console.backend.sign_in(&owner.email, PASSWORD.into(), &nobodys_browser()).await.unwrap() {
+                SignIn::Accepted(entrant) => entrant,
+                other => panic!("{other:?}"),
+            };
         let (before, control) = (proven().await, proven().await);
         let begins = async |entrant| {
             console
                 .backend
-                .begin_session(entrant, owner.kind(), Method::Password, client(), None)
+                .begin_session(entrant, owner.kind(), Method::Password, nobodys_browser(), None)
                 .await
                 .map(|begun| begun.id)
         };

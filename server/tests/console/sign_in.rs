@@ -1,6 +1,6 @@
 //! Signing in, staying signed in, and signing out.
 
-use crate::support::{Console, LIST, PASSWORD, PEM_A, PEOPLE};
+use crate::support::{Browser, Console, Database, LIST, PASSWORD, PEM_A, PEOPLE};
 use axum::http::StatusCode;
 use std::time::Duration;
 
@@ -73,6 +73,92 @@ async fn guessing_is_slowed_down_and_the_owner_elsewhere_is_not() {
 
     console.advance(Duration::from_secs(900));
     assert_eq!(guesser.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::SEE_OTHER);
+}
+
+/// How many of these were judged; the others were told to wait.
+async fn judged(guesses: impl IntoIterator<Item = Browser>, email: &str) -> usize {
+    let guesses = guesses.into_iter().map(async |mut browser| browser.sign_in(email, "wrong").await);
+    let answers = futures::future::join_all(guesses).await;
+    let (judged, others): (Vec<_>, Vec<_>) =
+        answers.iter().map(|answer| answer.status).partition(|status| *status == StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(others.iter().all(|status| *status == StatusCode::TOO_MANY_REQUESTS), "{others:?}");
+    judged.len()
+}
+
+fn from(console: &Console, address: impl ToString) -> Browser {
+    let mut browser = console.browser();
+    browser.address = address.to_string();
+    browser
+}
+
+#[tokio::test]
+async fn of_many_guesses_at_once_no_more_are_judged_than_of_many_after_another() {
+    for database in Database::all().await {
+        println!("on {}", database.engine);
+        let console = Console::start_on(database).await;
+        let one_account = (0..30).map(|_| console.browser());
+        assert_eq!(judged(one_account, "owner@alpine.example").await, 5);
+        // What is one person's to choose from counts as one address (RFC 4291, 2.5.1: a network has 64 bits).
+        let one_network = (0..30).map(|host| from(&console, format!("2001:db8::{host:x}")));
+        assert_eq!(judged(one_network, "owner@alpine.example").await, 5);
+        let other_network = from(&console, "2001:db8:0:1::1");
+        assert_eq!(judged([other_network], "owner@alpine.example").await, 1);
+        // Whoever signs in has not failed: many at once from one place.
+        let signed_in =
+            (0..5).map(|_| async { from(&console, "192.0.2.9").sign_in("owner@alpine.example", PASSWORD).await });
+        for answer in futures::future::join_all(signed_in).await {
+            assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        }
+        for _ in 0..5 {
+            assert_eq!(judged([from(&console, "192.0.2.9")], "owner@alpine.example").await, 1);
+        }
+        assert_eq!(judged([from(&console, "192.0.2.9")], "owner@alpine.example").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn strangers_who_guess_from_everywhere_do_not_keep_the_owner_out() {
+    let console = Console::start().await;
+    let mut known = console.owner().await;
+    known.post("/sign-out", &[]).await;
+    for network in 0..20 {
+        let guesses = (0..5).map(|_| from(&console, format!("198.51.100.{network}")));
+        assert_eq!(judged(guesses, "owner@alpine.example").await, 5);
+    }
+    let mut unknown = from(&console, "192.0.2.1");
+    assert_eq!(unknown.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    let mut developer = from(&console, "192.0.2.1");
+    assert_eq!(developer.sign_in("developer@alpine.example", PASSWORD).await.status, StatusCode::SEE_OTHER);
+    // The browser that she has signed in with before, wherever it is by now.
+    known.address = "192.0.2.1".into();
+    assert_eq!(known.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::SEE_OTHER);
+    known.post("/sign-out", &[]).await;
+    // It is no way to guess without an end, nor anybody else's way in.
+    assert_eq!(judged((0..8).map(|_| known.clone()), "owner@alpine.example").await, 5);
+    developer.post("/sign-out", &[]).await;
+    assert_eq!(developer.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn what_a_stranger_sends_takes_little_room() {
+    let console = Console::start().await;
+    let long = format!("{}@alpine.example", "a".repeat(100_000));
+    let refused = console.browser().sign_in(&long, "wrong").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    refused.says("do not belong together");
+    let mut conn = console.store.read().await.unwrap();
+    let longest = sqlx::query("SELECT MAX(LENGTH(subject)) AS longest, COUNT(*) AS subjects FROM sign_in_failures");
+    let row = longest.fetch_one(&mut *conn).await.unwrap();
+    let (longest, subjects): (i64, i64) = (sqlx::Row::get(&row, "longest"), sqlx::Row::get(&row, "subjects"));
+    assert!(longest < 400 && subjects > 0, "{longest} characters, {subjects} subjects");
+    drop(conn);
+    let longer = format!("{}@alpine.example", "a".repeat(300_000));
+    for (path, words) in [("/sign-in", "Enter your e-mail address"), ("/invitation", ""), ("/reset-password", "")] {
+        let answer = console.browser().post(path, &[("email", &longer), ("password", "x"), ("token", &longer)]).await;
+        assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
+        answer.says(words);
+        assert!(!answer.body.contains("aaaaaaaa"), "{path}: it is not read");
+    }
 }
 
 #[tokio::test]

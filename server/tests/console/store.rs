@@ -330,6 +330,15 @@ async fn sessions_are_kept_by_the_hash_of_their_id_and_end() {
         let stored: String = sqlx::Row::get(&stored, "id_hash");
         assert!(!stored.contains(&id.to_string()) && stored.len() == 43);
         drop(conn);
+        // A request that loaded it before it was ended, and saves it after that.
+        record.data.insert("k".to_owned(), 8.into());
+        sessions.save(&record).await.unwrap();
+        assert_eq!(sessions.load(&id).await.unwrap().unwrap().data, record.data);
+        let other = Record { id: Id(1), ..record.clone() };
+        sessions.create(&mut other.clone()).await.unwrap();
+        sessions.delete(&Id(1)).await.unwrap();
+        sessions.save(&other).await.unwrap();
+        assert!(sessions.load(&Id(1)).await.unwrap().is_none(), "it stays ended");
         console.advance(minute);
         assert!(sessions.load(&id).await.unwrap().is_none());
         sessions.purge().await.unwrap();
@@ -344,15 +353,16 @@ async fn failed_sign_ins_count_within_their_window_only() {
     on_every_engine(async |console| {
         let at = Timestamp::from_millis;
         let mut transaction = console.store.write().await.unwrap();
-        for now in [100, 200, 300] {
-            sign_in_failures::add(&mut transaction, "s", at(0), at(now)).await.unwrap();
+        for (now, failures) in [(100, 1), (200, 2), (300, 3)] {
+            let counted = sign_in_failures::add(&mut transaction, "s", at(0), at(now)).await.unwrap();
+            assert_eq!(counted, (failures, at(100)));
         }
-        assert_eq!(sign_in_failures::count(&mut transaction, "s", at(0)).await.unwrap(), (3, at(100)));
-        assert_eq!(sign_in_failures::count(&mut transaction, "s", at(100)).await.unwrap().0, 0);
-        sign_in_failures::add(&mut transaction, "s", at(100), at(400)).await.unwrap();
-        assert_eq!(sign_in_failures::count(&mut transaction, "s", at(100)).await.unwrap(), (1, at(400)));
+        sign_in_failures::take_back(&mut transaction, "s").await.unwrap();
+        assert_eq!(sign_in_failures::add(&mut transaction, "s", at(0), at(350)).await.unwrap(), (3, at(100)));
+        assert_eq!(sign_in_failures::add(&mut transaction, "s", at(100), at(400)).await.unwrap(), (1, at(400)));
         sign_in_failures::clear(&mut transaction, "s").await.unwrap();
-        assert_eq!(sign_in_failures::count(&mut transaction, "s", at(0)).await.unwrap().0, 0);
+        sign_in_failures::take_back(&mut transaction, "s").await.unwrap();
+        assert_eq!(sign_in_failures::add(&mut transaction, "s", at(0), at(500)).await.unwrap(), (1, at(500)));
     })
     .await;
 }

@@ -22,6 +22,7 @@ use server::{
     backend::{
         Backend,
         accounts::{NewPerson, SignIn},
+        sessions::Client,
     },
     clock::Clock,
     gateway::{Gateway, GatewaySettings, ReplayFence},
@@ -267,7 +268,7 @@ impl Console {
     }
 
     pub async fn actor(&self, email: &str) -> Actor {
-        let outcome = self.backend.sign_in(email, PASSWORD.into(), None).await.unwrap();
+        let outcome = self.backend.sign_in(email, PASSWORD.into(), &nobodys_browser()).await.unwrap();
         let (SignIn::Accepted(entrant) | SignIn::FactorNeeded(entrant)) = outcome else { panic!("{outcome:?}") };
         Actor { is_proven: true, ..self.backend.actor(entrant.user_id, None).await.unwrap().unwrap() }
     }
@@ -400,6 +401,11 @@ impl Answer {
         let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
         text.replace("&#x27;", "'").replace("&amp;", "&").split_whitespace().collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Where nobody has signed in before.
+pub fn nobodys_browser() -> Client {
+    Client { address: None, browser: "A browser".into(), token: None }
 }
 
 /// A browser without JavaScript: it keeps cookies, and sends forms from the console's own pages.
