@@ -81,6 +81,11 @@ pub enum SecondFactorError {
     /// The page with the secret was open for too long, or is somebody else's.
     #[error("This page was open for too long, so it shows a new secret now. Add that one to your app.")]
     TooLate,
+    /// Too many codes were wrong, one after the other.
+    #[error(
+        "A hundred codes in a row were wrong, so the app’s codes are not taken any more. Use a recovery code or a passkey, or have somebody who decides on people reset your second factor."
+    )]
+    TooManyWrongCodes,
     /// There is none.
     #[error("There is no second factor. Reload the page to see how it is now.")]
     None,

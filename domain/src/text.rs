@@ -129,6 +129,23 @@ impl Why {
     pub fn as_str(&self) -> &str {
         self.reason.as_str()
     }
+
+    /// What was typed in an emergency, where anything was: it is not held up by its form. A ticket that is none stands
+    /// behind the reason, what cannot be shown is left out, and what is too long is cut.
+    pub fn in_emergency(reason: &str, ticket: &str) -> Option<Self> {
+        let shown = |text: &str| {
+            let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+            text.replace(is_unshowable, "").trim().to_owned()
+        };
+        let (reason, typed) = (shown(reason), shown(ticket));
+        let ticket = TicketReference::new(&typed).ok();
+        let reason = match (&ticket, typed.is_empty()) {
+            (None, false) => format!("{reason} (ticket {typed})"),
+            _ => reason,
+        };
+        let reason: String = reason.trim().chars().take(Reason::MAX_CHARACTERS).collect();
+        Some(Self { reason: Reason::new(&reason).ok()?, ticket })
+    }
 }
 
 impl From<Reason> for Why {
@@ -245,6 +262,19 @@ mod tests {
         }
         assert_eq!(read(""), Err(EmailError::Text(TextError::Missing("an e-mail address"))));
         assert_eq!(read("a@example.com\r\nBcc: b@c.d"), Err(EmailError::Text(TextError::ControlCharacter(14))));
+    }
+
+    #[test]
+    fn in_an_emergency_nothing_that_was_typed_is_refused_or_lost() {
+        let why = |reason: &str, ticket: &str| Why::in_emergency(reason, ticket).map(|why| why.to_string());
+        assert_eq!(why(" stolen ", ""), Some("stolen".into()));
+        assert_eq!(why("stolen", " SUP-4711 "), Some("stolen (ticket SUP-4711)".into()));
+        assert_eq!(Why::in_emergency("stolen", "SUP-4711").unwrap().reason.as_str(), "stolen");
+        assert_eq!(why("stolen", "SUP 4711"), Some("stolen (ticket SUP 4711)".into()));
+        assert_eq!(why("", "SUP 4711"), Some("(ticket SUP 4711)".into()));
+        assert_eq!(why("sto\u{202E}len\nat night", ""), Some("stolen at night".into()));
+        assert_eq!(why(&"é".repeat(600), "x"), Some("é".repeat(500)));
+        assert_eq!((why("", ""), why(" \n", "\u{200B}"), why("", "SUP-4711")), (None, None, None));
     }
 
     #[test]

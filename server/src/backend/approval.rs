@@ -4,11 +4,8 @@
 //! Which of the two it is, is decided when the change's turn comes, by the policy as it is then. Stops, and whatever ends a
 //! key's life, never wait.
 
-use super::{Asked, Backend, BackendError, Said};
-use crate::store::{
-    applications::{self, Registered},
-    policies,
-};
+use super::{Asked, Backend, BackendError, Said, has_twin};
+use crate::store::{applications, policies};
 use domain::{
     access::Operation,
     actor::ActorKind,
@@ -27,25 +24,27 @@ pub enum Outcome {
 }
 
 impl Backend {
-    /// Makes a change, or proposes it where it is Nuvera's and the partner's policy has it wait.
+    /// Makes a change, or proposes it where it is Nuvera's and the partner's policy has it wait. The second value says
+    /// whether another application of the organization has the same signing key as the change would give this one.
     ///
     /// # Errors
-    /// As [`Backend::change`].
+    /// As [`Backend::change`]; the signing key is another organization's.
     pub async fn request_change(
         &self,
         asked: Asked<'_>,
         said: Said,
         change: RequestedChange,
-    ) -> Result<Outcome, BackendError> {
+    ) -> Result<(Outcome, bool), BackendError> {
         let (mut pending, mut transaction) = self.turn(asked.actor, asked.organization, change.operation()).await?;
         let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
+        let twin = has_twin_of(&mut transaction, asked, &change).await?;
         let by = By { actor: asked.actor, at: self.clock.now(), reason: said.reason.as_ref() };
         if waits(&mut transaction, asked).await? {
             self.save(transaction, &mut pending, &found.propose(change, by)?).await?;
-            return Ok(Outcome::Proposed);
+            return Ok((Outcome::Proposed, twin));
         }
         self.save(transaction, &mut pending, &change.carry_out(found, by)?).await?;
-        Ok(Outcome::Made)
+        Ok((Outcome::Made, twin))
     }
 
     /// Whether a change of permissions or signing keys by whoever asks would wait for the partner now.
@@ -64,15 +63,8 @@ impl Backend {
         let operation = Operation::ConfirmProposedChange;
         let (mut pending, mut transaction) = self.turn(asked.actor, asked.organization, operation).await?;
         let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
-        if let Some(RequestedChange::ReplaceSigningKey { key, .. }) =
-            found.proposed_change.as_ref().map(|proposed| &proposed.change)
-        {
-            let fingerprint = key.public_key.fingerprint();
-            let (organization, id) = (asked.organization, Some(found.id));
-            let registered = applications::registered(&mut transaction, organization, id, &fingerprint).await?;
-            if registered == Registered::ByAnotherOrganization {
-                return Err(BackendError::KeyOfAnotherOrganization);
-            }
+        if let Some(proposed) = &found.proposed_change {
+            has_twin_of(&mut transaction, asked, &proposed.change).await?;
         }
         let by = By { actor: asked.actor, at: self.clock.now(), reason: None };
         let change = found.confirm_proposal(by)?;
@@ -108,6 +100,21 @@ impl Backend {
             Some(Err(ChangeError::NothingProposed)) | None => Ok(()),
             Some(Err(error)) => Err(error.into()),
         }
+    }
+}
+
+async fn has_twin_of(
+    conn: &mut AnyConnection,
+    asked: Asked<'_>,
+    change: &RequestedChange,
+) -> Result<bool, BackendError> {
+    match change {
+        RequestedChange::ReplaceSigningKey { key, .. } => {
+            has_twin(conn, asked.organization, Some(asked.application), &key.public_key).await
+        }
+        RequestedChange::Permissions(_)
+        | RequestedChange::RestoreSigningKey { .. }
+        | RequestedChange::RetireSigningKey { .. } => Ok(false),
     }
 }
 

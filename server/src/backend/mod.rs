@@ -300,11 +300,7 @@ impl Backend {
         if let Some(id) = applications::created_with(&mut transaction, organization, &asked.creation_token).await? {
             return Err(BackendError::AlreadyCreated(id));
         }
-        let fingerprint = asked.public_key.fingerprint();
-        let twin = match applications::registered(&mut transaction, organization, None, &fingerprint).await? {
-            Registered::ByAnotherOrganization => return Err(BackendError::KeyOfAnotherOrganization),
-            registered => registered == Registered::BySameOrganization,
-        };
+        let twin = has_twin(&mut transaction, organization, None, &asked.public_key).await?;
         let now = self.clock.now();
         let (key, api_key) = self.mint(now);
         let id = api_key.id;
@@ -466,18 +462,9 @@ impl Backend {
     ) -> Result<(Outcome, bool), BackendError> {
         authorise(asked.actor, asked.organization, Operation::ReplaceSigningKeys)?;
         let is_proven = self.check_proof(asked.organization, &public_key, proof)?;
-        let fingerprint = public_key.fingerprint();
-        let mut conn = self.store.read().await?;
-        let registered =
-            applications::registered(&mut conn, asked.organization, Some(asked.application), &fingerprint).await?;
-        drop(conn);
-        if registered == Registered::ByAnotherOrganization {
-            return Err(BackendError::KeyOfAnotherOrganization);
-        }
         let key = NewSigningKey { id: SigningKeyId(random::uuid(self.clock.now())), public_key, is_proven };
         let change = RequestedChange::ReplaceSigningKey { key, replacement };
-        let outcome = self.request_change(asked, said, change).await?;
-        Ok((outcome, registered == Registered::BySameOrganization))
+        self.request_change(asked, said, change).await
     }
 
     fn mint(&self, now: Timestamp) -> (PlainApiKey, NewApiKey) {
@@ -490,6 +477,22 @@ impl Backend {
             pepper_id: self.pepper.id().to_owned(),
         };
         (key, new)
+    }
+}
+
+/// Whether another application of `organization` than this one has `key`. To be asked in the transaction that registers it.
+///
+/// # Errors
+/// The key is another organization's; the database fails.
+async fn has_twin(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    application: Option<ApplicationId>,
+    key: &PublicKey,
+) -> Result<bool, BackendError> {
+    match applications::registered(conn, organization, application, &key.fingerprint()).await? {
+        Registered::ByAnotherOrganization => Err(BackendError::KeyOfAnotherOrganization),
+        registered => Ok(registered == Registered::BySameOrganization),
     }
 }
 

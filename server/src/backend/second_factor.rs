@@ -29,6 +29,10 @@ const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
 /// three are right at any moment.
 const MAX_FAILURES_OF_ACCOUNT: i64 = 20;
 
+/// Wrong codes in a row after which the app's codes are not taken any more, however long the guessing takes (NIST SP
+/// 800-63B, 5.2.2: at most 100).
+const MAX_WRONG_CODES: i64 = 100;
+
 /// For how long the page that shows a new secret can be sent.
 const ENROLMENT_WINDOW: Duration = Duration::from_secs(60 * 60);
 
@@ -182,7 +186,7 @@ impl Backend {
     /// it; a failure counts, for the account and for where it came from.
     ///
     /// # Errors
-    /// Too many attempts failed; they are gone, or have no second factor; the database fails.
+    /// Too many attempts failed, lately or in a row; they are gone, or have no second factor; the database fails.
     pub async fn check_second_factor(
         &self,
         user: UserId,
@@ -199,11 +203,17 @@ impl Backend {
         }
         let is_right = match Typed::read(typed) {
             Some(Typed::Code(code)) => match second_factors::find(&mut transaction, user).await? {
+                Some(stored) if stored.wrong_codes >= MAX_WRONG_CODES => {
+                    return Err(SecondFactorError::TooManyWrongCodes.into());
+                }
                 Some(stored) => {
                     let secret = self.stored_secret(user, &stored.sealed_secret)?;
                     match secret.accepts(&code, stored.last_step, now) {
                         Some(step) => second_factors::use_step(&mut transaction, user, step).await?,
-                        None => false,
+                        None => {
+                            second_factors::wrong_code(&mut transaction, user).await?;
+                            false
+                        }
                     }
                 }
                 None => false,
@@ -213,6 +223,7 @@ impl Backend {
                 let before = second_factors::recovery_codes(&mut transaction, user).await?;
                 let is_used = second_factors::use_recovery_code(&mut transaction, user, &hash).await?;
                 if is_used {
+                    second_factors::forget_wrong_codes(&mut transaction, user).await?;
                     let by = By { actor: &actor, at: now, reason: None };
                     let event = second_factor::recovery_code_used(by, before);
                     audit::append(&mut transaction, &[event]).await?;

@@ -10,6 +10,8 @@ pub struct StoredFactor {
     pub sealed_secret: String,
     /// The last step whose code was accepted.
     pub last_step: i64,
+    /// How many codes were wrong since the last one that was right.
+    pub wrong_codes: i64,
     /// What is known of it.
     pub factor: SecondFactor,
 }
@@ -20,7 +22,7 @@ pub struct StoredFactor {
 /// The database fails.
 pub async fn find(conn: &mut AnyConnection, user: UserId) -> Result<Option<StoredFactor>> {
     let row = sqlx::query(
-        "SELECT sealed_secret, set_up_at, last_step,
+        "SELECT sealed_secret, set_up_at, last_step, wrong_codes,
              (SELECT COUNT(*) FROM recovery_codes c WHERE c.user_id = f.user_id) AS recovery_codes
          FROM second_factors f WHERE user_id = $1",
     )
@@ -31,6 +33,7 @@ pub async fn find(conn: &mut AnyConnection, user: UserId) -> Result<Option<Store
         Ok(StoredFactor {
             sealed_secret: row.try_get("sealed_secret")?,
             last_step: row.try_get("last_step")?,
+            wrong_codes: row.try_get("wrong_codes")?,
             factor: SecondFactor {
                 set_up_at: timestamp(&row, "set_up_at")?,
                 recovery_codes: row.try_get::<i64, _>("recovery_codes")?.try_into().unwrap_or(0),
@@ -54,7 +57,7 @@ pub async fn save(
     sqlx::query(
         "INSERT INTO second_factors (user_id, sealed_secret, set_up_at, last_step) VALUES ($1, $2, $3, $4)
          ON CONFLICT (user_id) DO UPDATE SET sealed_secret = excluded.sealed_secret, set_up_at = excluded.set_up_at,
-             last_step = excluded.last_step",
+             last_step = excluded.last_step, wrong_codes = 0",
     )
     .bind(user.to_string())
     .bind(sealed_secret)
@@ -70,13 +73,34 @@ pub async fn save(
 /// # Errors
 /// The database fails.
 pub async fn use_step(conn: &mut AnyConnection, user: UserId, step: i64) -> Result<bool> {
-    let used = sqlx::query("UPDATE second_factors SET last_step = $1 WHERE user_id = $2 AND last_step < $3")
-        .bind(step)
-        .bind(user.to_string())
-        .bind(step)
-        .execute(conn)
-        .await?;
+    let used =
+        sqlx::query("UPDATE second_factors SET last_step = $1, wrong_codes = 0 WHERE user_id = $2 AND last_step < $3")
+            .bind(step)
+            .bind(user.to_string())
+            .bind(step)
+            .execute(conn)
+            .await?;
     Ok(one_row(&used).is_ok())
+}
+
+/// Counts a code of the app of `user` that was wrong.
+///
+/// # Errors
+/// The database fails.
+pub async fn wrong_code(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+    let count = sqlx::query("UPDATE second_factors SET wrong_codes = wrong_codes + 1 WHERE user_id = $1");
+    count.bind(user.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+/// Begins the count of wrong codes of the app of `user` anew: they have shown that it is they.
+///
+/// # Errors
+/// The database fails.
+pub async fn forget_wrong_codes(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+    let forget = sqlx::query("UPDATE second_factors SET wrong_codes = 0 WHERE user_id = $1");
+    forget.bind(user.to_string()).execute(conn).await?;
+    Ok(())
 }
 
 /// Uses up a recovery code; `false` where there is none such.

@@ -175,7 +175,7 @@ pub async fn disable_form(visit: Visit) -> Response {
 /// Disables an application, whatever happened to it meanwhile: a stop is not held up by a version.
 pub async fn disable(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        let unrecorded = visit.web.backend.disable(visit.asked()?, sent.said()?.reason).await?;
+        let unrecorded = visit.web.backend.disable(visit.asked()?, sent.why_in_emergency()?).await?;
         Ok(if unrecorded { Notice::DisabledUnrecorded } else { Notice::Disabled })
     };
     visit.changed(result.await, sent, async || disable_page(&visit).await).await

@@ -23,7 +23,7 @@ pub async fn request(
     change: RequestedChange,
     made: Notice,
 ) -> Result<Notice, Refused> {
-    Ok(match visit.web.backend.request_change(visit.asked()?, sent.said()?, change).await? {
+    Ok(match visit.web.backend.request_change(visit.asked()?, sent.said()?, change).await?.0 {
         Outcome::Made => made,
         Outcome::Proposed => Notice::ChangeProposed,
     })

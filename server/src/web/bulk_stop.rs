@@ -68,9 +68,8 @@ async fn preview(visit: &Visit, scope: StopScope) -> Result<Page, BackendError> 
 /// What was stopped stands in this answer: sent again, the form finds nothing left to stop.
 async fn stop(visit: Visit, scope: StopScope, sent: Submitted) -> Response {
     let stopped = async {
-        sent.check()?;
+        let reason = sent.why_in_emergency()?;
         let seen: HashSet<ApplicationId> = sent.all("seen").filter_map(|id| id.parse().ok()).collect();
-        let reason = sent.why()?;
         Ok::<_, Refused>(visit.web.backend.stop_all(&visit.actor, asked(&visit, &scope), &seen, reason).await?)
     };
     match stopped.await {

@@ -60,8 +60,12 @@ pub async fn ask(
         Err(error) => return visit::failure_without_session(web, error, extensions).await,
     };
     // At the wrong door nobody is asked for more.
-    if let Some(page) = other_door(web, &actor, area) {
-        return render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(web, area)).await;
+    match other_door(web, &actor, Method::Password, extensions).await {
+        Ok(None) => {}
+        Ok(Some(page)) => {
+            return render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(web, area)).await;
+        }
+        Err(error) => return visit::failure_without_session(web, error, extensions).await,
     }
     let begun = async {
         session.clear().await;
@@ -180,8 +184,8 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
             let response = again(StatusCode::TOO_MANY_REQUESTS, Vec::new(), Some(error.to_string())).await;
             visit::retry_after(response, wait)
         }
-        Err(error @ BackendError::Passkey(_)) => {
-            tracing::warn!(request_id, user = %user_id, "a passkey was refused");
+        Err(error @ (BackendError::Passkey(_) | BackendError::SecondFactor(_))) => {
+            tracing::warn!(request_id, user = %user_id, %error, "a second factor was refused");
             again(StatusCode::UNPROCESSABLE_ENTITY, Vec::new(), Some(error.to_string())).await
         }
         // They were removed meanwhile, or their factor was reset: they begin anew.

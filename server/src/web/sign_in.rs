@@ -131,9 +131,7 @@ pub async fn go_on(
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let begun = async {
         let actor = web.backend.actor(user_id, address).await?.ok_or(BackendError::NotFound)?;
-        if let Some(page) = other_door(web, &actor, area) {
-            let client = visit::client(web, extensions);
-            web.backend.record_refused(&actor.email, Outcome::OtherDoor, method, client).await?;
+        if let Some(page) = other_door(web, &actor, method, extensions).await? {
             return Ok(Some(page));
         }
         visit::begin(web, session, &actor, entrant, method, extensions).await?;
@@ -166,12 +164,26 @@ pub async fn begin_anew(web: &Web, session: &Session, extensions: &Extensions) -
     }
 }
 
-/// What somebody is told who belongs to the other area. Only whoever has proven who they are gets to read it.
-pub fn other_door(web: &Web, actor: &Actor, area: Area) -> Option<Page> {
+/// What somebody is told who belongs to the other area. Only whoever has proven who they are gets to read it, so their
+/// history has it.
+///
+/// # Errors
+/// The database fails.
+pub async fn other_door(
+    web: &Web,
+    actor: &Actor,
+    method: Method,
+    extensions: &Extensions,
+) -> Result<Option<Page>, BackendError> {
     let theirs = Area::of_side(actor.kind());
+    if theirs == visit::area(extensions) {
+        return Ok(None);
+    }
+    let client = visit::client(web, extensions);
+    web.backend.record_refused(&actor.email, Outcome::OtherDoor, method, client).await?;
     // Where the areas are at one origin, the path says enough.
     let origin = web.settings.hub_origin.as_ref().map_or("", |_| web.origin(theirs));
-    (theirs != area).then(|| Page::OtherDoor { theirs, href: format!("{origin}{}", theirs.sign_in()) })
+    Ok(Some(Page::OtherDoor { theirs, href: format!("{origin}{}", theirs.sign_in()) }))
 }
 
 /// The most bytes of a form that wait for a sign-in.

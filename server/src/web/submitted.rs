@@ -112,6 +112,15 @@ impl Submitted {
         }
     }
 
+    /// Why something is stopped: see [`Why::in_emergency`].
+    ///
+    /// # Errors
+    /// The form could not be read.
+    pub fn why_in_emergency(&self) -> Result<Option<Why>, Refused> {
+        self.check()?;
+        Ok(Why::in_emergency(self.text("reason"), self.text("ticket")))
+    }
+
     /// A choice of a whole number of seconds.
     ///
     /// # Errors

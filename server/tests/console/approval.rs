@@ -307,7 +307,7 @@ async fn an_admin_who_proposes_is_refused_by_the_use_case_as_well() {
     let why = Why { reason: Reason::new(WHY).unwrap(), ticket: TicketReference::new("SUP-1").ok() };
     let said = || Said { seen_version: None, reason: Some(why.clone()) };
     let change = RequestedChange::Permissions(permissions("CUSTOMERS_READ"));
-    let outcome = console.backend.request_change(by_admin, said(), change.clone()).await.unwrap();
+    let (outcome, _) = console.backend.request_change(by_admin, said(), change.clone()).await.unwrap();
     assert_eq!(outcome, Outcome::Proposed);
     let confirmed = console.backend.confirm_proposal(by_admin, Said::default()).await;
     assert!(matches!(confirmed, Err(BackendError::Forbidden)), "{confirmed:?}");

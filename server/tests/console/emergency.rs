@@ -60,3 +60,21 @@ async fn any_other_change_is_refused_while_the_history_cannot_be_written() {
     rename_audit(&console, "away", "audit_events").await;
     assert_eq!(console.application(&id).await.api_keys.len(), 1);
 }
+
+#[tokio::test]
+async fn a_stop_is_not_held_up_by_what_was_typed_in_a_hurry() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, key) = owner.create("Ledger", PEM_A).await;
+    let mut admin = console.admin().await;
+    let typed = [("reason", "stolen\u{202E} \ttonight"), ("ticket", "SUP 4711")];
+    // The same is told apart where there is time.
+    let enable = admin.submit(&format!("{}/permissions", console.in_hub(&id)), &typed).await;
+    assert_eq!(enable.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let stopped = admin.submit(&format!("{}/disable", console.in_hub(&id)), &typed).await;
+    assert_eq!(stopped.status, StatusCode::SEE_OTHER, "{}", stopped.text());
+    assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    let reason = console.application(&id).await.disabled.unwrap().reason;
+    assert_eq!(reason.as_str(), "stolen  tonight (ticket SUP 4711)");
+    assert_eq!(reason.ticket, None);
+}

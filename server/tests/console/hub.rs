@@ -54,8 +54,8 @@ async fn an_admin_changes_nothing_without_a_reason_and_a_ticket_and_the_partner_
         assert_eq!(console.application(&id).await, before, "{action}");
         for (ticket, told) in [("", "Enter the ticket’s reference, such as"), ("see mail", "3 to 40 letters, digits")]
         {
-            if action == "/disable" && ticket.is_empty() {
-                continue; // An emergency does not wait for a ticket.
+            if action == "/disable" {
+                continue; // An emergency waits for no ticket, and for no particular form of one.
             }
             let answer = admin.submit(&path, &[fields, &[("reason", WHY), ("ticket", ticket)]].concat()).await;
             assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{action}");

@@ -370,6 +370,45 @@ async fn a_code_is_good_once_and_for_half_a_minute_on_either_side() {
 }
 
 #[tokio::test]
+async fn guessing_codes_has_an_end_and_a_recovery_code_a_new_beginning() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (phone, codes) = set_up(&console, &mut owner).await;
+    for window in 0..5 {
+        console.advance(Duration::from_secs(900));
+        let mut guesser = half_way(&console, OWNER).await;
+        for guess in 0..20 {
+            guesser.address = format!("192.0.{window}.{guess}");
+            let wrong = phone.wrong_code(&console);
+            assert_eq!(enter(&mut guesser, &wrong).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        if window == 3 {
+            // Eighty in a row: a right one begins anew.
+            console.advance(Duration::from_secs(900));
+            let mut owner = half_way(&console, OWNER).await;
+            assert_eq!(enter(&mut owner, &phone.code(&console)).await.location(), LIST);
+        }
+    }
+    for _ in 0..4 {
+        console.advance(Duration::from_secs(900));
+        let mut guesser = half_way(&console, OWNER).await;
+        for guess in 0..20 {
+            guesser.address = format!("192.0.2.{guess}");
+            let answer = enter(&mut guesser, &phone.wrong_code(&console)).await;
+            answer.says("This code is not right");
+        }
+    }
+    console.advance(Duration::from_secs(900));
+    let refused = enter(&mut half_way(&console, OWNER).await, &phone.code(&console)).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    refused.says("A hundred codes in a row were wrong").says("Use a recovery code or a passkey");
+    let by_recovery = enter(&mut half_way(&console, OWNER).await, &codes[0]).await;
+    assert_eq!(by_recovery.location(), LIST);
+    let again = enter(&mut half_way(&console, OWNER).await, &phone.code(&console)).await;
+    assert_eq!(again.location(), LIST);
+}
+
+#[tokio::test]
 async fn guessing_codes_is_slowed_down_however_often_the_password_is_right() {
     let console = Console::start().await;
     let mut owner = console.owner().await;

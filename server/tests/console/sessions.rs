@@ -135,6 +135,10 @@ async fn attempts_are_remembered_and_what_a_browser_calls_itself_is_not() {
     for text in ["<script>", "alert(1)", "cmd|", "<img"] {
         assert!(!page.body.contains(text), "{text}");
     }
+    // So is the right password of somebody whom it would have asked for more at their own door.
+    let tried = console.browser().sign_in_at(app::paths::Area::Partner, "admin@nuvera.example", PASSWORD).await;
+    assert_eq!(tried.status, StatusCode::FORBIDDEN);
+    console.admin().await.get("/organizations/account").await.says("Refused: at the other area’s sign-in");
     // They are one's own.
     let others = console.signed_in("developer@alpine.example").await.get(ACCOUNT).await;
     assert!(!others.text().contains("Refused:"), "{}", others.text());

@@ -190,6 +190,26 @@ async fn a_name_and_a_form_count_once_in_an_organization() {
 }
 
 #[tokio::test]
+async fn of_two_organizations_that_register_one_key_at_once_one_has_it() {
+    on_every_engine(async |console| {
+        let alpine = console.owner_actor().await;
+        let borealis = console.actor("owner@borealis.example").await;
+        let replaces = async |actor: &Actor, pem: &str| {
+            let created = console.backend.create_application(actor, new("Ledger", pem, "t1")).await.unwrap().0;
+            let organization = actor.organization_id;
+            let asked = Asked { actor, organization, application: created.application.id };
+            let (key, how) = (PublicKey::from_pem(PEM_C).unwrap(), SigningKeyReplacement::StopNow);
+            console.backend.replace_signing_key(asked, Said::default(), key, None, how).await
+        };
+        let (one, other) = tokio::join!(replaces(&alpine, PEM_A), replaces(&borealis, PEM_B));
+        let (won, lost) = if one.is_ok() { (one, other) } else { (other, one) };
+        won.unwrap();
+        assert!(matches!(lost, Err(BackendError::KeyOfAnotherOrganization)), "{lost:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn usage_adds_up_and_never_goes_back() {
     on_every_engine(async |console| {
         let issued = create(&console).await;
@@ -574,7 +594,7 @@ async fn a_proposal_is_confirmed_and_expires_on_every_engine() {
             async move {
                 let unknown = console.backend.request_change(asked, said(), change).await;
                 assert!(matches!(unknown, Err(BackendError::Refused(_))), "{unknown:?}");
-                console.backend.request_change(asked, said(), permissions).await.unwrap()
+                console.backend.request_change(asked, said(), permissions).await.unwrap().0
             }
         };
         assert_eq!(propose().await, Outcome::Proposed);
