@@ -311,6 +311,7 @@ mod tests {
             organization_name: String::new(),
             role,
             address: None,
+            session: None,
             is_proven,
             factors: Factors::default(),
             must_have_factor: false,

@@ -2,7 +2,7 @@
 
 use crate::{
     access::Role,
-    id::{OrganizationId, UserId},
+    id::{OrganizationId, SessionId, UserId},
     second_factor::Factors,
 };
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,9 @@ pub struct Actor {
     pub role: Role,
     /// The network address the request came from.
     pub address: Option<IpAddr>,
+    /// The session they act in. `None` where they act in none: what they ordered is carried out later, or by the server's
+    /// command line.
+    pub session: Option<SessionId>,
     /// Whether they proved lately that it is they: see [`crate::access::PROOF_LIFETIME`].
     pub is_proven: bool,
     /// What they have, besides a password, to prove it with.

@@ -251,6 +251,11 @@ pub enum ChangeError {
         "This application was changed after Nuvera proposed this, so it cannot be confirmed any more. If it is still wanted, Nuvera proposes it again."
     )]
     ProposalOutdated,
+    /// Whoever proposed it is gone, or may do such a thing no more.
+    #[error(
+        "Whoever proposed this change at Nuvera may not make such changes any more. Decline it, and ask Nuvera support to propose it again if you want it."
+    )]
+    ProposerGone,
     #[error("What Nuvera proposes, somebody of the partner’s confirms.")]
     ProposalIsNuveras,
     #[error("No old key is left that could be revoked: the rotation is finished.")]

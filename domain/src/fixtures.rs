@@ -34,6 +34,7 @@ pub fn actor() -> Actor {
         organization_name: "Partner".into(),
         role: Role::PartnerOwner,
         address: None,
+        session: None,
         is_proven: true,
         factors: Factors::default(),
         must_have_factor: false,

@@ -870,6 +870,7 @@ fn actor() -> Actor {
         organization_name: "Ledgerline GmbH".into(),
         role: Role::PartnerOwner,
         address: "203.0.113.7".parse().ok(),
+        session: None,
         is_proven: true,
         factors: Factors::default(),
         must_have_factor: false,

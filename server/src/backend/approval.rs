@@ -4,12 +4,13 @@
 //! Which of the two it is, is decided when the change's turn comes, by the policy as it is then. Stops, and whatever ends a
 //! key's life, never wait.
 
-use super::{Asked, Backend, BackendError, Said, has_twin};
-use crate::store::{applications, policies};
+use super::{Asked, Backend, BackendError, Said, has_twin, may_after_proof};
+use crate::store::{applications, policies, users};
 use domain::{
     access::Operation,
-    actor::ActorKind,
-    application::{ApiApplication, By, ChangeError, RequestedChange},
+    actor::{Actor, ActorKind},
+    application::{ApiApplication, By, ChangeError, ProposedChange, RequestedChange},
+    id::OrganizationId,
     security_policy::SecurityRules,
 };
 use sqlx::AnyConnection;
@@ -64,6 +65,7 @@ impl Backend {
         let (mut pending, mut transaction) = self.turn(asked.actor, asked.organization, operation).await?;
         let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
         if let Some(proposed) = &found.proposed_change {
+            may_still(&mut transaction, asked.organization, proposed).await?;
             has_twin_of(&mut transaction, asked, &proposed.change).await?;
         }
         let by = By { actor: asked.actor, at: self.clock.now(), reason: None };
@@ -101,6 +103,20 @@ impl Backend {
             Some(Err(error)) => Err(error.into()),
         }
     }
+}
+
+/// Whether whoever proposed a change could propose it still.
+///
+/// # Errors
+/// [`ChangeError::ProposerGone`]; the database fails.
+async fn may_still(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    proposed: &ProposedChange,
+) -> Result<(), BackendError> {
+    let proposer = users::find_actor(conn, proposed.user_id, None).await?;
+    let may = |proposer: &Actor| may_after_proof(proposer, organization, proposed.change.operation());
+    if proposer.as_ref().is_some_and(may) { Ok(()) } else { Err(ChangeError::ProposerGone.into()) }
 }
 
 async fn has_twin_of(

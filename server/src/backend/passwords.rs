@@ -77,11 +77,10 @@ impl Backend {
         self.may_change_password(actor)?;
         check(password, &[&actor.name, &actor.email, &actor.organization_name])?;
         let password_hash = accounts::hashed(password.to_owned()).await;
-        let _settled = self.settled().await?;
-        let mut transaction = self.store.write().await?;
+        let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, actor.user_id, Some(here)).await?;
-        audit::append(&mut transaction, &[password_changed(self.by(actor))]).await?;
+        audit::append(&mut transaction, &[password_changed(self.by(&actor))]).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
@@ -100,7 +99,7 @@ impl Backend {
         let by = self.by(actor);
         let event = person.reset_password(by)?;
         let (token, expires_at) = (LinkToken::generate(), by.at.plus(RESET_LIFETIME));
-        password_resets::insert(&mut transaction, id, &hash(token.reveal()), expires_at).await?;
+        password_resets::insert(&mut transaction, id, Some(actor.user_id), &hash(token.reveal()), expires_at).await?;
         audit::append(&mut transaction, &[event]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(PasswordReset { person, token, expires_at })
@@ -126,7 +125,7 @@ impl Backend {
         users::set_password(&mut transaction, id, &nobodys).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, id, None).await?;
         let (token, expires_at) = (LinkToken::generate(), now.plus(RESET_LIFETIME));
-        password_resets::insert(&mut transaction, id, &hash(token.reveal()), expires_at).await?;
+        password_resets::insert(&mut transaction, id, None, &hash(token.reveal()), expires_at).await?;
         audit::append(&mut transaction, &events).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok((actor, token, expires_at))

@@ -5,7 +5,7 @@ use super::{
     Asked, Backend, BackendError, authorise,
     bulk_stop::{StopScope, in_scope},
 };
-use crate::store::{Store, StoreError, applications, users};
+use crate::store::{Store, StoreError, applications, signed_in, users};
 use domain::{
     access::Operation,
     actor::Actor,
@@ -15,7 +15,7 @@ use domain::{
     text::Why,
     time::Timestamp,
 };
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AnyConnection, Transaction};
 use std::{collections::HashSet, slice};
 use tokio::sync::MutexGuard;
 
@@ -58,7 +58,7 @@ impl Backend {
     /// Meanwhile they may have been removed, or given another role.
     ///
     /// # Errors
-    /// As [`authorise`]; [`BackendError::Forbidden`] where they are gone; the database fails.
+    /// As [`authorise`]; [`BackendError::Forbidden`] where they are gone, or their session is; the database fails.
     pub(super) async fn turn(
         &self,
         actor: &Actor,
@@ -71,7 +71,7 @@ impl Backend {
     /// As [`Backend::turn`], for what is no single organization's.
     ///
     /// # Errors
-    /// As `may`; [`BackendError::Forbidden`] where they are gone; the database fails.
+    /// As `may`; [`BackendError::Forbidden`] where they are gone, or their session is; the database fails.
     pub(super) async fn turn_if(
         &self,
         actor: &Actor,
@@ -80,10 +80,22 @@ impl Backend {
         may(actor)?;
         let pending = self.settled().await?;
         let mut transaction = self.store.write().await?;
-        let found = users::find_actor(&mut transaction, actor.user_id, actor.address).await?;
-        let found = Actor { is_proven: actor.is_proven, ..found.ok_or(BackendError::Forbidden)? };
-        may(&found)?;
+        may(&as_they_are(&mut transaction, actor).await?)?;
         Ok((pending, transaction))
+    }
+
+    /// Waits for the turn of a change to one's own account, and reads who one is by then.
+    ///
+    /// # Errors
+    /// [`BackendError::Forbidden`] where they are gone, or their session is; the database fails.
+    pub(super) async fn own_turn(
+        &self,
+        actor: &Actor,
+    ) -> Result<(MutexGuard<'_, Pending>, Actor, Transaction<'static, Any>), BackendError> {
+        let settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        let found = as_they_are(&mut transaction, actor).await?;
+        Ok((settled, found, transaction))
     }
 
     /// Commits a change and shows it to the gateway. Where the commit fails nobody knows whether it took place: the
@@ -168,6 +180,17 @@ impl Backend {
         let before = stopped.into_iter().map(|application| (application.id, Fate::WasDisabled));
         Ok((found, stop.fates.into_iter().chain(before).collect()))
     }
+}
+
+/// Who somebody is by now, and still may be: whoever ended their session, or removed them, meant what waits as well.
+async fn as_they_are(conn: &mut AnyConnection, actor: &Actor) -> Result<Actor, BackendError> {
+    if let Some(session) = actor.session
+        && signed_in::find(&mut *conn, session).await?.is_none()
+    {
+        return Err(BackendError::Forbidden);
+    }
+    let found = users::find_actor(conn, actor.user_id, actor.address).await?.ok_or(BackendError::Forbidden)?;
+    Ok(Actor { is_proven: actor.is_proven, session: actor.session, ..found })
 }
 
 impl UnrecordedStop {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     random,
-    store::{StoreError, applications, audit, invitations, second_factors, users},
+    store::{StoreError, applications, audit, invitations, password_resets, second_factors, users},
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -141,9 +141,11 @@ impl Backend {
     ) -> Result<(), BackendError> {
         let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
-        let (changed, event) = found.change_role(role, self.by(actor))?;
+        let by = self.by(actor);
+        let (changed, event) = found.change_role(role, by)?;
         users::set_role(&mut transaction, id, changed.role).await?;
         audit::append(&mut transaction, &[event]).await?;
+        take_back_links(&mut transaction, &changed, by).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
@@ -166,6 +168,7 @@ impl Backend {
         users::remove(&mut transaction, id, by.at).await?;
         sessions::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
+        take_back_all_links(&mut transaction, id, by).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
@@ -188,7 +191,7 @@ impl Backend {
         let (invitation, event) = Invitation::new(id, invite.email, invite.name, invite.role, by)?;
         let token = LinkToken::generate();
         invitations::purge(&mut transaction, by.at).await?;
-        invitations::insert(&mut transaction, &invitation, &hash(token.reveal())).await?;
+        invitations::insert(&mut transaction, &invitation, actor.user_id, &hash(token.reveal())).await?;
         audit::append(&mut transaction, &[event]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok((invitation, token))
@@ -264,4 +267,20 @@ impl Backend {
     pub(super) fn by<'a>(&self, actor: &'a Actor) -> By<'a> {
         By { actor, at: self.clock.now(), reason: None }
     }
+}
+
+/// Takes back the links that somebody has made, where their role is one by now that could not make them.
+pub(super) async fn take_back_links(conn: &mut AnyConnection, person: &Person, by: By<'_>) -> Result<(), StoreError> {
+    if person.role.decides_on_people() { Ok(()) } else { take_back_all_links(conn, person.id, by).await }
+}
+
+/// Takes back the links that somebody has made: they would outlive their power.
+async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'_>) -> Result<(), StoreError> {
+    let invitations = invitations::made_by(&mut *conn, made_by).await?;
+    for invitation in &invitations {
+        invitations::delete(&mut *conn, invitation.id).await?;
+    }
+    password_resets::delete_made_by(&mut *conn, made_by).await?;
+    let withdrawn: Vec<_> = invitations.iter().map(|invitation| invitation.withdrawn(by)).collect();
+    audit::append(conn, &withdrawn).await
 }

@@ -3,7 +3,6 @@
 use super::{
     Backend, BackendError,
     accounts::{self, Subjects},
-    pending::Pending,
 };
 use crate::{
     random,
@@ -18,9 +17,8 @@ use domain::{
     second_factor::{self, RECOVERY_CODES, RecoveryCode, SecondFactor, SecondFactorError, TotpSecret, Typed},
     time::Timestamp,
 };
-use sqlx::{Any, AnyConnection, Transaction};
+use sqlx::AnyConnection;
 use std::{net::IpAddr, time::Duration};
-use tokio::sync::MutexGuard;
 use zeroize::Zeroizing;
 
 /// Wrong codes for one account from one address after which the next attempt waits for the window's end.
@@ -237,18 +235,6 @@ impl Backend {
         }
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(is_right)
-    }
-
-    /// Waits for the turn of a change to one's own account, and reads who one is by then.
-    pub(super) async fn own_turn(
-        &self,
-        actor: &Actor,
-    ) -> Result<(MutexGuard<'_, Pending>, Actor, Transaction<'static, Any>), BackendError> {
-        let settled = self.settled().await?;
-        let mut transaction = self.store.write().await?;
-        let found = users::find_actor(&mut transaction, actor.user_id, actor.address).await?;
-        let found = Actor { is_proven: actor.is_proven, ..found.ok_or(BackendError::Forbidden)? };
-        Ok((settled, found, transaction))
     }
 
     async fn save_factor(

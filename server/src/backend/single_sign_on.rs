@@ -1,7 +1,7 @@
 //! People who sign in by an identity provider: found by what it knows them as, made where they are new, and what it says
 //! they are.
 
-use super::{Backend, BackendError, accounts::Entrant};
+use super::{Backend, BackendError, accounts::Entrant, people::take_back_links};
 use crate::{
     random,
     store::{StoreError, audit, identities, policies, users},
@@ -187,7 +187,8 @@ async fn follow(
         Followed::Changed(changed) => {
             let (changed, event) = *changed;
             users::set_role(&mut *conn, id, changed.role).await?;
-            audit::append(conn, &[event]).await?;
+            audit::append(&mut *conn, &[event]).await?;
+            take_back_links(conn, &changed, By { actor: &actor, at: now, reason: why.as_ref() }).await?;
         }
         Followed::Kept => {
             tracing::warn!(user = %id, issuer = asserted.issuer, said = role.code(), "a role was not changed by single sign-on: nobody else of the organization decides on people");

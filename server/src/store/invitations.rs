@@ -3,7 +3,7 @@
 use super::{Result, StoreError, convert, one_row, parse, timestamp};
 use domain::{
     access::Role,
-    id::{InvitationId, OrganizationId},
+    id::{InvitationId, OrganizationId, UserId},
     people::Invitation,
     text::{EmailAddress, PersonName},
     time::Timestamp,
@@ -14,15 +14,20 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 ///
 /// # Errors
 /// The database fails.
-pub async fn insert(conn: &mut AnyConnection, invitation: &Invitation, token_hash: &str) -> Result<()> {
+pub async fn insert(
+    conn: &mut AnyConnection,
+    invitation: &Invitation,
+    made_by: UserId,
+    token_hash: &str,
+) -> Result<()> {
     sqlx::query("DELETE FROM invitations WHERE organization_id = $1 AND email = $2")
         .bind(invitation.organization_id.to_string())
         .bind(invitation.email.as_str())
         .execute(&mut *conn)
         .await?;
     sqlx::query(
-        "INSERT INTO invitations (id, organization_id, email, name, role, invited_by, token_hash, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO invitations (id, organization_id, email, name, role, invited_by, token_hash, expires_at, made_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(invitation.id.to_string())
     .bind(invitation.organization_id.to_string())
@@ -32,6 +37,7 @@ pub async fn insert(conn: &mut AnyConnection, invitation: &Invitation, token_has
     .bind(&invitation.invited_by)
     .bind(token_hash)
     .bind(invitation.expires_at.as_millis())
+    .bind(made_by.to_string())
     .execute(conn)
     .await?;
     Ok(())
@@ -48,6 +54,21 @@ pub async fn open(conn: &mut AnyConnection, organization: OrganizationId, now: T
     )
     .bind(organization.to_string())
     .bind(now.as_millis())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+/// The invitations that somebody has made, by name.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn made_by(conn: &mut AnyConnection, user: UserId) -> Result<Vec<Invitation>> {
+    let rows = sqlx::query(
+        "SELECT id, organization_id, email, name, role, invited_by, expires_at FROM invitations
+         WHERE made_by = $1 ORDER BY name, id",
+    )
+    .bind(user.to_string())
     .fetch_all(conn)
     .await?;
     rows.iter().map(read).collect()

@@ -4,18 +4,27 @@ use super::{Result, one_row, parse, timestamp};
 use domain::{id::UserId, time::Timestamp};
 use sqlx::AnyConnection;
 
-/// Adds a link, in the place of the one that the person had before.
+/// Adds a link, in the place of the one that the person had before. `made_by` is nobody where the server's command line
+/// made it.
 ///
 /// # Errors
 /// The database fails.
-pub async fn insert(conn: &mut AnyConnection, user: UserId, token_hash: &str, expires_at: Timestamp) -> Result<()> {
+pub async fn insert(
+    conn: &mut AnyConnection,
+    user: UserId,
+    made_by: Option<UserId>,
+    token_hash: &str,
+    expires_at: Timestamp,
+) -> Result<()> {
     sqlx::query(
-        "INSERT INTO password_resets (user_id, token_hash, expires_at) VALUES ($1, $2, $3)
-         ON CONFLICT (user_id) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at",
+        "INSERT INTO password_resets (user_id, token_hash, expires_at, made_by) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (user_id) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at,
+             made_by = excluded.made_by",
     )
     .bind(user.to_string())
     .bind(token_hash)
     .bind(expires_at.as_millis())
+    .bind(made_by.map(|user| user.to_string()))
     .execute(conn)
     .await?;
     Ok(())
@@ -49,6 +58,15 @@ pub async fn delete(conn: &mut AnyConnection, token_hash: &str) -> Result<()> {
 /// The database fails.
 pub async fn delete_of_user(conn: &mut AnyConnection, user: UserId) -> Result<()> {
     sqlx::query("DELETE FROM password_resets WHERE user_id = $1").bind(user.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+/// Takes away every link that somebody has made.
+///
+/// # Errors
+/// The database fails.
+pub async fn delete_made_by(conn: &mut AnyConnection, user: UserId) -> Result<()> {
+    sqlx::query("DELETE FROM password_resets WHERE made_by = $1").bind(user.to_string()).execute(conn).await?;
     Ok(())
 }
 

@@ -126,6 +126,7 @@ pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<Ip
             organization_name: row.try_get("organization_name")?,
             role,
             address,
+            session: None,
             is_proven: false,
             factors: factors(&row)?,
             // Who has no password signs in by an identity provider: how they prove it there is the provider's matter.

@@ -217,6 +217,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::AlreadyProposed
             | ChangeError::NothingProposed
             | ChangeError::ProposalOutdated
+            | ChangeError::ProposerGone
             | ChangeError::ProposalIsNuveras
             | ChangeError::NothingToFinish
             | ChangeError::NoAutoFinish

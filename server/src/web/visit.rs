@@ -285,7 +285,8 @@ pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, B
     let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
     let is_proven = now.since(here.proven_at) < PROOF_LIFETIME;
     let actor = web.backend.actor(here.user_id, address).await?;
-    let actor = actor.filter(|actor| actor.kind() == area.side()).map(|actor| Actor { is_proven, ..actor });
+    let actor =
+        actor.filter(|actor| actor.kind() == area.side()).map(|actor| Actor { is_proven, session: Some(id), ..actor });
     if actor.is_some() && is_by_a_person(parts) && now.since(here.used_at) >= TOUCH_INTERVAL {
         web.backend.touch_session(id, address).await?;
     }

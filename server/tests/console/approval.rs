@@ -4,7 +4,7 @@
 use crate::support::{Answer, Browser, Console, LIST, PASSWORD, PEM_A, PEM_B, PEM_C};
 use axum::http::StatusCode;
 use domain::{
-    access::Operation,
+    access::{Operation, Role},
     application::RequestedChange,
     permission::PermissionSet,
     text::{Reason, TicketReference, Why},
@@ -279,6 +279,26 @@ async fn a_key_that_another_organization_registers_meanwhile_is_not_confirmed() 
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     refused.says("This public key cannot be used: it is registered elsewhere");
     assert_eq!(console.application(&id).await.signing_keys.len(), 1);
+}
+
+#[tokio::test]
+async fn what_somebody_proposed_who_is_gone_is_not_confirmed() {
+    let (console, mut owner, mut admin, id) = start().await;
+    propose(&console, &mut admin, &id).await;
+    let confirm = format!("{LIST}/{id}/confirm-change");
+    let ada = console.user_id("admin@nuvera.example").await;
+    let set_role = async |role: Role| {
+        let mut transaction = console.store.write().await.unwrap();
+        server::store::users::set_role(&mut transaction, ada, role).await.unwrap();
+        transaction.commit().await.unwrap();
+    };
+    set_role(Role::NuveraAuditor).await;
+    let refused = owner.submit(&confirm, &[]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+    refused.says("may not make such changes any more").says("Decline it");
+    assert_eq!(console.application(&id).await.permissions, permissions("PAYMENTS_READ"));
+    set_role(Role::NuveraAdmin).await;
+    assert!(owner.submit(&confirm, &[]).await.location().ends_with("done=change-confirmed"), "the control");
 }
 
 #[tokio::test]

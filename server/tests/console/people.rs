@@ -319,6 +319,46 @@ async fn a_change_that_waits_while_its_author_is_removed_is_not_made() {
 }
 
 #[tokio::test]
+async fn the_links_that_somebody_made_end_with_their_power_to_make_them() {
+    for database in Database::all().await {
+        println!("on {}", database.engine);
+        let console = Console::start_on(database).await;
+        let mut owner = console.owner().await;
+        for removes in [false, true] {
+            let deniz = id_of(&console, "developer@alpine.example").await;
+            let role = format!("{PEOPLE}/{deniz}/role");
+            assert_eq!(owner.post(&role, &[("role", "partner_owner")]).await.status, StatusCode::SEE_OTHER);
+            let mut going = console.signed_in("developer@alpine.example").await;
+            let invitation = link(&going.post(&format!("{PEOPLE}/invite"), &GRACE).await);
+            let vera = id_of(&console, "viewer@alpine.example").await;
+            let reset = going.post(&format!("{PEOPLE}/{vera}/reset-password"), &[]).await;
+            let (_, reset) = reset.body.split_once("id=\"reset-link\"").expect("a link");
+            let reset = reset.split(['>', '<']).nth(1).unwrap().strip_prefix(ORIGIN).unwrap().to_owned();
+            let mut anybody = console.browser();
+            for link in [&invitation, &reset] {
+                assert_eq!(anybody.get(link).await.status, StatusCode::OK, "the control: {link}");
+            }
+            let done = match removes {
+                true => owner.post(&format!("{PEOPLE}/{deniz}/remove"), &[]).await,
+                false => owner.post(&role, &[("role", "partner_developer")]).await,
+            };
+            assert_eq!(done.status, StatusCode::SEE_OTHER);
+            assert_eq!(join(&console, &invitation).await.1.status, StatusCode::GONE);
+            let token = reset.split_once("?token=").unwrap().1;
+            let chosen = console.browser().post("/reset-password", &[("token", token), ("password", CHOSEN)]).await;
+            assert_eq!(chosen.status, StatusCode::GONE);
+            assert!(!owner.get(PEOPLE).await.text().contains("Grace Green"));
+            assert_eq!(history(&console).await[0], "invitation.withdrawn");
+        }
+        // What others made stays.
+        let kept = link(&owner.post(&format!("{PEOPLE}/invite"), &GRACE).await);
+        let vera = id_of(&console, "viewer@alpine.example").await;
+        owner.post(&format!("{PEOPLE}/{vera}/remove"), &[]).await;
+        assert_eq!(join(&console, &kept).await.1.status, StatusCode::SEE_OTHER);
+    }
+}
+
+#[tokio::test]
 async fn nuvera_sees_a_partners_people_and_decides_on_its_own() {
     let console = Console::start().await;
     let mut admin = console.admin().await;

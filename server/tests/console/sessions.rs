@@ -5,7 +5,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
-use domain::sign_in::Method;
+use domain::{access::Role, actor::Actor, sign_in::Method};
 use server::backend::{BackendError, accounts::SignIn};
 use std::{fs, time::Duration};
 
@@ -245,6 +245,37 @@ async fn a_password_that_was_right_a_moment_ago_begins_no_session_after_it_was_c
         let (sessions, attempts) = console.backend.sign_in_activity(&owner, here).await.unwrap();
         assert_eq!(sessions.iter().map(|session| session.id).collect::<Vec<_>>(), [here]);
         assert_eq!(attempts.len(), 1, "and it is in no history");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_in_a_session_that_is_ended_meanwhile_is_not_done() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let owner = console.owner_actor().await;
+        let entrant = match console.backend.sign_in(&owner.email, PASSWORD.into(), &nobodys_browser()).await.unwrap() {
+            SignIn::Accepted(entrant) => entrant,
+            other => panic!("{other:?}"),
+        };
+        let backend = &console.backend;
+        let begun = backend.begin_session(entrant, owner.kind(), Method::Password, nobodys_browser(), None).await;
+        let session = begun.unwrap().id;
+        let actor = Actor { session: Some(session), ..owner.clone() };
+        let developer = console.user_id("developer@alpine.example").await;
+        // The control: while the session lives.
+        backend.change_role(&actor, console.alpine, developer, Role::PartnerViewer).await.unwrap();
+        backend.change_password(&actor, session, CHOSEN).await.unwrap();
+        let sealed = backend.enrolment(&actor, None).unwrap();
+        let code = sealed.secret.code(console.clock.now());
+
+        backend.end_session(&owner, session).await.unwrap();
+        let changed = backend.change_role(&actor, console.alpine, developer, Role::PartnerOwner).await;
+        assert!(matches!(changed, Err(BackendError::Forbidden)), "{changed:?}");
+        let changed = backend.change_password(&actor, session, "another password 77").await;
+        assert!(matches!(changed, Err(BackendError::Forbidden)), "{changed:?}");
+        let set_up = backend.set_up_factor(&actor, &sealed.sealed, &code).await;
+        assert!(matches!(set_up, Err(BackendError::Forbidden)), "{set_up:?}");
+        backend.set_up_factor(&owner, &sealed.sealed, &code).await.expect("the control: the same without a session");
     }
 }
 

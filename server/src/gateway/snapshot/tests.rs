@@ -38,6 +38,7 @@ fn actor() -> Actor {
         organization_name: "Acme".to_owned(),
         role: Role::PartnerOwner,
         address: None,
+        session: None,
         is_proven: true,
         factors: Factors::default(),
         must_have_factor: false,
