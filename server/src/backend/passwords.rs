@@ -145,7 +145,7 @@ impl Backend {
     }
 
     /// Gives somebody the password that they chose by a link: once. All of their sessions end; nobody is signed in by it,
-    /// so that whoever has a second factor proves it.
+    /// so that whoever has a second factor proves it. Answers whose it is.
     ///
     /// # Errors
     /// [`BackendError::NotFound`] where the link is good for nothing; the password is not taken; the database fails.
@@ -154,7 +154,7 @@ impl Backend {
         token: &str,
         password: &str,
         address: Option<IpAddr>,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Actor, BackendError> {
         let actor = self.password_reset(token, address).await?.ok_or(BackendError::NotFound)?;
         check(password, &[&actor.name, &actor.email, &actor.organization_name])?;
         let password_hash = accounts::hashed(password.to_owned()).await;
@@ -166,7 +166,8 @@ impl Backend {
         sessions::end_all(&mut transaction, actor.user_id, None).await?;
         let by = By { actor: &actor, at: self.clock.now(), reason: None };
         audit::append(&mut transaction, &[password_reset(by)]).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(actor)
     }
 }
 

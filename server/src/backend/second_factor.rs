@@ -14,6 +14,7 @@ use domain::{
     actor::Actor,
     application::By,
     id::{OrganizationId, UserId},
+    people::Person,
     second_factor::{self, RECOVERY_CODES, RecoveryCode, SecondFactor, SecondFactorError, TotpSecret, Typed},
     time::Timestamp,
 };
@@ -161,7 +162,8 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Removes the second factor that somebody has lost, and ends their sessions: for whoever decides on people.
+    /// Removes the second factor that somebody has lost, and ends their sessions: for whoever decides on people. Answers who
+    /// it is.
     ///
     /// # Errors
     /// Not allowed; not found; it is oneself; they have none; the database fails.
@@ -170,14 +172,15 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         id: UserId,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Person, BackendError> {
         let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let event = found.reset_factor(By { actor, at: self.clock.now(), reason: None })?;
         second_factors::delete_all(&mut transaction, id).await?;
         signed_in::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(found)
     }
 
     /// Whether `typed` is a code of `user`'s app that was not used yet, or one of their recovery codes. Either is used up by

@@ -1,6 +1,7 @@
 //! One's own account: how somebody proves that it is they, and where they are signed in.
 
 use super::{
+    letters::News,
     sign_in::{After, own_path},
     submitted::{Refused, Submitted},
     visit::{Visit, redirect},
@@ -103,6 +104,7 @@ pub async fn set_up_factor(session: Session, visit: Visit, sent: Submitted) -> R
     let area = visit.place.area();
     match result.await {
         Ok(codes) => {
+            visit.tell_themselves(News::AppSetUp);
             let next = next.as_deref().map_or_else(|| area.account().to_owned(), |next| own_path(Some(next), area));
             visit.show(Page::RecoveryCodes { codes, next }).await
         }
@@ -129,7 +131,10 @@ async fn codes_page(visit: &Visit) -> Result<Page, BackendError> {
 /// Makes them: the answer shows them, once.
 pub async fn make_codes(visit: Visit, sent: Submitted) -> Response {
     match visit.web.backend.make_recovery_codes(&visit.actor).await {
-        Ok(codes) => visit.show(Page::RecoveryCodes { codes, next: visit.place.area().account().to_owned() }).await,
+        Ok(codes) => {
+            visit.tell_themselves(News::RecoveryCodesMade);
+            visit.show(Page::RecoveryCodes { codes, next: visit.place.area().account().to_owned() }).await
+        }
         Err(error) => visit.show_again(error.into(), sent, async || page(&visit).await).await,
     }
 }
@@ -156,8 +161,11 @@ fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
 /// Removes it.
 pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     match visit.web.backend.remove_factor(&visit.actor).await {
-        Ok(()) if visit.actor.factors.passkeys => redirect(visit.place.area().account(), Notice::AppRemoved),
-        Ok(()) => redirect(visit.place.area().account(), Notice::FactorRemoved),
+        Ok(()) => {
+            visit.tell_themselves(News::AppRemoved);
+            let notice = if visit.actor.factors.passkeys { Notice::AppRemoved } else { Notice::FactorRemoved };
+            redirect(visit.place.area().account(), notice)
+        }
         Err(error) => visit.show_again(error.into(), sent, async || page(&visit).await).await,
     }
 }

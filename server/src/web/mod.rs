@@ -13,7 +13,7 @@ mod bulk_stop;
 mod confirm;
 mod hub;
 mod invitation;
-mod new_browser;
+mod letters;
 mod passkeys;
 mod passwords;
 mod people;

@@ -1,7 +1,9 @@
 //! Passkeys: one's own, and signing in with one.
 
 use super::{
-    Web, render,
+    Web,
+    letters::News,
+    render,
     sign_in::{After, go_on, own_path},
     submitted::{Refused, Submitted},
     visit::{self, Visit, redirect},
@@ -47,8 +49,13 @@ pub async fn add(visit: Visit, sent: Submitted) -> Response {
         Ok(visit.web.backend.add_passkey(&visit.actor, name, answer).await?)
     };
     match added.await {
-        Ok(Some(codes)) => visit.show(Page::RecoveryCodes { codes, next: area.account().to_owned() }).await,
-        Ok(None) => redirect(area.account(), Notice::PasskeyAdded),
+        Ok(codes) => {
+            visit.tell_themselves(News::PasskeyAdded);
+            match codes {
+                Some(codes) => visit.show(Page::RecoveryCodes { codes, next: area.account().to_owned() }).await,
+                None => redirect(area.account(), Notice::PasskeyAdded),
+            }
+        }
         Err(refused) => visit.show_again(refused, sent, async || new_page(&visit).await).await,
     }
 }
@@ -70,7 +77,10 @@ pub async fn remove(visit: Visit, sent: Submitted) -> Response {
         Ok(())
     };
     match removed.await {
-        Ok(()) => redirect(visit.place.area().account(), Notice::PasskeyRemoved),
+        Ok(()) => {
+            visit.tell_themselves(News::PasskeyRemoved);
+            redirect(visit.place.area().account(), Notice::PasskeyRemoved)
+        }
         Err(refused) => visit.show_again(refused, sent, async || remove_page(&visit).await).await,
     }
 }

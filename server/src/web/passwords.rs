@@ -1,7 +1,9 @@
 //! Passwords: one's own is changed, somebody else's chosen anew by them.
 
 use super::{
-    Web, render,
+    Web,
+    letters::{self, News},
+    render,
     security::ClientAddress,
     submitted::Submitted,
     visit::{self, Visit, redirect},
@@ -41,7 +43,10 @@ pub async fn change(visit: Visit, sent: Submitted) -> Response {
         Ok(())
     };
     match result.await {
-        Ok(()) => redirect(visit.place.area().account(), Notice::PasswordChanged),
+        Ok(()) => {
+            visit.tell_themselves(News::PasswordChanged);
+            redirect(visit.place.area().account(), Notice::PasswordChanged)
+        }
         Err(refused) => visit.show_again(refused, sent, async || change_page(&visit)).await,
     }
 }
@@ -145,7 +150,11 @@ pub async fn choose(State(web): State<Arc<Web>>, request: Request) -> Response {
         Ok::<_, BackendError>((page, finished))
     };
     match chosen.await {
-        Ok((_, Ok(()))) => redirect(area.sign_in(), Notice::PasswordChosen),
+        Ok((_, Ok(actor))) => {
+            let now = web.backend.clock().now();
+            letters::tell(&web, (&actor).into(), News::PasswordChanged, &visit::client(&web, &extensions), now);
+            redirect(area.sign_in(), Notice::PasswordChosen)
+        }
         Ok((page, Err(BackendError::Password(error)))) => {
             let errors = vec![FieldError { field: "password", message: error.to_string() }];
             let submission = sent.submission(errors, None);

@@ -1,6 +1,7 @@
 //! The people of an organization.
 
 use super::{
+    letters::{News, Owner},
     submitted::{Refused, Submitted},
     visit::{Visit, redirect},
 };
@@ -143,11 +144,13 @@ pub async fn reset_form(visit: Visit) -> Response {
 pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
-        visit.web.backend.reset_factor(&visit.actor, visit.organization(), person).await?;
-        Ok(())
+        Ok(visit.web.backend.reset_factor(&visit.actor, visit.organization(), person).await?)
     };
     match result.await {
-        Ok(()) => redirect(&visit.place.people(), Notice::FactorReset),
+        Ok(person) => {
+            visit.tell(Owner::of(&person, visit.place.area()), News::FactorReset(&visit.actor.name));
+            redirect(&visit.place.people(), Notice::FactorReset)
+        }
         Err(refused) => {
             let page = async || person_page(&visit, |person| Page::ResetFactor { person }).await;
             visit.show_again(refused, sent, page).await

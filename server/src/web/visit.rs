@@ -3,7 +3,8 @@
 use super::{
     Web,
     account::is_open_without_factor,
-    new_browser, render,
+    letters::{self, News, Owner},
+    render,
     security::{ClientAddress, ClientBrowser, RequestId},
     single_sign_on,
     submitted::{Refused, Submitted, field_of},
@@ -159,7 +160,8 @@ pub async fn begin(
 ) -> Result<(), BackendError> {
     let area = Area::of_side(actor.kind());
     let replaced = session_id(session).await?;
-    let begun = web.backend.begin_session(entrant, actor.kind(), method, client(web, extensions), replaced).await?;
+    let client = client(web, extensions);
+    let begun = web.backend.begin_session(entrant, actor.kind(), method, client.clone(), replaced).await?;
     session.clear().await;
     session.cycle_id().await?;
     session.insert(SIGNED_IN, begun.id).await?;
@@ -174,7 +176,7 @@ pub async fn begin(
         cookies.add(cookie.build());
     }
     if let Some(attempt) = begun.new_browser {
-        new_browser::tell(web, actor, &attempt);
+        letters::tell(web, actor.into(), News::NewBrowser(method), &client, attempt.at);
     }
     Ok(())
 }
@@ -424,6 +426,16 @@ impl Visit {
     /// From where, and with what, they come.
     pub fn client(&self) -> Client {
         client(&self.web, &self.extensions)
+    }
+
+    /// Tells whoever it concerns by mail of what they have just done.
+    pub fn tell(&self, owner: Owner<'_>, news: News<'_>) {
+        letters::tell(&self.web, owner, news, &self.client(), self.web.backend.clock().now());
+    }
+
+    /// Tells them by mail of what they have just done to their own account.
+    pub fn tell_themselves(&self, news: News<'_>) {
+        self.tell((&self.actor).into(), news);
     }
 
     /// Who asks about which application: the one that the path names.

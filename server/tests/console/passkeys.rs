@@ -70,6 +70,7 @@ async fn a_passkey_is_added_signs_in_by_itself_and_is_on_record() {
     owner.get(ACCOUNT).await.says("Laptop <b>").says("Not yet");
     let history = history(&console).await;
     assert_eq!(history[0], ("passkey.added".to_owned(), None, Some("Passkey “Laptop <b>”".to_owned())));
+    console.letters_about("A passkey was added to your Nuvera account", 1).await;
 
     console.advance(Duration::from_secs(60));
     let mut other = console.browser();
@@ -316,6 +317,7 @@ async fn a_removed_passkey_signs_nobody_in() {
     let removed = owner.post(&remove, &[]).await;
     assert!(removed.location().ends_with("done=passkey-removed"), "{}", removed.text());
     assert_eq!(history(&console).await[0].0, "passkey.removed");
+    console.letters_about("A passkey of your Nuvera account was removed", 1).await;
     let mut browser = console.browser();
     let answer = sign_in(&mut browser, &mut device).await;
     refused(&mut browser, &answer, "not known here").await;

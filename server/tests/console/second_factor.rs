@@ -370,6 +370,30 @@ async fn a_code_is_good_once_and_for_half_a_minute_on_either_side() {
 }
 
 #[tokio::test]
+async fn what_is_done_to_a_second_factor_is_told_by_mail() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    set_up(&console, &mut owner).await;
+    assert_eq!(owner.post(CODES, &[]).await.status, StatusCode::OK);
+    assert_eq!(owner.post(REMOVE, &[]).await.status, StatusCode::SEE_OTHER);
+    set_up(&console, &mut console.signed_in(DEVELOPER).await).await;
+    let developer = console.user_id(DEVELOPER).await;
+    let reset = owner.post(&format!("{PEOPLE}/{developer}/reset-factor"), &[]).await;
+    assert_eq!(reset.status, StatusCode::SEE_OTHER);
+    for (subject, letters, to) in [
+        ("An authenticator app was set up for your Nuvera account", 2, OWNER),
+        ("Your Nuvera account has new recovery codes", 1, OWNER),
+        ("The authenticator app of your Nuvera account was removed", 1, OWNER),
+        ("The second factor of your Nuvera account was removed", 1, DEVELOPER),
+    ] {
+        let found = console.letters_about(subject, letters).await;
+        assert!(found.iter().any(|letter| letter.contains(&format!("To: {to}"))), "{found:?}");
+    }
+    let reset = console.letters_about("The second factor of your Nuvera account was removed", 1).await.remove(0);
+    assert!(reset.contains("Olivia Okafor removed your second factor"), "{reset}");
+}
+
+#[tokio::test]
 async fn guessing_codes_has_an_end_and_a_recovery_code_a_new_beginning() {
     let console = Console::start().await;
     let mut owner = console.owner().await;

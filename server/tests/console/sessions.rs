@@ -7,7 +7,7 @@ use axum::{
 };
 use domain::{access::Role, actor::Actor, sign_in::Method};
 use server::backend::{BackendError, accounts::SignIn};
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 const ACCOUNT: &str = "/settings/account";
 const CHOSEN: &str = "tulip gravel 84 harbour";
@@ -27,23 +27,6 @@ async fn is_signed_in(browser: &mut Browser) -> bool {
 fn ends(page: &Answer) -> Vec<String> {
     let forms = page.body.split("action=\"").skip(1).filter_map(|rest| rest.split('"').next());
     forms.filter(|action| action.ends_with("/end")).map(ToOwned::to_owned).collect()
-}
-
-fn letters(console: &Console) -> Vec<String> {
-    let files = fs::read_dir(console.mail.path()).unwrap();
-    files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
-}
-
-/// Letters about a new browser go out on their own.
-async fn letters_about_browsers(console: &Console, expected: usize) -> Vec<String> {
-    for _ in 0..200 {
-        let found: Vec<_> = letters(console).into_iter().filter(|letter| letter.contains("new browser")).collect();
-        if found.len() >= expected {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{expected} letters about a new browser");
 }
 
 async fn id_of(console: &Console, email: &str) -> String {
@@ -173,7 +156,7 @@ async fn a_new_browser_is_told_of_by_mail_and_in_the_other_sessions() {
     let mut thief = console.browser();
     thief.address = "198.51.100.66".into();
     thief.sign_in("owner@alpine.example", PASSWORD).await;
-    let letter = letters_about_browsers(&console, 1).await.remove(0).replace("=\r\n", "");
+    let letter = console.letters_about("A new browser signed in", 1).await.remove(0).replace("=\r\n", "");
     assert!(letter.contains("To: owner@alpine.example") && letter.contains("198.51.100.66"), "{letter}");
     assert!(letter.contains(&format!("{ORIGIN}{ACCOUNT}")), "{letter}");
     assert!(!thief.get(LIST).await.text().contains("A new browser"), "it knows");
@@ -189,7 +172,11 @@ async fn a_new_browser_is_told_of_by_mail_and_in_the_other_sessions() {
     known.get(LIST).await.says("A new browser signed in as you");
     known.get(ACCOUNT).await.says("A new browser signed in as you").says("Signed in, new browser");
     assert!(!known.get(LIST).await.text().contains("A new browser"), "they have looked");
-    assert_eq!(letters_about_browsers(&console, 1).await.len(), 1, "a browser that is known is no news");
+    assert_eq!(
+        console.letters_about("A new browser signed in", 1).await.len(),
+        1,
+        "a browser that is known is no news"
+    );
 }
 
 #[tokio::test]
@@ -218,6 +205,9 @@ async fn one_changes_ones_password_with_a_fresh_proof_and_all_other_sessions_end
         assert_eq!(again.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(again.sign_in("owner@alpine.example", CHOSEN).await.status, StatusCode::SEE_OTHER);
         here.get(&format!("{LIST}/audit.jsonl")).await.says("password.changed");
+        let letter = console.letters_about("The password of your Nuvera account was changed", 1).await.remove(0);
+        assert!(letter.contains("To: owner@alpine.example") && letter.contains(ACCOUNT), "{letter}");
+        assert!(letter.contains("from 203.0.113.7") && !letter.contains(CHOSEN), "{letter}");
     }
 }
 
@@ -305,7 +295,7 @@ async fn a_password_is_reset_by_a_link_once_within_a_day_and_all_sessions_end() 
         assert_eq!(second.header("cache-control"), "no-store");
         let second = link(&second);
         assert_eq!(choose(&console, &first, CHOSEN).await.status, StatusCode::GONE, "a newer one ends it");
-        assert!(letters(&console).iter().any(|letter| letter.contains("choose a new password")));
+        assert!(console.letters().iter().any(|letter| letter.contains("choose a new password")));
         for _ in 0..2 {
             console.browser().get(&second).await.says("Choose a new password").says("developer@alpine.example");
         }
@@ -352,7 +342,7 @@ async fn nobody_resets_a_password_who_does_not_decide_on_people_nor_their_own() 
     let own = console.owner().await.post(&form(&owner), &[]).await;
     assert_eq!(own.status, StatusCode::CONFLICT);
     own.says("change your password on its page");
-    assert!(letters(&console).iter().all(|letter| !letter.contains("choose a new password")));
+    assert!(console.letters().iter().all(|letter| !letter.contains("choose a new password")));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ use server::{
 };
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     path::PathBuf,
     sync::{
         Arc,
@@ -331,6 +331,28 @@ impl Console {
         let mut transaction = self.store.write().await.unwrap();
         server::store::usage::add_api_key(&mut transaction, key, &used).await.unwrap();
         transaction.commit().await.unwrap();
+    }
+
+    /// What was mailed so far, without the soft line breaks (RFC 2045, 6.7).
+    pub fn letters(&self) -> Vec<String> {
+        let files = fs::read_dir(self.mail.path()).unwrap();
+        files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap().replace("=\r\n", "")).collect()
+    }
+
+    /// The letters with this subject, which go out on their own: once there are so many.
+    pub async fn letters_about(&self, subject: &str, expected: usize) -> Vec<String> {
+        let subject = format!("Subject: {subject}");
+        let arrived = async {
+            loop {
+                let found: Vec<_> = self.letters().into_iter().filter(|letter| letter.contains(&subject)).collect();
+                if found.len() >= expected {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(10), arrived).await;
+        found.unwrap_or_else(|_| panic!("{expected} letters, {subject}: {:?}", self.letters()))
     }
 
     pub fn advance(&self, by: Duration) {
