@@ -42,7 +42,7 @@ use crate::{
 };
 use domain::{
     access::{Access, Operation, access, allows},
-    actor::Actor,
+    actor::{Actor, ActorKind},
     api_key::{NewApiKey, PlainApiKey},
     application::{
         ApiApplication, By, Change, ChangeError, NewApplication, NewSigningKey, Replacement, RequestedChange,
@@ -243,7 +243,8 @@ impl Backend {
         Ok(ApplicationUsage { application, api_keys, signing_keys })
     }
 
-    /// The newest `limit` events of a history before the sequence number `before`, newest first.
+    /// The newest `limit` events of a history before the sequence number `before`, newest first. From where Nuvera's people
+    /// acted, Nuvera's own people see.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
@@ -257,7 +258,13 @@ impl Backend {
     ) -> Result<Vec<RecordedEvent>, BackendError> {
         authorise_history(actor, scope)?;
         let mut conn = self.store.read().await?;
-        Ok(audit::events(&mut conn, scope, filter, before.unwrap_or(i64::MAX), limit).await?)
+        let mut events = audit::events(&mut conn, scope, filter, before.unwrap_or(i64::MAX), limit).await?;
+        if actor.kind() != ActorKind::Nuvera {
+            for recorded in events.iter_mut().filter(|recorded| recorded.event.actor.kind == ActorKind::Nuvera) {
+                recorded.event.actor.address = None;
+            }
+        }
+        Ok(events)
     }
 
     /// Who acts in a history, by name.

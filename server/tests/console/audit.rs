@@ -35,6 +35,24 @@ async fn the_history_says_who_did_what_from_where_and_pages_without_a_gap() {
 }
 
 #[tokio::test]
+async fn from_where_nuveras_people_acted_their_own_side_sees() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let mut admin = console.admin().await;
+    admin.address = "198.51.100.77".into();
+    admin.submit(&format!("{}/disable", console.in_hub(&id)), &[("reason", "asked for")]).await;
+    let hub = format!("/organizations/{}", console.alpine);
+    for (browser, list, sees) in [(&mut owner, LIST, false), (&mut admin, &*hub, true)] {
+        for file in ["/audit", "/audit.csv", "/audit.jsonl"] {
+            let history = browser.get(&format!("{list}{file}")).await;
+            history.says("Ada Admin").says("203.0.113.7");
+            assert_eq!(history.body.contains("198.51.100.77"), sees, "{list}{file}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_history_is_filtered_by_its_address_and_pages_keep_the_filter() {
     let console = Console::start().await;
     let mut owner = console.owner().await;

@@ -1,11 +1,11 @@
 //! Every role asks for every operation, over HTTP: what comes of it is what the table in the domain says.
 
-use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEOPLE};
+use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEOPLE, routes};
 use app::paths::{self, Area, NUVERA_PEOPLE};
 use axum::http::StatusCode;
 use domain::{
-    access::{Access, Operation, Role, access},
-    actor::ActorKind,
+    access::{Access, Operation, PROOF_LIFETIME, Role, access},
+    actor::{Actor, ActorKind},
     id::OrganizationId,
     public_key::PublicKey,
 };
@@ -217,6 +217,96 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
             }
         }
     }
+}
+
+/// What an address of an application's or of people's is for. One that is not named here fails the test.
+fn operation_at(route: &str) -> Operation {
+    match route {
+        "/" | "/requests" | "/requests/{request}" => Operation::ViewApplications,
+        "/rename" => Operation::RenameApplication,
+        "/permissions" => Operation::ChangePermissions,
+        "/disable" => Operation::DisableApplication,
+        "/enable" => Operation::EnableApplication,
+        "/prepare-replacement" => Operation::PrepareReplacement,
+        "/withdraw-replacement" => Operation::WithdrawReplacement,
+        "/confirm-change" => Operation::ConfirmProposedChange,
+        "/withdraw-change" => Operation::WithdrawProposedChange,
+        "/seen-support" => Operation::AcknowledgeSupport,
+        "/replace-api-key"
+        | "/replace-exposed-api-key"
+        | "/claim-replacement"
+        | "/finish-by-itself"
+        | "/cancel-finish"
+        | "/api-keys/{key}/replace-unseen"
+        | "/api-keys/{key}/deadline"
+        | "/api-keys/{key}/keep" => Operation::RotateApiKeys,
+        "/api-keys/{key}/stored" => Operation::ConfirmApiKeys,
+        "/api-keys/{key}/revoke" => Operation::RevokeApiKeys,
+        "/replace-signing-key" | "/signing-keys/{key}/restore" | "/signing-keys/{key}/retire" => {
+            Operation::ReplaceSigningKeys
+        }
+        "/invite"
+        | "/{person}/role"
+        | "/{person}/reset-password"
+        | "/{person}/reset-factor"
+        | "/{person}/remove"
+        | "/invitations/{invitation}/withdraw" => Operation::ManagePeople,
+        _ => panic!("which operation is {route}?"),
+    }
+}
+
+/// Every form there is, with ids that nobody has: whoever may send it finds nothing, and whoever may not is not told so.
+#[tokio::test]
+async fn every_form_asks_for_the_operation_that_it_is_for_and_for_a_fresh_proof_where_that_needs_one() {
+    const NOBODYS: &str = "01900000-0000-7000-8000-000000000000";
+    let console = Console::start().await;
+    let (application, _) = console.owner().await.create("Ledger", PEM_A).await;
+    for role in Role::ALL {
+        let Some(email) = email(role) else { continue };
+        let mut browser = console.signed_in(email).await;
+        let actor = console.actor(email).await;
+        for is_proven in [true, false] {
+            let actor = Actor { is_proven, ..actor.clone() };
+            if !is_proven {
+                console.advance(PROOF_LIFETIME);
+            }
+            let is_nuveras = role.side() == ActorKind::Nuvera;
+            let (base, people) = match is_nuveras {
+                true => (console.in_hub(&application), format!("/organizations/{}/people", console.alpine)),
+                false => (format!("{LIST}/{application}"), PEOPLE.to_owned()),
+            };
+            let of_application = routes("of_application").into_iter().map(|route| (&*base, route));
+            for (base, route) in of_application.chain(routes("of_people").into_iter().map(|route| (&*people, route))) {
+                // It never ends; `requests.rs` reads it.
+                if route == "/events" {
+                    continue;
+                }
+                let operation =
+                    if (base, route) == (&people, "/") { Operation::ViewPeople } else { operation_at(route) };
+                let ids = ["{key}", "{request}", "{person}", "{invitation}"];
+                let path = ids.iter().fold(route.to_owned(), |path, id| path.replace(id, NOBODYS));
+                let path = format!("{base}{}", path.trim_end_matches('/'));
+                let is_only_read = matches!(operation, Operation::ViewApplications | Operation::ViewPeople);
+                let answer = match is_only_read {
+                    true => browser.get(&path).await,
+                    false => browser.post(&path, &[]).await,
+                };
+                let came = match answer.status {
+                    StatusCode::FORBIDDEN if answer.body.contains("Confirm that it is you") => Access::NeedsProof,
+                    StatusCode::FORBIDDEN => Access::Forbidden,
+                    // Where the form itself is not in order, nothing of it is worth keeping.
+                    StatusCode::SEE_OTHER if answer.location().contains("/confirm?next=") => Access::NeedsProof,
+                    _ => Access::Allowed,
+                };
+                let expected = match access(&actor, console.alpine, operation) {
+                    Access::Hidden if answer.status == StatusCode::NOT_FOUND => continue,
+                    expected => expected,
+                };
+                assert_eq!(came, expected, "{role:?}, proven: {is_proven}: {path}: {}", answer.status);
+            }
+        }
+    }
+    assert_eq!(console.events(&application).await, ["api_key.created", "application.created"], "nothing was done");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The second factor: set up, asked for, lost, and nowhere to be got around.
 
-use crate::support::{Answer, Browser, Console, Database, LIST, PASSWORD, PEM_A, PEOPLE, SECOND_FACTOR};
+use crate::support::{Answer, Browser, Console, Database, LIST, PASSWORD, PEM_A, PEOPLE, SECOND_FACTOR, routes};
 use app::paths::Area;
 use axum::http::StatusCode;
 use domain::{
@@ -123,53 +123,36 @@ fn addresses(console: &Console, application: &str, key: &str, person: &str) -> V
         ["/", LIST, PEOPLE, "/organizations", "/organizations/audit", "/organizations/people"]
             .map(str::to_owned)
             .into();
+    let audit = ["/audit", "/audit.csv", "/audit.jsonl"];
     for account in [ACCOUNT, "/organizations/account"] {
-        for page in ["", "/second-factor/remove", "/recovery-codes", "/recovery-codes/stored"] {
-            addresses.push(format!("{account}{page}"));
-        }
+        // What somebody without a second factor needs to set one up stays open.
+        let closed = routes("of_account").into_iter().filter(|route| {
+            !["/second-factor", "/passkeys/new", "/password"].contains(route) && !route.starts_with("/sessions/")
+        });
+        addresses.extend(closed.map(|route| format!("{account}{}", route.replace("{passkey}", person))));
     }
     for list in [LIST.to_owned(), format!("/organizations/{}", console.alpine)] {
-        for page in ["", "/check-key", "/rotation-policy", "/security-policy", "/audit", "/audit.csv", "/audit.jsonl"] {
-            addresses.push(format!("{list}{page}"));
-        }
+        addresses.extend(routes("organization").into_iter().chain(audit).map(|route| format!("{list}{route}")));
     }
     addresses.push(format!("{LIST}/new"));
     for base in [format!("{LIST}/{application}"), console.in_hub(application)] {
-        for page in [
-            "",
-            "/rename",
-            "/permissions",
-            "/disable",
-            "/enable",
-            "/replace-api-key",
-            "/replace-exposed-api-key",
-            "/prepare-replacement",
-            "/withdraw-replacement",
-            "/claim-replacement",
-            "/finish-by-itself",
-            "/cancel-finish",
-            "/replace-signing-key",
-            "/audit",
-            "/audit.csv",
-            "/audit.jsonl",
-            "/requests",
-            "/events",
-        ] {
-            addresses.push(format!("{base}{page}"));
-        }
-        for page in ["stored", "replace-unseen", "deadline", "keep", "revoke"] {
-            addresses.push(format!("{base}/api-keys/{key}/{page}"));
-        }
+        addresses.extend(
+            routes("of_application")
+                .into_iter()
+                .chain(audit)
+                .map(|route| format!("{base}{}", route.replace("{key}", key).replace("{request}", key))),
+        );
     }
     for base in [PEOPLE.to_owned(), format!("/organizations/{}/people", console.alpine)] {
-        for page in [
-            "",
-            "/invite",
-            &format!("/{person}/role"),
-            &format!("/{person}/remove"),
-            &format!("/{person}/reset-factor"),
-        ] {
-            addresses.push(format!("{base}{page}"));
+        addresses.extend(
+            routes("of_people")
+                .into_iter()
+                .map(|route| format!("{base}{}", route.replace("{person}", person).replace("{invitation}", key))),
+        );
+    }
+    for address in &mut addresses {
+        if address.len() > 1 {
+            address.truncate(address.trim_end_matches('/').len());
         }
     }
     addresses

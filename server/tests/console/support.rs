@@ -425,6 +425,17 @@ impl Answer {
     }
 }
 
+/// The addresses of a group of routes as they are written in the router: a test that is made of them knows every new one.
+pub fn routes(group: &str) -> Vec<&'static str> {
+    const ROUTER: &str = include_str!("../../src/web/mod.rs");
+    let (_, rest) = ROUTER.split_once(&format!("let {group} = ")).expect("a group of routes");
+    let (routes, _) = rest.split_once(";\n").unwrap();
+    let literals = routes.split(".route(").skip(1).map(|route| route.trim_start().strip_prefix('"').unwrap());
+    let addresses: Vec<_> = literals.map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(addresses.len() > 5, "{addresses:?}");
+    addresses
+}
+
 /// Where nobody has signed in before.
 pub fn nobodys_browser() -> Client {
     Client { address: None, browser: "A browser".into(), token: None }
