@@ -91,6 +91,11 @@ pub enum PeopleError {
     /// The address has an account elsewhere; nobody is told where.
     #[error("This e-mail address cannot be invited. Use another one of theirs.")]
     EmailTaken,
+    /// The organization has invited very many lately.
+    #[error(
+        "Your organization has invited a hundred people within a day. Invite more tomorrow, or ask Nuvera support."
+    )]
+    TooManyInvitations,
 }
 
 /// What becomes of somebody's role when an identity provider names one.

@@ -304,7 +304,7 @@ fn window_before(now: Timestamp) -> Timestamp {
 /// fails.
 pub(super) async fn count_attempt(
     conn: &mut AnyConnection,
-    subjects: &Subjects,
+    subjects: &[(String, i64)],
     now: Timestamp,
 ) -> Result<(), BackendError> {
     for (subject, most) in subjects {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     random,
-    store::{StoreError, applications, audit, invitations, password_resets, second_factors, users},
+    store::{StoreError, applications, audit, invitations, password_resets, second_factors, sign_in_failures, users},
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -15,13 +15,21 @@ use domain::{
     access::{Operation, Role},
     actor::Actor,
     application::By,
+    audit::{AuditAction, AuditFilter, AuditScope},
     id::{InvitationId, OrganizationId, UserId},
     people::{self, Invitation, Leaver, PeopleError, Person},
     text::{EmailAddress, PersonName},
+    time::DAY,
 };
 use sqlx::AnyConnection;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
+
+/// How many addresses that have an account an organization may ask about within a quarter of an hour: those who have one
+/// elsewhere are nobody's to find out.
+const MAX_TAKEN_ADDRESSES: i64 = 20;
+/// How many people an organization may invite within a day: what is mailed goes out in Nuvera's name.
+const MAX_INVITATIONS_A_DAY: i64 = 100;
 
 /// What a link holds: whoever has it may join, or choose a password.
 pub struct LinkToken(Zeroizing<String>);
@@ -179,14 +187,30 @@ impl Backend {
     pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<(Invitation, LinkToken), BackendError> {
         let organization = actor.organization_id;
         let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let by = self.by(actor);
+        // Counted before it is known, so that what is told beyond the limit tells nothing.
+        let asked = (format!("addresses that {organization} asked about"), MAX_TAKEN_ADDRESSES);
+        accounts::count_attempt(&mut transaction, std::slice::from_ref(&asked), by.at).await?;
         let people = users::of_organization(&mut transaction, organization).await?;
         if let Some(here) = people.into_iter().find(|person| person.email == invite.email.as_str()) {
             return Err(PeopleError::AlreadyHere(here.name).into());
         }
         if users::find_account(&mut transaction, invite.email.as_str()).await?.is_some() {
+            transaction.commit().await.map_err(StoreError::from)?;
             return Err(PeopleError::EmailTaken.into());
         }
-        let by = self.by(actor);
+        sign_in_failures::take_back(&mut transaction, &asked.0).await?;
+        let invited = AuditFilter {
+            action: Some(AuditAction::PersonInvited),
+            from: Some(by.at.minus(DAY)),
+            ..AuditFilter::default()
+        };
+        let scope = AuditScope::Organization(organization);
+        if audit::events(&mut transaction, scope, invited, i64::MAX, MAX_INVITATIONS_A_DAY).await?.len() as i64
+            >= MAX_INVITATIONS_A_DAY
+        {
+            return Err(PeopleError::TooManyInvitations.into());
+        }
         let id = InvitationId(random::uuid(by.at));
         let (invitation, event) = Invitation::new(id, invite.email, invite.name, invite.role, by)?;
         let token = LinkToken::generate();

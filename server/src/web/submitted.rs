@@ -192,7 +192,8 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | PeopleError::OwnPassword
             | PeopleError::OwnFactor
             | PeopleError::NoFactor(_)
-            | PeopleError::NoPassword(_) => None,
+            | PeopleError::NoPassword(_)
+            | PeopleError::TooManyInvitations => None,
         },
         BackendError::Refused(refused) => match refused {
             ChangeError::NameUnchanged => Some("name"),

@@ -201,6 +201,41 @@ async fn every_mistake_in_an_invitation_is_told_and_what_was_typed_is_kept() {
 }
 
 #[tokio::test]
+async fn nobody_finds_out_by_inviting_who_has_an_account_elsewhere() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let mut owner = console.owner().await;
+        let invite = async |owner: &mut Browser, email: &str| {
+            let fields = [("name", "Grace Green"), ("email", email), ("role", "partner_viewer")];
+            owner.post(&format!("{PEOPLE}/invite"), &fields).await
+        };
+        // Inviting is no guessing.
+        for number in 0..25 {
+            assert_eq!(invite(&mut owner, &format!("n{number}@alpine.example")).await.status, StatusCode::OK);
+        }
+        for _ in 0..20 {
+            let taken = invite(&mut owner, "owner@borealis.example").await;
+            assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY);
+            taken.says("This e-mail address cannot be invited");
+        }
+        for email in ["owner@borealis.example", "free@alpine.example"] {
+            let throttled = invite(&mut owner, email).await;
+            assert_eq!(throttled.status, StatusCode::TOO_MANY_REQUESTS, "{email}: neither is told from the other");
+            assert!(throttled.body.contains(&format!("value=\"{email}\"")), "what was typed is kept");
+        }
+        console.advance(Duration::from_secs(15 * 60));
+        owner.sign_in("owner@alpine.example", PASSWORD).await;
+        assert_eq!(invite(&mut owner, "free@alpine.example").await.status, StatusCode::OK);
+        for number in 26..100 {
+            assert_eq!(invite(&mut owner, &format!("n{number}@alpine.example")).await.status, StatusCode::OK);
+        }
+        let refused = invite(&mut owner, "one-more@alpine.example").await;
+        assert_eq!(refused.status, StatusCode::CONFLICT);
+        refused.says("a hundred people within a day");
+    }
+}
+
+#[tokio::test]
 async fn another_role_counts_from_the_next_request() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
