@@ -110,6 +110,11 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
             PageContext { notice: Some(Notice::SignedOut), ..anonymous() },
             Page::SignIn { next: None, unsent: None },
         ),
+        (
+            "sign-in-warning",
+            PageContext { notice: Some(Notice::SignInEnded), ..anonymous() },
+            Page::SignIn { next: None, unsent: None },
+        ),
         ("sign-in-hub", PageContext { place: Place::Nuvera, ..anonymous() }, Page::SignIn { next: None, unsent: None }),
         (
             "other-door-partner",
@@ -142,6 +147,7 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         ),
         ("single-sign-on-declined", anonymous(), single_sign_on_refused(SingleSignOnProblem::Declined, false)),
         ("single-sign-on-account-here", anonymous(), single_sign_on_refused(SingleSignOnProblem::AccountHere, false)),
+        ("single-sign-on-one-factor", anonymous(), single_sign_on_refused(SingleSignOnProblem::OneFactor, false)),
         ("single-sign-on-somebody-else", context(), single_sign_on_refused(SingleSignOnProblem::SomebodyElse, true)),
         ("confirm-code", context(), confirm_with_code(None)),
         ("confirm-passkey", context(), confirm_with_code(Some(prompt()))),
