@@ -51,8 +51,10 @@ export default defineConfig({
     ].join(' '),
     url: `${CONSOLE}/readyz`,
     reuseExistingServer: false,
+    // What the server could not do stands between the tests' own lines: a 503 in a browser says no more than that.
+    env: { ...(process.env as Record<string, string>), NUVERA_LOG: 'error' },
     stdout: 'ignore',
-    stderr: 'ignore',
+    stderr: 'pipe',
     gracefulShutdown: { signal: 'SIGTERM', timeout: 15_000 },
   },
 });
