@@ -5,6 +5,7 @@ use super::{
     framing::{NotedStream, Notes},
     head_timer::HeadTimer,
 };
+use http::{HeaderValue, header::CONNECTION};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::TokioIo,
@@ -106,10 +107,14 @@ impl Gateway {
         let service = service_fn(move |request| {
             let (gateway, notes) = (self.clone(), notes.take());
             async move {
-                Ok::<_, Infallible>(match door {
+                let mut response = match door {
                     Door::Api => gateway.respond(request, notes, address).await,
                     Door::ForwardAuth => gateway.answer_edge(request, notes, address).await,
-                })
+                };
+                if notes.must_close() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
             }
         });
         let mut http = http.clone();

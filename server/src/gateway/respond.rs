@@ -17,7 +17,7 @@ use domain::{
 };
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT},
+    header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT},
     request::Parts,
 };
 use http_body_util::{Either, Full};
@@ -62,7 +62,10 @@ impl Gateway {
         address: IpAddr,
     ) -> Response<ResponseBody> {
         let (parts, mut body) = request.into_parts();
-        if let Some(answer) = self.health(&parts).or_else(|| self.preflight(&parts)) {
+        // What is not plainly one request is judged, and refused, whatever it asks for.
+        if notes.check().is_ok()
+            && let Some(answer) = self.health(&parts).or_else(|| self.preflight(&parts))
+        {
             return answer.map(Either::Left);
         }
         let console = self.console_asks(&parts);
@@ -101,11 +104,7 @@ impl Gateway {
         if let Some(origin) = console {
             cors::allow(&mut response, origin);
         }
-        let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, id_header(request_id));
-        if notes.ambiguous_length() || notes.chunked() {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        response.headers_mut().insert(X_REQUEST_ID, id_header(request_id));
         response
     }
 

@@ -231,12 +231,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 /// # Errors
 /// The first of them.
 pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal> {
-    if notes.ambiguous_length() {
-        return Err(MalformedRequest::AmbiguousLength.into());
-    }
-    if notes.bare_line_feed() {
-        return Err(MalformedRequest::BareLineFeed.into());
-    }
+    notes.check()?;
     if parts.method == Method::CONNECT || parts.headers.contains_key(UPGRADE) {
         return Err(MalformedRequest::Upgrade.into());
     }

@@ -155,6 +155,10 @@ async fn nobody_passes_who_poses_as_somebody_or_where_the_edge_says_too_little()
         assert_eq!(reply.status, 500, "{door}");
         assert!(reply.text().starts_with("forward-auth: "), "{}", reply.text());
     }
+    for line in ["GET a HTTP/1.1", "CONNECT nginx:1 HTTP/1.1", "OPTIONS * HTTP/1.1"] {
+        let reply = edges.send(format!("{line}\r\nHost: x\r\n\r\n").as_bytes()).await;
+        assert!(reply.status == 500 && reply.text().starts_with("forward-auth: "), "{line}: {reply:?}");
+    }
     let bad_hash = edges.nginx(edges.world.post(), "xyz").await;
     assert_eq!(bad_hash.status, 500, "{bad_hash:?}");
 }
