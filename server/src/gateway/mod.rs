@@ -2,8 +2,8 @@
 //! reason.
 //!
 //! The order is fixed, cheap checks first, and a token's `jti` is used up last: request head → key's form → look-up by
-//! keyed hash → key's and application's state → token's form → claims → body and its hash → signature → rate → replay →
-//! permission → upstream. `verify.rs` reads in that order.
+//! keyed hash → key's and application's state → token's form → claims → signature → body and its hash → state and times
+//! again → rate → replay → permission → upstream. `verify.rs` reads in that order.
 //!
 //! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
 //! replaces before the change is acknowledged; what it sees is counted in [`Usage`], which somebody else writes down.

@@ -110,13 +110,20 @@ impl Gateway {
         check_shape(api_key).map_err(|shape| Refusal::InvalidApiKey(Some(shape)))?;
         let hash = self.pepper.hash(api_key);
         let now = self.clock.now();
-        self.admit(&hash, now, record)?;
+        let key = self.admit(&hash, now, record)?;
 
         let token = UnverifiedToken::parse(token)?;
         let claims = token.claims()?;
         record.token_age_seconds = Some(now.as_seconds() - claims.issued_at());
         claims.check(&BoundRequest { api_key, method, uri }, now, self.settings.leeway)?;
         self.check_fence(&claims, now)?;
+        // Before the body: who has an API key and no private key shall not have the gateway hold what they send.
+        let signed_with = {
+            let application = &key.application;
+            let signing_key = application.signed_with(&token, |key| key.verifies(now));
+            signing_key.ok_or_else(|| application.invalid_signature(&token, now))?.key.id
+        };
+        record.signing_key_id = Some(signed_with);
 
         let (body, is_body_verified) = match body {
             PresentedBody::Arriving(body) => {
@@ -131,16 +138,14 @@ impl Gateway {
             }
             PresentedBody::Unseen => (Bytes::new(), false),
         };
-        // A body takes its time: meanwhile the key may have been revoked, and the token may have expired.
+        // A body takes its time: meanwhile the key may have been revoked, the token may have expired, and the signing key
+        // may have been retired. What it verified stays verified.
         let now = self.clock.now();
         let key = self.admit(&hash, now, record)?;
         claims.check_times(now, self.settings.leeway)?;
-
         let application = &key.application;
-        let signing_key = application
-            .signed_with(&token, |key| key.verifies(now))
-            .ok_or_else(|| application.invalid_signature(&token, now))?;
-        record.signing_key_id = Some(signing_key.key.id);
+        let signing_key = application.signing_key(signed_with).filter(|known| known.key.verifies(now));
+        let signing_key = signing_key.ok_or_else(|| application.invalid_signature(&token, now))?;
 
         self.check_rate(application, now)?;
         self.use_up(&key, &claims, now)?;

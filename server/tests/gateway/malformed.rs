@@ -1,7 +1,7 @@
 //! Bodies that are too long, too slow or break off, and what becomes of their connection. Requests that two readers could
 //! understand in two ways are in `conformance.toml`.
 
-use crate::support::{Connection, Setup, World};
+use crate::support::{Call, Connection, Setup, World, pair};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -11,6 +11,8 @@ async fn who_waits_for_100_continue_is_not_told_to_go_on_where_the_head_is_refus
     let too_long = vec![b'x'; 1024 * 1024 + 1];
     for (call, code) in [
         (world.post().claim("iss", "x"), "wrong_issuer"),
+        // An API key alone has the gateway hold nothing.
+        (Call { pair: pair(1), ..world.post() }, "invalid_signature"),
         (world.call("POST", "/api/v1/signature-test", &too_long), "body_too_large"),
     ] {
         let call = call.add("Expect", "100-continue");
