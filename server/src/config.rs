@@ -81,7 +81,8 @@ pub struct ServeSettings {
     /// How far a partner's clock may be off, in seconds.
     #[arg(long, env = "NUVERA_LEEWAY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=60))]
     pub leeway: u64,
-    /// The largest request body that the gateway takes, in bytes.
+    /// The largest request body that the gateway takes, in bytes. It holds 64 such at one time, or as many more smaller
+    /// ones.
     #[arg(long, env = "NUVERA_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
     pub max_body: usize,
     /// How many requests' jti are remembered at the most; more than that within their lifetime are refused.

@@ -36,6 +36,7 @@ use domain::route::RouteTable;
 use limits::FailedAttempts;
 use metrics::Metrics;
 use proxy::Proxy;
+use receive::BodyRoom;
 use replay::Replay;
 use std::{
     sync::{
@@ -51,7 +52,7 @@ use steady_clock::SteadyClock;
 pub struct GatewaySettings {
     /// How far a partner's clock may be off, either way.
     pub leeway: Duration,
-    /// The largest body that is taken, in bytes.
+    /// The largest body that is taken, in bytes. 64 such are held at one time, or as many more smaller ones.
     pub max_body_bytes: usize,
     /// The REST API behind the gateway: an `http` origin, whose path is not used. Without one the gateway answers what
     /// it verified.
@@ -106,6 +107,7 @@ pub struct Gateway {
     usage: Usage,
     replay: Replay,
     failed_attempts: FailedAttempts,
+    body_room: BodyRoom,
     metrics: Metrics,
     fence: ReplayFence,
     /// The latest `iat` that was accepted, or the fence where that is later; `i64::MIN` where there is neither.
@@ -125,6 +127,7 @@ impl Gateway {
             snapshot: Snapshot::new(clock),
             replay: Replay::new(settings.replay_capacity, settings.leeway),
             failed_attempts: FailedAttempts::new(settings.failure_limit),
+            body_room: BodyRoom::new(settings.max_body_bytes),
             metrics: Metrics::new(),
             latest_issued_at: AtomicI64::new(fence.refuse_issued_at_or_before.unwrap_or(i64::MIN)),
             fence,

@@ -69,9 +69,11 @@ impl Proxy {
     pub(super) async fn forward(
         &self,
         parts: Parts,
-        verified: Verified,
+        mut verified: Verified<'_>,
         request_id: Uuid,
     ) -> Result<Response<Incoming>, Refusal> {
+        // Until the answer begins, the body is held: it may have to be sent.
+        let _room = std::mem::take(&mut verified.room);
         let request = self.request(parts, verified, request_id).ok_or(Refusal::UpstreamUnavailable)?;
         let mut response = match tokio::time::timeout(self.timeout, self.client.request(request)).await {
             Ok(Ok(response)) => response,
@@ -85,7 +87,7 @@ impl Proxy {
         Ok(response)
     }
 
-    fn request(&self, mut parts: Parts, verified: Verified, request_id: Uuid) -> Option<Request<Full<Bytes>>> {
+    fn request(&self, mut parts: Parts, verified: Verified<'_>, request_id: Uuid) -> Option<Request<Full<Bytes>>> {
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(Scheme::HTTP);
         uri.authority = Some(self.authority.clone()?);

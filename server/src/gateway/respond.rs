@@ -111,7 +111,7 @@ impl Gateway {
     async fn let_through(
         &self,
         parts: Parts,
-        verified: Verified,
+        verified: Verified<'_>,
         request_id: Uuid,
     ) -> Result<Response<ResponseBody>, Refusal> {
         match &self.proxy {
@@ -142,7 +142,7 @@ impl Gateway {
     }
 }
 
-fn confirmation(parts: &Parts, verified: &Verified, request_id: Uuid) -> Response<Full<Bytes>> {
+fn confirmation(parts: &Parts, verified: &Verified<'_>, request_id: Uuid) -> Response<Full<Bytes>> {
     let application = &verified.key.application;
     let confirmation = Confirmation {
         verified: true,

@@ -3,7 +3,7 @@
 use super::{
     Gateway,
     framing::HeadNotes,
-    receive::receive,
+    receive::{HeldRoom, receive},
     record::Record,
     replay::ReplayError,
     snapshot::{KnownApplication, KnownKey},
@@ -40,13 +40,15 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const IDENTITY_PREFIX: &str = "x-nuvera-";
 
 /// A request that passed every check.
-pub(super) struct Verified {
+pub(super) struct Verified<'a> {
     /// The API key that was sent, and its application.
     pub(super) key: Arc<KnownKey>,
     /// The fingerprint of the signing key that verified.
     pub(super) fingerprint: String,
     /// The body, as it was sent.
     pub(super) body: Bytes,
+    /// The room that it takes.
+    pub(super) room: HeldRoom<'a>,
     /// Its hash, as the token says it.
     pub(super) body_hash: String,
     /// Whether the body was seen, and has that hash.
@@ -55,7 +57,7 @@ pub(super) struct Verified {
     pub(super) permission: Option<Permission>,
 }
 
-impl Verified {
+impl Verified<'_> {
     /// Who sent the request, in the headers that tell the upstream.
     pub(super) fn identity(&self) -> [(HeaderName, HeaderValue); 3] {
         let application = &self.key.application;
@@ -104,7 +106,7 @@ impl Gateway {
         body: PresentedBody<'_>,
         address: IpAddr,
         record: &mut Record<'_>,
-    ) -> Result<Verified, Refusal> {
+    ) -> Result<Verified<'_>, Refusal> {
         let Presented { headers, method, uri } = presented;
         let (api_key, token) = credentials(headers)?;
         check_shape(api_key).map_err(|shape| Refusal::InvalidApiKey(Some(shape)))?;
@@ -125,18 +127,18 @@ impl Gateway {
         };
         record.signing_key_id = Some(signed_with);
 
-        let (body, is_body_verified) = match body {
+        let (body, room, is_body_verified) = match body {
             PresentedBody::Arriving(body) => {
-                let received = receive(body, self.settings.max_body_bytes).await?;
+                let received = receive(body, &self.body_room).await?;
                 record.body_bytes = Some(received.bytes.len() as u64);
                 claims.check_body(&received.sha256)?;
-                (received.bytes, true)
+                (received.bytes, received.room, true)
             }
             PresentedBody::Hashed(sha256) => {
                 claims.check_body(&sha256)?;
-                (Bytes::new(), true)
+                (Bytes::new(), HeldRoom::default(), true)
             }
-            PresentedBody::Unseen => (Bytes::new(), false),
+            PresentedBody::Unseen => (Bytes::new(), HeldRoom::default(), false),
         };
         // A body takes its time: meanwhile the key may have been revoked, the token may have expired, and the signing key
         // may have been retired. What it verified stays verified.
@@ -165,7 +167,7 @@ impl Gateway {
             Some(Access::Needs(missing)) => return Err(Refusal::PermissionMissing(missing)),
         };
         let (fingerprint, body_hash) = (signing_key.fingerprint.clone(), claims.body_hash().to_owned());
-        Ok(Verified { key, fingerprint, body, body_hash, is_body_verified, permission })
+        Ok(Verified { key, fingerprint, body, room, body_hash, is_body_verified, permission })
     }
 
     /// Before the `jti` is used up: whoever is too quick can send the same token again a little later.
