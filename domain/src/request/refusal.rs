@@ -100,6 +100,10 @@ pub enum Refusal {
     #[error("The service behind the gateway cannot be reached. Send the request again shortly, signed anew.")]
     UpstreamUnavailable,
     #[error(
+        "The service behind the gateway got the request and did not answer it properly. Whether it did what was asked is unknown: look before you send the request again."
+    )]
+    UpstreamFailed,
+    #[error(
         "The service behind the gateway did not answer in time. Whether it did what was asked is unknown: look before you send the request again."
     )]
     UpstreamTimeout,
@@ -272,6 +276,7 @@ impl Refusal {
             Self::UnknownRoute => ("unknown_route", 404, "Unknown endpoint"),
             Self::PermissionMissing(_) => ("permission_missing", 403, "Permission missing"),
             Self::UpstreamUnavailable => ("upstream_unavailable", 502, "Service unavailable"),
+            Self::UpstreamFailed => ("upstream_failed", 502, "Service failed"),
             Self::UpstreamTimeout => ("upstream_timeout", 504, "Service too slow"),
     }
 }

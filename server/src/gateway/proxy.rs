@@ -4,7 +4,7 @@ use super::verify::{Verified, X_API_KEY, X_REQUEST_ID, connection_options, id_he
 use bytes::Bytes;
 use domain::request::Refusal;
 use http::{
-    HeaderMap, HeaderName, Request, Response, Uri, Version,
+    HeaderMap, HeaderName, Request, Response, StatusCode, Uri, Version,
     header::{
         AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
         TRANSFER_ENCODING, UPGRADE,
@@ -65,7 +65,9 @@ impl Proxy {
     /// verified. The response's body is not waited for: it is passed on as it arrives.
     ///
     /// # Errors
-    /// [`Refusal::UpstreamUnavailable`], [`Refusal::UpstreamTimeout`]
+    /// [`Refusal::UpstreamUnavailable`] where nothing was sent; [`Refusal::UpstreamFailed`] and
+    /// [`Refusal::UpstreamTimeout`] where it may have been, once: the client tries another connection only where a kept
+    /// one ended before a byte of the request was written to it.
     pub(super) async fn forward(
         &self,
         parts: Parts,
@@ -78,11 +80,18 @@ impl Proxy {
         let mut response = match tokio::time::timeout(self.timeout, self.client.request(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                tracing::warn!(%request_id, error = &error as &dyn std::error::Error, "the upstream cannot be reached");
-                return Err(Refusal::UpstreamUnavailable);
+                let refusal = if error.is_connect() { Refusal::UpstreamUnavailable } else { Refusal::UpstreamFailed };
+                let code = refusal.code();
+                tracing::warn!(%request_id, code, error = &error as &dyn std::error::Error, "the upstream did not answer");
+                return Err(refusal);
             }
             Err(_) => return Err(Refusal::UpstreamTimeout),
         };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked for another protocol: `Upgrade` is refused, and never passed on.
+            tracing::warn!(%request_id, "the upstream answers in another protocol");
+            return Err(Refusal::UpstreamFailed);
+        }
         strip_hop_by_hop(response.headers_mut());
         Ok(response)
     }

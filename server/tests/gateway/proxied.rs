@@ -161,22 +161,57 @@ async fn a_service_that_is_not_there_is_told_as_unavailable() {
     drop(upstream);
     let reply = world.send(world.get()).await;
     assert_eq!(reply.refusal(), ("upstream_unavailable".to_owned(), 502));
+    // Nothing was sent: it may be sent again.
+    assert_eq!(reply.header("retry-after"), Some("1"));
     let ftp = "ftp://127.0.0.1:1".parse().unwrap();
     let world = Setup::with(|setup| setup.settings.upstream = Some(ftp)).start().await;
     assert_eq!(world.refusal(world.get()).await, ("upstream_unavailable".to_owned(), 502));
 }
 
 #[tokio::test]
-async fn a_service_that_answers_nonsense_is_told_as_unavailable() {
+async fn a_service_that_answers_nonsense_or_breaks_off_has_failed_and_nobody_is_told_to_send_again() {
+    for answer in [
+        "SSH-2.0-OpenSSH\r\n\r\n",
+        "",
+        "HTTP/1.1 200 OK\r\ncontent-",
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    ] {
+        let (upstream, world) = Upstream::listen().await;
+        let service = async {
+            let mut served = upstream.accept().await;
+            let (_, body) = served.request().await;
+            served.write(answer).await;
+            body
+        };
+        let (reply, body) = tokio::join!(world.send(world.post()), service);
+        assert_eq!(body, br#"{"name":"Ada"}"#);
+        assert_eq!(reply.refusal(), ("upstream_failed".to_owned(), 502), "{answer}");
+        assert_eq!(reply.header("retry-after"), None, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_a_kept_connection_may_have_carried_is_not_sent_again() {
     let (upstream, world) = Upstream::listen().await;
-    let service = async {
-        let mut served = upstream.accept().await;
-        served.request().await;
-        served.write("SSH-2.0-OpenSSH\r\n\r\n").await;
-        served
-    };
-    let (refusal, _served) = tokio::join!(world.refusal(world.get()), service);
-    assert_eq!(refusal, ("upstream_unavailable".to_owned(), 502));
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write(OK).await;
+    assert_eq!(client.read().await.unwrap().status, 200);
+
+    client.write(&world.post().bytes()).await;
+    let (head, _) = served.request().await;
+    assert!(head[0].starts_with("POST"), "over the kept connection");
+    drop(served);
+    assert_eq!(client.read().await.unwrap().refusal(), ("upstream_failed".to_owned(), 502));
+
+    // What comes next over a new connection is the next request.
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    assert!(served.request().await.0[0].starts_with("GET"), "the POST came a second time");
+    served.write(OK).await;
+    assert_eq!(client.read().await.unwrap().status, 200);
 }
 
 #[tokio::test]
