@@ -82,7 +82,7 @@ impl Gateway {
         };
         record.judged();
         let answered = match verified {
-            Ok(verified) => self.let_through(parts, verified, request_id).await,
+            Ok(verified) => self.let_through(parts, verified, address, request_id).await,
             Err(refusal) => {
                 // With an ambiguous length nobody knows what the rest is. Who waits for "100 Continue" has sent nothing.
                 if !notes.ambiguous_length() && !parts.headers.contains_key(EXPECT) && !body.is_end_stream() {
@@ -112,11 +112,12 @@ impl Gateway {
         &self,
         parts: Parts,
         verified: Verified<'_>,
+        address: IpAddr,
         request_id: Uuid,
     ) -> Result<Response<ResponseBody>, Refusal> {
         match &self.proxy {
             Some(proxy) if parts.uri.path() != SIGNATURE_TEST => {
-                let response = proxy.forward(parts, verified, request_id).await?;
+                let response = proxy.forward(parts, verified, address, request_id).await?;
                 Ok(response.map(Either::Right))
             }
             _ => Ok(confirmation(&parts, &verified, request_id).map(Either::Left)),

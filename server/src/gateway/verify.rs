@@ -258,8 +258,7 @@ pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal>
 fn check_reserved(headers: &HeaderMap) -> Result<(), Refusal> {
     check_identity(headers)?;
     let own = "x-request-id";
-    let is_request_id = |name: &str| name.len() == own.len() && begins_with(name, own);
-    if named(headers).any(is_request_id) { Err(Refusal::ReservedHeader(own)) } else { Ok(()) }
+    if named(headers).any(|name| is_named(name, own)) { Err(Refusal::ReservedHeader(own)) } else { Ok(()) }
 }
 
 /// Refuses headers that would tell the upstream who sent the request.
@@ -283,9 +282,14 @@ pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &s
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
+/// Whether a header's name is one of ours.
+pub(super) fn is_named(name: &str, own: &str) -> bool {
+    name.len() == own.len() && begins_with(name, own)
+}
+
 /// Whether a header's name begins with one of ours. Some servers take `_` for `-` (CGI began it), so both are the same
 /// here.
-fn begins_with(name: &str, own: &str) -> bool {
+pub(super) fn begins_with(name: &str, own: &str) -> bool {
     let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || a == b'_' && b == b'-';
     name.len() >= own.len() && name.bytes().zip(own.bytes()).all(same)
 }

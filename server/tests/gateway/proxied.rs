@@ -88,6 +88,8 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
             "content-length",
             "content-type",
             "host",
+            "x-forwarded-for",
+            "x-forwarded-host",
             "x-nuvera-application-id",
             "x-nuvera-key-id",
             "x-nuvera-organization-id",
@@ -101,6 +103,56 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
     assert_eq!(value("x-request-id"), ids[0].1);
     let all = head.join("\n");
     assert!(!all.contains(world.api_key.reveal()) && !all.contains(&token));
+}
+
+/// What is not signed shall not reroute a request, nor say where it came from.
+#[tokio::test]
+async fn no_header_tells_the_service_of_another_method_target_or_sender() {
+    let (upstream, world) = Upstream::listen().await;
+    let misleading = [
+        "X-HTTP-Method-Override: DELETE",
+        "x-http-method: DELETE",
+        "X_Method_Override: DELETE",
+        "X-Original-URL: /admin",
+        "X-Rewrite-URL: /admin",
+        "x_rewrite-url: /admin",
+        "X-Original-URI: /admin",
+        "X-Original-Method: DELETE",
+        "X-Forwarded-For: 203.0.113.7",
+        "x-forwarded_for: 203.0.113.7",
+        "X-Forwarded-Host: evil.test",
+        "X-Forwarded-Proto: https",
+        "X_Forwarded_Prefix: /admin",
+        "X-Forwarded-Uri: /admin",
+        "Forwarded: for=203.0.113.7",
+        "X-Real-IP: 203.0.113.7",
+        "X-Client-IP: 203.0.113.7",
+        "True-Client-IP: 203.0.113.7",
+        "CF-Connecting-IP: 203.0.113.7",
+    ];
+    let harmless = ["Via: 1.1 theirs", "X-Forwarded: 1", "X-Original-URLs: 1", "X-Method: 1"];
+    let call = misleading.iter().chain(&harmless).fold(world.get(), |call, header| {
+        let (name, value) = header.split_once(": ").unwrap();
+        call.add(name, value)
+    });
+    let service = async {
+        let mut served = upstream.accept().await;
+        let (head, _) = served.request().await;
+        served.write(OK).await;
+        head
+    };
+    let (reply, head) = tokio::join!(world.send(call), service);
+    assert_eq!(reply.status, 200);
+    let lines: Vec<_> = head[1..].iter().map(|line| line.to_ascii_lowercase()).collect();
+    for text in ["delete", "/admin", "203.0.113.7", "evil.test", "https"] {
+        assert!(!lines.iter().any(|line| line.contains(text)), "{text} in {lines:?}");
+    }
+    for header in harmless {
+        assert!(lines.contains(&header.to_ascii_lowercase()), "{header} in {lines:?}");
+    }
+    for header in ["x-forwarded-for: 127.0.0.1", "x-forwarded-host: api.test"] {
+        assert!(lines.iter().any(|line| line == header), "{header} in {lines:?}");
+    }
 }
 
 #[tokio::test]
