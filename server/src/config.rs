@@ -111,8 +111,9 @@ pub struct ServeSettings {
     /// The folder with the browser's files, as `xtask site` makes it.
     #[arg(long, env = "NUVERA_SITE", default_value = "target/site")]
     pub site: PathBuf,
-    /// Whether a proxy on this machine or network names the client's address in X-Forwarded-For. Leave it off where
-    /// clients connect directly: they could name any address.
+    /// Whether proxies on this machine or network, before the console and before the gateway, name the client's address
+    /// last in X-Forwarded-For. Leave it off where clients connect to either directly: they could name any address.
+    /// Without it, all partners behind one proxy share its address, and so its --failure-limit.
     #[arg(long, env = "NUVERA_TRUST_FORWARDED_FOR")]
     pub trust_forwarded_for: bool,
     /// On an empty database, create demo people, and print how to sign in.

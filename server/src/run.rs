@@ -93,6 +93,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         replay_capacity: settings.replay_capacity,
         rate_limit: RateLimit::new(settings.rate_limit, Duration::from_secs(1)),
         failure_limit: RateLimit::new(settings.failure_limit, Duration::from_secs(60)),
+        trust_forwarded_for: settings.trust_forwarded_for,
         // An origin is a header's value already; browsers write it in lower case.
         console_origin: console_origin.to_ascii_lowercase().parse().ok(),
         routes,

@@ -66,6 +66,8 @@ pub struct GatewaySettings {
     pub rate_limit: Option<RateLimit>,
     /// How many requests that name no known API key are explained to one network address; `None`: any number.
     pub failure_limit: Option<RateLimit>,
+    /// Whether a proxy in front of the API's door names the client's address, last in `X-Forwarded-For`.
+    pub trust_forwarded_for: bool,
     /// The origin whose pages may send test requests from a browser: the console's.
     pub console_origin: Option<http::HeaderValue>,
     /// The endpoints, and what each needs.
@@ -83,6 +85,7 @@ impl GatewaySettings {
             upstream_timeout: Duration::ZERO,
             rate_limit: None,
             failure_limit: None,
+            trust_forwarded_for: false,
             console_origin: None,
             routes: RouteTable::default(),
         }

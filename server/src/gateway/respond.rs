@@ -9,6 +9,7 @@ use super::{
     record::Record,
     verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_head, id_header},
 };
+use crate::forwarded;
 use bytes::Bytes;
 use domain::{
     id::{ApiKeyId, ApplicationId, OrganizationId},
@@ -59,9 +60,11 @@ impl Gateway {
         &self,
         request: Request<Incoming>,
         notes: HeadNotes,
-        address: IpAddr,
+        peer: IpAddr,
     ) -> Response<ResponseBody> {
         let (parts, mut body) = request.into_parts();
+        let named = if self.settings.trust_forwarded_for { forwarded::last_address(&parts.headers) } else { None };
+        let address = named.unwrap_or(peer);
         // What is not plainly one request is judged, and refused, whatever it asks for.
         if notes.check().is_ok()
             && let Some(answer) = self.health(&parts).or_else(|| self.preflight(&parts))

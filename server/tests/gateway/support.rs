@@ -128,6 +128,7 @@ impl Default for Setup {
             upstream_timeout: Duration::from_secs(20),
             rate_limit: None,
             failure_limit: None,
+            trust_forwarded_for: false,
             console_origin: None,
             routes: RouteTable::default(),
         };
