@@ -4,6 +4,7 @@ pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod fence;
 pub mod forwarded;
 pub mod gateway;
 pub mod log;

@@ -32,7 +32,7 @@ pub use snapshot::Snapshot;
 pub use usage::{KeyUse, Usage, UsageBatch};
 
 use crate::{clock::Clock, pepper::Pepper};
-use domain::route::RouteTable;
+use domain::{route::RouteTable, time::Timestamp};
 use limits::FailedAttempts;
 use metrics::Metrics;
 use proxy::Proxy;
@@ -46,6 +46,7 @@ use std::{
     time::Duration,
 };
 use steady_clock::SteadyClock;
+use uuid::Uuid;
 
 /// How the gateway behaves.
 #[derive(Clone, Debug)]
@@ -92,13 +93,15 @@ impl GatewaySettings {
     }
 }
 
-/// Which tokens an earlier run of the gateway may have accepted. What was remembered of them is gone.
+/// Which tokens an earlier run of the gateway may have accepted. What was remembered of them is gone. See `fence.rs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayFence {
     /// Tokens whose `iat`, in seconds since 1970, is this or earlier are refused. After a clean stop that is
     /// [`Gateway::latest_accepted_issued_at`]; after a crash, the time of the start plus the leeway, because no token
     /// with a later `iat` was acceptable before.
     pub refuse_issued_at_or_before: Option<i64>,
+    /// The run that the fence was taken for.
+    pub run: Uuid,
 }
 
 /// Verifies requests. See [`Gateway::serve`].
@@ -153,6 +156,21 @@ impl Gateway {
     /// What `/readyz` answers: whether requests shall be sent here. A gateway starts unready.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Which run of the server this is, as its [`ReplayFence`] says.
+    pub fn run(&self) -> Uuid {
+        self.fence.run
+    }
+
+    /// The gateway's own time, by which requests are judged: it never runs backwards.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// How far a partner's clock may be off.
+    pub fn leeway(&self) -> Duration {
+        self.settings.leeway
     }
 
     /// The latest `iat` of any token that this run, or one before it, may have accepted; `None` where there was none.
