@@ -80,6 +80,7 @@ pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
             () = backend.gateway.usage().first_use() => {}
             _ = interval.tick() => ticks += 1,
         }
+        backend.gateway.watch_clock();
         report(backend.flush_usage().await);
         if ticks.is_multiple_of(REQUESTS_EVERY) {
             report(backend.flush_requests().await);

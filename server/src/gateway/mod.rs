@@ -119,6 +119,8 @@ pub struct Gateway {
     /// The latest `iat` that was accepted, or the fence where that is later; `i64::MIN` where there is neither.
     latest_issued_at: AtomicI64,
     ready: AtomicBool,
+    /// Whether it was said that the clock is ahead.
+    told_of_clock: AtomicBool,
     proxy: Option<Proxy>,
 }
 
@@ -138,6 +140,7 @@ impl Gateway {
             latest_issued_at: AtomicI64::new(fence.refuse_issued_at_or_before.unwrap_or(i64::MIN)),
             fence,
             ready: AtomicBool::new(false),
+            told_of_clock: AtomicBool::new(false),
             proxy,
             settings,
         })
@@ -153,7 +156,8 @@ impl Gateway {
         &self.usage
     }
 
-    /// What `/readyz` answers: whether requests shall be sent here. A gateway starts unready.
+    /// What `/readyz` answers: whether requests shall be sent here. A gateway starts unready, and is so too while its clock
+    /// is ahead.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
     }
@@ -166,6 +170,28 @@ impl Gateway {
     /// The gateway's own time, by which requests are judged: it never runs backwards.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Says so in the log, once, where the gateway's time has run ahead of the system's. To be called now and then.
+    pub fn watch_clock(&self) {
+        let ahead = self.clock_is_ahead();
+        if ahead != self.told_of_clock.swap(ahead, Ordering::AcqRel) {
+            let seconds = self.clock.ahead().as_secs();
+            if ahead {
+                tracing::error!(
+                    seconds,
+                    "the system's clock was set back by more than the leeway: good requests are refused as expired until it \
+                     has caught up, or until a restart"
+                );
+            } else {
+                tracing::info!("the system's clock has caught up");
+            }
+        }
+    }
+
+    /// Whether the system's clock was set back so far that tokens of the moment are taken for expired or soon will be.
+    fn clock_is_ahead(&self) -> bool {
+        self.clock.ahead() > self.settings.leeway
     }
 
     /// How far a partner's clock may be off.

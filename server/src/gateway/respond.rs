@@ -134,6 +134,9 @@ impl Gateway {
         }
         let (status, text) = match parts.uri.path() {
             "/healthz" => (StatusCode::OK, "ok\n"),
+            "/readyz" if self.clock_is_ahead() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready: the system's clock was set back\n")
+            }
             "/readyz" if self.ready.load(Ordering::Acquire) => (StatusCode::OK, "ready\n"),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             _ => return None,

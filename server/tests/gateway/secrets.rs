@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Everything that this process logs, at every level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -33,7 +33,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 impl Log {
-    fn start() -> Self {
+    pub fn start() -> Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         static ONCE: Once = Once::new();
         let log = LOG.get_or_init(Self::default).clone();
@@ -45,7 +45,7 @@ impl Log {
         log
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
