@@ -1,16 +1,16 @@
 //! What a run of the server leaves to the next one, so that no token is accepted twice: a clean stop the latest `iat` that
-//! was accepted, anything else a mark of how late it was when requests were last counted.
+//! was accepted, anything else a mark: when the latest request that was counted was accepted.
 //!
 //! The mark is there because a machine may start with its clock behind: after a crash, what was acceptable up to *now*
 //! would then be too little.
 
-use crate::store::Store;
 use crate::{
     clock::Clock,
     gateway::{Gateway, ReplayFence},
     random,
-    store::{Result, StoreError, settings},
+    store::{Result, Store, StoreError, settings},
 };
+use domain::time::Timestamp;
 use sqlx::AnyConnection;
 use std::{fmt, time::Duration};
 use uuid::Uuid;
@@ -31,7 +31,7 @@ enum Left {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Run {
     id: Uuid,
-    /// How late it was, by the gateway's clock, when requests were last counted; 0 where none ever were.
+    /// When the latest request that was counted was accepted, by the gateway's clock; 0 where none ever was.
     mark: i64,
     leeway_seconds: i64,
 }
@@ -93,14 +93,16 @@ pub async fn take(store: &Store, clock: &Clock, leeway: Duration) -> Result<Repl
     Ok(ReplayFence { refuse_issued_at_or_before, run: run.id })
 }
 
-/// Marks how late it is by the gateway's clock. To be done with every count of requests, in its transaction.
+/// Marks that a request was accepted as late as `at`. To be done with every count of requests, in its transaction. (A mark
+/// of the present moment would do as well, unless the clock has just jumped ahead: then the next start would refuse
+/// everything until that time. A request is only accepted where its sender's clock says the same.)
 ///
 /// # Errors
 /// The database fails.
-pub async fn mark(conn: &mut AnyConnection, gateway: &Gateway) -> Result<()> {
+pub async fn mark(conn: &mut AnyConnection, gateway: &Gateway, at: Timestamp) -> Result<()> {
     let Some((text, run)) = own(conn, gateway).await? else { return Ok(()) };
     let marked = Run {
-        mark: run.mark.max(gateway.now().as_seconds()),
+        mark: run.mark.max(at.as_seconds()),
         leeway_seconds: run.leeway_seconds.max(whole(gateway.leeway())),
         ..run
     };
@@ -147,7 +149,6 @@ fn whole(leeway: Duration) -> i64 {
 mod tests {
     use super::*;
     use crate::{gateway::GatewaySettings, pepper::Pepper};
-    use domain::time::Timestamp;
     use std::sync::Arc;
 
     const LEEWAY: Duration = Duration::from_secs(5);
@@ -221,7 +222,7 @@ mod tests {
     async fn a_mark_counts_where_the_clock_is_behind_it_however_many_crashes_follow() {
         let (_folder, store) = database().await;
         let (gateway, _) = begin(&store, NOW).await;
-        written(&store, async |conn| mark(conn, &gateway).await).await;
+        written(&store, async |conn| mark(conn, &gateway, Timestamp::from_millis(NOW * 1000)).await).await;
         for _ in 0..3 {
             let (_, fence) = begin(&store, NOW - 3600).await;
             assert_eq!(fence, Some(NOW + MARK_LAG_SECONDS + 5));

@@ -56,7 +56,9 @@ impl Backend {
             usage::add_signing_key(&mut transaction, key.id, &usage).await?;
             traffic::add_signing_key(&mut transaction, key.id, Traffic::minute(key.last_at), usage.requests).await?;
         }
-        fence::mark(&mut transaction, &self.gateway).await?;
+        if let Some(latest) = batch.api_keys.iter().map(|key| key.last_at).max() {
+            fence::mark(&mut transaction, &self.gateway, latest).await?;
+        }
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 }

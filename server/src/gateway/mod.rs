@@ -32,7 +32,7 @@ pub use snapshot::Snapshot;
 pub use usage::{KeyUse, Usage, UsageBatch};
 
 use crate::{clock::Clock, pepper::Pepper};
-use domain::{route::RouteTable, time::Timestamp};
+use domain::route::RouteTable;
 use limits::FailedAttempts;
 use metrics::Metrics;
 use proxy::Proxy;
@@ -165,11 +165,6 @@ impl Gateway {
     /// Which run of the server this is, as its [`ReplayFence`] says.
     pub fn run(&self) -> Uuid {
         self.fence.run
-    }
-
-    /// The gateway's own time, by which requests are judged: it never runs backwards.
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 
     /// Says so in the log, once, where the gateway's time has run ahead of the system's. To be called now and then.
