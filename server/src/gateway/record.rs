@@ -6,7 +6,7 @@ use super::{Gateway, snapshot::KnownKey};
 use crate::random;
 use domain::{
     id::{RequestId, SigningKeyId},
-    request::{Refusal, SeenRefusal, SeenRequest, masked},
+    request::{Refusal, SeenRefusal, SeenRequest, in_brief},
     time::Timestamp,
 };
 use http::{Method, Uri};
@@ -92,8 +92,8 @@ impl Drop for Record<'_> {
         let key = self.key.as_deref();
         tracing::info!(
             target: "gateway",
-            method = &*masked(self.method.as_str()),
-            path = &*masked(self.uri.path()),
+            method = &*in_brief(self.method.as_str()),
+            path = &*in_brief(self.uri.path()),
             code = self.code,
             status = self.status,
             application_id = key.map(|key| &*key.application.id.0.hyphenated().encode_lower(application_id)),

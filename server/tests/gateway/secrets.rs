@@ -124,6 +124,18 @@ async fn no_answer_and_no_log_holds_a_key_or_a_token() {
 }
 
 #[tokio::test]
+async fn a_stranger_does_not_choose_how_long_a_line_of_the_log_is() {
+    let log = Log::start();
+    let world = World::start().await;
+    let (method, path) = ("M".repeat(10_000), format!("/{}", "p".repeat(10_000)));
+    let reply = world.send_bytes(format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
+    let id = reply.header("x-request-id").unwrap();
+    let text = log.text();
+    let line = text.lines().find(|line| line.contains(id) && line.contains("\"gateway\"")).unwrap();
+    assert!(line.len() < 1_000 && line.contains(&path[..200]), "{line}");
+}
+
+#[tokio::test]
 async fn each_request_is_one_event_that_names_what_happened() {
     let log = Log::start();
     let mut world = World::start().await;
