@@ -88,6 +88,10 @@ pub struct ServeSettings {
     /// How many requests' jti are remembered at the most; more than that within their lifetime are refused.
     #[arg(long, env = "NUVERA_REPLAY_CAPACITY", default_value_t = 8_000_000, value_parser = parse_capacity)]
     pub replay_capacity: usize,
+    /// How many connections each of the gateway's listeners holds open at the most; further ones wait until one ends. Where
+    /// fewer files may be open, it is fewer.
+    #[arg(long, env = "NUVERA_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = parse_connections)]
+    pub max_connections: usize,
     /// How many requests per second each application may send, a second's worth of them at once; 0: any number.
     #[arg(long, env = "NUVERA_RATE_LIMIT", default_value_t = 0)]
     pub rate_limit: u32,
@@ -278,6 +282,13 @@ fn parse_capacity(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(capacity) if capacity >= 1000 => Ok(capacity),
         _ => Err("give a number of at least 1000".to_owned()),
+    }
+}
+
+fn parse_connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(connections) if connections >= 1 => Ok(connections),
+        _ => Err("give a number of at least 1".to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod log;
 pub mod mail;
 pub mod metrics;
+pub mod open_files;
 pub mod pepper;
 pub mod random;
 pub mod run;

@@ -6,7 +6,7 @@ use crate::{
     config::{Cli, Command, CreateAdmin, Recover, ServeSettings, StateSettings},
     demo, fence,
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
-    log, metrics,
+    log, metrics, open_files,
     pepper::Pepper,
     single_sign_on::{self, IssuerSettings, SingleSignOn},
     store::{Store, StoreError, sessions::DatabaseSessions},
@@ -86,6 +86,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         upstream,
         upstream_timeout: settings.upstream_timeout(),
         replay_capacity: settings.replay_capacity,
+        max_connections: max_connections(&settings),
         rate_limit: RateLimit::new(settings.rate_limit, Duration::from_secs(1)),
         failure_limit: RateLimit::new(settings.failure_limit, Duration::from_secs(60)),
         trust_forwarded_for: settings.trust_forwarded_for,
@@ -265,6 +266,18 @@ async fn open(state: &StateSettings) -> Outcome<(Store, Pepper)> {
     let pepper = Pepper::load_or_create(&state.pepper_file()).map_err(|error| format!("--pepper-file: {error}"))?;
     let store = Store::open(&state.database_url()).await.map_err(|error| format!("--database-url: {error}"))?;
     Ok((store, pepper))
+}
+
+/// How many connections a listener of the gateway may hold. Each of the listeners has as many, and so has the upstream, to
+/// which every request may need one.
+fn max_connections(settings: &ServeSettings) -> usize {
+    let sharing = 1 + usize::from(settings.forward_auth_address.is_some()) + usize::from(settings.upstream.is_some());
+    let limit = open_files::raise_limit();
+    let connections = open_files::connections(settings.max_connections, limit, sharing);
+    if connections < settings.max_connections {
+        tracing::warn!(connections, limit, "too few files may be open for --max-connections: it is fewer");
+    }
+    connections
 }
 
 fn read_routes(path: Option<&Path>) -> Outcome<RouteTable> {

@@ -11,9 +11,11 @@ use hyper_util::{
     rt::TokioIo,
     server::graceful::{GracefulShutdown, Watcher},
 };
+use prometheus_client::metrics::gauge::Gauge;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,22 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long to wait after a connection could not be accepted: most often too many files are open, and trying again at
 /// once would only keep the processor busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Counts a connection for as long as it is there.
+struct OpenConnection(Gauge);
+
+impl OpenConnection {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 /// Who comes through a listener.
 #[derive(Clone, Copy)]
@@ -65,14 +83,22 @@ impl Gateway {
             .writev(false);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
+        let room = Arc::new(Semaphore::new(self.settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        // A connection for which there is no room waits where the kernel keeps it, and is served when another one ends.
+        let accept = async || (room.clone().acquire_owned().await, listener.accept().await);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 // Tasks that ended are let go of, so that the set does not grow.
                 Some(_) = connections.join_next() => {}
-                accepted = listener.accept() => match accepted {
+                (place, accepted) = accept() => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn(self.clone().connection(door, &http, graceful.watcher(), stream, peer));
+                        let serving = self.clone().connection(door, &http, graceful.watcher(), stream, peer);
+                        let open = OpenConnection::new(&self.metrics.open_connections);
+                        connections.spawn(async move {
+                            let _held = (place, open);
+                            serving.await;
+                        });
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");

@@ -28,6 +28,7 @@ pub(super) struct Metrics {
     flush_lag: Gauge<f64, AtomicU64>,
     uncounted: Gauge,
     clock_ahead: Gauge<f64, AtomicU64>,
+    pub(super) open_connections: Gauge,
 }
 
 impl Metrics {
@@ -45,6 +46,7 @@ impl Metrics {
             flush_lag: Gauge::default(),
             uncounted: Gauge::default(),
             clock_ahead: Gauge::default(),
+            open_connections: Gauge::default(),
         };
         metrics.registered()
     }
@@ -68,6 +70,8 @@ impl Metrics {
         to.register("uncounted_uses", help, self.uncounted.clone());
         let help = "By how much the gateway's time, which never runs back, is ahead of the system's clock";
         to.register_with_unit("clock_ahead", help, Unit::Seconds, self.clock_ahead.clone());
+        let help = "Connections at both doors, the API's and the edges'";
+        to.register("open_connections", help, self.open_connections.clone());
         self
     }
 

@@ -63,6 +63,8 @@ pub struct GatewaySettings {
     pub replay_capacity: usize,
     /// How long the upstream may take to begin its answer.
     pub upstream_timeout: Duration,
+    /// How many connections each listener holds open; further ones wait until one ends.
+    pub max_connections: usize,
     /// How many requests an application may send; `None`: any number.
     pub rate_limit: Option<RateLimit>,
     /// How many requests that name no known API key are explained to one network address; `None`: any number.
@@ -84,6 +86,7 @@ impl GatewaySettings {
             upstream: None,
             replay_capacity: 0,
             upstream_timeout: Duration::ZERO,
+            max_connections: 0,
             rate_limit: None,
             failure_limit: None,
             trust_forwarded_for: false,

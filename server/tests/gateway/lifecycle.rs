@@ -2,8 +2,9 @@
 
 use crate::{
     secrets::Log,
-    support::{Connection, LEEWAY, START, World, timestamp},
+    support::{Connection, LEEWAY, START, Setup, World, timestamp},
 };
+use futures::FutureExt;
 use tokio::net::TcpStream;
 
 async fn get(world: &World, path: &str) -> (u16, String) {
@@ -55,6 +56,33 @@ async fn a_gateway_whose_clock_was_set_back_is_not_ready_and_says_so_once() {
     world.send(world.get()).await.verified();
     world.gateway.watch_clock();
     assert_eq!(told(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_for_which_there_is_no_room_is_served_once_another_one_ends() {
+    let world = Setup::with(|setup| setup.settings.max_connections = 2).start().await;
+    let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut connection = world.connect().await;
+        connection.write(health).await;
+        assert_eq!(connection.read().await.unwrap().status, 200);
+        open.push(connection);
+    }
+    let mut third = world.connect().await;
+    third.write(health).await;
+    for _ in 0..20 {
+        open[0].write(health).await;
+        assert_eq!(open[0].read().await.unwrap().status, 200);
+    }
+    assert!(third.read().now_or_never().is_none(), "there were twenty turns for it");
+    assert!(world.gateway.metrics().unwrap().contains("nuvera_gateway_open_connections 2\n"));
+    drop(open.pop());
+    assert_eq!(third.read().await.unwrap().status, 200);
+    drop((open, third));
+    while !world.gateway.metrics().unwrap().contains("nuvera_gateway_open_connections 0\n") {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

@@ -126,6 +126,7 @@ impl Default for Setup {
             upstream: None,
             replay_capacity: 1_000_000,
             upstream_timeout: Duration::from_secs(20),
+            max_connections: 10_000,
             rate_limit: None,
             failure_limit: None,
             trust_forwarded_for: false,
