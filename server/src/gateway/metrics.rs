@@ -58,7 +58,7 @@ impl Metrics {
             "Requests, by what came of them: ok, a refusal's code, abandoned",
             self.requests.clone(),
         );
-        let help = "From a request's head to its verdict, the arrival of its body included";
+        let help = "From a request's head to its verdict, without the time in which its body arrived";
         to.register_with_unit("verification", help, Unit::Seconds, self.verification.clone());
         to.register("replay_entries", "Tokens that are remembered as used", self.replay_entries.clone());
         to.register("snapshot_keys", "API keys that are known, dead ones included", self.snapshot_keys.clone());

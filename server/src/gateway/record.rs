@@ -24,6 +24,8 @@ pub(super) struct Record<'a> {
     at: Timestamp,
     started: Instant,
     judged_after: Option<Duration>,
+    /// How long the body took to arrive: its sender's time, not the gateway's.
+    pub(super) receiving: Duration,
     method: Method,
     uri: Uri,
     address: IpAddr,
@@ -49,6 +51,7 @@ impl<'a> Record<'a> {
             at,
             started: Instant::now(),
             judged_after: None,
+            receiving: Duration::ZERO,
             method: method.clone(),
             uri: uri.clone(),
             address,
@@ -65,7 +68,7 @@ impl<'a> Record<'a> {
 
     /// It is verified, or refused.
     pub(super) fn judged(&mut self) {
-        self.judged_after = Some(self.started.elapsed());
+        self.judged_after = Some(self.started.elapsed().saturating_sub(self.receiving));
     }
 
     /// It was let through, and this is the status that was answered.

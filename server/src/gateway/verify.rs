@@ -26,7 +26,7 @@ use hyper::body::Incoming;
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use uuid::{Uuid, fmt::Hyphenated};
 
@@ -129,7 +129,10 @@ impl Gateway {
 
         let (body, room, is_body_verified) = match body {
             PresentedBody::Arriving(body) => {
-                let received = receive(body, &self.body_room).await?;
+                let begun = Instant::now();
+                let received = receive(body, &self.body_room).await;
+                record.receiving = begun.elapsed();
+                let received = received?;
                 record.body_bytes = Some(received.bytes.len() as u64);
                 claims.check_body(&received.sha256)?;
                 (received.bytes, received.room, true)

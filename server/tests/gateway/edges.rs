@@ -163,6 +163,28 @@ async fn nobody_passes_who_poses_as_somebody_or_where_the_edge_says_too_little()
     assert_eq!(bad_hash.status, 500, "{bad_hash:?}");
 }
 
+/// The time that a body takes is its sender's.
+#[tokio::test]
+async fn a_slow_body_is_not_counted_as_slow_verification() {
+    let edges = Edges::start().await;
+    let call = edges.world.post().add("Expect", "100-continue");
+    let bytes = call.bytes();
+    let (head, body) = bytes.split_at(bytes.len() - call.body.len());
+    let mut connection = edges.world.connect().await;
+    connection.write(head).await;
+    assert_eq!(connection.read_head().await.unwrap().0, 100);
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_secs(1) {
+        edges.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    }
+    connection.write(body).await;
+    connection.read().await.unwrap().verified();
+    let text = edges.world.gateway.metrics().unwrap();
+    let sum = text.lines().find_map(|line| line.strip_prefix("nuvera_gateway_verification_seconds_sum "));
+    let sum: f64 = sum.unwrap().parse().unwrap();
+    assert!(sum > 0.0 && sum < 0.9, "{sum}");
+}
+
 #[tokio::test]
 async fn what_came_of_requests_is_counted() {
     let edges = Edges::start().await;
