@@ -75,7 +75,7 @@ pub struct ServeSettings {
     /// The REST API behind the gateway, such as http://10.0.0.5:8080. Without it the gateway answers what it verified.
     #[arg(long, env = "NUVERA_UPSTREAM")]
     pub upstream: Option<String>,
-    /// How long the upstream may take to begin its answer, in seconds.
+    /// How long the upstream may take to begin its answer, and be silent while it answers, in seconds.
     #[arg(long, env = "NUVERA_UPSTREAM_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub upstream_timeout: u64,
     /// How far a partner's clock may be off, in seconds.
@@ -259,7 +259,7 @@ impl ServeSettings {
             .map_err(|_| wrong("this cannot be used; give smtps://user:password@host or smtp://host?tls=required"))
     }
 
-    /// How long the upstream may take to begin its answer.
+    /// How long the upstream may take to begin its answer, and be silent while it answers.
     pub fn upstream_timeout(&self) -> Duration {
         Duration::from_secs(self.upstream_timeout)
     }

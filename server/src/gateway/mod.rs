@@ -8,6 +8,7 @@
 //! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
 //! replaces before the change is acknowledged; what it sees is counted in [`Usage`], which somebody else writes down.
 
+mod answer;
 mod cors;
 mod forward_auth;
 mod framing;
@@ -61,7 +62,7 @@ pub struct GatewaySettings {
     /// How many tokens are remembered at the most; beyond that requests are refused, never forgotten. Each takes about
     /// 20 to 40 bytes.
     pub replay_capacity: usize,
-    /// How long the upstream may take to begin its answer.
+    /// How long the upstream may take to begin its answer, and how long it may be silent after that.
     pub upstream_timeout: Duration,
     /// How many connections each listener holds open; further ones wait until one ends.
     pub max_connections: usize,

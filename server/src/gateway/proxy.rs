@@ -1,6 +1,9 @@
 //! The way to the REST API behind the gateway.
 
-use super::verify::{Verified, X_API_KEY, X_REQUEST_ID, begins_with, connection_options, id_header, is_named};
+use super::{
+    answer::AnswerBody,
+    verify::{Verified, X_API_KEY, X_REQUEST_ID, begins_with, connection_options, id_header, is_named},
+};
 use bytes::Bytes;
 use domain::request::Refusal;
 use http::{
@@ -13,7 +16,6 @@ use http::{
     uri::{Authority, Scheme},
 };
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -97,7 +99,7 @@ impl Proxy {
         mut verified: Verified<'_>,
         address: IpAddr,
         request_id: Uuid,
-    ) -> Result<Response<Incoming>, Refusal> {
+    ) -> Result<Response<AnswerBody>, Refusal> {
         // Until the answer begins, the body is held: it may have to be sent.
         let _room = std::mem::take(&mut verified.room);
         let request = self.request(parts, verified, address, request_id).ok_or(Refusal::UpstreamUnavailable)?;
@@ -117,7 +119,7 @@ impl Proxy {
             return Err(Refusal::UpstreamFailed);
         }
         strip_hop_by_hop(response.headers_mut());
-        Ok(response)
+        Ok(response.map(|body| AnswerBody::new(body, self.timeout, request_id)))
     }
 
     fn request(

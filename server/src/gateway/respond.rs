@@ -2,6 +2,7 @@
 
 use super::{
     Gateway,
+    answer::AnswerBody,
     cors::{self, SIGNATURE_TEST},
     framing::HeadNotes,
     problem,
@@ -28,7 +29,7 @@ use std::{borrow::Cow, net::IpAddr, sync::atomic::Ordering};
 use uuid::Uuid;
 
 /// A response's body: made here, or passed on from the upstream as it arrives.
-pub(super) type ResponseBody = Either<Full<Bytes>, Incoming>;
+pub(super) type ResponseBody = Either<Full<Bytes>, AnswerBody>;
 
 /// What the built-in handler answers: what was verified.
 #[derive(Serialize)]

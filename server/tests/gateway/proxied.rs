@@ -1,6 +1,7 @@
 //! With a service behind the gateway: what it gets, what comes back, and what happens when it does not answer.
 
 use crate::support::{Connection, Setup, World};
+use domain::route::RouteTable;
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,10 +13,17 @@ struct Upstream(TcpListener);
 
 impl Upstream {
     async fn listen() -> (Self, World) {
+        Self::listen_with(|_| {}).await
+    }
+
+    async fn listen_with(change: impl FnOnce(&mut Setup)) -> (Self, World) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let world = Setup::with(|setup| setup.settings.upstream = Some(uri)).start().await;
-        (Self(listener), world)
+        let setup = Setup::with(|setup| {
+            setup.settings.upstream = Some(uri);
+            change(setup);
+        });
+        (Self(listener), setup.start().await)
     }
 
     async fn accept(&self) -> Served {
@@ -268,13 +276,8 @@ async fn a_request_that_a_kept_connection_may_have_carried_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_service_that_does_not_answer_is_given_up_on() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let setup = Setup::with(|setup| {
-        setup.settings.upstream = Some(uri);
-        setup.settings.upstream_timeout = Duration::from_millis(20);
-    });
-    let world = setup.start().await;
+    let (_upstream, world) =
+        Upstream::listen_with(|setup| setup.settings.upstream_timeout = Duration::from_millis(20)).await;
     let bytes = world.get().bytes();
     assert_eq!(world.send_bytes(&bytes).await.refusal(), ("upstream_timeout".to_owned(), 504));
     // Whether it was carried out is unknown: the token stays used.
@@ -316,4 +319,102 @@ async fn a_client_that_reads_slowly_holds_the_service_up_and_not_the_gateways_me
     };
     let (reply, ()) = tokio::join!(client.read(), rest);
     assert_eq!(reply.unwrap().body.len(), LENGTH);
+}
+
+#[tokio::test]
+async fn a_service_that_falls_silent_in_its_answer_ends_it_and_nobody_takes_the_half_for_the_whole() {
+    for head in ["transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", "content-length: 8\r\n\r\nhalf"] {
+        let short = Duration::from_millis(100);
+        let (upstream, world) = Upstream::listen_with(|setup| setup.settings.upstream_timeout = short).await;
+        let mut client = world.connect().await;
+        client.write(&world.get().bytes()).await;
+        let mut served = upstream.accept().await;
+        served.request().await;
+        served.write(&format!("HTTP/1.1 200 OK\r\n{head}")).await;
+        let mut received = String::new();
+        client.read_to_end(&mut received).await;
+        assert!(received.starts_with("HTTP/1.1 200 OK") && received.trim_end().ends_with("half"), "{received}");
+        // The service is told as well: nobody reads on.
+        assert!(served.0.read_u8().await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_slow_and_never_silent_for_long_is_heard_to_the_end() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    assert_eq!(client.read_head().await.unwrap().0, 200);
+    // A minute in all, of which it is silent for at most 15 seconds; it may be for 20.
+    for _ in 0..4 {
+        served.write("5\r\npiece\r\n").await;
+        assert_eq!(client.read_chunk().await.unwrap(), b"piece");
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(15)).await;
+        tokio::time::resume();
+    }
+    served.write("0\r\n\r\n").await;
+    assert_eq!(client.read_chunk().await, None);
+}
+
+/// The end of a body that has none is known by the method and the status alone.
+#[tokio::test]
+async fn answers_without_a_body_end_where_their_head_does() {
+    for (method, answer, length) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", Some("1000")),
+        ("HEAD", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", None),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n", None),
+        ("GET", "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\ncontent-length: 1000\r\n\r\n", None),
+        ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Some("0")),
+    ] {
+        let routes = "HEAD /api/v1/customers any\nGET /api/v1/customers any\n";
+        let routes = RouteTable::parse(routes).unwrap();
+        let (upstream, world) = Upstream::listen_with(|setup| setup.settings.routes = routes).await;
+        let mut client = world.connect().await;
+        let mut served = None;
+        // A second request on the same two connections shows that nobody waits for a body.
+        for _ in 0..2 {
+            client.write(&world.call(method, "/api/v1/customers", b"").bytes()).await;
+            let served = match &mut served {
+                Some(served) => served,
+                None => served.insert(upstream.accept().await),
+            };
+            assert!(served.request().await.0[0].starts_with(method));
+            served.write(answer).await;
+            let (status, headers) = client.read_head().await.unwrap();
+            assert_eq!(status.to_string(), answer[9..12], "{method} {answer}");
+            let found = headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value.as_str());
+            assert_eq!(found, length, "{method} {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_midst_of_an_answer_takes_the_services_connection_along() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+    assert_eq!(client.read_head().await.unwrap().0, 200);
+    assert_eq!(client.read_chunk().await.unwrap(), b"first");
+    drop(client);
+    // More than the sockets hold: at some point nobody takes it any more.
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let mut is_told = false;
+    for _ in 0..1_000 {
+        is_told = is_told || served.0.write_all(chunk.as_bytes()).await.is_err();
+    }
+    assert!(is_told, "64 MB were taken from it");
+    // And nobody else is harmed.
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write(OK).await;
+    assert_eq!(client.read().await.unwrap().status, 200);
 }

@@ -353,6 +353,12 @@ impl Connection {
         (size > 0).then_some(chunk)
     }
 
+    /// Everything that comes until the other side has closed.
+    pub async fn read_to_end(&mut self, received: &mut String) {
+        // A connection that is reset has ended as well.
+        let _ = self.0.read_to_string(received).await;
+    }
+
     /// Whether the other side has closed, with nothing more to say.
     pub async fn is_closed(&mut self) -> bool {
         self.0.read_u8().await.is_err()
