@@ -93,6 +93,22 @@ async fn nginx_gets_a_status_that_it_understands_and_the_problem_in_a_header() {
     assert!(disabled.header("x-nuvera-problem").unwrap().contains("application_disabled"));
 }
 
+/// `proxy_buffer_size` in `docs/edge/nginx.conf` is made for this.
+#[tokio::test]
+async fn the_longest_answer_to_nginx_fits_into_the_buffer_that_its_configuration_has() {
+    let conf = include_str!("../../../docs/edge/nginx.conf");
+    assert!(conf.contains("proxy_buffer_size 8k;"));
+    let edges = Edges::start().await;
+    // Each of these characters takes twelve in ASCII.
+    let clefs = "\u{1d11e}".repeat(300);
+    let call = Call { uri: format!("/{clefs}"), ..edges.world.post() }.claim("uri", clefs);
+    let reply = edges.nginx(call, "").await;
+    let problem = reply.header("x-nuvera-problem").unwrap();
+    assert!(problem.contains("uri_mismatch") && problem.len() > 4096, "{problem}");
+    let head: usize = reply.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    assert!(head + 64 < 8192, "{head}");
+}
+
 #[tokio::test]
 async fn traefik_and_envoy_get_the_problem_itself() {
     let edges = Edges::start().await;
