@@ -79,17 +79,21 @@ fn is_token_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// A text as a refusal may quote it and as it may be kept: masked, and cut at 200 characters.
-fn quoted(text: &str) -> String {
+/// A text as a log line or a refusal may quote it and as it may be kept: masked, and cut at 200 characters.
+pub fn in_brief(text: &str) -> Cow<'_, str> {
     const MAX_CHARACTERS: usize = 200;
     let masked = masked(text);
     if masked.len() <= MAX_CHARACTERS {
-        return masked.into_owned();
+        return masked;
     }
     match masked.char_indices().nth(MAX_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &masked[..end]),
-        None => masked.into_owned(),
+        Some((end, _)) => format!("{}…", &masked[..end]).into(),
+        None => masked,
     }
+}
+
+fn quoted(text: &str) -> String {
+    in_brief(text).into_owned()
 }
 
 #[cfg(test)]

@@ -75,18 +75,23 @@ pub struct ServeSettings {
     /// The REST API behind the gateway, such as http://10.0.0.5:8080. Without it the gateway answers what it verified.
     #[arg(long, env = "NUVERA_UPSTREAM")]
     pub upstream: Option<String>,
-    /// How long the upstream may take to begin its answer, in seconds.
+    /// How long the upstream may take to begin its answer, and be silent while it answers, in seconds.
     #[arg(long, env = "NUVERA_UPSTREAM_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub upstream_timeout: u64,
     /// How far a partner's clock may be off, in seconds.
     #[arg(long, env = "NUVERA_LEEWAY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=60))]
     pub leeway: u64,
-    /// The largest request body that the gateway takes, in bytes.
+    /// The largest request body that the gateway takes, in bytes. It holds 64 such at one time, or as many more smaller
+    /// ones.
     #[arg(long, env = "NUVERA_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
     pub max_body: usize,
     /// How many requests' jti are remembered at the most; more than that within their lifetime are refused.
     #[arg(long, env = "NUVERA_REPLAY_CAPACITY", default_value_t = 8_000_000, value_parser = parse_capacity)]
     pub replay_capacity: usize,
+    /// How many connections each of the gateway's listeners holds open at the most; further ones wait until one ends. Where
+    /// fewer files may be open, it is fewer.
+    #[arg(long, env = "NUVERA_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = parse_connections)]
+    pub max_connections: usize,
     /// How many requests per second each application may send, a second's worth of them at once; 0: any number.
     #[arg(long, env = "NUVERA_RATE_LIMIT", default_value_t = 0)]
     pub rate_limit: u32,
@@ -110,8 +115,9 @@ pub struct ServeSettings {
     /// The folder with the browser's files, as `xtask site` makes it.
     #[arg(long, env = "NUVERA_SITE", default_value = "target/site")]
     pub site: PathBuf,
-    /// Whether a proxy on this machine or network names the client's address in X-Forwarded-For. Leave it off where
-    /// clients connect directly: they could name any address.
+    /// Whether proxies on this machine or network, before the console and before the gateway, name the client's address
+    /// last in X-Forwarded-For. Leave it off where clients connect to either directly: they could name any address.
+    /// Without it, all partners behind one proxy share its address, and so its --failure-limit.
     #[arg(long, env = "NUVERA_TRUST_FORWARDED_FOR")]
     pub trust_forwarded_for: bool,
     /// On an empty database, create demo people, and print how to sign in.
@@ -253,7 +259,7 @@ impl ServeSettings {
             .map_err(|_| wrong("this cannot be used; give smtps://user:password@host or smtp://host?tls=required"))
     }
 
-    /// How long the upstream may take to begin its answer.
+    /// How long the upstream may take to begin its answer, and be silent while it answers.
     pub fn upstream_timeout(&self) -> Duration {
         Duration::from_secs(self.upstream_timeout)
     }
@@ -276,6 +282,13 @@ fn parse_capacity(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(capacity) if capacity >= 1000 => Ok(capacity),
         _ => Err("give a number of at least 1000".to_owned()),
+    }
+}
+
+fn parse_connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(connections) if connections >= 1 => Ok(connections),
+        _ => Err("give a number of at least 1".to_owned()),
     }
 }
 

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 /// earlier one of the name, are the client's to invent.
 pub fn last_address(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-    last.rsplit(',').next()?.trim().parse().ok()
+    let address: IpAddr = last.rsplit(',').next()?.trim().parse().ok()?;
+    Some(address.to_canonical())
 }
 
 #[cfg(test)]
@@ -22,5 +23,8 @@ mod tests {
         assert_eq!(last_address(&headers), "198.51.100.2".parse().ok());
         headers.append("x-forwarded-for", "203.0.113.3".parse().unwrap());
         assert_eq!(last_address(&headers), "203.0.113.3".parse().ok());
+        // An IPv4 address stays one, however it is written.
+        headers.append("x-forwarded-for", "::ffff:203.0.113.4".parse().unwrap());
+        assert_eq!(last_address(&headers), "203.0.113.4".parse().ok());
     }
 }

@@ -1,12 +1,14 @@
 //! The log: one JSON object a line, on standard error.
 //!
 //! The gateway writes a line for every request. They are gathered and written many at a time, within a tenth of a second;
-//! a warning or an error is written at once, with what came before it. Whoever ends the process by SIGKILL loses the
-//! lines of that tenth of a second.
+//! a warning or an error is written at once, with what came before it. A thread of its own writes them: where whoever reads
+//! standard error does not keep up, that thread waits and no request does. What there is no room for by then is dropped,
+//! and how much that was is logged when there is room again. Whoever ends the process by SIGKILL loses the lines of the
+//! last tenth of a second.
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -19,78 +21,137 @@ const DELAY: Duration = Duration::from_millis(100);
 /// At how many bytes they are written without waiting.
 const FULL: usize = 64 * 1024;
 
+/// How many bytes may wait while others are being written.
+const ROOM: usize = 8 * 1024 * 1024;
+
+/// How long the end of the process waits for somebody to read what is left.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Begins to write the log. What is returned is to be kept until the end of the process: dropped, it writes what is left.
 #[must_use]
 pub fn start() -> LogEnd {
-    let log = Log::new(io::stderr());
+    let log = Log::new(ROOM);
     let filter = EnvFilter::try_from_env("NUVERA_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(log.clone()).init();
-    let gathered = log.clone();
-    thread::spawn(move || {
-        loop {
-            thread::sleep(DELAY);
-            gathered.lock().write_out();
-        }
-    });
-    LogEnd(Box::new(move || log.lock().write_out()))
+    let writing = log.clone();
+    thread::spawn(move || writing.run(io::stderr(), DELAY));
+    LogEnd(log)
 }
 
 /// Writes what is left of the log when it is dropped.
-pub struct LogEnd(Box<dyn Fn()>);
+pub struct LogEnd(Log);
 
 impl Drop for LogEnd {
     fn drop(&mut self) {
-        (self.0)();
+        let mut gathered = self.0.lock();
+        gathered.end = End::Asked;
+        self.0.0.changed.notify_all();
+        // Where nobody reads it, the process ends all the same.
+        let _ = self.0.0.changed.wait_timeout_while(gathered, LAST_WORDS, |gathered| gathered.end != End::Reached);
     }
 }
 
-struct Log<W>(Arc<Mutex<Gathered<W>>>);
+#[derive(Clone)]
+struct Log(Arc<Shared>);
 
-struct Gathered<W> {
-    lines: Vec<u8>,
-    to: W,
+struct Shared {
+    gathered: Mutex<Gathered>,
+    changed: Condvar,
+    room: usize,
 }
 
-impl<W: Write> Gathered<W> {
-    fn write_out(&mut self) {
-        if !self.lines.is_empty() {
-            // Where the log cannot be written there is nobody to tell.
-            let _ = self.to.write_all(&self.lines).and_then(|()| self.to.flush());
-            self.lines.clear();
+/// What waits to be written.
+struct Gathered {
+    lines: Vec<u8>,
+    /// How many lines there was no room for.
+    dropped: u64,
+    is_urgent: bool,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Asked,
+    Reached,
+}
+
+impl Gathered {
+    /// Whether somebody shall write without waiting for more.
+    fn is_due(&self) -> bool {
+        self.is_urgent || self.lines.len() >= FULL || self.end == End::Asked
+    }
+}
+
+impl Log {
+    fn new(room: usize) -> Self {
+        let gathered =
+            Gathered { lines: Vec::with_capacity(FULL + 4096), dropped: 0, is_urgent: false, end: End::Open };
+        Self(Arc::new(Shared { gathered: Mutex::new(gathered), changed: Condvar::new(), room }))
+    }
+
+    /// Writes lines to `to`, `delay` after they came or sooner, until the end is asked for.
+    fn run(&self, mut to: impl Write, delay: Duration) {
+        let mut taken = Vec::with_capacity(FULL + 4096);
+        loop {
+            let waited = self.0.changed.wait_timeout_while(self.lock(), delay, |gathered| !gathered.is_due());
+            let (gathered, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let is_over = gathered.end == End::Asked;
+            self.write_out(gathered, &mut taken, &mut to);
+            if is_over {
+                self.lock().end = End::Reached;
+                self.0.changed.notify_all();
+                return;
+            }
         }
     }
-}
 
-impl<W> Log<W> {
-    fn new(to: W) -> Self {
-        Self(Arc::new(Mutex::new(Gathered { lines: Vec::with_capacity(FULL + 4096), to })))
+    /// Writes what was gathered, by way of `taken`; meanwhile more can be.
+    fn write_out(&self, mut gathered: MutexGuard<'_, Gathered>, taken: &mut Vec<u8>, to: &mut impl Write) {
+        std::mem::swap(&mut gathered.lines, taken);
+        let dropped = std::mem::take(&mut gathered.dropped);
+        gathered.is_urgent = false;
+        drop(gathered);
+        if !taken.is_empty() {
+            // Where the log cannot be written there is nobody to tell.
+            let _ = to.write_all(taken).and_then(|()| to.flush());
+            taken.clear();
+            taken.shrink_to(FULL + 4096);
+        }
+        if dropped > 0 {
+            tracing::warn!(lines = dropped, "the log was read too slowly, and lines of it were dropped");
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Gathered<W>> {
+    fn add(&self, line: &[u8], is_urgent: bool) {
+        let mut gathered = self.lock();
+        if gathered.lines.len() + line.len() > self.0.room {
+            gathered.dropped += 1;
+            return;
+        }
+        let was_due = gathered.is_due();
+        gathered.lines.extend_from_slice(line);
+        gathered.is_urgent |= is_urgent;
+        if !was_due && gathered.is_due() {
+            self.0.changed.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
         // Lines are added whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<W> Clone for Log<W> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+        self.0.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Takes a line.
-struct LineWriter<'a, W> {
-    log: &'a Log<W>,
+struct LineWriter<'a> {
+    log: &'a Log,
     is_urgent: bool,
 }
 
-impl<W: Write> Write for LineWriter<'_, W> {
+impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut gathered = self.log.lock();
-        gathered.lines.extend_from_slice(line);
-        if self.is_urgent || gathered.lines.len() >= FULL {
-            gathered.write_out();
-        }
+        self.log.add(line, self.is_urgent);
         Ok(line.len())
     }
 
@@ -99,8 +160,8 @@ impl<W: Write> Write for LineWriter<'_, W> {
     }
 }
 
-impl<'a, W: Write + 'a> MakeWriter<'a> for Log<W> {
-    type Writer = LineWriter<'a, W>;
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = LineWriter<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
         LineWriter { log: self, is_urgent: true }
@@ -114,13 +175,21 @@ impl<'a, W: Write + 'a> MakeWriter<'a> for Log<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
-    #[derive(Clone, Default)]
-    struct Writes(Arc<Mutex<Vec<String>>>);
+    const LONG: Duration = Duration::from_secs(60);
 
-    impl Write for Writes {
+    /// Hands over what is written, and waits each time until it may.
+    struct Reader {
+        written: Sender<String>,
+        may_write: Receiver<()>,
+    }
+
+    impl Write for Reader {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().push(String::from_utf8_lossy(bytes).into_owned());
+            // A test that is over lets everything through.
+            let _ = self.may_write.recv();
+            let _ = self.written.send(String::from_utf8_lossy(bytes).into_owned());
             Ok(bytes.len())
         }
 
@@ -129,30 +198,81 @@ mod tests {
         }
     }
 
+    fn logged<T>(log: &Log, events: impl FnOnce() -> T) -> T {
+        tracing::subscriber::with_default(tracing_subscriber::fmt().json().with_writer(log.clone()).finish(), events)
+    }
+
+    /// A log whose thread writes what is due and nothing else, and the reader's side of it.
+    fn running(room: usize) -> (Log, Sender<()>, Receiver<String>) {
+        let log = Log::new(room);
+        let ((written, all_written), (let_write, may_write)) = (channel(), channel());
+        let writing = log.clone();
+        thread::spawn(move || logged(&writing, || writing.run(Reader { written, may_write }, LONG)));
+        (log, let_write, all_written)
+    }
+
     #[test]
     fn lines_wait_for_each_other_and_a_warning_takes_them_along() {
-        let writes = Writes::default();
-        let log = Log::new(writes.clone());
-        let written = || writes.0.lock().unwrap().len();
-        tracing::subscriber::with_default(tracing_subscriber::fmt().json().with_writer(log.clone()).finish(), || {
+        let (log, let_write, written) = running(ROOM);
+        let is_due = || log.lock().is_due();
+        let mut all = String::new();
+        logged(&log, || {
             tracing::info!("one");
             tracing::info!("two");
-            assert_eq!(written(), 0);
+            assert!(!is_due());
             tracing::warn!("three");
-            assert_eq!(written(), 1);
+            let_write.send(()).unwrap();
+            all.push_str(&written.recv_timeout(LONG).unwrap());
+            assert_eq!(all.lines().count(), 3);
             tracing::info!("four");
-            log.lock().write_out();
-            log.lock().write_out();
-            assert_eq!(written(), 2);
+            assert!(!is_due());
+            // Enough of them do not wait for a warning.
             for number in 0..2_000 {
                 tracing::info!(number, "many");
             }
-            assert!(written() > 2);
-            log.lock().write_out();
+            let_write.send(()).unwrap();
+            all.push_str(&written.recv_timeout(LONG).unwrap());
+            assert!(all.lines().count() > 100);
         });
-        let all = writes.0.lock().unwrap().concat();
-        assert_eq!(all.lines().count(), 2_004);
         let [one, two, three, four] = ["one", "two", "three", "four"].map(|word| all.find(word).unwrap());
         assert!(one < two && two < three && three < four);
+    }
+
+    #[test]
+    fn what_is_left_is_written_at_the_end_and_where_nobody_reads_the_end_comes_all_the_same() {
+        for is_read in [true, false] {
+            let (log, let_write, written) = running(ROOM);
+            logged(&log, || tracing::info!("last"));
+            if is_read {
+                let_write.send(()).unwrap();
+            }
+            drop(LogEnd(log));
+            assert_eq!(written.try_recv().is_ok_and(|line| line.contains("last")), is_read);
+        }
+    }
+
+    #[test]
+    fn where_nobody_reads_no_line_waits_and_what_there_is_no_room_for_is_counted() {
+        let (log, let_write, written) = running(FULL);
+        logged(&log, || {
+            tracing::warn!("the first, which nobody reads");
+            while log.lock().is_due() {
+                thread::yield_now();
+            }
+            for number in 0..2_000 {
+                tracing::info!(number, "many");
+            }
+            assert!(log.lock().lines.len() <= FULL);
+            // Somebody reads again: what was gathered, and how much is missing.
+            tracing::warn!("no room for this either");
+            for _ in 0..3 {
+                let_write.send(()).unwrap();
+            }
+            log.add(b"", true);
+        });
+        let pieces = [(); 3].map(|()| written.recv_timeout(LONG).unwrap());
+        let kept = pieces[1].lines().count();
+        let told = format!("\"lines\":{}", 2_001 - kept);
+        assert!(kept > 100 && pieces[2].contains(&told), "{kept} {}", pieces[2]);
     }
 }

@@ -1,21 +1,15 @@
 //! From the command line to a running server, and from a signal to a stopped one.
 
 use crate::{
-    backend::{
-        Backend, BackendError, MIN_PASSWORD_CHARACTERS,
-        accounts::NewPerson,
-        check_password,
-        flush::{self, CLEAN_AND_UNUSED},
-        reminders,
-    },
+    backend::{Backend, BackendError, MIN_PASSWORD_CHARACTERS, accounts::NewPerson, check_password, flush, reminders},
     clock::Clock,
     config::{Cli, Command, CreateAdmin, Recover, ServeSettings, StateSettings},
-    demo,
+    demo, fence,
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
-    log, metrics,
+    log, metrics, open_files,
     pepper::Pepper,
     single_sign_on::{self, IssuerSettings, SingleSignOn},
-    store::{Store, StoreError, sessions::DatabaseSessions, settings},
+    store::{Store, StoreError, sessions::DatabaseSessions},
     web::{self, Web, WebSettings},
 };
 use app::paths::Area;
@@ -37,7 +31,8 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -67,7 +62,7 @@ pub async fn command_line() -> ExitCode {
     }
 }
 
-/// Serves the console and the gateway until SIGTERM or SIGINT.
+/// Serves the console and the gateway until SIGTERM or SIGINT; a second one does not wait for what is in flight.
 ///
 /// # Errors
 /// A setting cannot be used (its name is in the words), or the database or an address is not to be had.
@@ -91,18 +86,22 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         upstream,
         upstream_timeout: settings.upstream_timeout(),
         replay_capacity: settings.replay_capacity,
+        max_connections: max_connections(&settings),
         rate_limit: RateLimit::new(settings.rate_limit, Duration::from_secs(1)),
         failure_limit: RateLimit::new(settings.failure_limit, Duration::from_secs(60)),
+        trust_forwarded_for: settings.trust_forwarded_for,
         // An origin is a header's value already; browsers write it in lower case.
         console_origin: console_origin.to_ascii_lowercase().parse().ok(),
         routes,
     };
-    let fence = take_fence(&store, &clock, gateway_settings.leeway).await?;
+    let fence = fence::take(&store, &clock, gateway_settings.leeway).await?;
     let gateway = Gateway::new(gateway_settings, clock.clone(), pepper.clone(), fence);
     let backend = Backend::new(store.clone(), gateway.clone(), pepper, clock.clone());
     let backend = Arc::new(backend.with_passkeys_at(&console_origin, hub_origin.as_deref().unwrap_or(&console_origin)));
     backend.start().await?;
 
+    // Before anything is served: a stop that comes early shall be as clean as any.
+    let mut stop_signals = StopSignals::new()?;
     let console = bind("--console-address", settings.console_address).await?;
     let api = bind("--gateway-address", settings.gateway_address).await?;
     let forward_auth = match settings.forward_auth_address {
@@ -153,29 +152,40 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     gateway.set_ready(true);
     tracing::info!(console = %settings.console_address, gateway = %settings.gateway_address, "serving");
 
-    stop_signal().await?;
+    stop_signals.next().await;
     tracing::info!("stopping: requests in flight may finish");
     web.ready.store(false, Ordering::Release);
     gateway.set_ready(false);
     stop.cancel();
-    // The gateway closes what is left after its own time; a console connection that is still open then is cut.
-    let mut drained = gateway_server.await;
-    if let Some(server) = forward_auth_server {
-        drained = drained.and(server.await);
-    }
-    if tokio::time::timeout(DRAIN, console_server).await.is_err() {
-        tracing::warn!("a console connection was still open and is cut");
-    }
-    if let Some(server) = metrics_server {
-        server.await??;
-    }
+    let cut_off_at = Instant::now() + DRAIN;
+    let drain = async {
+        // The gateway closes what is left after its own time; any other connection that is still open then is cut.
+        let mut drained = gateway_server.await.is_ok();
+        if let Some(server) = forward_auth_server {
+            drained &= server.await.is_ok();
+        }
+        if timeout_at(cut_off_at, console_server).await.is_err() {
+            tracing::warn!("a console connection was still open and is cut");
+        }
+        if let Some(server) = metrics_server
+            && timeout_at(cut_off_at, server).await.is_err()
+        {
+            tracing::warn!("a connection that asks for metrics was still open and is cut");
+        }
+        drained
+    };
+    let drained = tokio::select! {
+        drained = drain => drained,
+        () = stop_signals.next() => {
+            tracing::warn!("asked again to stop: requests in flight are cut off");
+            false
+        }
+    };
     flushing.cancel();
     flusher.await?;
     sweeper.await?;
     reminder.await?;
-    if drained.is_ok()
-        && let Err(error) = backend.record_clean_stop().await
-    {
+    if drained && let Err(error) = backend.record_clean_stop().await {
         tracing::warn!(%error, "the clean stop could not be recorded; the next start waits for the leeway");
     }
     store.close().await;
@@ -258,6 +268,18 @@ async fn open(state: &StateSettings) -> Outcome<(Store, Pepper)> {
     Ok((store, pepper))
 }
 
+/// How many connections a listener of the gateway may hold. Each of the listeners has as many, and so has the upstream, to
+/// which every request may need one.
+fn max_connections(settings: &ServeSettings) -> usize {
+    let sharing = 1 + usize::from(settings.forward_auth_address.is_some()) + usize::from(settings.upstream.is_some());
+    let limit = open_files::raise_limit();
+    let connections = open_files::connections(settings.max_connections, limit, sharing);
+    if connections < settings.max_connections {
+        tracing::warn!(connections, limit, "too few files may be open for --max-connections: it is fewer");
+    }
+    connections
+}
+
 fn read_routes(path: Option<&Path>) -> Outcome<RouteTable> {
     let Some(path) = path else { return Ok(RouteTable::default()) };
     let text = fs::read_to_string(path).map_err(|error| format!("--routes: {}: {error}", path.display()))?;
@@ -271,24 +293,6 @@ fn read_issuers(path: Option<&Path>) -> Outcome<Vec<IssuerSettings>> {
 
 async fn bind(setting: &str, address: SocketAddr) -> Outcome<TcpListener> {
     Ok(TcpListener::bind(address).await.map_err(|error| format!("{setting}: {address} cannot be used: {error}"))?)
-}
-
-/// Up to which `iat` tokens are refused, because an earlier run may have accepted them: nothing on a new database;
-/// what was accepted last, after a clean stop; otherwise everything that was acceptable until now.
-async fn take_fence(store: &Store, clock: &Clock, leeway: Duration) -> Result<ReplayFence, StoreError> {
-    const RUNNING: &str = "running";
-    let mut transaction = store.write().await?;
-    let before = settings::get(&mut transaction, settings::REPLAY_FENCE).await?;
-    settings::set(&mut transaction, settings::REPLAY_FENCE, RUNNING).await?;
-    transaction.commit().await?;
-    let refuse_issued_at_or_before = match before.as_deref() {
-        None | Some(CLEAN_AND_UNUSED) => None,
-        Some(text) => match text.parse() {
-            Ok(seconds) => Some(seconds),
-            Err(_) => Some(clock.now().plus(leeway).as_seconds()),
-        },
-    };
-    Ok(ReplayFence { refuse_issued_at_or_before })
 }
 
 /// Deletes sessions that have ended, now and then.
@@ -306,12 +310,22 @@ async fn sweep(sessions: DatabaseSessions, stop: CancellationToken) {
     }
 }
 
-async fn stop_signal() -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What asks the program to stop.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// From now on a signal is waited for, and does not end the process by itself.
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -69,6 +69,10 @@ pub enum Refusal {
     #[error("The body did not arrive in time. Send the request again, signed anew.")]
     BodyTimeout,
     #[error(
+        "The gateway cannot hold more bodies at the moment. Send the request again shortly; the token can be sent again while it is valid."
+    )]
+    BodyCapacity,
+    #[error(
         "Set the claim `bodyHash` to the SHA-256 of the body's bytes exactly as they are sent, in lower-case hex; of the empty string where there is no body."
     )]
     BodyHashMismatch { expected: String, received: String },
@@ -95,6 +99,10 @@ pub enum Refusal {
     PermissionMissing(Permission),
     #[error("The service behind the gateway cannot be reached. Send the request again shortly, signed anew.")]
     UpstreamUnavailable,
+    #[error(
+        "The service behind the gateway got the request and did not answer it properly. Whether it did what was asked is unknown: look before you send the request again."
+    )]
+    UpstreamFailed,
     #[error(
         "The service behind the gateway did not answer in time. Whether it did what was asked is unknown: look before you send the request again."
     )]
@@ -228,7 +236,7 @@ impl Refusal {
             Self::TokenPredatesStart { retry_after_seconds }
             | Self::RateLimited { retry_after_seconds }
             | Self::TooManyFailures { retry_after_seconds } => Some(*retry_after_seconds),
-            Self::ReplayCapacity | Self::UpstreamUnavailable => Some(1),
+            Self::BodyCapacity | Self::ReplayCapacity | Self::UpstreamUnavailable => Some(1),
             _ => None,
         }
     }
@@ -258,6 +266,7 @@ impl Refusal {
             Self::TokenPredatesStart { .. } => ("token_predates_start", 401, "Request token predates the start"),
             Self::BodyTooLarge { .. } => ("body_too_large", 413, "Body too large"),
             Self::BodyTimeout => ("body_timeout", 408, "Body too slow"),
+            Self::BodyCapacity => ("body_capacity", 503, "Too many bodies to hold"),
             Self::BodyHashMismatch { .. } => ("body_hash_mismatch", 401, "Body differs from the token's hash"),
             Self::InvalidSignature(_) => ("invalid_signature", 401, "Invalid signature"),
             Self::ReplayDetected => ("replay_detected", 401, "Replay detected"),
@@ -267,6 +276,7 @@ impl Refusal {
             Self::UnknownRoute => ("unknown_route", 404, "Unknown endpoint"),
             Self::PermissionMissing(_) => ("permission_missing", 403, "Permission missing"),
             Self::UpstreamUnavailable => ("upstream_unavailable", 502, "Service unavailable"),
+            Self::UpstreamFailed => ("upstream_failed", 502, "Service failed"),
             Self::UpstreamTimeout => ("upstream_timeout", 504, "Service too slow"),
     }
 }

@@ -382,6 +382,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         Refusal::TokenPredatesStart { retry_after_seconds: 5 },
         Refusal::BodyTooLarge { max_bytes: 1 },
         Refusal::BodyTimeout,
+        Refusal::BodyCapacity,
         Refusal::BodyHashMismatch { expected: text(), received: text() },
         Refusal::InvalidSignature(None),
         Refusal::ReplayDetected,
@@ -391,6 +392,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         Refusal::UnknownRoute,
         Refusal::PermissionMissing(Area::Customers.read()),
         Refusal::UpstreamUnavailable,
+        Refusal::UpstreamFailed,
         Refusal::UpstreamTimeout,
     ];
     let codes: std::collections::BTreeSet<_> = all.iter().map(Refusal::code).collect();

@@ -3,8 +3,9 @@
 use super::{Backend, BackendError};
 use crate::{
     clock::Every,
+    fence,
     gateway::{KeyUse, UsageBatch},
-    store::{StoreError, settings, traffic, usage},
+    store::{StoreError, traffic, usage},
 };
 use domain::cut_over::Traffic;
 use std::{sync::Arc, time::Duration};
@@ -38,10 +39,8 @@ impl Backend {
     /// # Errors
     /// The database fails; the restart then waits a few seconds longer, and is as safe.
     pub async fn record_clean_stop(&self) -> Result<(), BackendError> {
-        let latest = self.gateway.latest_accepted_issued_at();
         let mut transaction = self.store.write().await?;
-        let fence = latest.map_or_else(|| CLEAN_AND_UNUSED.to_owned(), |seconds| seconds.to_string());
-        settings::set(&mut transaction, settings::REPLAY_FENCE, &fence).await?;
+        fence::close(&mut transaction, &self.gateway).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
@@ -57,12 +56,12 @@ impl Backend {
             usage::add_signing_key(&mut transaction, key.id, &usage).await?;
             traffic::add_signing_key(&mut transaction, key.id, Traffic::minute(key.last_at), usage.requests).await?;
         }
+        if let Some(latest) = batch.api_keys.iter().map(|key| key.last_at).max() {
+            fence::mark(&mut transaction, &self.gateway, latest).await?;
+        }
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 }
-
-/// The fence of a gateway that was stopped before it accepted anything.
-pub const CLEAN_AND_UNUSED: &str = "none";
 
 /// After how many intervals what became of requests is written: whoever looks at them sooner has it written then.
 const REQUESTS_EVERY: u64 = 10;
@@ -83,6 +82,7 @@ pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
             () = backend.gateway.usage().first_use() => {}
             _ = interval.tick() => ticks += 1,
         }
+        backend.gateway.watch_clock();
         report(backend.flush_usage().await);
         if ticks.is_multiple_of(REQUESTS_EVERY) {
             report(backend.flush_requests().await);

@@ -63,7 +63,9 @@ impl Gateway {
         peer: IpAddr,
     ) -> Response<ResponseBody> {
         let (parts, mut body) = request.into_parts();
-        if let Some(health) = self.health(&parts) {
+        if notes.check().is_ok()
+            && let Some(health) = self.health(&parts)
+        {
             return health.map(Either::Left);
         }
         let told = match Told::by(&parts) {
@@ -107,8 +109,9 @@ impl Gateway {
 impl<'a> Told<'a> {
     fn by(parts: &'a Parts) -> Result<Self, &'static str> {
         let headers = &parts.headers;
-        let path = parts.uri.path();
-        let door = path[1..].split('/').next().unwrap_or_default();
+        // A target that is no path (RFC 9112, 3.2.3 and 3.2.4) leads to no door.
+        let path = parts.uri.path().strip_prefix('/').unwrap_or_default();
+        let door = path.split('/').next().unwrap_or_default();
         let told = |edge, method, uri| Self { edge, method, uri, address: None, shows_body: false, body_sha256: None };
         match door {
             "nginx" => {
@@ -131,7 +134,7 @@ impl<'a> Told<'a> {
             }
             "envoy" | "envoy-body" => {
                 let whole = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
-                let uri = &whole[door.len() + 1..];
+                let uri = whole.get(door.len() + 1..).unwrap_or_default();
                 let shows_body = door.ends_with("-body");
                 let method = parts.method.as_str();
                 Ok(Self { address: forwarded::last_address(headers), shows_body, ..told(Edge::Envoy, method, uri) })
@@ -142,6 +145,7 @@ impl<'a> Told<'a> {
 
     /// What the gateway's own listener checks of a head, as far as it can be told from here.
     fn check(&self, headers: &HeaderMap, notes: HeadNotes) -> Result<(), Refusal> {
+        notes.check()?;
         check_identity(headers)?;
         if !self.uri.starts_with('/') || self.uri.contains('#') || notes.fragment() {
             return Err(MalformedRequest::Target.into());
@@ -157,7 +161,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
 }
 
 /// The request may pass. The edge gives these headers to the service behind it.
-fn allowed(verified: &Verified) -> Response<Full<Bytes>> {
+fn allowed(verified: &Verified<'_>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
     for (name, value) in verified.identity() {

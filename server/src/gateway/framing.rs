@@ -7,6 +7,7 @@
 //! until more is asked for. A body in chunks is not followed to its end: a connection that carried one is closed after
 //! the response.
 
+use domain::request::MalformedRequest;
 use std::{
     io,
     pin::Pin,
@@ -28,14 +29,21 @@ const CHUNKED: u8 = 8;
 pub(super) struct HeadNotes(u8);
 
 impl HeadNotes {
-    /// The body's length is given twice, or in a way that is not plain: RFC 9112, 6.1 and 6.3.
-    pub(super) fn ambiguous_length(self) -> bool {
-        self.0 & AMBIGUOUS_LENGTH != 0
+    /// Refuses a head that two readers could take for two different ones.
+    ///
+    /// # Errors
+    /// The body's length is given twice, or in a way that is not plain (RFC 9112, 6.1 and 6.3); or a line ends without a
+    /// carriage return: RFC 9112, 2.2 lets readers differ on that.
+    pub(super) fn check(self) -> Result<(), MalformedRequest> {
+        if self.ambiguous_length() {
+            return Err(MalformedRequest::AmbiguousLength);
+        }
+        if self.0 & BARE_LINE_FEED != 0 { Err(MalformedRequest::BareLineFeed) } else { Ok(()) }
     }
 
-    /// A line ends without a carriage return: RFC 9112, 2.2 lets readers differ on that.
-    pub(super) fn bare_line_feed(self) -> bool {
-        self.0 & BARE_LINE_FEED != 0
+    /// The body's length is given twice, or in a way that is not plain.
+    pub(super) fn ambiguous_length(self) -> bool {
+        self.0 & AMBIGUOUS_LENGTH != 0
     }
 
     /// The request line has a `#`.
@@ -43,9 +51,9 @@ impl HeadNotes {
         self.0 & FRAGMENT != 0
     }
 
-    /// The body comes in chunks: the connection must be closed after the response.
-    pub(super) fn chunked(self) -> bool {
-        self.0 & CHUNKED != 0
+    /// Where the next head begins cannot be told: the connection must be closed after the response, whatever that is.
+    pub(super) fn must_close(self) -> bool {
+        self.0 & (AMBIGUOUS_LENGTH | CHUNKED) != 0
     }
 }
 

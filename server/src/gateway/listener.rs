@@ -5,14 +5,17 @@ use super::{
     framing::{NotedStream, Notes},
     head_timer::HeadTimer,
 };
+use http::{HeaderValue, header::CONNECTION};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::TokioIo,
     server::graceful::{GracefulShutdown, Watcher},
 };
+use prometheus_client::metrics::gauge::Gauge;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -32,6 +35,22 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long to wait after a connection could not be accepted: most often too many files are open, and trying again at
 /// once would only keep the processor busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Counts a connection for as long as it is there.
+struct OpenConnection(Gauge);
+
+impl OpenConnection {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
 
 /// Who comes through a listener.
 #[derive(Clone, Copy)]
@@ -64,14 +83,22 @@ impl Gateway {
             .writev(false);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
+        let room = Arc::new(Semaphore::new(self.settings.max_connections.min(Semaphore::MAX_PERMITS)));
+        // A connection for which there is no room waits where the kernel keeps it, and is served when another one ends.
+        let accept = async || (room.clone().acquire_owned().await, listener.accept().await);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 // Tasks that ended are let go of, so that the set does not grow.
                 Some(_) = connections.join_next() => {}
-                accepted = listener.accept() => match accepted {
+                (place, accepted) = accept() => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn(self.clone().connection(door, &http, graceful.watcher(), stream, peer));
+                        let serving = self.clone().connection(door, &http, graceful.watcher(), stream, peer);
+                        let open = OpenConnection::new(&self.metrics.open_connections);
+                        connections.spawn(async move {
+                            let _held = (place, open);
+                            serving.await;
+                        });
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -106,10 +133,14 @@ impl Gateway {
         let service = service_fn(move |request| {
             let (gateway, notes) = (self.clone(), notes.take());
             async move {
-                Ok::<_, Infallible>(match door {
+                let mut response = match door {
                     Door::Api => gateway.respond(request, notes, address).await,
                     Door::ForwardAuth => gateway.answer_edge(request, notes, address).await,
-                })
+                };
+                if notes.must_close() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
             }
         });
         let mut http = http.clone();

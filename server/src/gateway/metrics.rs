@@ -27,6 +27,8 @@ pub(super) struct Metrics {
     snapshot_age: Gauge<f64, AtomicU64>,
     flush_lag: Gauge<f64, AtomicU64>,
     uncounted: Gauge,
+    clock_ahead: Gauge<f64, AtomicU64>,
+    pub(super) open_connections: Gauge,
 }
 
 impl Metrics {
@@ -43,6 +45,8 @@ impl Metrics {
             snapshot_age: Gauge::default(),
             flush_lag: Gauge::default(),
             uncounted: Gauge::default(),
+            clock_ahead: Gauge::default(),
+            open_connections: Gauge::default(),
         };
         metrics.registered()
     }
@@ -54,7 +58,7 @@ impl Metrics {
             "Requests, by what came of them: ok, a refusal's code, abandoned",
             self.requests.clone(),
         );
-        let help = "From a request's head to its verdict, the arrival of its body included";
+        let help = "From a request's head to its verdict, without the time in which its body arrived";
         to.register_with_unit("verification", help, Unit::Seconds, self.verification.clone());
         to.register("replay_entries", "Tokens that are remembered as used", self.replay_entries.clone());
         to.register("snapshot_keys", "API keys that are known, dead ones included", self.snapshot_keys.clone());
@@ -64,6 +68,10 @@ impl Metrics {
         to.register_with_unit("flush_lag", help, Unit::Seconds, self.flush_lag.clone());
         let help = "Uses of keys that were not counted because too many different keys were used";
         to.register("uncounted_uses", help, self.uncounted.clone());
+        let help = "By how much the gateway's time, which never runs back, is ahead of the system's clock";
+        to.register_with_unit("clock_ahead", help, Unit::Seconds, self.clock_ahead.clone());
+        let help = "Connections at both doors, the API's and the edges'";
+        to.register("open_connections", help, self.open_connections.clone());
         self
     }
 
@@ -94,6 +102,7 @@ impl Gateway {
         metrics.snapshot_age.set(now.since(changed_at).as_secs_f64());
         metrics.flush_lag.set(now.since(self.usage.flushed_at()).as_secs_f64());
         metrics.uncounted.set(i64::try_from(self.usage.uncounted()).unwrap_or(i64::MAX));
+        metrics.clock_ahead.set(self.clock.ahead().as_secs_f64());
         let mut text = String::new();
         encode(&mut text, &metrics.registry)?;
         Ok(text)

@@ -2,12 +2,13 @@
 //! reason.
 //!
 //! The order is fixed, cheap checks first, and a token's `jti` is used up last: request head → key's form → look-up by
-//! keyed hash → key's and application's state → token's form → claims → body and its hash → signature → rate → replay →
-//! permission → upstream. `verify.rs` reads in that order.
+//! keyed hash → key's and application's state → token's form → claims → signature → body and its hash → state and times
+//! again → rate → replay → permission → upstream. `verify.rs` reads in that order.
 //!
 //! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
 //! replaces before the change is acknowledged; what it sees is counted in [`Usage`], which somebody else writes down.
 
+mod answer;
 mod cors;
 mod forward_auth;
 mod framing;
@@ -37,6 +38,7 @@ use domain::route::RouteTable;
 use limits::FailedAttempts;
 use metrics::Metrics;
 use proxy::Proxy;
+use receive::BodyRoom;
 use replay::Replay;
 use std::{
     sync::{
@@ -46,13 +48,14 @@ use std::{
     time::Duration,
 };
 use steady_clock::SteadyClock;
+use uuid::Uuid;
 
 /// How the gateway behaves.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
     /// How far a partner's clock may be off, either way.
     pub leeway: Duration,
-    /// The largest body that is taken, in bytes.
+    /// The largest body that is taken, in bytes. 64 such are held at one time, or as many more smaller ones.
     pub max_body_bytes: usize,
     /// The REST API behind the gateway: an `http` origin, whose path is not used. Without one the gateway answers what
     /// it verified.
@@ -60,12 +63,16 @@ pub struct GatewaySettings {
     /// How many tokens are remembered at the most; beyond that requests are refused, never forgotten. Each takes about
     /// 20 to 40 bytes.
     pub replay_capacity: usize,
-    /// How long the upstream may take to begin its answer.
+    /// How long the upstream may take to begin its answer, and how long it may be silent after that.
     pub upstream_timeout: Duration,
+    /// How many connections each listener holds open; further ones wait until one ends.
+    pub max_connections: usize,
     /// How many requests an application may send; `None`: any number.
     pub rate_limit: Option<RateLimit>,
     /// How many requests that name no known API key are explained to one network address; `None`: any number.
     pub failure_limit: Option<RateLimit>,
+    /// Whether a proxy in front of the API's door names the client's address, last in `X-Forwarded-For`.
+    pub trust_forwarded_for: bool,
     /// The origin whose pages may send test requests from a browser: the console's.
     pub console_origin: Option<http::HeaderValue>,
     /// The endpoints, and what each needs.
@@ -81,21 +88,25 @@ impl GatewaySettings {
             upstream: None,
             replay_capacity: 0,
             upstream_timeout: Duration::ZERO,
+            max_connections: 0,
             rate_limit: None,
             failure_limit: None,
+            trust_forwarded_for: false,
             console_origin: None,
             routes: RouteTable::default(),
         }
     }
 }
 
-/// Which tokens an earlier run of the gateway may have accepted. What was remembered of them is gone.
+/// Which tokens an earlier run of the gateway may have accepted. What was remembered of them is gone. See `fence.rs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayFence {
     /// Tokens whose `iat`, in seconds since 1970, is this or earlier are refused. After a clean stop that is
     /// [`Gateway::latest_accepted_issued_at`]; after a crash, the time of the start plus the leeway, because no token
     /// with a later `iat` was acceptable before.
     pub refuse_issued_at_or_before: Option<i64>,
+    /// The run that the fence was taken for.
+    pub run: Uuid,
 }
 
 /// Verifies requests. See [`Gateway::serve`].
@@ -107,11 +118,14 @@ pub struct Gateway {
     usage: Usage,
     replay: Replay,
     failed_attempts: FailedAttempts,
+    body_room: BodyRoom,
     metrics: Metrics,
     fence: ReplayFence,
     /// The latest `iat` that was accepted, or the fence where that is later; `i64::MIN` where there is neither.
     latest_issued_at: AtomicI64,
     ready: AtomicBool,
+    /// Whether it was said that the clock is ahead.
+    told_of_clock: AtomicBool,
     proxy: Option<Proxy>,
 }
 
@@ -126,10 +140,12 @@ impl Gateway {
             snapshot: Snapshot::new(clock),
             replay: Replay::new(settings.replay_capacity, settings.leeway),
             failed_attempts: FailedAttempts::new(settings.failure_limit),
+            body_room: BodyRoom::new(settings.max_body_bytes),
             metrics: Metrics::new(),
             latest_issued_at: AtomicI64::new(fence.refuse_issued_at_or_before.unwrap_or(i64::MIN)),
             fence,
             ready: AtomicBool::new(false),
+            told_of_clock: AtomicBool::new(false),
             proxy,
             settings,
         })
@@ -145,9 +161,42 @@ impl Gateway {
         &self.usage
     }
 
-    /// What `/readyz` answers: whether requests shall be sent here. A gateway starts unready.
+    /// What `/readyz` answers: whether requests shall be sent here. A gateway starts unready, and is so too while its clock
+    /// is ahead.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Which run of the server this is, as its [`ReplayFence`] says.
+    pub fn run(&self) -> Uuid {
+        self.fence.run
+    }
+
+    /// Says so in the log, once, where the gateway's time has run ahead of the system's. To be called now and then.
+    pub fn watch_clock(&self) {
+        let ahead = self.clock_is_ahead();
+        if ahead != self.told_of_clock.swap(ahead, Ordering::AcqRel) {
+            let seconds = self.clock.ahead().as_secs();
+            if ahead {
+                tracing::error!(
+                    seconds,
+                    "the system's clock was set back by more than the leeway: good requests are refused as expired until it \
+                     has caught up, or until a restart"
+                );
+            } else {
+                tracing::info!("the system's clock has caught up");
+            }
+        }
+    }
+
+    /// Whether the system's clock was set back so far that tokens of the moment are taken for expired or soon will be.
+    fn clock_is_ahead(&self) -> bool {
+        self.clock.ahead() > self.settings.leeway
+    }
+
+    /// How far a partner's clock may be off.
+    pub fn leeway(&self) -> Duration {
+        self.settings.leeway
     }
 
     /// The latest `iat` of any token that this run, or one before it, may have accepted; `None` where there was none.

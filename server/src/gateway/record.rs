@@ -6,7 +6,7 @@ use super::{Gateway, snapshot::KnownKey};
 use crate::random;
 use domain::{
     id::{RequestId, SigningKeyId},
-    request::{Refusal, SeenRefusal, SeenRequest, masked},
+    request::{Refusal, SeenRefusal, SeenRequest, in_brief},
     time::Timestamp,
 };
 use http::{Method, Uri};
@@ -24,6 +24,8 @@ pub(super) struct Record<'a> {
     at: Timestamp,
     started: Instant,
     judged_after: Option<Duration>,
+    /// How long the body took to arrive: its sender's time, not the gateway's.
+    pub(super) receiving: Duration,
     method: Method,
     uri: Uri,
     address: IpAddr,
@@ -49,6 +51,7 @@ impl<'a> Record<'a> {
             at,
             started: Instant::now(),
             judged_after: None,
+            receiving: Duration::ZERO,
             method: method.clone(),
             uri: uri.clone(),
             address,
@@ -65,7 +68,7 @@ impl<'a> Record<'a> {
 
     /// It is verified, or refused.
     pub(super) fn judged(&mut self) {
-        self.judged_after = Some(self.started.elapsed());
+        self.judged_after = Some(self.started.elapsed().saturating_sub(self.receiving));
     }
 
     /// It was let through, and this is the status that was answered.
@@ -92,8 +95,8 @@ impl Drop for Record<'_> {
         let key = self.key.as_deref();
         tracing::info!(
             target: "gateway",
-            method = &*masked(self.method.as_str()),
-            path = &*masked(self.uri.path()),
+            method = &*in_brief(self.method.as_str()),
+            path = &*in_brief(self.uri.path()),
             code = self.code,
             status = self.status,
             application_id = key.map(|key| &*key.application.id.0.hyphenated().encode_lower(application_id)),

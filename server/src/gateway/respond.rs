@@ -2,6 +2,7 @@
 
 use super::{
     Gateway,
+    answer::AnswerBody,
     cors::{self, SIGNATURE_TEST},
     framing::HeadNotes,
     problem,
@@ -9,6 +10,7 @@ use super::{
     record::Record,
     verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_head, id_header},
 };
+use crate::forwarded;
 use bytes::Bytes;
 use domain::{
     id::{ApiKeyId, ApplicationId, OrganizationId},
@@ -17,7 +19,7 @@ use domain::{
 };
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT},
+    header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT},
     request::Parts,
 };
 use http_body_util::{Either, Full};
@@ -27,7 +29,7 @@ use std::{borrow::Cow, net::IpAddr, sync::atomic::Ordering};
 use uuid::Uuid;
 
 /// A response's body: made here, or passed on from the upstream as it arrives.
-pub(super) type ResponseBody = Either<Full<Bytes>, Incoming>;
+pub(super) type ResponseBody = Either<Full<Bytes>, AnswerBody>;
 
 /// What the built-in handler answers: what was verified.
 #[derive(Serialize)]
@@ -59,10 +61,15 @@ impl Gateway {
         &self,
         request: Request<Incoming>,
         notes: HeadNotes,
-        address: IpAddr,
+        peer: IpAddr,
     ) -> Response<ResponseBody> {
         let (parts, mut body) = request.into_parts();
-        if let Some(answer) = self.health(&parts).or_else(|| self.preflight(&parts)) {
+        let named = if self.settings.trust_forwarded_for { forwarded::last_address(&parts.headers) } else { None };
+        let address = named.unwrap_or(peer);
+        // What is not plainly one request is judged, and refused, whatever it asks for.
+        if notes.check().is_ok()
+            && let Some(answer) = self.health(&parts).or_else(|| self.preflight(&parts))
+        {
             return answer.map(Either::Left);
         }
         let console = self.console_asks(&parts);
@@ -79,7 +86,7 @@ impl Gateway {
         };
         record.judged();
         let answered = match verified {
-            Ok(verified) => self.let_through(parts, verified, request_id).await,
+            Ok(verified) => self.let_through(parts, verified, address, request_id).await,
             Err(refusal) => {
                 // With an ambiguous length nobody knows what the rest is. Who waits for "100 Continue" has sent nothing.
                 if !notes.ambiguous_length() && !parts.headers.contains_key(EXPECT) && !body.is_end_stream() {
@@ -101,23 +108,20 @@ impl Gateway {
         if let Some(origin) = console {
             cors::allow(&mut response, origin);
         }
-        let headers = response.headers_mut();
-        headers.insert(X_REQUEST_ID, id_header(request_id));
-        if notes.ambiguous_length() || notes.chunked() {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        response.headers_mut().insert(X_REQUEST_ID, id_header(request_id));
         response
     }
 
     async fn let_through(
         &self,
         parts: Parts,
-        verified: Verified,
+        verified: Verified<'_>,
+        address: IpAddr,
         request_id: Uuid,
     ) -> Result<Response<ResponseBody>, Refusal> {
         match &self.proxy {
             Some(proxy) if parts.uri.path() != SIGNATURE_TEST => {
-                let response = proxy.forward(parts, verified, request_id).await?;
+                let response = proxy.forward(parts, verified, address, request_id).await?;
                 Ok(response.map(Either::Right))
             }
             _ => Ok(confirmation(&parts, &verified, request_id).map(Either::Left)),
@@ -131,6 +135,9 @@ impl Gateway {
         }
         let (status, text) = match parts.uri.path() {
             "/healthz" => (StatusCode::OK, "ok\n"),
+            "/readyz" if self.clock_is_ahead() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready: the system's clock was set back\n")
+            }
             "/readyz" if self.ready.load(Ordering::Acquire) => (StatusCode::OK, "ready\n"),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             _ => return None,
@@ -143,7 +150,7 @@ impl Gateway {
     }
 }
 
-fn confirmation(parts: &Parts, verified: &Verified, request_id: Uuid) -> Response<Full<Bytes>> {
+fn confirmation(parts: &Parts, verified: &Verified<'_>, request_id: Uuid) -> Response<Full<Bytes>> {
     let application = &verified.key.application;
     let confirmation = Confirmation {
         verified: true,

@@ -15,7 +15,7 @@ use aws_lc_rs::{
 use domain::{
     api_key::{ApiKey, ApiKeyHash, ApiKeyStatus},
     application::ApiApplication,
-    id::{ApplicationId, OrganizationId},
+    id::{ApplicationId, OrganizationId, SigningKeyId},
     permission::PermissionSet,
     public_key::PublicKey,
     request::{Refusal, RetiredSignature, SeenRequest, UnverifiedToken},
@@ -207,6 +207,11 @@ impl KnownApplication {
         let signed = digest(&SHA256, token.signing_input());
         let mut asked = self.signing_keys.iter().filter(|known| which(&known.key));
         asked.find(|known| known.verifies(&signed, token.signature()))
+    }
+
+    /// The signing key with this id, in whatever state, where it is known still.
+    pub(super) fn signing_key(&self, id: SigningKeyId) -> Option<&VerifyingKey> {
+        self.signing_keys.iter().find(|known| known.key.id == id)
     }
 
     /// What to tell where no key that counts at `now` verifies `token`.

@@ -2,7 +2,10 @@
 
 use crate::clock::Clock;
 use domain::time::Timestamp;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 /// A wall clock with a high-water mark. Where the clock below is set back, this one stands still until it is overtaken:
 /// a deadline that has passed stays passed, and a `jti` whose time is over stays unusable.
@@ -25,12 +28,16 @@ impl SteadyClock {
         let latest = if now > latest { self.latest_millis.fetch_max(now, Ordering::AcqRel) } else { latest };
         Timestamp::from_millis(now.max(latest))
     }
+
+    /// By how much this clock is ahead of the one below, because that one was set back.
+    pub(super) fn ahead(&self) -> Duration {
+        self.now().since(self.clock.now())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn time_stands_still_while_the_clock_below_is_set_back() {
@@ -40,7 +47,9 @@ mod tests {
         assert_eq!(steady.now(), at(10_000));
         clock.set(at(4_000));
         assert_eq!(steady.now(), at(10_000));
+        assert_eq!(steady.ahead(), Duration::from_secs(6));
         clock.advance(Duration::from_millis(6_001));
         assert_eq!(steady.now(), at(10_001));
+        assert_eq!(steady.ahead(), Duration::ZERO);
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Gateway,
     framing::HeadNotes,
-    receive::receive,
+    receive::{HeldRoom, receive},
     record::Record,
     replay::ReplayError,
     snapshot::{KnownApplication, KnownKey},
@@ -26,7 +26,7 @@ use hyper::body::Incoming;
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use uuid::{Uuid, fmt::Hyphenated};
 
@@ -40,13 +40,15 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const IDENTITY_PREFIX: &str = "x-nuvera-";
 
 /// A request that passed every check.
-pub(super) struct Verified {
+pub(super) struct Verified<'a> {
     /// The API key that was sent, and its application.
     pub(super) key: Arc<KnownKey>,
     /// The fingerprint of the signing key that verified.
     pub(super) fingerprint: String,
     /// The body, as it was sent.
     pub(super) body: Bytes,
+    /// The room that it takes.
+    pub(super) room: HeldRoom<'a>,
     /// Its hash, as the token says it.
     pub(super) body_hash: String,
     /// Whether the body was seen, and has that hash.
@@ -55,7 +57,7 @@ pub(super) struct Verified {
     pub(super) permission: Option<Permission>,
 }
 
-impl Verified {
+impl Verified<'_> {
     /// Who sent the request, in the headers that tell the upstream.
     pub(super) fn identity(&self) -> [(HeaderName, HeaderValue); 3] {
         let application = &self.key.application;
@@ -104,43 +106,51 @@ impl Gateway {
         body: PresentedBody<'_>,
         address: IpAddr,
         record: &mut Record<'_>,
-    ) -> Result<Verified, Refusal> {
+    ) -> Result<Verified<'_>, Refusal> {
         let Presented { headers, method, uri } = presented;
         let (api_key, token) = credentials(headers)?;
         check_shape(api_key).map_err(|shape| Refusal::InvalidApiKey(Some(shape)))?;
         let hash = self.pepper.hash(api_key);
         let now = self.clock.now();
-        self.admit(&hash, now, record)?;
+        let key = self.admit(&hash, now, record)?;
 
         let token = UnverifiedToken::parse(token)?;
         let claims = token.claims()?;
         record.token_age_seconds = Some(now.as_seconds() - claims.issued_at());
         claims.check(&BoundRequest { api_key, method, uri }, now, self.settings.leeway)?;
         self.check_fence(&claims, now)?;
+        // Before the body: who has an API key and no private key shall not have the gateway hold what they send.
+        let signed_with = {
+            let application = &key.application;
+            let signing_key = application.signed_with(&token, |key| key.verifies(now));
+            signing_key.ok_or_else(|| application.invalid_signature(&token, now))?.key.id
+        };
+        record.signing_key_id = Some(signed_with);
 
-        let (body, is_body_verified) = match body {
+        let (body, room, is_body_verified) = match body {
             PresentedBody::Arriving(body) => {
-                let received = receive(body, self.settings.max_body_bytes).await?;
+                let begun = Instant::now();
+                let received = receive(body, &self.body_room).await;
+                record.receiving = begun.elapsed();
+                let received = received?;
                 record.body_bytes = Some(received.bytes.len() as u64);
                 claims.check_body(&received.sha256)?;
-                (received.bytes, true)
+                (received.bytes, received.room, true)
             }
             PresentedBody::Hashed(sha256) => {
                 claims.check_body(&sha256)?;
-                (Bytes::new(), true)
+                (Bytes::new(), HeldRoom::default(), true)
             }
-            PresentedBody::Unseen => (Bytes::new(), false),
+            PresentedBody::Unseen => (Bytes::new(), HeldRoom::default(), false),
         };
-        // A body takes its time: meanwhile the key may have been revoked, and the token may have expired.
+        // A body takes its time: meanwhile the key may have been revoked, the token may have expired, and the signing key
+        // may have been retired. What it verified stays verified.
         let now = self.clock.now();
         let key = self.admit(&hash, now, record)?;
         claims.check_times(now, self.settings.leeway)?;
-
         let application = &key.application;
-        let signing_key = application
-            .signed_with(&token, |key| key.verifies(now))
-            .ok_or_else(|| application.invalid_signature(&token, now))?;
-        record.signing_key_id = Some(signing_key.key.id);
+        let signing_key = application.signing_key(signed_with).filter(|known| known.key.verifies(now));
+        let signing_key = signing_key.ok_or_else(|| application.invalid_signature(&token, now))?;
 
         self.check_rate(application, now)?;
         self.use_up(&key, &claims, now)?;
@@ -160,7 +170,7 @@ impl Gateway {
             Some(Access::Needs(missing)) => return Err(Refusal::PermissionMissing(missing)),
         };
         let (fingerprint, body_hash) = (signing_key.fingerprint.clone(), claims.body_hash().to_owned());
-        Ok(Verified { key, fingerprint, body, body_hash, is_body_verified, permission })
+        Ok(Verified { key, fingerprint, body, room, body_hash, is_body_verified, permission })
     }
 
     /// Before the `jti` is used up: whoever is too quick can send the same token again a little later.
@@ -231,12 +241,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 /// # Errors
 /// The first of them.
 pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal> {
-    if notes.ambiguous_length() {
-        return Err(MalformedRequest::AmbiguousLength.into());
-    }
-    if notes.bare_line_feed() {
-        return Err(MalformedRequest::BareLineFeed.into());
-    }
+    notes.check()?;
     if parts.method == Method::CONNECT || parts.headers.contains_key(UPGRADE) {
         return Err(MalformedRequest::Upgrade.into());
     }
@@ -256,8 +261,7 @@ pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal>
 fn check_reserved(headers: &HeaderMap) -> Result<(), Refusal> {
     check_identity(headers)?;
     let own = "x-request-id";
-    let is_request_id = |name: &str| name.len() == own.len() && begins_with(name, own);
-    if named(headers).any(is_request_id) { Err(Refusal::ReservedHeader(own)) } else { Ok(()) }
+    if named(headers).any(|name| is_named(name, own)) { Err(Refusal::ReservedHeader(own)) } else { Ok(()) }
 }
 
 /// Refuses headers that would tell the upstream who sent the request.
@@ -281,9 +285,14 @@ pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &s
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
+/// Whether a header's name is one of ours.
+pub(super) fn is_named(name: &str, own: &str) -> bool {
+    name.len() == own.len() && begins_with(name, own)
+}
+
 /// Whether a header's name begins with one of ours. Some servers take `_` for `-` (CGI began it), so both are the same
 /// here.
-fn begins_with(name: &str, own: &str) -> bool {
+pub(super) fn begins_with(name: &str, own: &str) -> bool {
     let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || a == b'_' && b == b'-';
     name.len() >= own.len() && name.bytes().zip(own.bytes()).all(same)
 }

@@ -13,7 +13,6 @@ use domain::{
     application::ApiApplication,
     audit::{AuditFilter, AuditScope, RecordedEvent},
     id::{ApiKeyId, ApplicationId, OrganizationId, UserId},
-    route::RouteTable,
     second_factor::TotpSecret,
     time::Timestamp,
 };
@@ -139,7 +138,7 @@ impl Console {
     ) -> Self {
         let store = Store::open(&database.url).await.unwrap();
         let pepper = Arc::new(Pepper::new("test", &[7; 32]));
-        let settings = GatewaySettings { routes: RouteTable::default(), ..GatewaySettings::idle() };
+        let settings = GatewaySettings { max_connections: 10, ..GatewaySettings::idle() };
         let gateway = Gateway::new(settings, clock.clone(), pepper.clone(), ReplayFence::default());
         let backend = Arc::new(
             Backend::new(store.clone(), gateway.clone(), pepper, clock.clone()).with_passkeys_at(ORIGIN, ORIGIN),

@@ -246,7 +246,7 @@ async fn given(situation: Option<&str>) -> World {
     let mut world = match situation {
         "no more tokens can be remembered" => Setup::with(|setup| setup.settings.replay_capacity = 0).start().await,
         "a restart a second ago" => {
-            let fence = ReplayFence { refuse_issued_at_or_before: Some(START + 4) };
+            let fence = ReplayFence { refuse_issued_at_or_before: Some(START + 4), ..ReplayFence::default() };
             Setup::with(|setup| setup.fence = fence).start().await
         }
         _ => World::start().await,

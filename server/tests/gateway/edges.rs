@@ -93,6 +93,22 @@ async fn nginx_gets_a_status_that_it_understands_and_the_problem_in_a_header() {
     assert!(disabled.header("x-nuvera-problem").unwrap().contains("application_disabled"));
 }
 
+/// `proxy_buffer_size` in `docs/edge/nginx.conf` is made for this.
+#[tokio::test]
+async fn the_longest_answer_to_nginx_fits_into_the_buffer_that_its_configuration_has() {
+    let conf = include_str!("../../../docs/edge/nginx.conf");
+    assert!(conf.contains("proxy_buffer_size 8k;"));
+    let edges = Edges::start().await;
+    // Each of these characters takes twelve in ASCII.
+    let clefs = "\u{1d11e}".repeat(300);
+    let call = Call { uri: format!("/{clefs}"), ..edges.world.post() }.claim("uri", clefs);
+    let reply = edges.nginx(call, "").await;
+    let problem = reply.header("x-nuvera-problem").unwrap();
+    assert!(problem.contains("uri_mismatch") && problem.len() > 4096, "{problem}");
+    let head: usize = reply.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    assert!(head + 64 < 8192, "{head}");
+}
+
 #[tokio::test]
 async fn traefik_and_envoy_get_the_problem_itself() {
     let edges = Edges::start().await;
@@ -155,8 +171,34 @@ async fn nobody_passes_who_poses_as_somebody_or_where_the_edge_says_too_little()
         assert_eq!(reply.status, 500, "{door}");
         assert!(reply.text().starts_with("forward-auth: "), "{}", reply.text());
     }
+    for line in ["GET a HTTP/1.1", "CONNECT nginx:1 HTTP/1.1", "OPTIONS * HTTP/1.1"] {
+        let reply = edges.send(format!("{line}\r\nHost: x\r\n\r\n").as_bytes()).await;
+        assert!(reply.status == 500 && reply.text().starts_with("forward-auth: "), "{line}: {reply:?}");
+    }
     let bad_hash = edges.nginx(edges.world.post(), "xyz").await;
     assert_eq!(bad_hash.status, 500, "{bad_hash:?}");
+}
+
+/// The time that a body takes is its sender's.
+#[tokio::test]
+async fn a_slow_body_is_not_counted_as_slow_verification() {
+    let edges = Edges::start().await;
+    let call = edges.world.post().add("Expect", "100-continue");
+    let bytes = call.bytes();
+    let (head, body) = bytes.split_at(bytes.len() - call.body.len());
+    let mut connection = edges.world.connect().await;
+    connection.write(head).await;
+    assert_eq!(connection.read_head().await.unwrap().0, 100);
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_secs(1) {
+        edges.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    }
+    connection.write(body).await;
+    connection.read().await.unwrap().verified();
+    let text = edges.world.gateway.metrics().unwrap();
+    let sum = text.lines().find_map(|line| line.strip_prefix("nuvera_gateway_verification_seconds_sum "));
+    let sum: f64 = sum.unwrap().parse().unwrap();
+    assert!(sum > 0.0 && sum < 0.9, "{sum}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Keys and applications in their states. What the console changes, the gateway obeys at once.
 
-use crate::support::{LEEWAY, START, World, new_api_key, new_signing_key, pair, plain_key, timestamp};
+use crate::support::{LEEWAY, START, World, new_api_key, new_signing_key, pair, plain_key, public_key, timestamp};
 use domain::{
     api_key::PlainApiKey,
     application::{Replacement, SigningKeyReplacement},
@@ -137,6 +137,26 @@ async fn a_key_that_is_revoked_while_its_requests_body_is_on_the_way_is_refused(
     world.change(|application, by| application.revoke_api_key(id, by));
     connection.write(body).await;
     assert_eq!(connection.read().await.unwrap().refusal().0, "revoked_api_key");
+}
+
+#[tokio::test]
+async fn a_signing_key_that_is_retired_while_its_requests_body_is_on_the_way_verifies_nothing() {
+    for (how, later) in [(SigningKeyReplacement::StopNow, 0), (SigningKeyReplacement::WithOverlap(HOUR / 120), 30)] {
+        let mut world = World::start().await;
+        let call = world.post().add("Expect", "100-continue");
+        let bytes = call.bytes();
+        let (head, body) = bytes.split_at(bytes.len() - call.body.len());
+        let mut connection = world.connect().await;
+        connection.write(head).await;
+        assert_eq!(connection.read_head().await.unwrap().0, 100);
+        world.change(|application, by| application.replace_signing_key(new_signing_key(pair(1)), how, by));
+        world.clock.set(timestamp(START + later));
+        connection.write(body).await;
+        let refused = connection.read().await.unwrap();
+        assert_eq!(refused.refusal().0, "invalid_signature", "{how:?}");
+        let retired = public_key(pair(0)).fingerprint();
+        assert_eq!(refused.json()["received"], retired, "it is told which key it was");
+    }
 }
 
 #[tokio::test]

@@ -49,8 +49,7 @@ struct Acknowledged {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_that_is_killed_under_load_loses_no_change_and_at_most_an_interval_of_counters() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("assets.json"), r#"{"app":"a","style":"s","keygenWorker":"k","keydoctorWorker":"d"}"#)
-        .unwrap();
+    write_assets(folder.path());
     let data = folder.path().join("data");
     let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
     let mut counted_on = 0;
@@ -118,19 +117,29 @@ async fn a_program_that_is_killed_under_load_loses_no_change_and_at_most_an_inte
     }
 }
 
+/// What the program wants of the folder with the browser's files.
+pub fn write_assets(site: &Path) {
+    fs::write(site.join("assets.json"), r#"{"app":"a","style":"s","keygenWorker":"k","keydoctorWorker":"d"}"#).unwrap();
+}
+
 /// A server of the test's own; killed where the test ends before it.
-struct Server {
-    child: Child,
+pub struct Server {
+    pub child: Child,
     console: SocketAddr,
-    gateway: SocketAddr,
+    pub gateway: SocketAddr,
 }
 
 impl Server {
     async fn start(site: &Path, data: &Path) -> Self {
+        Self::start_with(site, data, &[]).await
+    }
+
+    pub async fn start_with(site: &Path, data: &Path, more: &[&str]) -> Self {
         let (console, gateway) = (free_address().await, free_address().await);
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
         command.arg("serve").arg("--demo").args(["--leeway", "1"]).arg("--data").arg(data).arg("--site").arg(site);
         command.args(["--console-address", &console.to_string(), "--gateway-address", &gateway.to_string()]);
+        command.args(more);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let server = Self { child, console, gateway };
@@ -161,7 +170,7 @@ impl Drop for Server {
     }
 }
 
-async fn free_address() -> SocketAddr {
+pub async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 

@@ -68,3 +68,27 @@ async fn guessing_keys_is_slowed_down_and_harms_nobody_else_behind_the_address()
     world.clock.advance(Duration::from_secs(30));
     assert_eq!(guess(&world).await.0, "invalid_api_key");
 }
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_has_attempts_of_its_own_and_elsewhere_nobody_can_invent_an_address() {
+    for trusted in [true, false] {
+        let setup = Setup::with(|setup| {
+            setup.settings.failure_limit = RateLimit::new(1, Duration::from_secs(60));
+            setup.settings.trust_forwarded_for = trusted;
+        });
+        let world = setup.start().await;
+        let guess = async |forwarded_for: &str| {
+            let call = world.get().without("x-api-key").add("x-api-key", plain_key().reveal());
+            world.send(call.add("X-Forwarded-For", forwarded_for)).await.refusal().0
+        };
+        assert_eq!(guess("203.0.113.1").await, "invalid_api_key");
+        assert_eq!(guess("203.0.113.1").await, "too_many_failures", "trusted: {trusted}");
+        let another = if trusted { "invalid_api_key" } else { "too_many_failures" };
+        assert_eq!(guess("203.0.113.2").await, another, "trusted: {trusted}");
+        // What comes before the proxy's own entry is the client's to invent.
+        assert_eq!(guess("203.0.113.3, 203.0.113.2").await, "too_many_failures", "trusted: {trusted}");
+        world.send(world.get().add("X-Forwarded-For", "203.0.113.4")).await.verified();
+        let recorded = if trusted { "203.0.113.4" } else { "127.0.0.1" };
+        assert_eq!(world.gateway.usage().drain().api_keys[0].address.to_string(), recorded);
+    }
+}

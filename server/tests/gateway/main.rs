@@ -18,4 +18,5 @@ mod recent;
 mod refusals;
 mod replayed;
 mod secrets;
+mod stopped;
 mod support;

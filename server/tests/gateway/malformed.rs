@@ -1,8 +1,9 @@
 //! Bodies that are too long, too slow or break off, and what becomes of their connection. Requests that two readers could
 //! understand in two ways are in `conformance.toml`.
 
-use crate::support::{Connection, World};
+use crate::support::{Call, Connection, Setup, World, pair};
 use std::time::Duration;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn who_waits_for_100_continue_is_not_told_to_go_on_where_the_head_is_refused() {
@@ -10,6 +11,8 @@ async fn who_waits_for_100_continue_is_not_told_to_go_on_where_the_head_is_refus
     let too_long = vec![b'x'; 1024 * 1024 + 1];
     for (call, code) in [
         (world.post().claim("iss", "x"), "wrong_issuer"),
+        // An API key alone has the gateway hold nothing.
+        (Call { pair: pair(1), ..world.post() }, "invalid_signature"),
         (world.call("POST", "/api/v1/signature-test", &too_long), "body_too_large"),
     ] {
         let call = call.add("Expect", "100-continue");
@@ -83,4 +86,87 @@ async fn a_body_that_breaks_off_ends_the_connection_and_nothing_else() {
     drop(connection);
     // Its jti is still good: nothing was verified.
     world.send_bytes(&bytes).await.verified();
+}
+
+/// A chunked body is not followed to its end, and so nothing could be noted of a request that came after it.
+#[tokio::test]
+async fn a_connection_ends_after_a_body_in_chunks_whatever_was_asked() {
+    let setup = Setup::with(|setup| setup.settings.console_origin = Some("https://console.test".parse().unwrap()));
+    let world = setup.start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let edge = listener.local_addr().unwrap();
+    tokio::spawn(world.gateway.clone().serve_forward_auth(listener, world.stop.clone()));
+    let preflight = "OPTIONS /api/v1/signature-test HTTP/1.1\r\nHost: x\r\nOrigin: https://console.test\r\n\
+        Access-Control-Request-Method: GET";
+    let health = "GET /healthz HTTP/1.1\r\nHost: x";
+    let question = "GET /traefik-body HTTP/1.1\r\nHost: x\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Uri: /a";
+    for (address, head, status) in [
+        (world.address, health, 200),
+        (world.address, preflight, 204),
+        (edge, health, 200),
+        (edge, question, 401),
+        (edge, "GET /elsewhere HTTP/1.1\r\nHost: x", 500),
+    ] {
+        for (framing, body, closes) in
+            [("Transfer-Encoding: chunked", "0\r\n\r\n", true), ("Content-Length: 1", "x", false)]
+        {
+            let mut connection = Connection::open(address).await;
+            connection.write(format!("{head}\r\n{framing}\r\n\r\n{body}").as_bytes()).await;
+            // The second request has a fragment, which nobody would note any more.
+            connection.write(format!("{}\r\n\r\n", health.replace("healthz", "healthz#x")).as_bytes()).await;
+            assert_eq!(connection.read().await.unwrap().status, status, "{head} {framing}");
+            assert_eq!(connection.read().await.is_none(), closes, "{head} {framing}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_two_readers_could_take_for_two_requests_is_refused_whatever_was_asked() {
+    let world = World::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let edge = listener.local_addr().unwrap();
+    tokio::spawn(world.gateway.clone().serve_forward_auth(listener, world.stop.clone()));
+    let both = "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n";
+    let question = "GET /traefik HTTP/1.1\r\nHost: x\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Uri: /a\r\n";
+    for ambiguous in [both, "X: x\n\r\n"] {
+        let reply = world.send_bytes(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{ambiguous}").as_bytes()).await;
+        assert_eq!(reply.refusal(), ("malformed_request".to_owned(), 400), "{ambiguous}");
+        let mut connection = Connection::open(edge).await;
+        connection.write(format!("{question}{ambiguous}").as_bytes()).await;
+        assert_eq!(connection.read().await.unwrap().refusal().0, "malformed_request", "{ambiguous}");
+        let mut connection = Connection::open(edge).await;
+        connection.write(format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{ambiguous}").as_bytes()).await;
+        assert_eq!(connection.read().await.unwrap().status, 500, "{ambiguous}");
+    }
+}
+
+#[tokio::test]
+async fn no_more_bodies_are_held_than_there_is_room_for_and_the_token_is_not_used_up() {
+    let world = Setup::with(|setup| setup.settings.max_body_bytes = 1024).start().await;
+    let mut waiting = Vec::new();
+    for _ in 0..64 {
+        let call = world.call("POST", "/api/v1/customers", &[b'x'; 1024]).add("Expect", "100-continue");
+        let bytes = call.bytes();
+        let mut connection = world.connect().await;
+        connection.write(&bytes[..bytes.len() - 1024]).await;
+        assert_eq!(connection.read_head().await.unwrap().0, 100);
+        waiting.push((connection, call.body));
+    }
+    let announced = world.call("POST", "/api/v1/customers", b"x");
+    let mut chunked = world.call("POST", "/api/v1/customers", b"x").add("Transfer-Encoding", "chunked");
+    chunked.body = b"1\r\nx\r\n0\r\n\r\n".to_vec();
+    let calls = [announced.bytes(), chunked.bytes()];
+    for bytes in &calls {
+        let refused = world.send_bytes(bytes).await;
+        assert_eq!(refused.refusal(), ("body_capacity".to_owned(), 503));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    // What has no body needs no room.
+    world.send(world.get()).await.verified();
+    // One that arrives and is answered makes room.
+    let (mut connection, body) = waiting.pop().unwrap();
+    connection.write(&body).await;
+    connection.read().await.unwrap().verified();
+    world.send_bytes(&calls[0]).await.verified();
+    world.send_bytes(&calls[1]).await.verified();
 }

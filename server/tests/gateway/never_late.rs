@@ -2,7 +2,9 @@
 //! a request that starts the moment after the change was answered. And a token is accepted once, however many send it.
 
 use crate::support::base64url;
-use crate::support::{Connection, LEEWAY, START, Setup, World, pair, public_key, reason, sha256_hex, sign, timestamp};
+use crate::support::{
+    Connection, LEEWAY, Reply, START, Setup, World, pair, public_key, reason, sha256_hex, sign, timestamp,
+};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use domain::{
     access::{Operation, Role},
@@ -17,7 +19,8 @@ use serde_json::json;
 use server::{
     backend::{Asked, Backend, CreateApplication, Said, accounts::NewPerson},
     clock::Clock,
-    gateway::{Gateway, ReplayFence},
+    fence,
+    gateway::Gateway,
     pepper::Pepper,
     random,
     store::{Store, organizations::OrganizationKind},
@@ -232,6 +235,7 @@ struct Platform {
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
     store: Store,
+    pepper: Arc<Pepper>,
     _folder: TempDir,
 }
 
@@ -242,8 +246,9 @@ impl Platform {
             Store::open(&format!("sqlite://{}?mode=rwc", folder.path().join("test.db").display())).await.unwrap();
         let clock = Clock::manual(timestamp(START));
         let pepper = Arc::new(Pepper::new("test", &random::bytes()));
-        let gateway = Gateway::new(Setup::default().settings, clock.clone(), pepper.clone(), ReplayFence::default());
-        let backend = Backend::new(store.clone(), gateway.clone(), pepper, clock.clone());
+        let fence = fence::take(&store, &clock, LEEWAY).await.unwrap();
+        let gateway = Gateway::new(Setup::default().settings, clock.clone(), pepper.clone(), fence);
+        let backend = Backend::new(store.clone(), gateway.clone(), pepper.clone(), clock.clone());
         backend.start().await.unwrap();
         let organization = backend.add_organization(OrganizationKind::Partner, "Alpine Pay").await.unwrap();
         let person = NewPerson {
@@ -282,6 +287,7 @@ impl Platform {
             stop,
             serving,
             store,
+            pepper,
             _folder: folder,
         }
     }
@@ -362,6 +368,26 @@ impl Platform {
                 self.backend.replace_signing_key(self.asked(), Said::default(), new, None, now).await.unwrap();
             }
         }
+    }
+
+    /// Ends without a word, and begins again on the same database.
+    async fn crash(&mut self) {
+        self.stop.cancel();
+        (&mut self.serving).await.unwrap();
+        let fence = fence::take(&self.store, &self.clock, LEEWAY).await.unwrap();
+        let gateway = Gateway::new(Setup::default().settings, self.clock.clone(), self.pepper.clone(), fence);
+        self.backend = Backend::new(self.store.clone(), gateway.clone(), self.pepper.clone(), self.clock.clone());
+        self.backend.start().await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.address = listener.local_addr().unwrap();
+        self.stop = CancellationToken::new();
+        self.serving = tokio::spawn(gateway.serve(listener, self.stop.clone()));
+    }
+
+    async fn send(&self, bytes: &[u8]) -> Reply {
+        let mut connection = Connection::open(self.address).await;
+        connection.write(bytes).await;
+        connection.read().await.unwrap()
     }
 
     async fn stop(self) {
@@ -449,6 +475,27 @@ async fn accepted(connection: &mut Connection, window: &[u8], requests: usize, b
         accepted.push(reply.status == 200);
     }
     accepted
+}
+
+#[tokio::test]
+async fn after_a_crash_a_machine_whose_clock_starts_behind_accepts_no_token_a_second_time() {
+    let mut platform = Platform::start().await;
+    let token = request(platform.key.reveal(), 0, START);
+    platform.send(&token).await.verified();
+    platform.backend.flush_usage().await.unwrap();
+    platform.clock.set(timestamp(START - 3600));
+    platform.crash().await;
+    // The clock is put right at once, and the token is still in its time.
+    platform.clock.set(timestamp(START + 1));
+    assert_eq!(platform.send(&token).await.refusal().0, "token_predates_start");
+    platform.clock.set(timestamp(START + 10));
+    platform.send(&request(platform.key.reveal(), 0, START + 10)).await.verified();
+    // And so after a second crash, in which nothing was counted.
+    platform.clock.set(timestamp(START - 3600));
+    platform.crash().await;
+    platform.clock.set(timestamp(START + 1));
+    assert_eq!(platform.send(&token).await.refusal().0, "token_predates_start");
+    platform.stop().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! With a service behind the gateway: what it gets, what comes back, and what happens when it does not answer.
 
 use crate::support::{Connection, Setup, World};
+use domain::route::RouteTable;
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,10 +13,17 @@ struct Upstream(TcpListener);
 
 impl Upstream {
     async fn listen() -> (Self, World) {
+        Self::listen_with(|_| {}).await
+    }
+
+    async fn listen_with(change: impl FnOnce(&mut Setup)) -> (Self, World) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let world = Setup::with(|setup| setup.settings.upstream = Some(uri)).start().await;
-        (Self(listener), world)
+        let setup = Setup::with(|setup| {
+            setup.settings.upstream = Some(uri);
+            change(setup);
+        });
+        (Self(listener), setup.start().await)
     }
 
     async fn accept(&self) -> Served {
@@ -88,6 +96,8 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
             "content-length",
             "content-type",
             "host",
+            "x-forwarded-for",
+            "x-forwarded-host",
             "x-nuvera-application-id",
             "x-nuvera-key-id",
             "x-nuvera-organization-id",
@@ -101,6 +111,56 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
     assert_eq!(value("x-request-id"), ids[0].1);
     let all = head.join("\n");
     assert!(!all.contains(world.api_key.reveal()) && !all.contains(&token));
+}
+
+/// What is not signed shall not reroute a request, nor say where it came from.
+#[tokio::test]
+async fn no_header_tells_the_service_of_another_method_target_or_sender() {
+    let (upstream, world) = Upstream::listen().await;
+    let misleading = [
+        "X-HTTP-Method-Override: DELETE",
+        "x-http-method: DELETE",
+        "X_Method_Override: DELETE",
+        "X-Original-URL: /admin",
+        "X-Rewrite-URL: /admin",
+        "x_rewrite-url: /admin",
+        "X-Original-URI: /admin",
+        "X-Original-Method: DELETE",
+        "X-Forwarded-For: 203.0.113.7",
+        "x-forwarded_for: 203.0.113.7",
+        "X-Forwarded-Host: evil.test",
+        "X-Forwarded-Proto: https",
+        "X_Forwarded_Prefix: /admin",
+        "X-Forwarded-Uri: /admin",
+        "Forwarded: for=203.0.113.7",
+        "X-Real-IP: 203.0.113.7",
+        "X-Client-IP: 203.0.113.7",
+        "True-Client-IP: 203.0.113.7",
+        "CF-Connecting-IP: 203.0.113.7",
+    ];
+    let harmless = ["Via: 1.1 theirs", "X-Forwarded: 1", "X-Original-URLs: 1", "X-Method: 1"];
+    let call = misleading.iter().chain(&harmless).fold(world.get(), |call, header| {
+        let (name, value) = header.split_once(": ").unwrap();
+        call.add(name, value)
+    });
+    let service = async {
+        let mut served = upstream.accept().await;
+        let (head, _) = served.request().await;
+        served.write(OK).await;
+        head
+    };
+    let (reply, head) = tokio::join!(world.send(call), service);
+    assert_eq!(reply.status, 200);
+    let lines: Vec<_> = head[1..].iter().map(|line| line.to_ascii_lowercase()).collect();
+    for text in ["delete", "/admin", "203.0.113.7", "evil.test", "https"] {
+        assert!(!lines.iter().any(|line| line.contains(text)), "{text} in {lines:?}");
+    }
+    for header in harmless {
+        assert!(lines.contains(&header.to_ascii_lowercase()), "{header} in {lines:?}");
+    }
+    for header in ["x-forwarded-for: 127.0.0.1", "x-forwarded-host: api.test"] {
+        assert!(lines.iter().any(|line| line == header), "{header} in {lines:?}");
+    }
 }
 
 #[tokio::test]
@@ -161,33 +221,63 @@ async fn a_service_that_is_not_there_is_told_as_unavailable() {
     drop(upstream);
     let reply = world.send(world.get()).await;
     assert_eq!(reply.refusal(), ("upstream_unavailable".to_owned(), 502));
+    // Nothing was sent: it may be sent again.
+    assert_eq!(reply.header("retry-after"), Some("1"));
     let ftp = "ftp://127.0.0.1:1".parse().unwrap();
     let world = Setup::with(|setup| setup.settings.upstream = Some(ftp)).start().await;
     assert_eq!(world.refusal(world.get()).await, ("upstream_unavailable".to_owned(), 502));
 }
 
 #[tokio::test]
-async fn a_service_that_answers_nonsense_is_told_as_unavailable() {
+async fn a_service_that_answers_nonsense_or_breaks_off_has_failed_and_nobody_is_told_to_send_again() {
+    for answer in [
+        "SSH-2.0-OpenSSH\r\n\r\n",
+        "",
+        "HTTP/1.1 200 OK\r\ncontent-",
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+    ] {
+        let (upstream, world) = Upstream::listen().await;
+        let service = async {
+            let mut served = upstream.accept().await;
+            let (_, body) = served.request().await;
+            served.write(answer).await;
+            body
+        };
+        let (reply, body) = tokio::join!(world.send(world.post()), service);
+        assert_eq!(body, br#"{"name":"Ada"}"#);
+        assert_eq!(reply.refusal(), ("upstream_failed".to_owned(), 502), "{answer}");
+        assert_eq!(reply.header("retry-after"), None, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_a_kept_connection_may_have_carried_is_not_sent_again() {
     let (upstream, world) = Upstream::listen().await;
-    let service = async {
-        let mut served = upstream.accept().await;
-        served.request().await;
-        served.write("SSH-2.0-OpenSSH\r\n\r\n").await;
-        served
-    };
-    let (refusal, _served) = tokio::join!(world.refusal(world.get()), service);
-    assert_eq!(refusal, ("upstream_unavailable".to_owned(), 502));
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write(OK).await;
+    assert_eq!(client.read().await.unwrap().status, 200);
+
+    client.write(&world.post().bytes()).await;
+    let (head, _) = served.request().await;
+    assert!(head[0].starts_with("POST"), "over the kept connection");
+    drop(served);
+    assert_eq!(client.read().await.unwrap().refusal(), ("upstream_failed".to_owned(), 502));
+
+    // What comes next over a new connection is the next request.
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    assert!(served.request().await.0[0].starts_with("GET"), "the POST came a second time");
+    served.write(OK).await;
+    assert_eq!(client.read().await.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn a_service_that_does_not_answer_is_given_up_on() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let setup = Setup::with(|setup| {
-        setup.settings.upstream = Some(uri);
-        setup.settings.upstream_timeout = Duration::from_millis(20);
-    });
-    let world = setup.start().await;
+    let (_upstream, world) =
+        Upstream::listen_with(|setup| setup.settings.upstream_timeout = Duration::from_millis(20)).await;
     let bytes = world.get().bytes();
     assert_eq!(world.send_bytes(&bytes).await.refusal(), ("upstream_timeout".to_owned(), 504));
     // Whether it was carried out is unknown: the token stays used.
@@ -229,4 +319,102 @@ async fn a_client_that_reads_slowly_holds_the_service_up_and_not_the_gateways_me
     };
     let (reply, ()) = tokio::join!(client.read(), rest);
     assert_eq!(reply.unwrap().body.len(), LENGTH);
+}
+
+#[tokio::test]
+async fn a_service_that_falls_silent_in_its_answer_ends_it_and_nobody_takes_the_half_for_the_whole() {
+    for head in ["transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", "content-length: 8\r\n\r\nhalf"] {
+        let short = Duration::from_millis(100);
+        let (upstream, world) = Upstream::listen_with(|setup| setup.settings.upstream_timeout = short).await;
+        let mut client = world.connect().await;
+        client.write(&world.get().bytes()).await;
+        let mut served = upstream.accept().await;
+        served.request().await;
+        served.write(&format!("HTTP/1.1 200 OK\r\n{head}")).await;
+        let mut received = String::new();
+        client.read_to_end(&mut received).await;
+        assert!(received.starts_with("HTTP/1.1 200 OK") && received.trim_end().ends_with("half"), "{received}");
+        // The service is told as well: nobody reads on.
+        assert!(served.0.read_u8().await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_slow_and_never_silent_for_long_is_heard_to_the_end() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    assert_eq!(client.read_head().await.unwrap().0, 200);
+    // A minute in all, of which it is silent for at most 15 seconds; it may be for 20.
+    for _ in 0..4 {
+        served.write("5\r\npiece\r\n").await;
+        assert_eq!(client.read_chunk().await.unwrap(), b"piece");
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(15)).await;
+        tokio::time::resume();
+    }
+    served.write("0\r\n\r\n").await;
+    assert_eq!(client.read_chunk().await, None);
+}
+
+/// The end of a body that has none is known by the method and the status alone.
+#[tokio::test]
+async fn answers_without_a_body_end_where_their_head_does() {
+    for (method, answer, length) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n", Some("1000")),
+        ("HEAD", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", None),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n", None),
+        ("GET", "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\ncontent-length: 1000\r\n\r\n", None),
+        ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Some("0")),
+    ] {
+        let routes = "HEAD /api/v1/customers any\nGET /api/v1/customers any\n";
+        let routes = RouteTable::parse(routes).unwrap();
+        let (upstream, world) = Upstream::listen_with(|setup| setup.settings.routes = routes).await;
+        let mut client = world.connect().await;
+        let mut served = None;
+        // A second request on the same two connections shows that nobody waits for a body.
+        for _ in 0..2 {
+            client.write(&world.call(method, "/api/v1/customers", b"").bytes()).await;
+            let served = match &mut served {
+                Some(served) => served,
+                None => served.insert(upstream.accept().await),
+            };
+            assert!(served.request().await.0[0].starts_with(method));
+            served.write(answer).await;
+            let (status, headers) = client.read_head().await.unwrap();
+            assert_eq!(status.to_string(), answer[9..12], "{method} {answer}");
+            let found = headers.iter().find(|(name, _)| name == "content-length").map(|(_, value)| value.as_str());
+            assert_eq!(found, length, "{method} {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_midst_of_an_answer_takes_the_services_connection_along() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+    assert_eq!(client.read_head().await.unwrap().0, 200);
+    assert_eq!(client.read_chunk().await.unwrap(), b"first");
+    drop(client);
+    // More than the sockets hold: at some point nobody takes it any more.
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let mut is_told = false;
+    for _ in 0..1_000 {
+        is_told = is_told || served.0.write_all(chunk.as_bytes()).await.is_err();
+    }
+    assert!(is_told, "64 MB were taken from it");
+    // And nobody else is harmed.
+    let mut client = world.connect().await;
+    client.write(&world.get().bytes()).await;
+    let mut served = upstream.accept().await;
+    served.request().await;
+    served.write(OK).await;
+    assert_eq!(client.read().await.unwrap().status, 200);
 }

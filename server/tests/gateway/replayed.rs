@@ -151,7 +151,7 @@ async fn no_token_from_before_a_clean_stop_is_accepted_after_the_start() {
     let unused = at(&world, 3).bytes();
     let latest = world.gateway.latest_accepted_issued_at();
     assert_eq!(latest, Some(START + 3));
-    let world = restart(world, ReplayFence { refuse_issued_at_or_before: latest }).await;
+    let world = restart(world, ReplayFence { refuse_issued_at_or_before: latest, ..ReplayFence::default() }).await;
     for bytes in accepted.iter().chain([&unused]) {
         let reply = world.send_bytes(bytes).await;
         assert_eq!(reply.refusal(), ("token_predates_start".to_owned(), 401));
@@ -159,7 +159,8 @@ async fn no_token_from_before_a_clean_stop_is_accepted_after_the_start() {
     }
     world.send(at(&world, 4)).await.verified();
     // The fence outlives a run in which nothing was accepted.
-    let world = restart(world, ReplayFence { refuse_issued_at_or_before: Some(START + 4) }).await;
+    let world =
+        restart(world, ReplayFence { refuse_issued_at_or_before: Some(START + 4), ..ReplayFence::default() }).await;
     assert_eq!(world.gateway.latest_accepted_issued_at(), Some(START + 4));
 }
 
@@ -174,7 +175,10 @@ async fn after_a_crash_every_token_that_was_acceptable_before_is_refused() {
     for bytes in &kept {
         world.send_bytes(bytes).await.verified();
     }
-    let fence = ReplayFence { refuse_issued_at_or_before: Some(world.clock.now().plus(LEEWAY).as_seconds()) };
+    let fence = ReplayFence {
+        refuse_issued_at_or_before: Some(world.clock.now().plus(LEEWAY).as_seconds()),
+        ..ReplayFence::default()
+    };
     let world = restart(world, fence).await;
     for bytes in &kept {
         assert_eq!(world.send_bytes(bytes).await.refusal().0, "token_predates_start");

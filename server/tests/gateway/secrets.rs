@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Everything that this process logs, at every level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -33,7 +33,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 impl Log {
-    fn start() -> Self {
+    pub fn start() -> Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         static ONCE: Once = Once::new();
         let log = LOG.get_or_init(Self::default).clone();
@@ -45,7 +45,7 @@ impl Log {
         log
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -121,6 +121,18 @@ async fn no_answer_and_no_log_holds_a_key_or_a_token() {
     let logged = log.text();
     assert!(logged.contains(world.api_key.prefix().as_str()) && logged.contains("wrong_issuer"));
     assert!(!logged.contains("signature-test?"), "a query string was logged");
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_choose_how_long_a_line_of_the_log_is() {
+    let log = Log::start();
+    let world = World::start().await;
+    let (method, path) = ("M".repeat(10_000), format!("/{}", "p".repeat(10_000)));
+    let reply = world.send_bytes(format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
+    let id = reply.header("x-request-id").unwrap();
+    let text = log.text();
+    let line = text.lines().find(|line| line.contains(id) && line.contains("\"gateway\"")).unwrap();
+    assert!(line.len() < 1_000 && line.contains(&path[..200]), "{line}");
 }
 
 #[tokio::test]

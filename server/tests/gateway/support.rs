@@ -127,8 +127,10 @@ impl Default for Setup {
             upstream: None,
             replay_capacity: 1_000_000,
             upstream_timeout: Duration::from_secs(20),
+            max_connections: 10_000,
             rate_limit: None,
             failure_limit: None,
+            trust_forwarded_for: false,
             console_origin: None,
             routes: RouteTable::default(),
         };
@@ -350,6 +352,12 @@ impl Connection {
         self.0.read_exact(&mut chunk).await.unwrap();
         self.read_line().await?;
         (size > 0).then_some(chunk)
+    }
+
+    /// Everything that comes until the other side has closed.
+    pub async fn read_to_end(&mut self, received: &mut String) {
+        // A connection that is reset has ended as well.
+        let _ = self.0.read_to_string(received).await;
     }
 
     /// Whether the other side has closed, with nothing more to say.

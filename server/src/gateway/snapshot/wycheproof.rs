@@ -19,7 +19,21 @@ use serde_json::Value;
 use uuid::Uuid;
 use wycheproof_ng_kdf_jose::json_web;
 
-fn verifying(public_key: PublicKey) -> VerifyingKey {
+/// A key, verified with in the way that this processor has, and in the library's, which all have: they must agree.
+struct EachWay {
+    quickest: VerifyingKey,
+    library: VerifyingKey,
+}
+
+impl EachWay {
+    fn verifies(&self, message: &Digest, signature: &[u8]) -> bool {
+        let verified = self.quickest.verifies(message, signature);
+        assert_eq!(self.library.verifies(message, signature), verified, "the two ways differ");
+        verified
+    }
+}
+
+fn verifying(public_key: PublicKey) -> EachWay {
     let (created_at, created_by) = (Timestamp::from_millis(0), String::new());
     let key = SigningKey {
         id: SigningKeyId(Uuid::nil()),
@@ -29,7 +43,10 @@ fn verifying(public_key: PublicKey) -> VerifyingKey {
         proven_at: None,
         state: SigningKeyState::Current,
     };
-    VerifyingKey::new(&key, None).unwrap()
+    let quickest = VerifyingKey::new(&key, None).unwrap();
+    let parsed = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key.der()).unwrap();
+    let (fingerprint, parsed) = (quickest.fingerprint.clone(), Arc::new(Parsed::Library(parsed)));
+    EachWay { quickest, library: VerifyingKey { key, fingerprint, parsed } }
 }
 
 /// The key, but for those that cannot be registered and are tested for that: exponent 3, or bound to RSASSA-PSS.
@@ -179,7 +196,7 @@ fn sha256(message: &[u8]) -> Digest {
     digest(&SHA256, message)
 }
 
-fn verifies(key: &VerifyingKey, token: &str) -> bool {
+fn verifies(key: &EachWay, token: &str) -> bool {
     UnverifiedToken::parse(token.as_bytes())
         .is_ok_and(|token| key.verifies(&sha256(token.signing_input()), token.signature()))
 }
