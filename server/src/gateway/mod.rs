@@ -88,7 +88,7 @@ impl GatewaySettings {
             upstream: None,
             replay_capacity: 0,
             upstream_timeout: Duration::ZERO,
-            max_connections: 0,
+            max_connections: usize::MAX,
             rate_limit: None,
             failure_limit: None,
             trust_forwarded_for: false,
