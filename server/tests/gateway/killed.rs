@@ -18,7 +18,8 @@ use server::{
 };
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
+    io::{self, Seek},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
@@ -134,23 +135,39 @@ impl Server {
         Self::start_with(site, data, &[]).await
     }
 
+    /// Somebody else may take an address between the moment it was free and the server's start: then there is another one.
     pub async fn start_with(site: &Path, data: &Path, more: &[&str]) -> Self {
+        for _ in 0..5 {
+            if let Some(server) = Self::try_start(site, data, more).await {
+                return server;
+            }
+        }
+        panic!("the server does not start");
+    }
+
+    /// `None` is a server that has ended at once.
+    async fn try_start(site: &Path, data: &Path, more: &[&str]) -> Option<Self> {
         let (console, gateway) = (free_address().await, free_address().await);
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
         command.arg("serve").arg("--demo").args(["--leeway", "1"]).arg("--data").arg(data).arg("--site").arg(site);
         command.args(["--console-address", &console.to_string(), "--gateway-address", &gateway.to_string()]);
         command.args(more);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let log = tempfile::tempfile().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone().unwrap());
         let child = command.spawn().unwrap();
-        let server = Self { child, console, gateway };
+        let mut server = Self { child, console, gateway };
         for _ in 0..600 {
+            if server.child.try_wait().unwrap().is_some() {
+                println!("the server has ended: {}", read_to_string(log));
+                return None;
+            }
             if let Ok(stream) = tokio::net::TcpStream::connect(gateway).await {
                 drop(stream);
-                return server;
+                return Some(server);
             }
             sleep(Duration::from_millis(50)).await;
         }
-        panic!("the server does not start");
+        panic!("the server does not answer: {}", read_to_string(log));
     }
 
     /// Ends it as a loss of power would, and says when.
@@ -160,6 +177,11 @@ impl Server {
         self.child.wait().unwrap();
         at
     }
+}
+
+fn read_to_string(mut log: File) -> String {
+    log.rewind().unwrap();
+    io::read_to_string(log).unwrap()
 }
 
 impl Drop for Server {
