@@ -87,7 +87,8 @@ impl Proxy {
     }
 
     /// Passes a request on: the path and query as they were sent, without credentials and without headers that tell
-    /// another story, with the identity that was verified, and the address and host as they were seen here. The response's body is not waited for: it is passed on as it arrives.
+    /// another story, with the identity that was verified, and the address and host as they were seen here. The response's
+    /// body is not waited for: it is passed on as it arrives.
     ///
     /// # Errors
     /// [`Refusal::UpstreamUnavailable`] where nothing was sent; [`Refusal::UpstreamFailed`] and
