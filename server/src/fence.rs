@@ -101,11 +101,7 @@ pub async fn take(store: &Store, clock: &Clock, leeway: Duration) -> Result<Repl
 /// The database fails.
 pub async fn mark(conn: &mut AnyConnection, gateway: &Gateway, at: Timestamp) -> Result<()> {
     let Some((text, run)) = own(conn, gateway).await? else { return Ok(()) };
-    let marked = Run {
-        mark: run.mark.max(at.as_seconds()),
-        leeway_seconds: run.leeway_seconds.max(whole(gateway.leeway())),
-        ..run
-    };
+    let marked = Run { mark: run.mark.max(at.as_seconds()), ..run };
     replace(conn, &text, Left::Running(marked)).await
 }
 

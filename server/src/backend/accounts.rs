@@ -317,12 +317,11 @@ pub(super) async fn count_attempt(
 }
 
 /// Takes an attempt back that did not fail. Where it came from the account begins anew.
-pub(super) async fn attempt_succeeded(conn: &mut AnyConnection, subjects: &Subjects) -> Result<(), StoreError> {
-    for (position, (subject, _)) in subjects.iter().enumerate() {
-        match position {
-            0 => sign_in_failures::clear(conn, subject).await?,
-            _ => sign_in_failures::take_back(conn, subject).await?,
-        }
+pub(super) async fn attempt_succeeded(conn: &mut AnyConnection, subjects: &[(String, i64)]) -> Result<(), StoreError> {
+    let Some(((narrowest, _), others)) = subjects.split_first() else { return Ok(()) };
+    sign_in_failures::clear(conn, narrowest).await?;
+    for (subject, _) in others {
+        sign_in_failures::take_back(conn, subject).await?;
     }
     Ok(())
 }

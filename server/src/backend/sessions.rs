@@ -42,7 +42,7 @@ pub struct Begun {
     /// What the browser is to keep, so that it is known again.
     pub token: String,
     /// Set where the person has to be told: they have signed in before, and never with this browser.
-    pub new_browser: Option<Attempt>,
+    pub is_new_browser: bool,
 }
 
 impl Backend {
@@ -90,7 +90,7 @@ impl Backend {
         let attempt = Attempt { at: now, outcome, method, address, browser, session: Some(id) };
         sign_ins::add(&mut transaction, random::uuid(now), user, &attempt).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(Begun { id, token, new_browser: (outcome == Outcome::NewBrowser).then_some(attempt) })
+        Ok(Begun { id, token, is_new_browser: outcome == Outcome::NewBrowser })
     }
 
     /// The session that a cookie leads to, in the area of `side`; and the latest new browser that is not known in it. One
@@ -211,20 +211,11 @@ impl Backend {
         }
     }
 
-    /// Remembers that somebody whose password was right did not get further.
+    /// Remembers an attempt to sign in as somebody that was refused.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn record_refused_factor(
-        &self,
-        user: UserId,
-        method: Method,
-        client: Client,
-    ) -> Result<(), BackendError> {
-        self.record_attempt(user, Outcome::Refused, method, client).await
-    }
-
-    async fn record_attempt(
+    pub async fn record_attempt(
         &self,
         user: UserId,
         outcome: Outcome,

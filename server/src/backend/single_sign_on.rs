@@ -13,7 +13,7 @@ use domain::{
     id::{OrganizationId, UserId},
     people::{Followed, joined_by_provider},
     second_factor,
-    security_policy::SecurityRules,
+    security_policy::SecurityPolicy,
     text::{EmailAddress, PersonName, Reason, Why},
     time::Timestamp,
 };
@@ -164,8 +164,8 @@ impl Backend {
 /// What is asked of somebody who has no second factor here, because a provider looks after that: see
 /// [`Actor::must_have_factor`].
 async fn must_have_factor(conn: &mut AnyConnection, actor: &Actor) -> Result<bool, StoreError> {
-    let policy = policies::find::<SecurityRules>(conn, actor.organization_id).await?;
-    Ok(second_factor::is_required(actor.role, policy.rules.second_factor_required))
+    let policy: SecurityPolicy = policies::find(conn, actor.organization_id).await?;
+    Ok(second_factor::is_required(actor.role, policy.requires_second_factor()))
 }
 
 /// Gives somebody who was here before the role that the provider says.

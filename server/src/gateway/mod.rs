@@ -194,11 +194,6 @@ impl Gateway {
         self.clock.ahead() > self.settings.leeway
     }
 
-    /// How far a partner's clock may be off.
-    pub fn leeway(&self) -> Duration {
-        self.settings.leeway
-    }
-
     /// The latest `iat` of any token that this run, or one before it, may have accepted; `None` where there was none.
     /// It is final once [`Gateway::serve`] has returned: a clean stop stores it as the next start's fence.
     pub fn latest_accepted_issued_at(&self) -> Option<i64> {

@@ -10,6 +10,16 @@ use domain::{
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
+/// The query for those invitations for which the condition holds.
+macro_rules! invitations {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, organization_id, email, name, role, invited_by, expires_at FROM invitations WHERE ",
+            $condition
+        )
+    };
+}
+
 /// Adds an invitation, in the place of one for the same address.
 ///
 /// # Errors
@@ -48,14 +58,11 @@ pub async fn insert(
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn open(conn: &mut AnyConnection, organization: OrganizationId, now: Timestamp) -> Result<Vec<Invitation>> {
-    let rows = sqlx::query(
-        "SELECT id, organization_id, email, name, role, invited_by, expires_at FROM invitations
-         WHERE organization_id = $1 AND expires_at > $2 ORDER BY name, id",
-    )
-    .bind(organization.to_string())
-    .bind(now.as_millis())
-    .fetch_all(conn)
-    .await?;
+    let rows = sqlx::query(invitations!("organization_id = $1 AND expires_at > $2 ORDER BY name, id"))
+        .bind(organization.to_string())
+        .bind(now.as_millis())
+        .fetch_all(conn)
+        .await?;
     rows.iter().map(read).collect()
 }
 
@@ -64,13 +71,8 @@ pub async fn open(conn: &mut AnyConnection, organization: OrganizationId, now: T
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn made_by(conn: &mut AnyConnection, user: UserId) -> Result<Vec<Invitation>> {
-    let rows = sqlx::query(
-        "SELECT id, organization_id, email, name, role, invited_by, expires_at FROM invitations
-         WHERE made_by = $1 ORDER BY name, id",
-    )
-    .bind(user.to_string())
-    .fetch_all(conn)
-    .await?;
+    let rows =
+        sqlx::query(invitations!("made_by = $1 ORDER BY name, id")).bind(user.to_string()).fetch_all(conn).await?;
     rows.iter().map(read).collect()
 }
 
@@ -83,14 +85,11 @@ pub async fn find(
     organization: OrganizationId,
     id: InvitationId,
 ) -> Result<Option<Invitation>> {
-    let row = sqlx::query(
-        "SELECT id, organization_id, email, name, role, invited_by, expires_at FROM invitations
-         WHERE organization_id = $1 AND id = $2",
-    )
-    .bind(organization.to_string())
-    .bind(id.to_string())
-    .fetch_optional(conn)
-    .await?;
+    let row = sqlx::query(invitations!("organization_id = $1 AND id = $2"))
+        .bind(organization.to_string())
+        .bind(id.to_string())
+        .fetch_optional(conn)
+        .await?;
     row.as_ref().map(read).transpose()
 }
 

@@ -3,7 +3,7 @@
 use super::Web;
 use crate::{backend::sessions::Client, mail::Mail};
 use app::paths::Area;
-use domain::{actor::Actor, id::UserId, people::Person, sign_in::Method, time::Timestamp};
+use domain::{actor::Actor, id::UserId, people::Person, sign_in::Method};
 
 /// Whose account it is.
 pub struct Owner<'a> {
@@ -80,7 +80,8 @@ impl News<'_> {
 
 /// Sends them a letter about what `client` did. It goes out on its own: a mail server that is slow or down holds nothing up,
 /// and the console says it as well.
-pub fn tell(web: &Web, owner: Owner<'_>, news: News<'_>, client: &Client, at: Timestamp) {
+pub fn tell(web: &Web, owner: Owner<'_>, news: News<'_>, client: &Client) {
+    let at = web.backend.clock().now();
     let Owner { user, name, email, area } = owner;
     let from = client.address.map(|address| format!(" from {address}")).unwrap_or_default();
     let how = match news {

@@ -151,8 +151,7 @@ pub async fn choose(State(web): State<Arc<Web>>, request: Request) -> Response {
     };
     match chosen.await {
         Ok((_, Ok(actor))) => {
-            let now = web.backend.clock().now();
-            letters::tell(&web, (&actor).into(), News::PasswordChanged, &visit::client(&web, &extensions), now);
+            letters::tell(&web, (&actor).into(), News::PasswordChanged, &visit::client(&web, &extensions));
             redirect(area.sign_in(), Notice::PasswordChosen)
         }
         Ok((page, Err(BackendError::Password(error)))) => {

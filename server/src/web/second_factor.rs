@@ -18,7 +18,11 @@ use axum::{
     http::{Extensions, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{id::UserId, sign_in::Method, time::Timestamp};
+use domain::{
+    id::UserId,
+    sign_in::{Method, Outcome},
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tower_sessions::Session;
@@ -166,7 +170,7 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
     };
     if matches!(checked, Ok(false) | Err(BackendError::Passkey(_))) {
         let client = visit::client(&web, &extensions);
-        if let Err(error) = web.backend.record_refused_factor(user_id, method, client).await {
+        if let Err(error) = web.backend.record_attempt(user_id, Outcome::Refused, method, client).await {
             tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
         }
     }

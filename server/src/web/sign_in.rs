@@ -180,7 +180,7 @@ pub async fn other_door(
         return Ok(None);
     }
     let client = visit::client(web, extensions);
-    web.backend.record_refused(&actor.email, Outcome::OtherDoor, method, client).await?;
+    web.backend.record_attempt(actor.user_id, Outcome::OtherDoor, method, client).await?;
     // Where the areas are at one origin, the path says enough.
     let origin = web.settings.hub_origin.as_ref().map_or("", |_| web.origin(theirs));
     Ok(Some(Page::OtherDoor { theirs, href: format!("{origin}{}", theirs.sign_in()) }))

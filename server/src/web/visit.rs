@@ -175,8 +175,8 @@ pub async fn begin(
             .max_age(time::Duration::days(400));
         cookies.add(cookie.build());
     }
-    if let Some(attempt) = begun.new_browser {
-        letters::tell(web, actor.into(), News::NewBrowser(method), &client, attempt.at);
+    if begun.is_new_browser {
+        letters::tell(web, actor.into(), News::NewBrowser(method), &client);
     }
     Ok(())
 }
@@ -430,7 +430,7 @@ impl Visit {
 
     /// Tells whoever it concerns by mail of what they have just done.
     pub fn tell(&self, owner: Owner<'_>, news: News<'_>) {
-        letters::tell(&self.web, owner, news, &self.client(), self.web.backend.clock().now());
+        letters::tell(&self.web, owner, news, &self.client());
     }
 
     /// Tells them by mail of what they have just done to their own account.

@@ -1,6 +1,8 @@
 //! Keys and applications in their states. What the console changes, the gateway obeys at once.
 
-use crate::support::{LEEWAY, START, World, new_api_key, new_signing_key, pair, plain_key, public_key, timestamp};
+use crate::support::{
+    Connection, LEEWAY, START, World, new_api_key, new_signing_key, pair, plain_key, public_key, timestamp,
+};
 use domain::{
     api_key::PlainApiKey,
     application::{Replacement, SigningKeyReplacement},
@@ -124,18 +126,24 @@ async fn the_state_of_a_key_is_told_only_to_who_has_all_of_it() {
     assert_eq!(world.refusal(world.get()).await, ("application_disabled".to_owned(), 403));
 }
 
-#[tokio::test]
-async fn a_key_that_is_revoked_while_its_requests_body_is_on_the_way_is_refused() {
-    let mut world = World::start().await;
+/// A request that is asked for its body, and the body.
+async fn without_its_body(world: &World) -> (Connection, Vec<u8>) {
     let call = world.post().add("Expect", "100-continue");
     let bytes = call.bytes();
     let (head, body) = bytes.split_at(bytes.len() - call.body.len());
     let mut connection = world.connect().await;
     connection.write(head).await;
     assert_eq!(connection.read_head().await.unwrap().0, 100);
+    (connection, body.to_owned())
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_while_its_requests_body_is_on_the_way_is_refused() {
+    let mut world = World::start().await;
+    let (mut connection, body) = without_its_body(&world).await;
     let id = world.application.api_keys[0].id;
     world.change(|application, by| application.revoke_api_key(id, by));
-    connection.write(body).await;
+    connection.write(&body).await;
     assert_eq!(connection.read().await.unwrap().refusal().0, "revoked_api_key");
 }
 
@@ -143,15 +151,10 @@ async fn a_key_that_is_revoked_while_its_requests_body_is_on_the_way_is_refused(
 async fn a_signing_key_that_is_retired_while_its_requests_body_is_on_the_way_verifies_nothing() {
     for (how, later) in [(SigningKeyReplacement::StopNow, 0), (SigningKeyReplacement::WithOverlap(HOUR / 120), 30)] {
         let mut world = World::start().await;
-        let call = world.post().add("Expect", "100-continue");
-        let bytes = call.bytes();
-        let (head, body) = bytes.split_at(bytes.len() - call.body.len());
-        let mut connection = world.connect().await;
-        connection.write(head).await;
-        assert_eq!(connection.read_head().await.unwrap().0, 100);
+        let (mut connection, body) = without_its_body(&world).await;
         world.change(|application, by| application.replace_signing_key(new_signing_key(pair(1)), how, by));
         world.clock.set(timestamp(START + later));
-        connection.write(body).await;
+        connection.write(&body).await;
         let refused = connection.read().await.unwrap();
         assert_eq!(refused.refusal().0, "invalid_signature", "{how:?}");
         let retired = public_key(pair(0)).fingerprint();
@@ -162,13 +165,8 @@ async fn a_signing_key_that_is_retired_while_its_requests_body_is_on_the_way_ver
 #[tokio::test]
 async fn a_token_that_expires_while_its_body_is_on_the_way_is_refused() {
     let world = World::start().await;
-    let call = world.post().add("Expect", "100-continue");
-    let bytes = call.bytes();
-    let (head, body) = bytes.split_at(bytes.len() - call.body.len());
-    let mut connection = world.connect().await;
-    connection.write(head).await;
-    assert_eq!(connection.read_head().await.unwrap().0, 100);
+    let (mut connection, body) = without_its_body(&world).await;
     world.clock.set(timestamp(START + 55).plus(LEEWAY));
-    connection.write(body).await;
+    connection.write(&body).await;
     assert_eq!(connection.read().await.unwrap().refusal().0, "token_expired");
 }

@@ -26,6 +26,15 @@ impl Upstream {
         (Self(listener), setup.start().await)
     }
 
+    /// A client whose request has arrived, and that waits for the answer.
+    async fn asked(&self, world: &World) -> (Connection, Served) {
+        let mut client = world.connect().await;
+        client.write(&world.get().bytes()).await;
+        let mut served = self.accept().await;
+        served.request().await;
+        (client, served)
+    }
+
     async fn accept(&self) -> Served {
         Served(self.0.accept().await.unwrap().0)
     }
@@ -166,10 +175,7 @@ async fn no_header_tells_the_service_of_another_method_target_or_sender() {
 #[tokio::test]
 async fn a_response_is_passed_on_as_it_arrives_over_a_kept_connection() {
     let (upstream, world) = Upstream::listen().await;
-    let mut client = world.connect().await;
-    client.write(&world.get().bytes()).await;
-    let mut served = upstream.accept().await;
-    served.request().await;
+    let (mut client, mut served) = upstream.asked(&world).await;
     served.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
     assert_eq!(client.read_head().await.unwrap().0, 200);
     // The service has not finished, and the first part is here.
@@ -253,10 +259,7 @@ async fn a_service_that_answers_nonsense_or_breaks_off_has_failed_and_nobody_is_
 #[tokio::test]
 async fn a_request_that_a_kept_connection_may_have_carried_is_not_sent_again() {
     let (upstream, world) = Upstream::listen().await;
-    let mut client = world.connect().await;
-    client.write(&world.get().bytes()).await;
-    let mut served = upstream.accept().await;
-    served.request().await;
+    let (mut client, mut served) = upstream.asked(&world).await;
     served.write(OK).await;
     assert_eq!(client.read().await.unwrap().status, 200);
 
@@ -287,10 +290,7 @@ async fn a_service_that_does_not_answer_is_given_up_on() {
 #[tokio::test]
 async fn a_client_that_goes_away_takes_its_request_along() {
     let (upstream, world) = Upstream::listen().await;
-    let mut client = world.connect().await;
-    client.write(&world.get().bytes()).await;
-    let mut served = upstream.accept().await;
-    served.request().await;
+    let (client, mut served) = upstream.asked(&world).await;
     drop(client);
     // Nobody waits for the answer any more: the service is told by the end of its connection.
     assert!(served.0.read_u8().await.is_err());
@@ -300,10 +300,7 @@ async fn a_client_that_goes_away_takes_its_request_along() {
 async fn a_client_that_reads_slowly_holds_the_service_up_and_not_the_gateways_memory() {
     const LENGTH: usize = 64 * 1024 * 1024;
     let (upstream, world) = Upstream::listen().await;
-    let mut client = world.connect().await;
-    client.write(&world.get().bytes()).await;
-    let mut served = upstream.accept().await;
-    served.request().await;
+    let (mut client, mut served) = upstream.asked(&world).await;
     served.write(&format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n")).await;
     let chunk = vec![b'x'; 64 * 1024];
     let mut written = 0;
@@ -326,10 +323,7 @@ async fn a_service_that_falls_silent_in_its_answer_ends_it_and_nobody_takes_the_
     for head in ["transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", "content-length: 8\r\n\r\nhalf"] {
         let short = Duration::from_millis(100);
         let (upstream, world) = Upstream::listen_with(|setup| setup.settings.upstream_timeout = short).await;
-        let mut client = world.connect().await;
-        client.write(&world.get().bytes()).await;
-        let mut served = upstream.accept().await;
-        served.request().await;
+        let (mut client, mut served) = upstream.asked(&world).await;
         served.write(&format!("HTTP/1.1 200 OK\r\n{head}")).await;
         let mut received = String::new();
         client.read_to_end(&mut received).await;
@@ -342,10 +336,7 @@ async fn a_service_that_falls_silent_in_its_answer_ends_it_and_nobody_takes_the_
 #[tokio::test]
 async fn a_service_that_is_slow_and_never_silent_for_long_is_heard_to_the_end() {
     let (upstream, world) = Upstream::listen().await;
-    let mut client = world.connect().await;
-    client.write(&world.get().bytes()).await;
-    let mut served = upstream.accept().await;
-    served.request().await;
+    let (mut client, mut served) = upstream.asked(&world).await;
     served.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
     assert_eq!(client.read_head().await.unwrap().0, 200);
     // A minute in all, of which it is silent for at most 15 seconds; it may be for 20.
@@ -395,10 +386,7 @@ async fn answers_without_a_body_end_where_their_head_does() {
 #[tokio::test]
 async fn a_client_that_leaves_in_the_midst_of_an_answer_takes_the_services_connection_along() {
     let (upstream, world) = Upstream::listen().await;
-    let mut client = world.connect().await;
-    client.write(&world.get().bytes()).await;
-    let mut served = upstream.accept().await;
-    served.request().await;
+    let (mut client, mut served) = upstream.asked(&world).await;
     served.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
     assert_eq!(client.read_head().await.unwrap().0, 200);
     assert_eq!(client.read_chunk().await.unwrap(), b"first");
@@ -411,10 +399,7 @@ async fn a_client_that_leaves_in_the_midst_of_an_answer_takes_the_services_conne
     }
     assert!(is_told, "64 MB were taken from it");
     // And nobody else is harmed.
-    let mut client = world.connect().await;
-    client.write(&world.get().bytes()).await;
-    let mut served = upstream.accept().await;
-    served.request().await;
+    let (mut client, mut served) = upstream.asked(&world).await;
     served.write(OK).await;
     assert_eq!(client.read().await.unwrap().status, 200);
 }
