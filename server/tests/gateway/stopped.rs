@@ -1,7 +1,7 @@
 //! The whole program, asked to stop.
 
 use crate::{
-    killed::{Server, free_address, write_assets},
+    process::{Server, free_address, write_assets},
     support::Connection,
 };
 use std::{

@@ -1,0 +1,1 @@
+//! What two processes, a crash or a damaged database must not break.

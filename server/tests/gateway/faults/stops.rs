@@ -1,0 +1,1 @@
+//! Emergency stops while the database is down, frozen, locked or out of space.
