@@ -1,5 +1,5 @@
 # The front door. `make run` and `make test` set up what they need themselves.
-.PHONY: run test check dev bench soak fuzz setup site release
+.PHONY: run test check format dependencies lint-wasm dev bench soak fuzz setup site release
 
 # By a name, because browsers use passkeys at no address without one.
 run: setup site release
@@ -7,16 +7,25 @@ run: setup site release
 
 test:
 	scripts/setup test
-	scripts/with-postgres cargo test --workspace --exclude frontend
+	scripts/with-postgres cargo nextest run --workspace --exclude frontend --profile ci
 	$(MAKE) site release
 	cd end2end && npx playwright test
+	scripts/slowest-tests
 
-check:
-	scripts/setup build
-	cargo fmt --check
+check: format dependencies lint-wasm
 	cargo clippy --workspace --exclude frontend --all-targets -- -D warnings
-	cargo clippy --package frontend --package keygen --package keydoctor --target wasm32-unknown-unknown -- -D warnings
+
+format:
+	cargo fmt --check
+
+dependencies:
+	scripts/setup check
 	scripts/check-dependencies
+	cargo deny --all-features check --hide-inclusion-graph bans licenses sources
+
+lint-wasm:
+	scripts/setup build
+	cargo clippy --package frontend --package keygen --package keydoctor --target wasm32-unknown-unknown -- -D warnings
 
 # Quicker builds, for work on the pages.
 dev: setup
@@ -42,8 +51,10 @@ fuzz:
 setup:
 	scripts/setup build
 
+# `--bin` and not `--package`: so cargo unifies features over the same crates as for the tests, and compiles none of them a
+# second time. What is shipped is never compiled by a wrapper such as .ci/run's.
 site:
-	cargo run --package xtask -- site
+	env -u RUSTC_WORKSPACE_WRAPPER cargo run --bin xtask -- site
 
 release:
-	cargo build --release --package server
+	env -u RUSTC_WORKSPACE_WRAPPER cargo build --release --package server

@@ -29,9 +29,15 @@ export default defineConfig({
   fullyParallel: true,
   workers: 2,
   forbidOnly: !!process.env.CI,
-  reporter: process.env.CI ? 'list' : [['list'], ['html', { open: 'never' }]],
+  // `scripts/slowest-tests` reads the JSON report.
+  reporter: [
+    ['list'],
+    ['json', { outputFile: 'test-results/report.json' }],
+    ...(process.env.CI ? [] : [['html', { open: 'never' }] as const]),
+  ],
   timeout: 60_000,
-  use: { baseURL: CONSOLE, ...chromium, trace: 'retain-on-failure' },
+  // No trace: recording one slows every test down. `npx playwright test --trace retain-on-failure` where one is needed.
+  use: { baseURL: CONSOLE, ...chromium },
   projects: [
     { name: 'with scripts', testIgnore: /\.plain\.spec\.ts$/ },
     {

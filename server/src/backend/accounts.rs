@@ -15,7 +15,9 @@ use crate::{
         users::{self, Account},
     },
 };
-use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier, password_hash::SaltString};
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash::SaltString,
+};
 use domain::{
     access::Role,
     actor::Actor,
@@ -54,7 +56,7 @@ static QUEUE: Semaphore = Semaphore::const_new(100);
 const QUEUE_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the password of an account that does not exist is compared with, so that it takes as long.
-static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this password"));
+static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this password", Params::DEFAULT));
 
 /// Somebody on their way in, who has proven who they are and whose session has not begun. Where all their sign-ins are
 /// ended before it does, this one is ended with them.
@@ -98,6 +100,19 @@ pub struct NewPerson<'a> {
 }
 
 impl Backend {
+    /// Hashes new passwords with these Argon2id parameters. For tests, which lower the cost: the default is OWASP's figure.
+    #[must_use]
+    pub fn with_password_cost(self, cost: Params) -> Self {
+        Self { password_cost: cost, ..self }
+    }
+
+    /// Hashes a password that a user chose.
+    pub(super) async fn hashed(&self, password: String) -> String {
+        let cost = self.password_cost.clone();
+        let _permit = HASHING.acquire().await;
+        tokio::task::spawn_blocking(move || hash(&password, cost)).await.expect("hashing does not panic")
+    }
+
     /// Signs somebody in. Takes the same work whether or not the account exists.
     ///
     /// # Errors
@@ -249,7 +264,7 @@ impl Backend {
         let now = self.clock.now();
         let id = UserId(random::uuid(now));
         let NewPerson { organization_id, email, name, role, password } = person;
-        let password_hash = hash(password);
+        let password_hash = hash(password, self.password_cost.clone());
         let user = users::NewUser { id, organization_id, email, name, role, password_hash: &password_hash };
         let mut transaction = self.store.write().await?;
         users::insert(&mut transaction, &user, now).await?;
@@ -351,12 +366,6 @@ async fn record_refusal(
     audit::append(conn, &[sign_in_refused(By { actor: &actor, at: now, reason: None })]).await
 }
 
-/// Hashes a password that somebody chose.
-pub(super) async fn hashed(password: String) -> String {
-    let _permit = HASHING.acquire().await;
-    tokio::task::spawn_blocking(move || hash(&password)).await.expect("hashing does not panic")
-}
-
 async fn verify(password: String, hash: String) -> bool {
     // The semaphore is never closed; were it, hashing without a permit would still be right.
     let _permit = HASHING.acquire().await;
@@ -368,7 +377,8 @@ async fn verify(password: String, hash: String) -> bool {
     matches!(verified.await, Ok(Some(())))
 }
 
-fn hash(password: &str) -> String {
+fn hash(password: &str, cost: Params) -> String {
     let salt = SaltString::encode_b64(&random::bytes::<16>()).expect("16 bytes are a valid salt");
-    Argon2::default().hash_password(password.as_bytes(), &salt).expect("the default parameters are valid").to_string()
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost);
+    argon2.hash_password(password.as_bytes(), &salt).expect("the parameters are valid").to_string()
 }

@@ -69,6 +69,8 @@ pub struct Backend {
     gateway: Arc<Gateway>,
     pepper: Arc<Pepper>,
     clock: Clock,
+    /// What hashing a new password costs.
+    password_cost: argon2::Params,
     /// Where passkeys are used; nowhere, until somebody says so.
     relying_parties: RelyingParties,
     /// Held from reading an application until the gateway knows its new state. What a failing database left undone is
@@ -163,6 +165,7 @@ impl Backend {
             gateway,
             pepper,
             clock,
+            password_cost: argon2::Params::DEFAULT,
             relying_parties: RelyingParties::default(),
             changes: Mutex::default(),
             flushing: Mutex::default(),

@@ -9,6 +9,7 @@ mod conditions;
 pub mod health;
 pub mod identities;
 pub mod invitations;
+pub mod migrations;
 pub mod organizations;
 pub mod passkeys;
 pub mod password_resets;
@@ -110,7 +111,7 @@ impl Store {
                 .connect(url)
         };
         let writers = pool(if sqlite { 1 } else { 4 }).await?;
-        sqlx::migrate!("../migrations").run(&writers).await?;
+        migrations::migrator().run(&writers).await?;
         let begin = if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
         Ok(Self { readers: pool(4).await?, writers, begin })
     }

@@ -496,7 +496,7 @@ async fn events_from_before_organizations_had_their_own_are_kept() {
     for database in Database::all().await {
         sqlx::any::install_default_drivers();
         let pool = sqlx::AnyPool::connect(&database.url).await.unwrap();
-        let mut migrator = sqlx::migrate!("../migrations");
+        let mut migrator = server::store::migrations::migrator();
         migrator.migrations.to_mut().retain(|migration| migration.version < BEFORE);
         migrator.run(&pool).await.unwrap();
         for sql in [

@@ -141,7 +141,9 @@ impl Console {
         let settings = GatewaySettings { max_connections: 10, ..GatewaySettings::idle() };
         let gateway = Gateway::new(settings, clock.clone(), pepper.clone(), ReplayFence::default());
         let backend = Arc::new(
-            Backend::new(store.clone(), gateway.clone(), pepper, clock.clone()).with_passkeys_at(ORIGIN, ORIGIN),
+            Backend::new(store.clone(), gateway.clone(), pepper, clock.clone())
+                .with_passkeys_at(ORIGIN, ORIGIN)
+                .with_password_cost(argon2::Params::new(argon2::Params::MIN_M_COST, 1, 1, None).unwrap()),
         );
         backend.start().await.unwrap();
         let alpine = backend.add_organization(OrganizationKind::Partner, "Alpine Pay").await.unwrap();

@@ -1,7 +1,7 @@
 //! A gateway on a free port, a partner that signs, and a client that sends exactly what it is told.
 
 use aws_lc_rs::{
-    encoding::AsDer,
+    encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,
     rsa::KeySize,
     signature::{KeyPair, RSA_PKCS1_SHA256, RsaEncoding, RsaKeyPair},
@@ -28,7 +28,9 @@ use server::{
     random,
 };
 use std::{
+    fs,
     net::SocketAddr,
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -48,10 +50,25 @@ pub const LEEWAY: Duration = Duration::from_secs(5);
 
 pub const EMPTY_BODY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A partner's key pairs, made once: the registered one, and another.
+/// A partner's key pairs: the registered one, and another. Kept beside the test programs: cargo-nextest runs each test in a
+/// process of its own, and generating them takes longer than most tests.
 pub fn pair(number: usize) -> &'static RsaKeyPair {
     static PAIRS: OnceLock<[RsaKeyPair; 2]> = OnceLock::new();
-    &PAIRS.get_or_init(|| std::array::from_fn(|_| RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))[number]
+    &PAIRS.get_or_init(|| std::array::from_fn(stored_pair))[number]
+}
+
+fn stored_pair(number: usize) -> RsaKeyPair {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pair-{number}.p8"));
+    if let Ok(der) = fs::read(&file) {
+        return RsaKeyPair::from_pkcs8(&der).unwrap();
+    }
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der = pair.as_der().unwrap();
+    // Renamed into place, so that no other process reads half of it.
+    let unfinished = file.with_extension(std::process::id().to_string());
+    fs::write(&unfinished, der.as_ref()).unwrap();
+    fs::rename(unfinished, file).unwrap();
+    pair
 }
 
 pub fn public_key(pair: &RsaKeyPair) -> PublicKey {
