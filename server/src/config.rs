@@ -27,6 +27,8 @@ pub enum Command {
     /// owner, the last admin. Ends what they had, and prints a link for a new password. With --make-owner: gives an organization
     /// that has no owner (Nuvera: no admin) a new one. May be used while the server runs.
     Recover(Recover),
+    /// Write a consistent copy of a SQLite database into a file, while the server runs. Keep the pepper file with it.
+    Backup(Backup),
     /// Print the code of the moment of the demo people who need a second factor (see `serve --demo`).
     DemoCode,
 }
@@ -130,6 +132,16 @@ pub struct ServeSettings {
     /// On an empty database, create demo people, and print how to sign in.
     #[arg(long, env = "NUVERA_DEMO")]
     pub demo: bool,
+}
+
+/// Where to write a copy of the database.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Where state is kept.
+    #[command(flatten)]
+    pub state: StateSettings,
+    /// The file, which must not exist.
+    pub file: PathBuf,
 }
 
 /// Who becomes an admin.

@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long a start waits for a process that is ending.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How often it tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -133,6 +133,7 @@ impl ProcessLock {
     /// # Errors
     /// Another process has one of them; a lock file cannot be used; PostgreSQL cannot be reached.
     pub async fn acquire(state: &StateSettings, holder: Holder) -> Result<Self, LockError> {
+        sqlx::any::install_default_drivers();
         let url = state.database_url();
         let mut paths = vec![(state.data.join("lock"), format!("the data folder {}", state.data.display()))];
         let file = sqlite_file(&url);

@@ -48,6 +48,10 @@ pub async fn command_line() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,
         Command::Migrate(state) => migrate(&state).await,
+        Command::Backup(backup) => {
+            let copied = startup::backup(&backup.state, &backup.file).await;
+            copied.map(|()| println!("The database is in {}. Keep the pepper file with it.", backup.file.display()))
+        }
         Command::CreateAdmin(admin) => create_admin(admin).await,
         Command::Recover(lost) => recover(lost).await,
         Command::DemoCode => {

@@ -20,7 +20,11 @@ use crate::{
         settings,
     },
 };
-use std::{fs, io, os::unix::fs::DirBuilderExt, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -68,6 +72,7 @@ async fn open(state: &StateSettings, holder: Holder, accepted: Option<i64>, cloc
         .create(&state.data)
         .map_err(|error| format!("--data: {} cannot be created: {error}", state.data.display()))?;
     let (setting, url) = (state.database_setting(), state.database_url());
+    opening::check_path(&url).map_err(|error| format!("{setting}: {error}"))?;
     let mut lock = ProcessLock::acquire(state, holder).await.map_err(|error| match error {
         LockError::Database(error) => format!("{setting}: {error}"),
         error => error.to_string(),
@@ -151,6 +156,31 @@ pub async fn open_existing(state: &StateSettings) -> Outcome<(Store, Pepper)> {
     let store = Store::open_migrated(&url).await;
     let store = store.map_err(|error| format!("{setting}: {}", opening::explain(&url, &error)))?;
     Ok((store, pepper))
+}
+
+/// Writes a consistent copy of a SQLite database into `file`, which only its owner can read.
+///
+/// # Errors
+/// As [`open_existing`]; it is a PostgreSQL database; the file exists, or cannot be written.
+pub async fn backup(state: &StateSettings, file: &Path) -> Outcome<()> {
+    state.check()?;
+    if opening::sqlite_file(&state.database_url()).is_none() {
+        return Err("--database-url: this command copies SQLite databases. Use pg_dump for PostgreSQL".into());
+    }
+    let (store, _) = open_existing(state).await?;
+    let failed = |error: &dyn std::fmt::Display| format!("{} cannot be written: {error}", file.display());
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(file).map_err(|error| failed(&error))?;
+    let copied = match opening::copy_into(&store, file).await {
+        Ok(()) => fs::File::open(file).and_then(|copy| copy.sync_all()).map_err(|error| failed(&error)),
+        Err(error) => Err(failed(&error)),
+    };
+    store.close().await;
+    if copied.is_err() {
+        // Half a copy is none; what went wrong is said.
+        let _ = fs::remove_file(file);
+    }
+    Ok(copied?)
 }
 
 fn check_not_newer(setting: &str, inspection: &Inspection) -> Outcome<()> {

@@ -4,7 +4,7 @@
 //! A SQLite database is looked at through a read-only connection, which neither creates nor checkpoints anything: if the
 //! start is refused, file and write-ahead log are as they were found.
 
-use super::{Result, StoreError};
+use super::{Result, Store, StoreError};
 use sqlx::{
     AnyConnection, Connection, Row, SqliteConnection,
     migrate::{MigrateError, Migrator},
@@ -76,6 +76,24 @@ pub fn without_creating(url: &str) -> String {
     if sqlite_file(url).is_none() { url.to_owned() } else { url.replace("mode=rwc", "mode=rw") }
 }
 
+/// Checks that a SQLite file is there, or can be created where the URL says so.
+///
+/// # Errors
+/// The file or its folder is missing.
+pub fn check_path(url: &str) -> std::result::Result<(), OpenError> {
+    let Some(file) = sqlite_file(url) else { return Ok(()) };
+    let (name, folder) = (file.display(), parent(&file));
+    if !folder.is_dir() {
+        let folder = folder.display();
+        return Err(OpenError(format!("there is no folder {folder}. Create it, or correct the path")));
+    }
+    if !file.exists() && !url.contains("mode=rwc") {
+        let problem = "Correct the path; to create it, add ?mode=rwc";
+        return Err(OpenError(format!("there is no database file {name}. {problem}")));
+    }
+    Ok(())
+}
+
 /// Looks at the database at `url` and changes nothing. A SQLite file that is missing and would be created is empty.
 ///
 /// # Errors
@@ -84,13 +102,9 @@ pub async fn inspect(url: &str) -> std::result::Result<Inspection, OpenError> {
     sqlx::any::install_default_drivers();
     let mut read_only = url.to_owned();
     if let Some(file) = sqlite_file(url) {
-        if !file.exists() && url.contains("mode=rwc") {
-            return match parent(&file) {
-                folder if folder.is_dir() => Ok(Inspection::EMPTY),
-                folder => {
-                    Err(OpenError(format!("there is no folder {}. Create it, or correct the path", folder.display())))
-                }
-            };
+        check_path(url)?;
+        if !file.exists() {
+            return Ok(Inspection::EMPTY);
         }
         check_file(url, &file).await?;
         read_only = url.replace("mode=rwc", "mode=ro").replace("mode=rw", "mode=ro");
@@ -121,6 +135,16 @@ pub async fn check_writable(url: &str) -> std::result::Result<(), OpenError> {
             place(url)
         ))),
     }
+}
+
+/// Writes a copy of a SQLite database, as it is at this moment, into `file`, which must be missing or empty.
+///
+/// # Errors
+/// The database fails, or the file cannot be written.
+pub async fn copy_into(store: &Store, file: &Path) -> Result<()> {
+    let path = file.to_str().ok_or_else(|| sqlx::Error::Configuration("the path must be UTF-8".into()))?;
+    sqlx::query("VACUUM INTO $1").bind(path).execute(&mut *store.read().await?).await?;
+    Ok(())
 }
 
 /// Says what is wrong with a database that could not be opened.
@@ -234,7 +258,7 @@ async fn check_file(url: &str, file: &Path) -> std::result::Result<(), OpenError
     if lines == ["ok"] {
         return Ok(());
     }
-    Err(damaged(file, &lines.join("; ")))
+    Err(damaged(file, &lines.join("; ").replace('\n', "; ")))
 }
 
 fn damaged(file: &Path, found: &str) -> OpenError {
@@ -280,22 +304,17 @@ fn explain_sqlite(file: &Path, error: &sqlx::Error) -> OpenError {
 /// Says why the system does not open a file that SQLite could not open.
 fn unopened(file: &Path) -> String {
     let (name, folder) = (file.display(), parent(file));
-    if !folder.is_dir() {
-        return format!("there is no folder {}. Create it, or correct the path", folder.display());
+    let opened = OpenOptions::new().read(true).write(true).open(file);
+    if let Err(error) = opened {
+        return format!("{name} cannot be opened: {error}. Make it readable and writable for the server's user");
     }
-    match OpenOptions::new().read(true).write(true).open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            format!("there is no database file {name}. Correct the path")
-        }
-        Err(error) => format!("{name} cannot be opened: {error}. Make it readable and writable for the server's user"),
-        Ok(_) => match probe(folder) {
-            Err(error) => format!(
-                "the folder {} is not writable: {error}. SQLite keeps files beside the database, so the server's user needs \
-                 write access to the folder",
-                folder.display()
-            ),
-            Ok(()) => format!("{name} cannot be opened. Check that it is a file, and its -wal and -shm files"),
-        },
+    match probe(folder) {
+        Err(error) => format!(
+            "the folder {} is not writable: {error}. SQLite keeps files beside the database: make it writable for the server's \
+             user",
+            folder.display()
+        ),
+        Ok(()) => format!("{name} cannot be opened. Check that it is a file, and its -wal and -shm files"),
     }
 }
 

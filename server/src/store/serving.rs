@@ -66,7 +66,7 @@ pub async fn ping(conn: &mut AnyConnection) -> Result<()> {
 /// The database fails.
 pub async fn lock_session(conn: &mut AnyConnection) -> Result<Option<LockSession>> {
     let row = sqlx::query(
-        "SELECT CAST(l.pid AS BIGINT) AS pid, CAST(a.client_addr AS TEXT) AS client
+        "SELECT CAST(l.pid AS BIGINT) AS pid, host(a.client_addr) AS client
          FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
          WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND CAST(l.classid AS BIGINT) = 1853191777
              AND CAST(l.objid AS BIGINT) = CAST(hashtext(COALESCE(current_schema(), '')) AS BIGINT) & 4294967295

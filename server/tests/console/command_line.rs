@@ -14,6 +14,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -164,6 +165,15 @@ fn a_command_for_a_database_that_no_server_has_used_is_refused_and_creates_nothi
     }
     printed(run(folder.path(), &create));
     printed(run(folder.path(), &recover));
+
+    let copy = folder.path().join("copy.db");
+    let backup = ["backup", copy.to_str().unwrap()];
+    printed(run(folder.path(), &backup));
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(refused(&run(folder.path(), &backup)).contains("copy.db cannot be written"), "it is not overwritten");
+    // What was written before is in the copy: the account is known there.
+    let url = format!("sqlite://{}", copy.display());
+    assert!(refused(&program(folder.path(), &url, &create, &format!("{CHOSEN}\n"))).contains("has an account already"));
 }
 
 #[tokio::test]
