@@ -75,6 +75,7 @@ actions! {
     PasswordResetBegun "password.reset_begun" "Password reset begun",
     PasswordReset "password.reset" "Password reset",
     SignInRefused "sign_in.refused" "Sign-in refused",
+    OlderDatabaseAccepted "database.older_accepted" "Older database accepted",
     SecondFactorSet "second_factor.set" "Second factor set up",
     SecondFactorReplaced "second_factor.replaced" "Second factor replaced",
     SecondFactorRemoved "second_factor.removed" "Second factor removed",

@@ -5,6 +5,7 @@
 
 use crate::{
     access::Role,
+    actor::ActorKind,
     application::{ApiApplication, By},
     audit::{AuditAction, AuditEvent},
     hygiene::KeyId,
@@ -82,6 +83,15 @@ pub enum PeopleError {
     /// They have the role already.
     #[error("{0} has this role already.")]
     RoleUnchanged(String),
+    /// The organization would be left without a user who manages its people.
+    #[error("This would leave your organization without an owner. Give another person that role first.")]
+    LastOwner,
+    /// The organization has an owner, who can change roles.
+    #[error("{0} has an owner already, who can change roles. Ask them, or recover their account.")]
+    HasOwner(String),
+    /// Customer platforms have no owners here.
+    #[error("{0} belongs to a customer platform, which has no owner here.")]
+    CustomerUser(String),
     /// The role is none of this organization's.
     #[error("Choose one of the roles.")]
     RoleNotGiven,
@@ -122,6 +132,27 @@ impl Person {
         if role == self.role {
             return Err(PeopleError::RoleUnchanged(self.name));
         }
+        let (before, after) = (Some(self.role.label()), Some(role.label()));
+        let event = event(by, AuditAction::PersonRoleChanged, &self.email, before, after);
+        Ok((Self { role, ..self }, event))
+    }
+
+    /// Makes them an owner (at Nuvera: an admin) of their organization, which has none: `by` themselves, on the order of the
+    /// operator. The event is recorded with it.
+    ///
+    /// # Errors
+    /// Somebody else is one (`others_decide`), they are one themselves, or they are a customer's user.
+    pub fn make_owner(self, others_decide: bool, by: By<'_>) -> Result<(Self, AuditEvent), PeopleError> {
+        if self.role == Role::CustomerUser {
+            return Err(PeopleError::CustomerUser(self.name));
+        }
+        if others_decide || self.role.decides_on_people() {
+            return Err(PeopleError::HasOwner(by.actor.organization_name.clone()));
+        }
+        let role = match self.role.side() {
+            ActorKind::Partner => Role::PartnerOwner,
+            ActorKind::Nuvera => Role::NuveraAdmin,
+        };
         let (before, after) = (Some(self.role.label()), Some(role.label()));
         let event = event(by, AuditAction::PersonRoleChanged, &self.email, before, after);
         Ok((Self { role, ..self }, event))

@@ -19,11 +19,16 @@ pub struct Cli {
 pub enum Command {
     /// Serve the console and the gateway.
     Serve(Box<ServeSettings>),
+    /// Create the database and the pepper if they are missing, and bring the tables up to date. `serve` does the same.
+    Migrate(StateSettings),
     /// Create a Nuvera admin; the password is read from standard input.
     CreateAdmin(CreateAdmin),
     /// Let somebody in again who has lost their password or their second factor and whom nobody else can help: the last
-    /// owner, the last admin. Ends what they had, and prints a link for a new password. May be used while the server runs.
+    /// owner, the last admin. Ends what they had, and prints a link for a new password. With --make-owner: gives an organization
+    /// that has no owner (Nuvera: no admin) a new one. May be used while the server runs.
     Recover(Recover),
+    /// Write a consistent copy of a SQLite database into a file, while the server runs. Keep the pepper file with it.
+    Backup(Backup),
     /// Print the code of the moment of the demo people who need a second factor (see `serve --demo`).
     DemoCode,
 }
@@ -120,9 +125,23 @@ pub struct ServeSettings {
     /// Without it, all partners behind one proxy share its address, and so its --failure-limit.
     #[arg(long, env = "NUVERA_TRUST_FORWARDED_FOR")]
     pub trust_forwarded_for: bool,
+    /// Accept a database whose audit history ends at this event although a later one was recorded before, such as a restored
+    /// backup. The server says the number when it refuses to start. The acceptance is recorded in the audit history.
+    #[arg(long, value_name = "EVENT")]
+    pub accept_older_database: Option<i64>,
     /// On an empty database, create demo people, and print how to sign in.
     #[arg(long, env = "NUVERA_DEMO")]
     pub demo: bool,
+}
+
+/// Where to write a copy of the database.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Where state is kept.
+    #[command(flatten)]
+    pub state: StateSettings,
+    /// The file, which must not exist.
+    pub file: PathBuf,
 }
 
 /// Who becomes an admin.
@@ -148,6 +167,9 @@ pub struct Recover {
     /// The address they sign in with.
     #[arg(long)]
     pub email: String,
+    /// Make them an owner of their organization (Nuvera: an admin), which has none. What they sign in with stays.
+    #[arg(long)]
+    pub make_owner: bool,
 }
 
 /// A setting that cannot be used; the words name it.
@@ -165,6 +187,11 @@ impl StateSettings {
     pub fn database_url(&self) -> String {
         let file = self.data.join("nuvera.db");
         self.database_url.clone().unwrap_or_else(|| format!("sqlite://{}?mode=rwc", file.display()))
+    }
+
+    /// The setting that says where the database is.
+    pub fn database_setting(&self) -> &'static str {
+        if self.database_url.is_some() { "--database-url" } else { "--data" }
     }
 
     /// The pepper's file.

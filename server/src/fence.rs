@@ -1,140 +1,202 @@
-//! What a run of the server leaves to the next one, so that no token is accepted twice: a clean stop the latest `iat` that
-//! was accepted, anything else a mark: when the latest request that was counted was accepted.
+//! The replay fence: which tokens a start refuses, so that no token is accepted before a restart and again after it.
 //!
-//! The mark is there because a machine may start with its clock behind: after a crash, what was acceptable up to *now*
-//! would then be too little.
+//! The gateway remembers used tokens in memory only. What a run leaves behind is one row ([`ReplayRun`]), from which the
+//! next start derives the latest `iat` that the run may have accepted. The fence is the latest of these over all runs.
+//!
+//! **How far a run can have got.** A run accepts a token only if its `iat` is at most one leeway ahead of the gateway's
+//! clock.
+//! - After a clean stop the latest accepted `iat` is known exactly.
+//! - After a crash it is at most *time of death + leeway*. The time of death is not recorded, but it is not later than the
+//!   next start, so *now + leeway* is a bound, provided that the clock of that start is not behind the clock of the dead run
+//!   (a machine without a battery-backed clock, a restored snapshot). The *mark* covers that case: each write of the
+//!   counters records when the latest counted request was accepted, so the run accepted nothing later than *mark + lag*.
+//!   The bound is therefore `max(now, mark + lag) + leeway`.
+//!
+//! **One row a run, and each run speaks for itself only.** A clean stop writes the run's own latest `iat` and neither its
+//! fence nor anything that concerns another run. So when version B is started beside A, stopped again, and A is killed, A's
+//! row still says "running", and the next start treats A as crashed.
+//!
+//! **No ratchet.** A crashed run gets its bound at the first start that finds it, and keeps that bound: its death does not
+//! move. Later starts may only lower it (if the clock of the first one was ahead). A mark is the time of a real request and
+//! is never derived from a fence. So whatever sequence of stops, starts and crashes there was, a start refuses for at most
+//! one leeway plus [`MARK_LAG_SECONDS`], unless its clock is behind.
+//!
+//! **Several processes.** Only one process may serve a database ([`crate::process_lock`]), so the runs that a start finds
+//! have ended. Where the lock is not available the caller says so, and open rows stay open: each start then refuses what was
+//! acceptable until now. As a second line of defence a run that still counts requests reopens its row.
 
 use crate::{
     clock::Clock,
     gateway::{Gateway, ReplayFence},
     random,
-    store::{Result, Store, StoreError, settings},
+    store::{
+        Result, Store, StoreError,
+        replay_runs::{self, ReplayRun, RunEnd},
+        settings,
+    },
 };
 use domain::time::Timestamp;
 use sqlx::AnyConnection;
-use std::{fmt, time::Duration};
+use std::time::Duration;
 use uuid::Uuid;
 
-/// By how much a mark may be behind the last request that was accepted: the interval at which requests are counted, and a
-/// second, rounded up.
-const MARK_LAG_SECONDS: i64 = 2;
+/// By how much a mark may be behind the last accepted request: the interval at which requests are counted, and a second,
+/// rounded up.
+pub const MARK_LAG_SECONDS: i64 = 2;
 
-/// What stands in the database. Times are in seconds since 1970.
+/// The largest leeway that can be set, in seconds.
+const MAX_LEEWAY_SECONDS: i64 = 60;
+
+/// Whether runs that are recorded as running may be running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    /// The last run was stopped with nothing in flight.
-    Stopped { latest_issued_at: Option<i64> },
-    /// It runs, or ended in another way.
-    Running(Run),
+pub enum OtherRuns {
+    /// The process holds the lock of the database: every other run has ended.
+    Ended,
+    /// There is no lock: another process may be serving.
+    Unknown,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    id: Uuid,
-    /// When the latest request that was counted was accepted, by the gateway's clock; 0 where none ever was.
-    mark: i64,
-    leeway_seconds: i64,
-}
-
-impl Left {
-    /// Reads what [`fmt::Display`] wrote; `None` is anything else, such as what an older version left.
-    fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let left = match words.next()? {
-            "none" => Self::Stopped { latest_issued_at: None },
-            "running" => Self::Running(Run {
-                id: words.next()?.parse().ok()?,
-                mark: words.next()?.parse().ok()?,
-                leeway_seconds: words.next()?.parse().ok()?,
-            }),
-            seconds => Self::Stopped { latest_issued_at: Some(seconds.parse().ok()?) },
-        };
-        words.next().is_none().then_some(left)
-    }
-}
-
-impl fmt::Display for Left {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stopped { latest_issued_at: None } => f.write_str("none"),
-            Self::Stopped { latest_issued_at: Some(seconds) } => write!(f, "{seconds}"),
-            Self::Running(Run { id, mark, leeway_seconds }) => write!(f, "running {id} {mark} {leeway_seconds}"),
-        }
-    }
-}
-
-/// Begins a run. Which tokens does it refuse, because an earlier one may have accepted them? None on a new database; those up
-/// to what was accepted last, after a clean stop; otherwise everything that was acceptable until now, or until the mark
-/// where that is later.
+/// Begins a run, and returns which tokens it refuses because an earlier run may have accepted them.
 ///
 /// # Errors
-/// The database fails.
-pub async fn take(store: &Store, clock: &Clock, leeway: Duration) -> Result<ReplayFence> {
+/// The database fails, or a row is corrupt.
+pub async fn take(store: &Store, clock: &Clock, leeway: Duration, others: OtherRuns) -> Result<ReplayFence> {
     let now = clock.now();
-    let leeway_seconds = whole(leeway);
-    let mut run = Run { id: random::uuid(now), mark: 0, leeway_seconds };
+    let own = ReplayRun { id: random::uuid(now), leeway_seconds: whole(leeway), mark: 0, end: RunEnd::Unknown };
     let mut transaction = store.write().await?;
-    let text = settings::get(&mut transaction, settings::REPLAY_FENCE).await?;
-    let refuse_issued_at_or_before = match text.as_deref().map(Left::parse) {
-        None => None,
-        Some(Some(Left::Stopped { latest_issued_at })) => {
-            run.mark = latest_issued_at.unwrap_or(0);
-            latest_issued_at
+    import_setting(&mut transaction, now, own.leeway_seconds).await?;
+    let before = replay_runs::all(&mut transaction).await?;
+    let refuse_issued_at_or_before = before.iter().map(|run| bound(run, now.as_seconds())).max();
+    let mut kept: Vec<ReplayRun> = Vec::new();
+    for run in &before {
+        let run = match others {
+            OtherRuns::Ended => settled(*run, now.as_seconds()),
+            OtherRuns::Unknown => *run,
+        };
+        if !kept.iter().any(|other| covers(other, &run)) {
+            kept.retain(|other| !covers(&run, other));
+            kept.push(run);
         }
-        Some(Some(Left::Running(before))) => {
-            // Should this run end badly too, the next one has to refuse what both accepted.
-            run = Run { mark: before.mark, leeway_seconds: before.leeway_seconds.max(leeway_seconds), ..run };
-            Some(now.as_seconds().max(before.mark + MARK_LAG_SECONDS) + run.leeway_seconds)
+    }
+    for run in &before {
+        match kept.iter().find(|kept| kept.id == run.id) {
+            None => replay_runs::delete(&mut transaction, run.id).await?,
+            Some(kept) if kept != run => replay_runs::save(&mut transaction, kept).await?,
+            Some(_) => {}
         }
-        Some(None) => Some(now.as_seconds() + leeway_seconds),
-    };
-    settings::set(&mut transaction, settings::REPLAY_FENCE, &Left::Running(run).to_string()).await?;
+    }
+    replay_runs::save(&mut transaction, &own).await?;
     transaction.commit().await.map_err(StoreError::from)?;
-    Ok(ReplayFence { refuse_issued_at_or_before, run: run.id })
+    Ok(ReplayFence { refuse_issued_at_or_before, run: own.id })
 }
 
-/// Marks that a request was accepted as late as `at`. To be done with every count of requests, in its transaction. (A mark
-/// of the present moment would do as well, unless the clock has just jumped ahead: then the next start would refuse
-/// everything until that time. A request is only accepted where its sender's clock says the same.)
+/// Records when the latest of the requests that are being counted was accepted, in the transaction that counts them. (The
+/// present moment would do as well, unless the clock has just jumped ahead: then the next start would refuse everything
+/// until that time. A request is only accepted if its sender's clock agrees.)
 ///
 /// # Errors
 /// The database fails.
 pub async fn mark(conn: &mut AnyConnection, gateway: &Gateway, at: Timestamp) -> Result<()> {
-    let Some((text, run)) = own(conn, gateway).await? else { return Ok(()) };
-    let marked = Run { mark: run.mark.max(at.as_seconds()), ..run };
-    replace(conn, &text, Left::Running(marked)).await
+    // A gateway that was started without a fence is no run.
+    if gateway.run().is_nil() {
+        return Ok(());
+    }
+    replay_runs::mark(conn, gateway.run(), whole(gateway.leeway()), at.as_seconds()).await
 }
 
-/// Ends a run that has nothing in flight any more. Where another one has begun meanwhile, it is that one's to say what comes
-/// next: nothing is changed.
+/// Records the clean stop of a run that has no request in flight any more.
 ///
 /// # Errors
 /// The database fails; the next run then refuses a little more, and is as safe.
 pub async fn close(conn: &mut AnyConnection, gateway: &Gateway) -> Result<()> {
-    match own(conn, gateway).await? {
-        Some((text, _)) => {
-            let latest_issued_at = gateway.latest_accepted_issued_at();
-            replace(conn, &text, Left::Stopped { latest_issued_at }).await
-        }
-        None => {
-            tracing::warn!("another run has begun on this database; this one's stop is not recorded");
-            Ok(())
+    let id = gateway.run();
+    match gateway.latest_accepted_issued_at() {
+        _ if id.is_nil() => Ok(()),
+        // It accepted nothing, so nothing of it has to be refused.
+        None => replay_runs::delete(conn, id).await,
+        Some(latest_issued_at) => {
+            let end = RunEnd::Stopped { latest_issued_at };
+            replay_runs::save(conn, &ReplayRun { id, leeway_seconds: whole(gateway.leeway()), mark: 0, end }).await
         }
     }
 }
 
-/// What stands in the database, where it is this run's.
-async fn own(conn: &mut AnyConnection, gateway: &Gateway) -> Result<Option<(String, Run)>> {
-    let Some(text) = settings::get(conn, settings::REPLAY_FENCE).await? else { return Ok(None) };
-    match Left::parse(&text) {
-        Some(Left::Running(run)) if run.id == gateway.run() => Ok(Some((text, run))),
-        _ => Ok(None),
+/// Records that tokens may have been accepted of which the database knows nothing, because it is an older copy: the next
+/// start treats that as a crashed run.
+///
+/// # Errors
+/// The database fails.
+pub async fn distrust(conn: &mut AnyConnection, now: Timestamp) -> Result<()> {
+    let leeway_seconds = MAX_LEEWAY_SECONDS;
+    replay_runs::save(conn, &ReplayRun { id: random::uuid(now), leeway_seconds, mark: 0, end: RunEnd::Unknown }).await
+}
+
+/// Returns the latest `iat` that `run` may have accepted, if it has ended by `now`.
+fn bound(run: &ReplayRun, now: i64) -> i64 {
+    let by_now = now.max(run.mark + MARK_LAG_SECONDS) + run.leeway_seconds;
+    match run.end {
+        RunEnd::Unknown => by_now,
+        RunEnd::Stopped { latest_issued_at } => latest_issued_at,
+        RunEnd::Crashed { accepted_until } => accepted_until.min(by_now),
     }
 }
 
-async fn replace(conn: &mut AnyConnection, before: &str, after: Left) -> Result<()> {
-    // It was read a moment ago; where another run has begun in between, what that one wrote stays.
-    settings::replace(conn, settings::REPLAY_FENCE, before, &after.to_string()).await.map(drop)
+/// Returns the least that [`bound`] can ever be for `run`.
+fn least_bound(run: &ReplayRun) -> i64 {
+    bound(run, i64::MIN)
+}
+
+/// Gives a run that has ended, by `now`, the bound that it keeps.
+fn settled(run: ReplayRun, now: i64) -> ReplayRun {
+    match run.end {
+        RunEnd::Stopped { .. } => run,
+        RunEnd::Unknown | RunEnd::Crashed { .. } => {
+            ReplayRun { end: RunEnd::Crashed { accepted_until: bound(&run, now) }, ..run }
+        }
+    }
+}
+
+/// Whether everything that `other` will ever require to be refused, `run` does too. Without this, rows would pile up. A
+/// row whose end is unknown may be a running process's: it neither covers another one nor is it covered.
+fn covers(run: &ReplayRun, other: &ReplayRun) -> bool {
+    match (run.end, other.end) {
+        (RunEnd::Unknown, _) | (_, RunEnd::Unknown) => false,
+        (_, RunEnd::Stopped { latest_issued_at }) => latest_issued_at <= least_bound(run),
+        (RunEnd::Crashed { accepted_until }, RunEnd::Crashed { accepted_until: others })
+            if accepted_until >= others && run.mark >= other.mark && run.leeway_seconds >= other.leeway_seconds =>
+        {
+            true
+        }
+        (_, RunEnd::Crashed { accepted_until }) => accepted_until <= least_bound(run),
+    }
+}
+
+/// Turns what an older version of this program left into a row: `none`, the latest `iat` of a clean stop, or
+/// `running <id> <mark> <leeway>`.
+async fn import_setting(conn: &mut AnyConnection, now: Timestamp, leeway_seconds: i64) -> Result<()> {
+    let Some(text) = settings::get(conn, settings::REPLAY_FENCE).await? else { return Ok(()) };
+    if let Some(run) = read_setting(&text, random::uuid(now), leeway_seconds) {
+        replay_runs::save(conn, &run).await?;
+    }
+    settings::delete(conn, settings::REPLAY_FENCE).await
+}
+
+fn read_setting(text: &str, id: Uuid, leeway_seconds: i64) -> Option<ReplayRun> {
+    let unknown = ReplayRun { id, leeway_seconds, mark: 0, end: RunEnd::Unknown };
+    let words: Vec<&str> = text.split(' ').collect();
+    match words[..] {
+        ["none"] => None,
+        ["running", id, mark, leeway] => match (id.parse(), mark.parse(), leeway.parse()) {
+            (Ok(id), Ok(mark), Ok(leeway_seconds)) => Some(ReplayRun { id, leeway_seconds, mark, ..unknown }),
+            _ => Some(unknown),
+        },
+        [seconds] => match seconds.parse() {
+            Ok(latest_issued_at) => Some(ReplayRun { end: RunEnd::Stopped { latest_issued_at }, ..unknown }),
+            Err(_) => Some(unknown),
+        },
+        // Nothing that this program wrote: then nothing is known, as after a crash.
+        _ => Some(unknown),
+    }
 }
 
 fn whole(leeway: Duration) -> i64 {
@@ -142,93 +204,4 @@ fn whole(leeway: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{gateway::GatewaySettings, pepper::Pepper};
-    use std::sync::Arc;
-
-    const LEEWAY: Duration = Duration::from_secs(5);
-    const NOW: i64 = 1_800_000_000;
-
-    async fn begin(store: &Store, seconds: i64) -> (Arc<Gateway>, Option<i64>) {
-        let clock = Clock::manual(Timestamp::from_millis(seconds * 1000));
-        let fence = take(store, &clock, LEEWAY).await.unwrap();
-        let settings = GatewaySettings { leeway: LEEWAY, ..GatewaySettings::idle() };
-        let gateway = Gateway::new(settings, clock, Arc::new(Pepper::new("test", &[7; 32])), fence);
-        (gateway, fence.refuse_issued_at_or_before)
-    }
-
-    async fn written<T>(store: &Store, change: impl AsyncFnOnce(&mut AnyConnection) -> Result<T>) {
-        let mut transaction = store.write().await.unwrap();
-        change(&mut transaction).await.unwrap();
-        transaction.commit().await.unwrap();
-    }
-
-    async fn database() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}?mode=rwc", folder.path().join("test.db").display());
-        (folder, Store::open(&url).await.unwrap())
-    }
-
-    #[test]
-    fn what_is_left_is_read_as_it_was_written_and_nothing_else_is() {
-        let run = Run { id: Uuid::from_u128(7), mark: NOW, leeway_seconds: 5 };
-        for left in [
-            Left::Stopped { latest_issued_at: None },
-            Left::Stopped { latest_issued_at: Some(NOW) },
-            Left::Running(run),
-        ] {
-            assert_eq!(Left::parse(&left.to_string()), Some(left));
-        }
-        let run = Left::Running(run).to_string();
-        for other in
-            ["", "running", "running x 1 5", "running 1", "None", "1.5", "none ", &format!("{run} 1"), &run[1..]]
-        {
-            assert_eq!(Left::parse(other), None, "{other}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_new_database_refuses_nothing_and_a_clean_stop_leaves_what_was_accepted() {
-        let (_folder, store) = database().await;
-        let (gateway, fence) = begin(&store, NOW).await;
-        assert_eq!(fence, None);
-        written(&store, async |conn| close(conn, &gateway).await).await;
-        let (_, fence) = begin(&store, NOW + 10).await;
-        assert_eq!(fence, None);
-        let (_, fence) = begin(&store, NOW + 20).await;
-        assert_eq!(fence, Some(NOW + 25), "without a clean stop, all until the start");
-    }
-
-    #[tokio::test]
-    async fn the_stop_of_an_older_run_does_not_speak_for_a_newer_one() {
-        let (_folder, store) = database().await;
-        let (older, _) = begin(&store, NOW).await;
-        let (newer, fence) = begin(&store, NOW + 10).await;
-        assert_eq!(fence, Some(NOW + 15));
-        written(&store, async |conn| close(conn, &older).await).await;
-        // The newer one is killed: what it accepted is unknown.
-        let (_, fence) = begin(&store, NOW + 20).await;
-        assert_eq!(fence, Some(NOW + 25));
-        written(&store, async |conn| close(conn, &newer).await).await;
-        assert_eq!(begin(&store, NOW + 30).await.1, Some(NOW + 35));
-    }
-
-    #[tokio::test]
-    async fn a_mark_counts_where_the_clock_is_behind_it_however_many_crashes_follow() {
-        let (_folder, store) = database().await;
-        let (gateway, _) = begin(&store, NOW).await;
-        written(&store, async |conn| mark(conn, &gateway, Timestamp::from_millis(NOW * 1000)).await).await;
-        for _ in 0..3 {
-            let (_, fence) = begin(&store, NOW - 3600).await;
-            assert_eq!(fence, Some(NOW + MARK_LAG_SECONDS + 5));
-        }
-        // A clock that is right counts for itself.
-        let (gateway, fence) = begin(&store, NOW + 100).await;
-        assert_eq!(fence, Some(NOW + 105));
-        // What a clean stop leaves is a mark as well.
-        written(&store, async |conn| close(conn, &gateway).await).await;
-        assert_eq!(begin(&store, NOW - 3600).await.1, Some(NOW + 105));
-        assert_eq!(begin(&store, NOW - 3600).await.1, Some(NOW + 105 + MARK_LAG_SECONDS + 5));
-    }
-}
+mod tests;

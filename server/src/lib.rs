@@ -1,5 +1,6 @@
 //! The server: the console in front of people, the gateway in front of the REST API, and the store behind both.
 
+pub mod audit_mark;
 pub mod backend;
 pub mod clock;
 pub mod config;
@@ -12,8 +13,10 @@ pub mod mail;
 pub mod metrics;
 pub mod open_files;
 pub mod pepper;
+pub mod process_lock;
 pub mod random;
 pub mod run;
 pub mod single_sign_on;
+pub mod startup;
 pub mod store;
 pub mod web;

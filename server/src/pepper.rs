@@ -64,6 +64,16 @@ impl Pepper {
         parse(&text).ok_or_else(|| PepperError::Damaged(path.display().to_string()))
     }
 
+    /// Reads the pepper from `path`.
+    ///
+    /// # Errors
+    /// The file cannot be used, is missing or is damaged.
+    pub fn load(path: &Path) -> Result<Self, PepperError> {
+        let failed = |source| PepperError::File { path: path.display().to_string(), source };
+        let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+        parse(&text).ok_or_else(|| PepperError::Damaged(path.display().to_string()))
+    }
+
     /// Its id.
     pub fn id(&self) -> &str {
         &self.id

@@ -4,11 +4,12 @@ use crate::{
     backend::{Backend, BackendError, MIN_PASSWORD_CHARACTERS, accounts::NewPerson, check_password, flush, reminders},
     clock::Clock,
     config::{Cli, Command, CreateAdmin, Recover, ServeSettings, StateSettings},
-    demo, fence,
+    demo,
+    fence::{self, OtherRuns},
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
     log, metrics, open_files,
-    pepper::Pepper,
     single_sign_on::{self, IssuerSettings, SingleSignOn},
+    startup::{self, Opened},
     store::{Store, StoreError, sessions::DatabaseSessions},
     web::{self, Web, WebSettings},
 };
@@ -46,6 +47,11 @@ pub async fn command_line() -> ExitCode {
     let _log = log::start();
     let outcome = match Cli::parse().command {
         Command::Serve(settings) => serve(*settings).await,
+        Command::Migrate(state) => migrate(&state).await,
+        Command::Backup(backup) => {
+            let copied = startup::backup(&backup.state, &backup.file).await;
+            copied.map(|()| println!("The database is in {}. Keep the pepper file with it.", backup.file.display()))
+        }
         Command::CreateAdmin(admin) => create_admin(admin).await,
         Command::Recover(lost) => recover(lost).await,
         Command::DemoCode => {
@@ -76,7 +82,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let issuers = read_issuers(settings.sso.as_deref())?;
     let assets = web::load_assets(&settings.site)?;
     let clock = Clock::system();
-    let (store, pepper) = open(&settings.state).await?;
+    let Opened { store, pepper, lock, mark } = startup::open_to_serve(&settings, &clock).await?;
     let pepper = Arc::new(pepper);
     let mailer = Arc::new(settings.mailer()?);
 
@@ -94,7 +100,8 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         console_origin: console_origin.to_ascii_lowercase().parse().ok(),
         routes,
     };
-    let fence = fence::take(&store, &clock, gateway_settings.leeway).await?;
+    let others = if lock.is_complete() { OtherRuns::Ended } else { OtherRuns::Unknown };
+    let fence = fence::take(&store, &clock, gateway_settings.leeway, others).await?;
     let gateway = Gateway::new(gateway_settings, clock.clone(), pepper.clone(), fence);
     let backend = Backend::new(store.clone(), gateway.clone(), pepper, clock.clone());
     let backend = Arc::new(backend.with_passkeys_at(&console_origin, hub_origin.as_deref().unwrap_or(&console_origin)));
@@ -137,6 +144,9 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let web = Arc::new(web.with_single_sign_on(single_sign_on));
     let flushing = CancellationToken::new();
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
+    let (marking, released) = (CancellationToken::new(), CancellationToken::new());
+    let marker = tokio::spawn(mark.keep(store.clone(), marking.clone()));
+    let holder = tokio::spawn(lock.hold(gateway.clone(), released.clone()));
     let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock, Area::Partner), stop.clone()));
     let gateway_server = tokio::spawn(gateway.clone().serve(api, stop.clone()));
     let forward_auth_server = forward_auth.map(|listener| {
@@ -188,8 +198,23 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     if drained && let Err(error) = backend.record_clean_stop().await {
         tracing::warn!(%error, "the clean stop could not be recorded; the next start waits for the leeway");
     }
+    marking.cancel();
+    marker.await?;
     store.close().await;
+    released.cancel();
+    holder.await?;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Creates what is missing and brings the database up to date.
+///
+/// # Errors
+/// A server is running, or the database cannot be used.
+async fn migrate(state: &StateSettings) -> Outcome<()> {
+    state.check()?;
+    startup::migrate(state, &Clock::system()).await?;
+    println!("The database is up to date.");
     Ok(())
 }
 
@@ -229,6 +254,16 @@ async fn create_admin(admin: CreateAdmin) -> Outcome<()> {
 async fn recover(lost: Recover) -> Outcome<()> {
     lost.state.check()?;
     let (store, backend) = open_idle(&lost.state).await?;
+    if lost.make_owner {
+        let made = backend.make_owner(&lost.email).await;
+        store.close().await;
+        let person = made.map_err(|error| match error {
+            BackendError::NotFound => format!("--email: no account has the address {}", lost.email).into(),
+            error => Box::<dyn Error + Send + Sync>::from(error),
+        })?;
+        println!("{} is {} of {} now.", person.name, person.role.label(), person.organization_name);
+        return Ok(());
+    }
     let recovered = backend.recover(&lost.email).await;
     store.close().await;
     match recovered {
@@ -250,22 +285,10 @@ async fn recover(lost: Recover) -> Outcome<()> {
 
 /// A backend beside which no gateway serves.
 async fn open_idle(state: &StateSettings) -> Outcome<(Store, Backend)> {
-    let (store, pepper) = open(state).await?;
+    let (store, pepper) = startup::open_existing(state).await?;
     let (clock, pepper) = (Clock::system(), Arc::new(pepper));
     let gateway = Gateway::new(GatewaySettings::idle(), clock.clone(), pepper.clone(), ReplayFence::default());
     Ok((store.clone(), Backend::new(store, gateway, pepper, clock)))
-}
-
-async fn open(state: &StateSettings) -> Outcome<(Store, Pepper)> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&state.data)
-        .map_err(|error| format!("--data: {} cannot be made: {error}", state.data.display()))?;
-    let pepper = Pepper::load_or_create(&state.pepper_file()).map_err(|error| format!("--pepper-file: {error}"))?;
-    let store = Store::open(&state.database_url()).await.map_err(|error| format!("--database-url: {error}"))?;
-    Ok((store, pepper))
 }
 
 /// How many connections a listener of the gateway may hold. Each of the listeners has as many, and so has the upstream, to

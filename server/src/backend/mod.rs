@@ -194,11 +194,14 @@ impl Backend {
         &self.clock
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and this process is the one that serves it.
     ///
     /// # Errors
-    /// It does not.
+    /// It does not, or is not.
     pub async fn check_ready(&self) -> Result<(), BackendError> {
+        if self.gateway.is_superseded() {
+            return Err(BackendError::Superseded);
+        }
         let mut conn = self.store.read().await?;
         settings::get(&mut conn, settings::PEPPER_CHECK).await?;
         Ok(())

@@ -183,7 +183,7 @@ impl Backend {
 }
 
 /// Who somebody is by now, and still may be: whoever ended their session, or removed them, meant what waits as well.
-async fn as_they_are(conn: &mut AnyConnection, actor: &Actor) -> Result<Actor, BackendError> {
+pub(super) async fn as_they_are(conn: &mut AnyConnection, actor: &Actor) -> Result<Actor, BackendError> {
     if let Some(session) = actor.session
         && signed_in::find(&mut *conn, session).await?.is_none()
     {

@@ -3,11 +3,16 @@
 use super::{
     Backend, BackendError,
     accounts::{self, Entrant},
-    authorise, passwords, sessions,
+    authorise, passwords,
+    pending::{Pending, as_they_are},
+    sessions,
 };
 use crate::{
     random,
-    store::{StoreError, applications, audit, invitations, password_resets, second_factors, sign_in_failures, users},
+    store::{
+        StoreError, applications, audit, invitations, organizations, password_resets, second_factors, sign_in_failures,
+        users,
+    },
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -18,11 +23,12 @@ use domain::{
     audit::{AuditAction, AuditFilter, AuditScope},
     id::{InvitationId, OrganizationId, UserId},
     people::{self, Invitation, Leaver, PeopleError, Person},
-    text::{EmailAddress, PersonName},
+    text::{EmailAddress, PersonName, Reason, Why},
     time::DAY,
 };
-use sqlx::AnyConnection;
+use sqlx::{Any, AnyConnection, Transaction};
 use std::net::IpAddr;
+use tokio::sync::MutexGuard;
 use zeroize::Zeroizing;
 
 /// How many addresses that have an account an organization may ask about within a quarter of an hour: those who have one
@@ -147,11 +153,12 @@ impl Backend {
         id: UserId,
         role: Role,
     ) -> Result<(), BackendError> {
-        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let (changed, event) = found.change_role(role, by)?;
         users::set_role(&mut transaction, id, changed.role).await?;
+        keeps_an_owner(&mut transaction, organization).await?;
         audit::append(&mut transaction, &[event]).await?;
         take_back_links(&mut transaction, &changed, by).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
@@ -168,16 +175,56 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
     ) -> Result<(), BackendError> {
-        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let event = found.remove(by)?;
         second_factors::delete_all(&mut transaction, id).await?;
         users::remove(&mut transaction, id, by.at).await?;
+        keeps_an_owner(&mut transaction, organization).await?;
         sessions::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
         take_back_all_links(&mut transaction, id, by).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Begins a change by which an organization could lose an owner. Only one is under way at a time, in whatever process: the
+    /// change lock keeps apart those of this one, the organization's row those of all. The actor is read again once the row
+    /// is locked, because the change that was waited for may have removed or demoted them.
+    async fn begin_people_change(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+    ) -> Result<(MutexGuard<'_, Pending>, Transaction<'static, Any>), BackendError> {
+        let (settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        organizations::lock(&mut transaction, organization).await.map_err(BackendError::gone)?;
+        let actor = as_they_are(&mut transaction, actor).await?;
+        authorise(&actor, organization, Operation::ManagePeople)?;
+        Ok((settled, transaction))
+    }
+
+    /// Makes somebody an owner (at Nuvera: an admin) of their organization, which has none: for the operator, on the command
+    /// line. What they sign in with stays as it is.
+    ///
+    /// # Errors
+    /// [`BackendError::NotFound`] if no account has this address; the organization has an owner, or is a customer's; the
+    /// database fails.
+    pub async fn make_owner(&self, email: &str) -> Result<Actor, BackendError> {
+        let _settled = self.settled().await?;
+        let mut transaction = self.store.write().await?;
+        let account = users::find_account(&mut transaction, email.trim()).await?.ok_or(BackendError::NotFound)?;
+        let (id, organization) = (account.user_id, account.organization_id);
+        organizations::lock(&mut transaction, organization).await.map_err(BackendError::gone)?;
+        let actor = users::find_actor(&mut transaction, id, None).await?.ok_or(BackendError::NotFound)?;
+        let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
+        let others_decide = users::has_other_manager(&mut transaction, organization, Some(id)).await?;
+        let why = Reason::new("On the server’s command line, by whoever runs it").ok().map(Why::from);
+        let by = By { actor: &actor, at: self.clock.now(), reason: why.as_ref() };
+        let (changed, event) = found.make_owner(others_decide, by)?;
+        users::set_role(&mut transaction, id, changed.role).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(Actor { role: changed.role, ..actor })
     }
 
     /// Invites somebody to the actor's own organization. An earlier invitation of the same address ends.
@@ -290,6 +337,14 @@ impl Backend {
 
     pub(super) fn by<'a>(&self, actor: &'a Actor) -> By<'a> {
         By { actor, at: self.clock.now(), reason: None }
+    }
+}
+
+/// Refuses a change, in its transaction, that leaves an organization without a user who manages its people.
+async fn keeps_an_owner(conn: &mut AnyConnection, organization: OrganizationId) -> Result<(), BackendError> {
+    match users::has_other_manager(conn, organization, None).await? {
+        true => Ok(()),
+        false => Err(PeopleError::LastOwner.into()),
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{Backend, BackendError, accounts::Entrant, people::take_back_links};
 use crate::{
     random,
-    store::{StoreError, audit, identities, policies, users},
+    store::{StoreError, audit, identities, organizations, policies, users},
 };
 use domain::{
     access::{PROOF_LIFETIME, Role},
@@ -176,11 +176,16 @@ async fn follow(
     address: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<(), NotAdmitted> {
-    let found = users::find(&mut *conn, asserted.organization, id).await?.ok_or(NotAdmitted::Removed)?;
+    let role = asserted.role;
+    let mut found = users::find(&mut *conn, asserted.organization, id).await?.ok_or(NotAdmitted::Removed)?;
+    if role.is_some_and(|role| role != found.role) {
+        // Of two owners who are demoted at once, in whatever process, the second one must see the first.
+        organizations::lock(&mut *conn, asserted.organization).await?;
+        found = users::find(&mut *conn, asserted.organization, id).await?.ok_or(NotAdmitted::Removed)?;
+    }
     let actor = users::find_actor(&mut *conn, id, address).await?.ok_or(NotAdmitted::Removed)?;
-    let role = asserted.role.ok_or(NotAdmitted::NoRole)?;
-    let people = users::of_organization(&mut *conn, asserted.organization).await?;
-    let others_decide = people.iter().any(|other| other.id != id && other.role.decides_on_people());
+    let role = role.ok_or(NotAdmitted::NoRole)?;
+    let others_decide = users::has_other_manager(&mut *conn, asserted.organization, Some(id)).await?;
     let why = why(asserted);
     match found.follow_provider(role, others_decide, By { actor: &actor, at: now, reason: why.as_ref() }) {
         Followed::Unchanged => {}

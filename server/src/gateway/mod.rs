@@ -101,9 +101,8 @@ impl GatewaySettings {
 /// Which tokens an earlier run of the gateway may have accepted. What was remembered of them is gone. See `fence.rs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayFence {
-    /// Tokens whose `iat`, in seconds since 1970, is this or earlier are refused. After a clean stop that is
-    /// [`Gateway::latest_accepted_issued_at`]; after a crash, the time of the start plus the leeway, because no token
-    /// with a later `iat` was acceptable before.
+    /// Tokens whose `iat`, in seconds since 1970, is this or earlier are refused: the latest that an earlier run may have
+    /// accepted.
     pub refuse_issued_at_or_before: Option<i64>,
     /// The run that the fence was taken for.
     pub run: Uuid,
@@ -121,9 +120,11 @@ pub struct Gateway {
     body_room: BodyRoom,
     metrics: Metrics,
     fence: ReplayFence,
-    /// The latest `iat` that was accepted, or the fence where that is later; `i64::MIN` where there is neither.
+    /// The latest `iat` that was accepted; `i64::MIN` where there is none.
     latest_issued_at: AtomicI64,
     ready: AtomicBool,
+    /// Whether another process serves the database by now.
+    superseded: AtomicBool,
     /// Whether it was said that the clock is ahead.
     told_of_clock: AtomicBool,
     proxy: Option<Proxy>,
@@ -142,9 +143,10 @@ impl Gateway {
             failed_attempts: FailedAttempts::new(settings.failure_limit),
             body_room: BodyRoom::new(settings.max_body_bytes),
             metrics: Metrics::new(),
-            latest_issued_at: AtomicI64::new(fence.refuse_issued_at_or_before.unwrap_or(i64::MIN)),
+            latest_issued_at: AtomicI64::new(i64::MIN),
             fence,
             ready: AtomicBool::new(false),
+            superseded: AtomicBool::new(false),
             told_of_clock: AtomicBool::new(false),
             proxy,
             settings,
@@ -167,9 +169,25 @@ impl Gateway {
         self.ready.store(ready, Ordering::Release);
     }
 
+    /// Sets whether another process serves the database, whose changes do not reach this gateway: then it is not ready.
+    /// Returns what was set before.
+    pub fn set_superseded(&self, superseded: bool) -> bool {
+        self.superseded.swap(superseded, Ordering::AcqRel)
+    }
+
+    /// Whether another process serves the database.
+    pub fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::Acquire)
+    }
+
     /// Which run of the server this is, as its [`ReplayFence`] says.
     pub fn run(&self) -> Uuid {
         self.fence.run
+    }
+
+    /// How far ahead of the gateway's clock the `iat` of an accepted token may be.
+    pub fn leeway(&self) -> Duration {
+        self.settings.leeway
     }
 
     /// Says so in the log, once, where the gateway's time has run ahead of the system's. To be called now and then.
@@ -194,8 +212,8 @@ impl Gateway {
         self.clock.ahead() > self.settings.leeway
     }
 
-    /// The latest `iat` of any token that this run, or one before it, may have accepted; `None` where there was none.
-    /// It is final once [`Gateway::serve`] has returned: a clean stop stores it as the next start's fence.
+    /// The latest `iat` of any token that this run may have accepted; `None` where there was none. It is final once
+    /// [`Gateway::serve`] has returned: a clean stop stores it for the next start's fence.
     pub fn latest_accepted_issued_at(&self) -> Option<i64> {
         Some(self.latest_issued_at.load(Ordering::Acquire)).filter(|&seconds| seconds != i64::MIN)
     }

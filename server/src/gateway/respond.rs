@@ -138,6 +138,9 @@ impl Gateway {
             "/readyz" if self.clock_is_ahead() => {
                 (StatusCode::SERVICE_UNAVAILABLE, "not ready: the system's clock was set back\n")
             }
+            "/readyz" if self.is_superseded() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready: another process serves this database\n")
+            }
             "/readyz" if self.ready.load(Ordering::Acquire) => (StatusCode::OK, "ready\n"),
             "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
             _ => return None,

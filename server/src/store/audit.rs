@@ -162,6 +162,16 @@ pub async fn latest(conn: &mut AnyConnection) -> Result<i64> {
     Ok(sqlx::query("SELECT last FROM audit_sequence").fetch_one(conn).await?.try_get("last")?)
 }
 
+/// Numbers the next event after `sequence`, if that is later than the latest one: numbers that were used and are lost are
+/// not used again.
+///
+/// # Errors
+/// The database fails.
+pub async fn continue_after(conn: &mut AnyConnection, sequence: i64) -> Result<()> {
+    sqlx::query("UPDATE audit_sequence SET last = $1 WHERE last < $1").bind(sequence).execute(conn).await?;
+    Ok(())
+}
+
 /// What [`event`] reads.
 const SELECT: &str = "SELECT e.sequence, CAST(e.sequence AS TEXT) AS id, e.at, e.organization_id, e.application_id,
          e.actor_user_id, e.actor_name, e.actor_kind, e.address, e.action, e.target, e.before_words, e.after_words,

@@ -10,15 +10,18 @@ pub mod health;
 pub mod identities;
 pub mod invitations;
 pub mod migrations;
+pub mod opening;
 pub mod organizations;
 pub mod passkeys;
 pub mod password_resets;
 pub mod policies;
 mod proposals;
 pub mod reminders;
+pub mod replay_runs;
 pub mod requests;
 pub mod search;
 pub mod second_factors;
+pub mod serving;
 pub mod sessions;
 pub mod settings;
 pub mod sign_in_failures;
@@ -101,6 +104,18 @@ impl Store {
     /// # Errors
     /// The database cannot be reached, or its tables are not this program's.
     pub async fn open(url: &str) -> Result<Self> {
+        Self::open_with(url, true).await
+    }
+
+    /// Opens the database at `url` as it is. Its tables must be up to date: see [`opening::inspect`].
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn open_migrated(url: &str) -> Result<Self> {
+        Self::open_with(url, false).await
+    }
+
+    async fn open_with(url: &str, migrate: bool) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let sqlite = url.starts_with("sqlite:");
         let pool = |connections| {
@@ -111,7 +126,9 @@ impl Store {
                 .connect(url)
         };
         let writers = pool(if sqlite { 1 } else { 4 }).await?;
-        migrations::migrator().run(&writers).await?;
+        if migrate {
+            migrations::MIGRATOR.run(&writers).await?;
+        }
         let begin = if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
         Ok(Self { readers: pool(4).await?, writers, begin })
     }

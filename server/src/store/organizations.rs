@@ -1,6 +1,6 @@
 //! Organizations: partners, customers, and Nuvera itself.
 
-use super::{Result, convert, parse};
+use super::{Result, convert, one_row, parse};
 use domain::{id::OrganizationId, time::Timestamp};
 use sqlx::{AnyConnection, Row};
 
@@ -65,6 +65,17 @@ pub async fn insert(
 pub async fn find_nuvera(conn: &mut AnyConnection) -> Result<Option<OrganizationId>> {
     let row = sqlx::query("SELECT id FROM organizations WHERE kind = 'nuvera'").fetch_optional(conn).await?;
     row.map(|row| parse(&row, "organizations", "id")).transpose()
+}
+
+/// Locks an organization until the transaction ends: of two changes that must not cross, the second waits for the first and
+/// then reads what that wrote. (On SQLite a transaction that writes is alone anyway; `SELECT … FOR UPDATE` it has none.)
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] if there is no such organization; the database fails.
+pub async fn lock(conn: &mut AnyConnection, id: OrganizationId) -> Result<()> {
+    let locked =
+        sqlx::query("UPDATE organizations SET kind = kind WHERE id = $1").bind(id.to_string()).execute(conn).await?;
+    one_row(&locked)
 }
 
 /// The name of the partner organization `id`.

@@ -5,7 +5,7 @@ use sqlx::{AnyConnection, Row};
 
 /// Which pepper the stored hashes were made with: [`crate::pepper::Pepper::check_value`].
 pub const PEPPER_CHECK: &str = "pepper_check";
-/// The last `iat` that may have been accepted, in Unix seconds: what a restart refuses up to.
+/// What older versions of this program left for the replay fence: see [`crate::fence`].
 pub const REPLAY_FENCE: &str = "replay_fence";
 /// When reminders were last about to be sent, in Unix milliseconds.
 pub const REMINDED_AT: &str = "reminded_at";
@@ -35,6 +35,15 @@ pub async fn set(conn: &mut AnyConnection, name: &str, value: &str) -> Result<()
     .bind(value)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Deletes a setting.
+///
+/// # Errors
+/// The database fails.
+pub async fn delete(conn: &mut AnyConnection, name: &str) -> Result<()> {
+    sqlx::query("DELETE FROM settings WHERE name = $1").bind(name).execute(conn).await?;
     Ok(())
 }
 

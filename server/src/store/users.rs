@@ -152,6 +152,27 @@ pub async fn owners(conn: &mut AnyConnection, organization: OrganizationId) -> R
     rows.iter().map(|row| Ok(Owner { id: parse(row, "users", "id")?, email: row.try_get("email")? })).collect()
 }
 
+/// Whether a user of `organization` other than `except` manages its people.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn has_other_manager(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    except: Option<UserId>,
+) -> Result<bool> {
+    let rows = sqlx::query("SELECT id, role FROM users WHERE organization_id = $1 AND removed_at IS NULL")
+        .bind(organization.to_string())
+        .fetch_all(conn)
+        .await?;
+    for row in &rows {
+        if role(row)?.decides_on_people() && Some(parse(row, "users", "id")?) != except {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The query for those people of an organization ($1) for whom the condition holds.
 macro_rules! people {
     ($condition:literal) => {

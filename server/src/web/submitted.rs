@@ -193,6 +193,9 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | PeopleError::OwnFactor
             | PeopleError::NoFactor(_)
             | PeopleError::NoPassword(_)
+            | PeopleError::LastOwner
+            | PeopleError::HasOwner(_)
+            | PeopleError::CustomerUser(_)
             | PeopleError::TooManyInvitations => None,
         },
         BackendError::Refused(refused) => match refused {
@@ -239,6 +242,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::KeyInUse
         | BackendError::SecondFactor(_)
         | BackendError::WrongPepper
+        | BackendError::Superseded
         | BackendError::Session(_)
         | BackendError::Store(_) => None,
     }

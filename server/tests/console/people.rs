@@ -3,12 +3,22 @@
 use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEM_B, PEOPLE};
 use axum::http::StatusCode;
 use domain::{
-    access::Operation,
+    access::{Operation, Role},
+    actor::Actor,
     id::UserId,
     text::{Reason, Why},
 };
-use server::backend::{Asked, BackendError, Said};
-use std::{fs, time::Duration};
+use server::{
+    backend::{Asked, Backend, BackendError, Said},
+    gateway::{Gateway, GatewaySettings, ReplayFence},
+    pepper::Pepper,
+    random,
+    store::{
+        Store,
+        users::{self, NewUser},
+    },
+};
+use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 const GRACE: [(&str, &str); 3] =
     [("name", "Grace Green"), ("email", "Grace@Alpine.example"), ("role", "partner_developer")];
@@ -438,4 +448,67 @@ async fn a_customers_refusal_is_recorded_once_a_day() {
     console.advance(Duration::from_secs(24 * 3600));
     console.browser().sign_in("user@customer.example", PASSWORD).await;
     assert_eq!(refusals().await, 2);
+}
+
+/// Two servers on one database, as an upgrade that overlaps would have them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn owners_who_remove_or_demote_each_other_through_two_processes_always_leave_one() {
+    const ROUNDS: usize = 10;
+    for database in Database::all().await {
+        let engine = database.engine;
+        let console = Console::start_on(database).await;
+        let pepper = Arc::new(Pepper::new("test", &[7; 32]));
+        let gateway =
+            Gateway::new(GatewaySettings::idle(), console.clock.clone(), pepper.clone(), ReplayFence::default());
+        let store = Store::open(console.database_url()).await.unwrap();
+        let other = Arc::new(Backend::new(store.clone(), gateway, pepper, console.clock.clone()));
+        for (organization, role, lesser) in [
+            (console.alpine, Role::PartnerOwner, Role::PartnerViewer),
+            (console.nuvera, Role::NuveraAdmin, Role::NuveraAuditor),
+        ] {
+            let mut refused = BTreeSet::new();
+            for round in 0..2 * ROUNDS {
+                // Two who manage the people, and nobody else does.
+                let mut conn = console.store.write().await.unwrap();
+                for person in users::of_organization(&mut conn, organization).await.unwrap() {
+                    if person.role == role {
+                        users::set_role(&mut conn, person.id, lesser).await.unwrap();
+                    }
+                }
+                let now = console.clock.now();
+                let ids = [(); 2].map(|()| UserId(random::uuid(now)));
+                for id in ids {
+                    let email = format!("{id}@example.com");
+                    let (name, password_hash) = ("Olga Other", "");
+                    let user = NewUser { id, organization_id: organization, email: &email, name, role, password_hash };
+                    users::insert(&mut conn, &user, now).await.unwrap();
+                }
+                conn.commit().await.unwrap();
+                let mut changes = Vec::new();
+                for (backend, by, whom) in [(console.backend.clone(), 0, 1), (other.clone(), 1, 0)] {
+                    let actor = backend.actor(ids[by], None).await.unwrap().unwrap();
+                    let actor = Actor { is_proven: true, ..actor };
+                    changes.push(tokio::spawn(async move {
+                        match round % 2 {
+                            0 => backend.remove_person(&actor, organization, ids[whom]).await,
+                            _ => backend.change_role(&actor, organization, ids[whom], lesser).await,
+                        }
+                    }));
+                }
+                let mut done = 0;
+                for change in changes {
+                    match change.await.unwrap() {
+                        Ok(()) => done += 1,
+                        Err(error) => drop(refused.insert(error.to_string())),
+                    }
+                }
+                let mut conn = console.store.read().await.unwrap();
+                let people = users::of_organization(&mut conn, organization).await.unwrap();
+                let left = people.iter().filter(|person| person.role == role).count();
+                assert_eq!((done, left), (1, 1), "{engine}, round {round}: {refused:?}");
+            }
+            assert_eq!(refused, BTreeSet::from(["not allowed".to_owned()]), "{engine}");
+        }
+        store.close().await;
+    }
 }

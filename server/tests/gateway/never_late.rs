@@ -246,7 +246,7 @@ impl Platform {
             Store::open(&format!("sqlite://{}?mode=rwc", folder.path().join("test.db").display())).await.unwrap();
         let clock = Clock::manual(timestamp(START));
         let pepper = Arc::new(Pepper::new("test", &random::bytes()));
-        let fence = fence::take(&store, &clock, LEEWAY).await.unwrap();
+        let fence = fence::take(&store, &clock, LEEWAY, fence::OtherRuns::Ended).await.unwrap();
         let gateway = Gateway::new(Setup::default().settings, clock.clone(), pepper.clone(), fence);
         let backend = Backend::new(store.clone(), gateway.clone(), pepper.clone(), clock.clone());
         backend.start().await.unwrap();
@@ -374,7 +374,7 @@ impl Platform {
     async fn crash(&mut self) {
         self.stop.cancel();
         (&mut self.serving).await.unwrap();
-        let fence = fence::take(&self.store, &self.clock, LEEWAY).await.unwrap();
+        let fence = fence::take(&self.store, &self.clock, LEEWAY, fence::OtherRuns::Ended).await.unwrap();
         let gateway = Gateway::new(Setup::default().settings, self.clock.clone(), self.pepper.clone(), fence);
         self.backend = Backend::new(self.store.clone(), gateway.clone(), self.pepper.clone(), self.clock.clone());
         self.backend.start().await.unwrap();

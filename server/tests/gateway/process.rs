@@ -3,6 +3,7 @@
 use crate::support::{Connection, base64url, pair, public_key, sha256_hex, sign};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use domain::api_key::check_shape;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use server::{clock::Clock, random};
 use std::{
@@ -70,6 +71,40 @@ impl Server {
             sleep(Duration::from_millis(50)).await;
         }
         panic!("the server does not answer: {}", read_to_string(log));
+    }
+
+    /// Runs `serve` with these arguments until it has refused to start, and returns what it said.
+    pub async fn refused(site: &Path, data: &Path, more: &[&str]) -> String {
+        let (console, gateway) = (free_address().await, free_address().await);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        command.arg("serve").arg("--data").arg(data).arg("--site").arg(site).args(more);
+        command.args(["--console-address", &console.to_string(), "--gateway-address", &gateway.to_string()]);
+        let log = tempfile::tempfile().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone().unwrap());
+        let mut server = Self { child: command.spawn().unwrap(), console, gateway };
+        for _ in 0..1200 {
+            if let Some(status) = server.child.try_wait().unwrap() {
+                let said = read_to_string(log);
+                assert_eq!(status.code(), Some(1), "{said}");
+                return said;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server starts: {}", read_to_string(log));
+    }
+
+    /// Stops the process cleanly (SIGTERM).
+    pub async fn stop(mut self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        for _ in 0..1200 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the server does not stop");
     }
 
     /// Kills the process (SIGKILL) and returns when.
