@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod fence;
 pub mod forwarded;

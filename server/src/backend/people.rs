@@ -154,7 +154,9 @@ impl Backend {
         users::set_role(&mut transaction, id, changed.role).await?;
         audit::append(&mut transaction, &[event]).await?;
         take_back_links(&mut transaction, &changed, by).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_user(id);
+        Ok(committed?)
     }
 
     /// Removes somebody. No request and no change of theirs succeeds that starts after this has returned, nor one that waits
@@ -177,7 +179,9 @@ impl Backend {
         sessions::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
         take_back_all_links(&mut transaction, id, by).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_user(id);
+        Ok(committed?)
     }
 
     /// Invites somebody to the actor's own organization. An earlier invitation of the same address ends.

@@ -116,7 +116,7 @@ impl Submitted {
     ///
     /// # Errors
     /// The form could not be read.
-    pub fn why_in_emergency(&self) -> Result<Option<Why>, Refused> {
+    pub fn why_in_emergency(&self) -> Result<Why, Refused> {
         self.check()?;
         Ok(Why::in_emergency(self.text("reason"), self.text("ticket")))
     }
