@@ -176,6 +176,7 @@ impl Notice {
             self,
             Self::AlreadyCreated
                 | Self::DisabledUnrecorded
+                | Self::DatabaseUnavailable
                 | Self::SigningKeyReplacedTwin
                 | Self::CreatedTwin
                 | Self::WholeKey
@@ -194,6 +195,7 @@ notices! {
     PermissionsChanged "permissions-changed" "The permissions are changed. The gateway applies them from now on.",
     Disabled "disabled" "The application is disabled. The gateway refuses its requests from now on.",
     DisabledUnrecorded "disabled-unrecorded" "The gateway refuses this application's requests from now on. The database could not be written: the audit history will record the stop as soon as it can be.",
+    DatabaseUnavailable "database-unavailable" "The database is not available at the moment. This page shows what the gateway knows, without figures. A stop takes effect at once all the same.",
     ReplacementPrepared "replacement-prepared" "The replacement key is prepared. Anybody of the partner's can claim it for 72 hours, from the application's page.",
     ReplacementWithdrawn "replacement-withdrawn" "The prepared replacement key is withdrawn. Nobody can claim it any more.",
     Enabled "enabled" "The application is enabled. Its live keys are accepted from now on.",

@@ -375,18 +375,21 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Stops it: no request is accepted, however valid its key and signature.
+    /// Stops it: no request is accepted, however valid its key and signature. An emergency needs no reason: see
+    /// [`Why::NOT_GIVEN`].
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyDisabled`], [`ChangeError::ReasonNeeded`]
+    /// [`ChangeError::AlreadyDisabled`]
     pub fn disable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
-        let reason = by.required_reason()?;
+        let reason = by.reason.cloned().unwrap_or_else(|| Why::in_emergency("", ""));
+        let by = By { reason: Some(&reason), ..by };
         if self.disabled.is_some() {
             return Err(ChangeError::AlreadyDisabled);
         }
         let noted =
             Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before("enabled").after("disabled");
-        self.disabled = Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason });
+        self.disabled =
+            Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason: reason.clone() });
         // An emergency is not held up by a ticket that nobody has opened yet.
         self.changed_without_ticket(by, [noted])
     }
@@ -590,6 +593,18 @@ impl ApiApplication {
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
     pub fn revoke_api_key(self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
         self.change_api_key(id, AuditAction::ApiKeyRevoked, by, |key| Ok(key.revoke(by.at)?))
+    }
+
+    /// Revokes a live key in an emergency, which needs no ticket.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
+    pub fn stop_api_key(mut self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
+        let key = self.api_keys.iter_mut().find(|key| key.id == id).ok_or(ChangeError::KeyNotFound)?;
+        let before = key.status(by.at);
+        *key = key.clone().revoke(by.at)?;
+        let noted = Noted::of_api_key(AuditAction::ApiKeyRevoked, before, key, by.at);
+        self.changed_without_ticket(by, [noted])
     }
 
     /// Registers another public key as the current one.

@@ -1,6 +1,6 @@
 //! The settings, from the command line or the environment, judged once at start.
 
-use crate::mail::Mailer;
+use crate::{control::StopCommand, mail::Mailer};
 use clap::{Args, Parser, Subcommand};
 use lettre::message::Mailbox;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -29,6 +29,9 @@ pub enum Command {
     Recover(Recover),
     /// Write a consistent copy of a SQLite database into a file, while the server runs. Keep the pepper file with it.
     Backup(Backup),
+    /// Stop an application, an organization, an API key, a signing key or everything on the running server at once, without
+    /// the database and without a session.
+    Stop(StopCommand),
     /// Print the code of the moment of the demo people who need a second factor (see `serve --demo`).
     DemoCode,
 }
@@ -53,6 +56,13 @@ pub struct ServeSettings {
     /// Where state is kept.
     #[command(flatten)]
     pub state: StateSettings,
+    /// The journal: the file for emergency stops that the database cannot record. By default emergency-stops.jsonl in the data
+    /// folder. Where it cannot be written, a file in the folder for temporary files is used.
+    #[arg(long, env = "NUVERA_JOURNAL")]
+    pub journal: Option<PathBuf>,
+    /// The Unix socket that `server stop` talks to. By default control.sock in the data folder.
+    #[arg(long, env = "NUVERA_CONTROL_SOCKET")]
+    pub control_socket: Option<PathBuf>,
     /// The address that the console listens on.
     #[arg(long, env = "NUVERA_CONSOLE_ADDRESS", default_value = "127.0.0.1:3000")]
     pub console_address: SocketAddr,

@@ -4,6 +4,7 @@ pub mod audit_mark;
 pub mod backend;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod fence;
 pub mod forwarded;

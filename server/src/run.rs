@@ -1,19 +1,27 @@
 //! From the command line to a running server, and from a signal to a stopped one.
 
 use crate::{
-    backend::{Backend, BackendError, MIN_PASSWORD_CHARACTERS, accounts::NewPerson, check_password, flush, reminders},
+    backend::{
+        Backend, BackendError, MIN_PASSWORD_CHARACTERS,
+        accounts::NewPerson,
+        check_password,
+        emergency::{self, Journal},
+        flush, reminders, watch_readiness,
+    },
     clock::Clock,
     config::{Cli, Command, CreateAdmin, Recover, ServeSettings, StateSettings},
-    demo,
+    control, demo,
     fence::{self, OtherRuns},
     gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
     log, metrics, open_files,
     single_sign_on::{self, IssuerSettings, SingleSignOn},
     startup::{self, Opened},
-    store::{Store, StoreError, sessions::DatabaseSessions},
+    store::{self, Store, StoreError, sessions::DatabaseSessions},
     web::{self, Web, WebSettings},
 };
 use app::paths::Area;
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Parser;
 use domain::{
     access::Role,
@@ -25,6 +33,7 @@ use std::{
     fs,
     io::{self, BufRead},
     net::SocketAddr,
+    os::unix::ffi::OsStrExt,
     path::Path,
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
@@ -33,7 +42,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +50,9 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How long requests in flight may take to finish after a stop was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long the last writes may take after that. The database may not answer.
+const END_WITHIN: Duration = Duration::from_secs(4);
 
 /// Does what the command line says; its log goes to standard error, one JSON object a line.
 pub async fn command_line() -> ExitCode {
@@ -54,6 +66,7 @@ pub async fn command_line() -> ExitCode {
         }
         Command::CreateAdmin(admin) => create_admin(admin).await,
         Command::Recover(lost) => recover(lost).await,
+        Command::Stop(stop) => control::command(stop).await,
         Command::DemoCode => {
             println!("{}", demo::code(Clock::system().now()));
             Ok(())
@@ -104,11 +117,17 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let fence = fence::take(&store, &clock, gateway_settings.leeway, others).await?;
     let gateway = Gateway::new(gateway_settings, clock.clone(), pepper.clone(), fence);
     let backend = Backend::new(store.clone(), gateway.clone(), pepper, clock.clone());
+    let backend = backend.with_journal(journal(&settings));
     let backend = Arc::new(backend.with_passkeys_at(&console_origin, hub_origin.as_deref().unwrap_or(&console_origin)));
     backend.start().await?;
+    // Stops of an earlier run are in force already, recorded or not.
+    if let Err(error) = store::bounded(backend.settle()).await.unwrap_or_else(|stalled| Err(stalled.into())) {
+        tracing::error!(%error, "emergency stops of an earlier run could not be recorded; they are in force");
+    }
 
     // Before anything is served: a stop that comes early shall be as clean as any.
     let mut stop_signals = StopSignals::new()?;
+    ignore_hangups()?;
     let console = bind("--console-address", settings.console_address).await?;
     let api = bind("--gateway-address", settings.gateway_address).await?;
     let forward_auth = match settings.forward_auth_address {
@@ -119,6 +138,10 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         Some(address) => Some(bind("--metrics-address", address).await?),
         None => None,
     };
+    let control_path = control::socket_path(&settings.state.data, settings.control_socket.clone());
+    let control = control::bind(&control_path)
+        .await
+        .map_err(|error| format!("--control-socket: {} cannot be used: {error}", control_path.display()))?;
     if settings.demo {
         demo::create_people(&backend).await?;
         demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin);
@@ -147,6 +170,9 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let (marking, released) = (CancellationToken::new(), CancellationToken::new());
     let marker = tokio::spawn(mark.keep(store.clone(), marking.clone()));
     let holder = tokio::spawn(lock.hold(gateway.clone(), released.clone()));
+    let emergency = tokio::spawn(emergency::run(backend.clone(), flushing.clone()));
+    let controller = tokio::spawn(control::serve(backend.clone(), control, control_path, flushing.clone()));
+    let readiness = tokio::spawn(watch_readiness(backend.clone(), flushing.clone()));
     let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock, Area::Partner), stop.clone()));
     let gateway_server = tokio::spawn(gateway.clone().serve(api, stop.clone()));
     let forward_auth_server = forward_auth.map(|listener| {
@@ -192,19 +218,29 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         }
     };
     flushing.cancel();
-    flusher.await?;
-    sweeper.await?;
-    reminder.await?;
-    if drained && let Err(error) = backend.record_clean_stop().await {
-        tracing::warn!(%error, "the clean stop could not be recorded; the next start waits for the leeway");
-    }
-    marking.cancel();
-    marker.await?;
-    store.close().await;
-    released.cancel();
-    holder.await?;
+    let end = async {
+        flusher.await?;
+        sweeper.await?;
+        reminder.await?;
+        emergency.await?;
+        controller.await?;
+        readiness.await?;
+        if drained && let Err(error) = backend.record_clean_stop().await {
+            tracing::warn!(%error, "the clean stop could not be recorded; the next start waits for the leeway");
+        }
+        marking.cancel();
+        marker.await?;
+        store.close().await;
+        released.cancel();
+        holder.await?;
+        Ok(())
+    };
+    let ended = timeout(END_WITHIN, end).await.unwrap_or_else(|_| {
+        tracing::warn!("the database or the mail server does not answer: what was not written is given up");
+        Ok(())
+    });
     tracing::info!("stopped");
-    Ok(())
+    ended
 }
 
 /// Creates what is missing and brings the database up to date.
@@ -331,6 +367,28 @@ async fn sweep(sessions: DatabaseSessions, stop: CancellationToken) {
             tracing::warn!(%error, "ended sessions could not be deleted");
         }
     }
+}
+
+/// Where emergency stops are written that the database cannot record. The second place has the data folder's path in its
+/// name, so that two servers on one machine do not share it.
+fn journal(settings: &ServeSettings) -> Journal {
+    let data = &settings.state.data;
+    let path = settings.journal.clone().unwrap_or_else(|| data.join("emergency-stops.jsonl"));
+    let folder = fs::canonicalize(data).unwrap_or_else(|_| data.clone());
+    let digest = digest::digest(&digest::SHA256, folder.as_os_str().as_bytes());
+    let name = URL_SAFE_NO_PAD.encode(&digest.as_ref()[..12]);
+    Journal::new(path, std::env::temp_dir().join(format!("nuvera-emergency-stops-{name}.jsonl")))
+}
+
+/// Ignores SIGHUP, which would end the process without draining: a terminal that closes must not cut requests off.
+fn ignore_hangups() -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::info!("SIGHUP is ignored: settings are read at the start");
+        }
+    });
+    Ok(())
 }
 
 /// What asks the program to stop.

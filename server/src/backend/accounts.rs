@@ -239,6 +239,7 @@ impl Backend {
         let mut transaction = self.store.write().await?;
         organizations::insert(&mut transaction, id, kind, name, now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        self.emergency.name_organization(id, name);
         Ok(id)
     }
 

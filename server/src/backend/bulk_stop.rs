@@ -1,20 +1,26 @@
 //! Stopping many applications at once, in an emergency. Like the stop of one, it waits for nothing: no proof, no approval,
 //! and no database that cannot be written.
 
-use super::{Backend, BackendError, authorise, flush::report};
-use crate::store::{StoreError, applications, stops};
+use super::{Backend, BackendError, authorise};
+use crate::{
+    gateway::DenyScope,
+    store::{StoreError, applications, stops},
+};
 use domain::{
     access::{Operation, allows},
     actor::Actor,
-    application::By,
-    bulk_stop::{BulkStop, Fate, Stoppable, stop_all},
+    bulk_stop::{Fate, Stoppable},
     cut_over::Traffic,
     id::{ApplicationId, OrganizationId},
     text::Why,
     time::Timestamp,
 };
 use sqlx::AnyConnection;
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashSet, time::Duration};
+use tokio::time::timeout;
+
+/// How long a preview waits for the database. After that it shows what the gateway knows.
+const PREVIEW: Duration = Duration::from_secs(1);
 
 /// Which applications are stopped.
 #[derive(Clone, Copy, Debug)]
@@ -35,22 +41,36 @@ pub struct Stopped {
 }
 
 impl Backend {
-    /// What would be stopped: by organization and name, those included that are disabled already.
+    /// What would be stopped: by organization and name, those included that are disabled already. The second value says
+    /// whether the database did not answer: then it is what the gateway knows, without figures.
     ///
     /// # Errors
-    /// Not allowed, not found, or the database fails.
-    pub async fn stop_preview(&self, actor: &Actor, scope: StopScope<'_>) -> Result<Vec<Stoppable>, BackendError> {
+    /// Not allowed, not found, or a row is corrupt.
+    pub async fn stop_preview(
+        &self,
+        actor: &Actor,
+        scope: StopScope<'_>,
+    ) -> Result<(Vec<Stoppable>, bool), BackendError> {
         may_stop(actor, scope)?;
-        report(self.flush_usage().await);
         let now = self.clock.now();
-        Ok(in_scope(&mut *self.store.read().await?, scope, now).await?)
+        let found = async {
+            self.bring_usage_up_to_date().await;
+            in_scope(&mut *self.store.read().await?, scope, now).await
+        };
+        // Of stops that are not recorded the database does not know.
+        let is_known = self.unrecorded_stops() == 0;
+        match timeout(PREVIEW, found).await {
+            Ok(Ok(found)) if is_known => Ok((found, false)),
+            Ok(Err(error @ StoreError::Corrupt { .. })) => Err(error.into()),
+            _ => Ok((self.known_in_scope(actor, &scope.into())?, true)),
+        }
     }
 
     /// Stops all of them, whatever the person saw of them before. `seen`: those that they saw running; the answer tells the
-    /// others apart. Where the database cannot be written the gateway obeys all the same, and the record is owed.
+    /// others apart. It is in force at once, whatever the database does.
     ///
     /// # Errors
-    /// Not allowed; not found; no reason; the database cannot even be read.
+    /// Not allowed; not found.
     pub async fn stop_all(
         &self,
         actor: &Actor,
@@ -58,39 +78,17 @@ impl Backend {
         seen: &HashSet<ApplicationId>,
         reason: Option<Why>,
     ) -> Result<Stopped, BackendError> {
-        may_stop(actor, scope)?;
-        let (found, fates, is_unrecorded) = match self.stop_recorded(actor, scope, seen, reason.as_ref()).await {
-            Err(BackendError::Store(error)) => {
-                tracing::error!(?scope, %error, "an emergency stop of many applications could not be recorded; it is obeyed, and will be recorded when the database can be written");
-                let (found, fates) = self.stop_unrecorded(actor, scope, seen, reason).await?;
-                (found, fates, true)
-            }
-            stopped => stopped.map(|(found, fates)| (found, fates, false))?,
-        };
-        let fates: HashMap<_, _> = fates.into_iter().collect();
-        let with_fate = |stopped: Stoppable| Some((fates.get(&stopped.application.id).copied()?, stopped));
-        let applications = found.into_iter().filter_map(with_fate).map(|(fate, stopped)| (stopped, fate)).collect();
+        let (applications, is_unrecorded) = self.stop_many(actor, scope.into(), seen, reason).await?;
         Ok(Stopped { applications, is_unrecorded })
     }
+}
 
-    async fn stop_recorded(
-        &self,
-        actor: &Actor,
-        scope: StopScope<'_>,
-        seen: &HashSet<ApplicationId>,
-        reason: Option<&Why>,
-    ) -> Result<(Vec<Stoppable>, Vec<(ApplicationId, Fate)>), BackendError> {
-        let (mut pending, mut transaction) = self.turn_if(actor, |actor| may_stop(actor, scope)).await?;
-        let now = self.clock.now();
-        let found = in_scope(&mut transaction, scope, now).await?;
-        let applications = found.iter().map(|found| found.application.clone()).collect();
-        let BulkStop { changes, fates } = stop_all(applications, seen, By { actor, at: now, reason })?;
-        for change in &changes {
-            applications::save(&mut transaction, change).await?;
+impl From<StopScope<'_>> for DenyScope {
+    fn from(scope: StopScope<'_>) -> Self {
+        match scope {
+            StopScope::Organization(organization) => Self::Organization(organization),
+            StopScope::SigningKey(fingerprint) => Self::Fingerprint(fingerprint.to_owned()),
         }
-        let stopped: Vec<_> = changes.into_iter().map(|change| change.application).collect();
-        self.commit_all(transaction, &mut pending, &stopped).await?;
-        Ok((found, fates))
     }
 }
 

@@ -73,9 +73,6 @@ pub enum BackendError {
         "the pepper file does not belong to this database: its API keys were hashed with another pepper. Restore the right pepper file (--pepper-file); with this one every key would be refused"
     )]
     WrongPepper,
-    /// Another process serves the database.
-    #[error("another process serves this database")]
-    Superseded,
     /// The library for passkeys did not do its work.
     #[error("the library for passkeys failed: {0}")]
     Webauthn(String),

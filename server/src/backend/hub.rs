@@ -1,6 +1,6 @@
 //! The organization hub: how everybody is doing, and whatever is searched for across organizations.
 
-use super::{ApplicationUsage, Backend, BackendError, authorise, flush::report};
+use super::{ApplicationUsage, Backend, BackendError, authorise};
 use crate::store::{health, organizations, search};
 use domain::{
     access::{Operation, allows},
@@ -33,8 +33,8 @@ impl Backend {
     /// Not allowed, or the database fails.
     pub async fn partners(&self, actor: &Actor) -> Result<Vec<Partner>, BackendError> {
         may_look(actor)?;
-        report(self.flush_usage().await);
-        report(self.flush_requests().await);
+        self.bring_usage_up_to_date().await;
+        self.bring_requests_up_to_date().await;
         let mut conn = self.store.read().await?;
         let mut health = health::of_everyone(&mut conn, self.clock.now()).await?;
         let found = organizations::partners(&mut conn).await?.into_iter();
@@ -61,7 +61,7 @@ impl Backend {
         rules: RotationRules,
     ) -> Result<Health, BackendError> {
         authorise(actor, organization, Operation::ViewApplications)?;
-        report(self.flush_requests().await);
+        self.bring_requests_up_to_date().await;
         let now = self.clock.now();
         let mut conn = self.store.read().await?;
         let (last_hour, last_day) = health::outcomes(&mut conn, organization, now).await?;
@@ -82,7 +82,7 @@ impl Backend {
     pub async fn search(&self, actor: &Actor, wanted: &Search) -> Result<Findings, BackendError> {
         may_look(actor)?;
         if wanted.id.is_some() {
-            report(self.flush_requests().await);
+            self.bring_requests_up_to_date().await;
         }
         let mut conn = self.store.read().await?;
         let limit = MOST_FOUND as i64 + 1;

@@ -8,6 +8,7 @@ pub mod accounts;
 mod approval;
 mod auto_finish;
 pub mod bulk_stop;
+pub mod emergency;
 mod error;
 pub mod flush;
 pub mod hub;
@@ -17,6 +18,7 @@ mod pending;
 pub mod people;
 mod policies;
 mod proof;
+mod readiness;
 pub mod reminders;
 mod requests;
 pub mod second_factor;
@@ -28,6 +30,7 @@ pub use approval::Outcome;
 pub use error::BackendError;
 pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset, check as check_password};
 pub use proof::{Proof, ProofError};
+pub use readiness::watch as watch_readiness;
 
 use crate::{
     clock::Clock,
@@ -35,7 +38,7 @@ use crate::{
     pepper::Pepper,
     random,
     store::{
-        Store, StoreError,
+        Store, StoreError, Transaction,
         applications::{self, Registered},
         audit, organizations, settings, usage,
     },
@@ -56,10 +59,12 @@ use domain::{
     text::{ApplicationName, Why},
     time::Timestamp,
 };
-use flush::report;
+use emergency::Emergency;
+use flush::Flusher;
 use passkeys::RelyingParties;
 use pending::Pending;
-use sqlx::{Any, AnyConnection, Transaction};
+use readiness::Checked;
+use sqlx::AnyConnection;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -75,10 +80,10 @@ pub struct Backend {
     relying_parties: RelyingParties,
     /// Held from reading an application until the gateway knows its new state. What a failing database left undone is
     /// inside, because it is done before the next change.
-    changes: Mutex<Pending>,
-    /// Held while what the gateway saw is taken out of it and written: whoever asks for it meanwhile waits, and does not
-    /// take what is under way for nothing.
-    flushing: Mutex<()>,
+    changes: Arc<Mutex<Pending>>,
+    emergency: Arc<Emergency>,
+    flusher: Flusher,
+    readiness: Mutex<Option<Checked>>,
 }
 
 /// An application and how its keys are used.
@@ -160,6 +165,9 @@ pub struct CreateApplication {
 impl Backend {
     /// Carries out the use cases on `store`, and tells `gateway` of every change.
     pub fn new(store: Store, gateway: Arc<Gateway>, pepper: Arc<Pepper>, clock: Clock) -> Self {
+        let changes = Arc::<Mutex<Pending>>::default();
+        let emergency = Emergency::new(store.clone(), gateway.clone(), changes.clone(), clock.clone());
+        let flusher = Flusher::new(store.clone(), gateway.clone(), clock.clone());
         Self {
             store,
             gateway,
@@ -167,8 +175,10 @@ impl Backend {
             clock,
             password_cost: argon2::Params::DEFAULT,
             relying_parties: RelyingParties::default(),
-            changes: Mutex::default(),
-            flushing: Mutex::default(),
+            changes,
+            emergency,
+            flusher,
+            readiness: Mutex::default(),
         }
     }
 
@@ -184,7 +194,9 @@ impl Backend {
             None => settings::set(&mut transaction, settings::PEPPER_CHECK, &self.pepper.check_value()).await?,
         }
         let everyone = applications::of_everyone(&mut transaction).await?;
+        let partners = organizations::partners(&mut transaction).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        partners.iter().for_each(|partner| self.emergency.name_organization(partner.id, &partner.name));
         self.gateway.snapshot().load(everyone);
         Ok(())
     }
@@ -192,19 +204,6 @@ impl Backend {
     /// The clock that the console goes by.
     pub fn clock(&self) -> &Clock {
         &self.clock
-    }
-
-    /// Whether the database answers, and this process is the one that serves it.
-    ///
-    /// # Errors
-    /// It does not, or is not.
-    pub async fn check_ready(&self) -> Result<(), BackendError> {
-        if self.gateway.is_superseded() {
-            return Err(BackendError::Superseded);
-        }
-        let mut conn = self.store.read().await?;
-        settings::get(&mut conn, settings::PEPPER_CHECK).await?;
-        Ok(())
     }
 
     /// The applications of an organization, by name, each with how its keys are used.
@@ -242,7 +241,7 @@ impl Backend {
         operation: Operation,
     ) -> Result<ApplicationUsage, BackendError> {
         let application = self.application(asked, operation).await?;
-        report(self.flush_usage().await);
+        self.bring_usage_up_to_date().await;
         let mut conn = self.store.read().await?;
         let api_keys = usage::of_api_keys(&mut conn, application.id).await?;
         let signing_keys = usage::of_signing_keys(&mut conn, application.id).await?;
@@ -292,7 +291,9 @@ impl Backend {
             return Err(BackendError::NotFound);
         }
         let mut conn = self.store.read().await?;
-        organizations::find_partner(&mut conn, organization).await?.ok_or(BackendError::NotFound)
+        let name = organizations::find_partner(&mut conn, organization).await?.ok_or(BackendError::NotFound)?;
+        self.emergency.name_organization(organization, &name);
+        Ok(name)
     }
 
     /// Creates an application with its first API key. The second value says whether another application of the
@@ -368,29 +369,12 @@ impl Backend {
     /// Writes a change, and tells the gateway.
     async fn save(
         &self,
-        mut transaction: Transaction<'static, Any>,
+        mut transaction: Transaction,
         pending: &mut Pending,
         change: &Change,
     ) -> Result<(), BackendError> {
         applications::save(&mut transaction, change).await.map_err(name_taken)?;
         self.commit(transaction, pending, &change.application).await
-    }
-
-    /// Stops an application, whatever version of it the person saw: the one change that succeeds even where the database
-    /// cannot be written. The gateway obeys at once, and the record is owed. The answer says whether it is.
-    ///
-    /// # Errors
-    /// Not allowed; not found; no reason; disabled already; the database cannot even be read.
-    pub async fn disable(&self, asked: Asked<'_>, reason: Option<Why>) -> Result<bool, BackendError> {
-        let said = Said { seen_version: None, reason: reason.clone() };
-        match self.change(asked, Operation::DisableApplication, said, ApiApplication::disable).await {
-            Err(BackendError::Store(error)) => {
-                tracing::error!(application = %asked.application, %error, "an emergency stop could not be recorded; it is obeyed, and will be recorded when the database can be written");
-                self.disable_unrecorded(asked, reason).await?;
-                Ok(true)
-            }
-            changed => changed.map(|_| false),
-        }
     }
 
     /// Adds an API key to an application, ending the others at once or after a grace window.

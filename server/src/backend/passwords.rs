@@ -81,7 +81,9 @@ impl Backend {
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, actor.user_id, Some(here)).await?;
         audit::append(&mut transaction, &[password_changed(self.by(&actor))]).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_user(actor.user_id);
+        Ok(committed?)
     }
 
     /// Makes a link with which somebody of one's own organization chooses a new password. One that they had before ends.
@@ -166,7 +168,9 @@ impl Backend {
         sessions::end_all(&mut transaction, actor.user_id, None).await?;
         let by = By { actor: &actor, at: self.clock.now(), reason: None };
         audit::append(&mut transaction, &[password_reset(by)]).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_user(actor.user_id);
+        committed?;
         Ok(actor)
     }
 }

@@ -1,49 +1,32 @@
-//! What a failing database leaves to be done: emergency stops that are obeyed and not recorded yet, and changes of which
-//! nobody knows whether their commit took place.
+//! What a failing database leaves to be done: changes of which nobody knows whether their commit took place, and emergency
+//! stops that are not recorded yet.
 
-use super::{
-    Asked, Backend, BackendError, authorise,
-    bulk_stop::{StopScope, in_scope},
+use super::{Backend, BackendError, authorise, emergency::TURN_WITHIN};
+use crate::{
+    gateway::Gateway,
+    store::{StoreError, Transaction, applications, signed_in, users},
 };
-use crate::store::{Store, StoreError, applications, signed_in, users};
 use domain::{
     access::Operation,
     actor::Actor,
-    application::{ApiApplication, By, Change, ChangeError},
-    bulk_stop::{Fate, Stoppable, stop_all},
+    application::ApiApplication,
     id::{ApplicationId, OrganizationId},
-    text::Why,
-    time::Timestamp,
 };
-use sqlx::{Any, AnyConnection, Transaction};
-use std::{collections::HashSet, slice};
-use tokio::sync::MutexGuard;
+use sqlx::AnyConnection;
+use std::slice;
+use tokio::{sync::MutexGuard, time::timeout};
 
 /// What must be done before the next change.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    stops: Vec<UnrecordedStop>,
     doubtful: Vec<(OrganizationId, ApplicationId)>,
-}
-
-/// A stop that the gateway obeys and the database does not know yet.
-#[derive(Clone, Debug)]
-struct UnrecordedStop {
-    actor: Actor,
-    organization: OrganizationId,
-    application: ApplicationId,
-    reason: Option<Why>,
-    at: Timestamp,
 }
 
 impl Backend {
     /// Takes the lock under which changes are made, once nothing is pending any more.
     pub(super) async fn settled(&self) -> Result<MutexGuard<'_, Pending>, BackendError> {
-        let mut pending = self.changes.lock().await;
-        while let Some(stop) = pending.stops.last() {
-            record(&self.store, stop).await?;
-            pending.stops.pop();
-        }
+        let mut pending = timeout(TURN_WITHIN, self.changes.lock()).await.map_err(|_| StoreError::Stalled)?;
+        self.emergency.record_waiting(&mut pending).await?;
         while let Some(&(organization, id)) = pending.doubtful.last() {
             let mut conn = self.store.read().await?;
             if let Some(application) = applications::find(&mut conn, organization, id).await? {
@@ -64,7 +47,7 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         operation: Operation,
-    ) -> Result<(MutexGuard<'_, Pending>, Transaction<'static, Any>), BackendError> {
+    ) -> Result<(MutexGuard<'_, Pending>, Transaction), BackendError> {
         self.turn_if(actor, |actor| authorise(actor, organization, operation)).await
     }
 
@@ -76,7 +59,7 @@ impl Backend {
         &self,
         actor: &Actor,
         may: impl Fn(&Actor) -> Result<(), BackendError>,
-    ) -> Result<(MutexGuard<'_, Pending>, Transaction<'static, Any>), BackendError> {
+    ) -> Result<(MutexGuard<'_, Pending>, Transaction), BackendError> {
         may(actor)?;
         let pending = self.settled().await?;
         let mut transaction = self.store.write().await?;
@@ -91,7 +74,7 @@ impl Backend {
     pub(super) async fn own_turn(
         &self,
         actor: &Actor,
-    ) -> Result<(MutexGuard<'_, Pending>, Actor, Transaction<'static, Any>), BackendError> {
+    ) -> Result<(MutexGuard<'_, Pending>, Actor, Transaction), BackendError> {
         let settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let found = as_they_are(&mut transaction, actor).await?;
@@ -102,7 +85,7 @@ impl Backend {
     /// application is read again before the next change, and about once a second until that works.
     pub(super) async fn commit(
         &self,
-        transaction: Transaction<'static, Any>,
+        transaction: Transaction,
         pending: &mut Pending,
         application: &ApiApplication,
     ) -> Result<(), BackendError> {
@@ -112,21 +95,11 @@ impl Backend {
     /// As [`Backend::commit`], for several applications that were changed together.
     pub(super) async fn commit_all(
         &self,
-        transaction: Transaction<'static, Any>,
+        transaction: Transaction,
         pending: &mut Pending,
         applications: &[ApiApplication],
     ) -> Result<(), BackendError> {
-        if let Err(error) = transaction.commit().await {
-            pending.doubtful.extend(applications.iter().map(|changed| (changed.organization_id, changed.id)));
-            return Err(StoreError::from(error).into());
-        }
-        self.gateway.snapshot().apply_all(applications);
-        Ok(())
-    }
-
-    /// Whether a stop of `application` is obeyed and not recorded yet.
-    pub async fn is_stop_unrecorded(&self, application: ApplicationId) -> bool {
-        self.changes.lock().await.stops.iter().any(|stop| stop.application == application)
+        commit_all(&self.gateway, transaction, pending, applications).await
     }
 
     /// Does what is pending, where the database lets it.
@@ -136,50 +109,22 @@ impl Backend {
     pub async fn settle(&self) -> Result<(), BackendError> {
         self.settled().await.map(drop)
     }
+}
 
-    pub(super) async fn disable_unrecorded(&self, asked: Asked<'_>, reason: Option<Why>) -> Result<(), BackendError> {
-        let Asked { actor, organization, application: id } = asked;
-        authorise(actor, organization, Operation::DisableApplication)?;
-        let mut pending = self.changes.lock().await;
-        let mut conn = self.store.read().await?;
-        let application = applications::find(&mut conn, organization, id).await?;
-        let stop = UnrecordedStop { actor: actor.clone(), organization, application: id, reason, at: self.clock.now() };
-        let change = stop.apply_to(application.ok_or(BackendError::NotFound)?)?;
-        self.gateway.snapshot().apply(&change.application);
-        pending.stops.push(stop);
-        Ok(())
-    }
-
-    /// Stops many applications where the database cannot be written.
-    pub(super) async fn stop_unrecorded(
-        &self,
-        actor: &Actor,
-        scope: StopScope<'_>,
-        seen: &HashSet<ApplicationId>,
-        reason: Option<Why>,
-    ) -> Result<(Vec<Stoppable>, Vec<(ApplicationId, Fate)>), BackendError> {
-        let mut pending = self.changes.lock().await;
-        let at = self.clock.now();
-        let mut conn = self.store.read().await?;
-        let found = in_scope(&mut conn, scope, at).await?;
-        // The database does not know of those that were stopped like this before.
-        let is_stopped =
-            |application: &ApiApplication| pending.stops.iter().any(|stop| stop.application == application.id);
-        let applications = found.iter().map(|found| found.application.clone());
-        let (stopped, running): (Vec<_>, Vec<_>) = applications.partition(is_stopped);
-        let stop = stop_all(running, seen, By { actor, at, reason: reason.as_ref() })?;
-        let applications: Vec<_> = stop.changes.into_iter().map(|change| change.application).collect();
-        self.gateway.snapshot().apply_all(&applications);
-        pending.stops.extend(applications.into_iter().map(|application| UnrecordedStop {
-            actor: actor.clone(),
-            organization: application.organization_id,
-            application: application.id,
-            reason: reason.clone(),
-            at,
-        }));
-        let before = stopped.into_iter().map(|application| (application.id, Fate::WasDisabled));
-        Ok((found, stop.fates.into_iter().chain(before).collect()))
-    }
+/// Commits a change of `applications` and shows it to the gateway. Where the commit fails, or is given up, they are read
+/// again before the next change.
+pub(super) async fn commit_all(
+    gateway: &Gateway,
+    transaction: Transaction,
+    pending: &mut Pending,
+    applications: &[ApiApplication],
+) -> Result<(), BackendError> {
+    let known = pending.doubtful.len();
+    pending.doubtful.extend(applications.iter().map(|changed| (changed.organization_id, changed.id)));
+    transaction.commit().await.map_err(StoreError::from)?;
+    pending.doubtful.truncate(known);
+    gateway.snapshot().apply_all(applications);
+    Ok(())
 }
 
 /// Who somebody is by now, and still may be: whoever ended their session, or removed them, meant what waits as well.
@@ -191,20 +136,4 @@ pub(super) async fn as_they_are(conn: &mut AnyConnection, actor: &Actor) -> Resu
     }
     let found = users::find_actor(conn, actor.user_id, actor.address).await?.ok_or(BackendError::Forbidden)?;
     Ok(Actor { is_proven: actor.is_proven, session: actor.session, ..found })
-}
-
-impl UnrecordedStop {
-    fn apply_to(&self, application: ApiApplication) -> Result<Change, ChangeError> {
-        application.disable(By { actor: &self.actor, at: self.at, reason: self.reason.as_ref() })
-    }
-}
-
-async fn record(store: &Store, stop: &UnrecordedStop) -> Result<(), BackendError> {
-    let mut transaction = store.write().await?;
-    let found = applications::find(&mut transaction, stop.organization, stop.application).await?;
-    // Disabled by somebody else on another node meanwhile: then there is nothing left to record.
-    let Some(Ok(change)) = found.map(|application| stop.apply_to(application)) else { return Ok(()) };
-    applications::save(&mut transaction, &change).await?;
-    transaction.commit().await.map_err(StoreError::from)?;
-    Ok(())
 }

@@ -161,7 +161,9 @@ impl Backend {
         keeps_an_owner(&mut transaction, organization).await?;
         audit::append(&mut transaction, &[event]).await?;
         take_back_links(&mut transaction, &changed, by).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_user(id);
+        Ok(committed?)
     }
 
     /// Removes somebody. No request and no change of theirs succeeds that starts after this has returned, nor one that waits
@@ -185,7 +187,9 @@ impl Backend {
         sessions::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
         take_back_all_links(&mut transaction, id, by).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_user(id);
+        Ok(committed?)
     }
 
     /// Begins a change by which an organization could lose an owner. Only one is under way at a time, in whatever process: the

@@ -99,6 +99,8 @@ impl Backend {
             StoreError::Conflict => BackendError::StalePolicy(R::NAME, None),
             error => error.into(),
         })?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_organization(organization);
+        Ok(committed?)
     }
 }

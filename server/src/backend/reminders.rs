@@ -5,7 +5,7 @@
 
 mod letter;
 
-use super::{Backend, BackendError, used_applications};
+use super::{Backend, BackendError, flush::within, used_applications};
 use crate::{
     clock::Every,
     mail::{Mail, Mailer},
@@ -131,12 +131,12 @@ pub async fn run(backend: Arc<Backend>, mailer: Arc<Mailer>, console_origin: Str
         loop {
             interval.tick().await;
             if news.is_due()
-                && let Err(error) = backend.tell_owners(&mailer, &console_origin).await
+                && let Err(error) = within(backend.tell_owners(&mailer, &console_origin)).await
             {
                 tracing::warn!(%error, "owners could not be told what Nuvera did; it will be tried again");
             }
             if due.is_due()
-                && let Err(error) = backend.remind(&mailer, &console_origin).await
+                && let Err(error) = within(backend.remind(&mailer, &console_origin)).await
             {
                 tracing::warn!(%error, "reminders could not be looked after and will be tried again");
             }

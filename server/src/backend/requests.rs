@@ -1,6 +1,6 @@
 //! What became of an application's latest requests, for the people whose requests they were.
 
-use super::{Asked, Backend, BackendError, authorise, flush::report};
+use super::{Asked, Backend, BackendError, authorise};
 use crate::store::{StoreError, requests, traffic};
 use domain::{
     access::Operation,
@@ -23,24 +23,6 @@ pub struct KeyTraffic {
 }
 
 impl Backend {
-    /// Writes down what the gateway saw of requests since the last time. Where that fails they are lost: they are no
-    /// record, and would fill the memory.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn flush_requests(&self) -> Result<(), BackendError> {
-        let _flushing = self.flushing.lock().await;
-        let seen = self.gateway.snapshot().take_recent_requests();
-        if seen.is_empty() {
-            return Ok(());
-        }
-        let mut transaction = self.store.write().await?;
-        for (application, seen) in &seen {
-            requests::add(&mut transaction, *application, seen).await?;
-        }
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
-    }
-
     /// Lets go of requests and traffic that are too old to be kept.
     ///
     /// # Errors
@@ -68,7 +50,7 @@ impl Backend {
     ) -> Result<Vec<SeenRequest>, BackendError> {
         let Asked { organization, application, .. } = asked;
         self.application(asked, Operation::ViewApplications).await?;
-        report(self.flush_requests().await);
+        self.bring_requests_up_to_date().await;
         let mut conn = self.store.read().await?;
         Ok(requests::of_application(&mut conn, organization, application, filter, before, limit).await?)
     }
@@ -95,7 +77,7 @@ impl Backend {
     pub async fn request(&self, asked: Asked<'_>, id: RequestId) -> Result<SeenRequest, BackendError> {
         let Asked { organization, application, .. } = asked;
         self.application(asked, Operation::ViewApplications).await?;
-        report(self.flush_requests().await);
+        self.bring_requests_up_to_date().await;
         let mut conn = self.store.read().await?;
         requests::find(&mut conn, organization, application, id).await?.ok_or(BackendError::NotFound)
     }

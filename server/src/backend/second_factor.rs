@@ -179,7 +179,9 @@ impl Backend {
         second_factors::delete_all(&mut transaction, id).await?;
         signed_in::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_user(id);
+        committed?;
         Ok(found)
     }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     random,
-    store::{StoreError, password_resets, sign_in_failures, sign_ins, signed_in, users},
+    store::{Store, StoreError, password_resets, sign_in_failures, sign_ins, signed_in, users},
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -90,6 +90,9 @@ impl Backend {
         let attempt = Attempt { at: now, outcome, method, address, browser, session: Some(id) };
         sign_ins::add(&mut transaction, random::uuid(now), user, &attempt).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        if let Some(replaced) = replaced {
+            self.emergency.authority.forget_session(replaced);
+        }
         Ok(Begun { id, token, is_new_browser: outcome == Outcome::NewBrowser })
     }
 
@@ -108,21 +111,25 @@ impl Backend {
         let Some(session) = found else { return Ok(None) };
         if session.is_over(self.clock.now()) {
             drop(conn);
-            self.close_session(id, side).await?;
+            self.emergency.authority.forget_session(id);
+            // It has ended, whether its row is taken away now or later.
+            let store = self.store.clone();
+            self.write_shortly(async move { close(&store, id, side).await }).await;
             return Ok(None);
         }
         let news = sign_ins::new_browser(&mut conn, session.user_id, session.told_until, id).await?;
         Ok(Some((session, news)))
     }
 
-    /// Remembers that a session was used.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn touch_session(&self, id: SessionId, address: Option<IpAddr>) -> Result<(), BackendError> {
-        let mut transaction = self.store.write().await?;
-        signed_in::touch(&mut transaction, id, address, self.clock.now()).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    /// Remembers that a session was used. A page does not wait for it for long, and is shown where it fails.
+    pub async fn touch_session(&self, id: SessionId, address: Option<IpAddr>) {
+        let (store, now) = (self.store.clone(), self.clock.now());
+        let touch = async move {
+            let mut transaction = store.write().await?;
+            signed_in::touch(&mut transaction, id, address, now).await?;
+            Ok(transaction.commit().await.map_err(StoreError::from)?)
+        };
+        self.write_shortly(touch).await;
     }
 
     /// Remembers that whoever is signed in has just proved that it is they.
@@ -140,9 +147,10 @@ impl Backend {
     /// # Errors
     /// The database fails.
     pub async fn close_session(&self, id: SessionId, side: ActorKind) -> Result<(), BackendError> {
-        let mut transaction = self.store.write().await?;
-        signed_in::close(&mut transaction, id, side).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        self.emergency.authority.forget_session(id);
+        let closed = close(&self.store, id, side).await;
+        self.emergency.authority.forget_session(id);
+        closed
     }
 
     /// Where somebody is signed in, the last used first, and the latest attempts to sign in as them. Whatever they are shown
@@ -172,7 +180,9 @@ impl Backend {
     pub async fn end_session(&self, actor: &Actor, id: SessionId) -> Result<(), BackendError> {
         let mut transaction = self.store.write().await?;
         signed_in::end(&mut transaction, actor.user_id, id).await.map_err(BackendError::gone)?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_session(id);
+        Ok(committed?)
     }
 
     /// Ends all of one's own sessions but this one.
@@ -182,7 +192,9 @@ impl Backend {
     pub async fn end_other_sessions(&self, actor: &Actor, here: SessionId) -> Result<(), BackendError> {
         let mut transaction = self.store.write().await?;
         signed_in::end_all(&mut transaction, actor.user_id, Some(here)).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        let committed = transaction.commit().await.map_err(StoreError::from);
+        self.emergency.authority.forget_user(actor.user_id);
+        Ok(committed?)
     }
 
     /// Remembers a refused attempt to sign in, for whoever the address belongs to. Where it belongs to nobody that takes as
@@ -243,6 +255,12 @@ impl Backend {
         password_resets::purge(&mut transaction, now).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
+}
+
+async fn close(store: &Store, id: SessionId, side: ActorKind) -> Result<(), BackendError> {
+    let mut transaction = store.write().await?;
+    signed_in::close(&mut transaction, id, side).await?;
+    Ok(transaction.commit().await.map_err(StoreError::from)?)
 }
 
 /// Ends everything that somebody could go on with: they have left, or their password is another.

@@ -28,6 +28,7 @@ pub(super) struct Metrics {
     flush_lag: Gauge<f64, AtomicU64>,
     uncounted: Gauge,
     clock_ahead: Gauge<f64, AtomicU64>,
+    unrecorded_stops: Gauge,
     pub(super) open_connections: Gauge,
 }
 
@@ -46,6 +47,7 @@ impl Metrics {
             flush_lag: Gauge::default(),
             uncounted: Gauge::default(),
             clock_ahead: Gauge::default(),
+            unrecorded_stops: Gauge::default(),
             open_connections: Gauge::default(),
         };
         metrics.registered()
@@ -70,6 +72,8 @@ impl Metrics {
         to.register("uncounted_uses", help, self.uncounted.clone());
         let help = "By how much the gateway's time, which never runs back, is ahead of the system's clock";
         to.register_with_unit("clock_ahead", help, Unit::Seconds, self.clock_ahead.clone());
+        let help = "Emergency stops that are in force and not recorded in the database yet";
+        to.register("unrecorded_stops", help, self.unrecorded_stops.clone());
         let help = "Connections at both doors, the API's and the edges'";
         to.register("open_connections", help, self.open_connections.clone());
         self
@@ -102,6 +106,7 @@ impl Gateway {
         metrics.snapshot_age.set(now.since(changed_at).as_secs_f64());
         metrics.flush_lag.set(now.since(self.usage.flushed_at()).as_secs_f64());
         metrics.uncounted.set(i64::try_from(self.usage.uncounted()).unwrap_or(i64::MAX));
+        metrics.unrecorded_stops.set(signed(self.snapshot.deny_list().len()));
         metrics.clock_ahead.set(self.clock.ahead().as_secs_f64());
         let mut text = String::new();
         encode(&mut text, &metrics.registry)?;

@@ -10,6 +10,7 @@
 
 mod answer;
 mod cors;
+mod deny_list;
 mod forward_auth;
 mod framing;
 mod head_timer;
@@ -28,12 +29,14 @@ mod steady_clock;
 mod usage;
 mod verify;
 
+pub use deny_list::{DenyList, DenyScope};
 pub use limits::RateLimit;
 pub(crate) use limits::network;
 pub use snapshot::Snapshot;
 pub use usage::{KeyUse, Usage, UsageBatch};
 
 use crate::{clock::Clock, pepper::Pepper};
+use arc_swap::ArcSwap;
 use domain::route::RouteTable;
 use limits::FailedAttempts;
 use metrics::Metrics;
@@ -48,6 +51,7 @@ use std::{
     time::Duration,
 };
 use steady_clock::SteadyClock;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// How the gateway behaves.
@@ -108,6 +112,33 @@ pub struct ReplayFence {
     pub run: Uuid,
 }
 
+/// What the server cannot do at the moment, for `/readyz` of the gateway. It stays ready: it needs no database.
+#[derive(Default)]
+pub struct Readiness {
+    /// One line each.
+    problems: ArcSwap<Vec<String>>,
+    asked: Notify,
+}
+
+impl Readiness {
+    /// Says from now on that these things cannot be done.
+    pub fn report(&self, problems: Vec<String>) {
+        self.problems.store(Arc::new(problems));
+    }
+
+    /// Waits until `/readyz` is asked.
+    pub async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    /// What `/readyz` says of a gateway that serves. What is known is brought up to date after that.
+    fn text(&self) -> String {
+        self.asked.notify_one();
+        let problems = self.problems.load();
+        std::iter::once("ready").chain(problems.iter().map(String::as_str)).map(|line| format!("{line}\n")).collect()
+    }
+}
+
 /// Verifies requests. See [`Gateway::serve`].
 pub struct Gateway {
     settings: GatewaySettings,
@@ -125,6 +156,7 @@ pub struct Gateway {
     ready: AtomicBool,
     /// Whether another process serves the database by now.
     superseded: AtomicBool,
+    readiness: Readiness,
     /// Whether it was said that the clock is ahead.
     told_of_clock: AtomicBool,
     proxy: Option<Proxy>,
@@ -147,6 +179,7 @@ impl Gateway {
             fence,
             ready: AtomicBool::new(false),
             superseded: AtomicBool::new(false),
+            readiness: Readiness::default(),
             told_of_clock: AtomicBool::new(false),
             proxy,
             settings,
@@ -178,6 +211,11 @@ impl Gateway {
     /// Whether another process serves the database.
     pub fn is_superseded(&self) -> bool {
         self.superseded.load(Ordering::Acquire)
+    }
+
+    /// What `/readyz` says besides, and whether it is asked.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
     /// Which run of the server this is, as its [`ReplayFence`] says.

@@ -134,15 +134,15 @@ impl Gateway {
             return None;
         }
         let (status, text) = match parts.uri.path() {
-            "/healthz" => (StatusCode::OK, "ok\n"),
+            "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
             "/readyz" if self.clock_is_ahead() => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not ready: the system's clock was set back\n")
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready: the system's clock was set back\n".to_owned())
             }
             "/readyz" if self.is_superseded() => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not ready: another process serves this database\n")
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready: another process serves this database\n".to_owned())
             }
-            "/readyz" if self.ready.load(Ordering::Acquire) => (StatusCode::OK, "ready\n"),
-            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            "/readyz" if self.ready.load(Ordering::Acquire) => (StatusCode::OK, self.readiness.text()),
+            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
             _ => return None,
         };
         let mut response = Response::new(Full::from(text));

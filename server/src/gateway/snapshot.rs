@@ -4,7 +4,11 @@
 //! without its entries (they are shared), about a millisecond for 50,000 keys, which is nothing beside the database
 //! write that comes with it.
 
-use super::{limits::Bucket, recent::RecentRequests};
+use super::{
+    deny_list::{DenyList, DenyScope},
+    limits::Bucket,
+    recent::RecentRequests,
+};
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
 use aws_lc_rs::{
@@ -13,13 +17,15 @@ use aws_lc_rs::{
     signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256},
 };
 use domain::{
+    actor::ActorKind,
     api_key::{ApiKey, ApiKeyHash, ApiKeyStatus},
-    application::ApiApplication,
+    application::{ApiApplication, Disabled},
     id::{ApplicationId, OrganizationId, SigningKeyId},
     permission::PermissionSet,
     public_key::PublicKey,
     request::{Refusal, RetiredSignature, SeenRequest, UnverifiedToken},
     signing_key::{SigningKey, SigningKeyState},
+    text::{ApplicationName, Why},
     time::Timestamp,
 };
 use std::{
@@ -43,6 +49,8 @@ const KNOWN_RETIRED_KEYS: usize = 3;
 /// before the change is acknowledged: no request that starts later is judged by the old state.
 pub struct Snapshot {
     table: ArcSwap<Table>,
+    /// Checked over every table; no change of the table touches it.
+    deny_list: DenyList,
     /// Held while a new table is made: two changes at once would lose one of them.
     changing: Mutex<()>,
     /// Milliseconds since 1970.
@@ -99,7 +107,7 @@ impl Snapshot {
     /// One that knows nothing.
     pub(super) fn new(clock: Clock) -> Self {
         let changed_at = AtomicI64::new(clock.now().as_millis());
-        Self { table: ArcSwap::default(), changing: Mutex::new(()), changed_at, clock }
+        Self { table: ArcSwap::default(), deny_list: DenyList::default(), changing: Mutex::new(()), changed_at, clock }
     }
 
     /// Forgets everything, and knows `applications` from now on.
@@ -157,6 +165,76 @@ impl Snapshot {
         Some(known.recent.seen().wrapping_add(known.version.unsigned_abs()))
     }
 
+    /// The emergency stops that are not recorded yet.
+    pub fn deny_list(&self) -> &DenyList {
+        &self.deny_list
+    }
+
+    /// The applications that a stop of `scope` affects at `now`, by organization and name: as far as the gateway knows them,
+    /// without how and by whom they were created, and disabled while any stop affects them.
+    pub fn in_scope(&self, scope: &DenyScope, now: Timestamp) -> Vec<ApiApplication> {
+        let table = self.table.load();
+        let of_api_key = match scope {
+            DenyScope::ApiKey(prefix) => table.keys.values().find(|entry| entry.key.prefix.as_str() == prefix),
+            _ => None,
+        };
+        let of_api_key = of_api_key.map(|entry| entry.application.id);
+        let affected = |known: &&Arc<KnownApplication>| match scope {
+            DenyScope::Application { organization, application } => {
+                known.id == *application && known.organization_id == *organization
+            }
+            DenyScope::Organization(organization) => known.organization_id == *organization,
+            DenyScope::ApiKey(_) => of_api_key == Some(known.id),
+            DenyScope::Fingerprint(fingerprint) => known.verifying_fingerprints(now).any(|known| known == fingerprint),
+            DenyScope::Everything => true,
+        };
+        let mut found: Vec<_> = table.applications.values().filter(affected).collect();
+        found.sort_by(|one, other| (one.organization_id, &one.name).cmp(&(other.organization_id, &other.name)));
+        found.into_iter().filter_map(|known| self.as_application(known, now)).collect()
+    }
+
+    fn as_application(&self, known: &KnownApplication, now: Timestamp) -> Option<ApiApplication> {
+        let is_stopped = !known.enabled || self.is_denied(known, now);
+        let unknown = Timestamp::from_millis(0);
+        Some(ApiApplication {
+            id: known.id,
+            organization_id: known.organization_id,
+            name: ApplicationName::new(&known.name).ok()?,
+            created_at: unknown,
+            created_by: String::new(),
+            disabled: is_stopped.then(|| Disabled {
+                at: unknown,
+                by: String::new(),
+                by_kind: ActorKind::Partner,
+                reason: Why::in_emergency("", ""),
+            }),
+            permissions: known.permissions,
+            api_keys: Vec::new(),
+            signing_keys: known.signing_keys.iter().map(|known| known.key.clone()).collect(),
+            prepared_replacement: None,
+            proposed_change: None,
+            auto_finish: None,
+            version: known.version,
+        })
+    }
+
+    /// The organization that owns an application.
+    pub fn organization_of(&self, id: ApplicationId) -> Option<OrganizationId> {
+        self.table.load().applications.get(&id).map(|known| known.organization_id)
+    }
+
+    /// Whether an emergency stop affects the application of that organization that is not recorded yet.
+    pub fn is_application_denied(&self, organization: OrganizationId, id: ApplicationId, now: Timestamp) -> bool {
+        let table = self.table.load();
+        let known = table.applications.get(&id).filter(|known| known.organization_id == organization);
+        known.is_some_and(|known| self.is_denied(known, now))
+    }
+
+    /// Whether an emergency stop affects an application.
+    pub(super) fn is_denied(&self, known: &KnownApplication, now: Timestamp) -> bool {
+        self.deny_list.stops_application(known.id, known.organization_id, known.verifying_fingerprints(now))
+    }
+
     fn replace(&self, table: Table) {
         self.table.store(Arc::new(table));
         self.changed_at.store(self.clock.now().as_millis(), Ordering::Relaxed);
@@ -207,6 +285,10 @@ impl KnownApplication {
         let signed = digest(&SHA256, token.signing_input());
         let mut asked = self.signing_keys.iter().filter(|known| which(&known.key));
         asked.find(|known| known.verifies(&signed, token.signature()))
+    }
+
+    fn verifying_fingerprints(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        self.signing_keys.iter().filter(move |known| known.key.verifies(now)).map(|known| known.fingerprint.as_str())
     }
 
     /// The signing key with this id, in whatever state, where it is known still.

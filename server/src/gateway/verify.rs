@@ -198,10 +198,18 @@ impl Gateway {
     fn admit(&self, hash: &ApiKeyHash, now: Timestamp, record: &mut Record<'_>) -> Result<Arc<KnownKey>, Refusal> {
         let key = self.snapshot.find(hash).ok_or(Refusal::InvalidApiKey(None))?;
         record.key = Some(key.clone());
-        match key.key.status(now) {
+        let status = key.key.status(now);
+        if status.is_live()
+            && let Some(at) = self.snapshot.deny_list().stops_api_key(key.key.prefix.as_str())
+        {
+            return Err(Refusal::RevokedApiKey { at });
+        }
+        match status {
             ApiKeyStatus::Revoked { at } => Err(Refusal::RevokedApiKey { at }),
             ApiKeyStatus::Expired { at } => Err(Refusal::ExpiredApiKey { at }),
-            ApiKeyStatus::Active | ApiKeyStatus::Expiring { .. } if !key.application.enabled => {
+            ApiKeyStatus::Active | ApiKeyStatus::Expiring { .. }
+                if !key.application.enabled || self.snapshot.is_denied(&key.application, now) =>
+            {
                 Err(Refusal::ApplicationDisabled)
             }
             ApiKeyStatus::Active | ApiKeyStatus::Expiring { .. } => Ok(key),

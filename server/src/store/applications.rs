@@ -82,6 +82,15 @@ pub async fn of_fingerprint(conn: &mut AnyConnection, fingerprint: &str) -> Resu
     load(conn, queries, &[fingerprint.to_owned()]).await
 }
 
+/// The application that has the API key with `prefix`, whichever organization's: for an emergency stop by the operator.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn of_api_key(conn: &mut AnyConnection, prefix: &str) -> Result<Option<ApiApplication>> {
+    let queries = queries!("WHERE a.id IN (SELECT o.application_id FROM api_keys o WHERE o.prefix = $1)");
+    Ok(load(conn, queries, &[prefix.to_owned()]).await?.into_iter().next())
+}
+
 /// Every application there is: what the gateway starts with. This, [`with_auto_finish`] and
 /// [`with_proposed_change`] are for the program itself; they, [`of_fingerprint`] and what Nuvera's people search by are the
 /// finders without a tenant.

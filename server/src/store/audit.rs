@@ -4,10 +4,11 @@ use super::{Result, conditions::Conditions, convert, parse, parse_optional, time
 use domain::{
     actor::ActorKind,
     audit::{AuditAction, AuditActor, AuditEvent, AuditFilter, AuditScope, RecordedEvent},
-    id::{OrganizationId, UserId},
+    id::{ApplicationId, OrganizationId, UserId},
     people::Handled,
     support,
     text::{ApplicationName, TicketReference, Why},
+    time::Timestamp,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
@@ -74,6 +75,27 @@ pub async fn handled_by(conn: &mut AnyConnection, organization: OrganizationId, 
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// Whether `user` did `action` at exactly this instant: in an organization and to an application, where they are given.
+///
+/// # Errors
+/// The database fails.
+pub async fn has(
+    conn: &mut AnyConnection,
+    action: AuditAction,
+    user: UserId,
+    at: Timestamp,
+    organization: Option<OrganizationId>,
+    application: Option<ApplicationId>,
+) -> Result<bool> {
+    let mut conditions = Conditions::default();
+    conditions.and_number("e.at = ?", at.as_millis());
+    conditions.and_text("e.action = ?", Some(action.code()));
+    conditions.and_text("e.actor_user_id = ?", Some(user));
+    conditions.and_text("e.organization_id = ?", organization);
+    conditions.and_text("e.application_id = ?", application);
+    Ok(!conditions.fetch(conn, "SELECT e.sequence FROM audit_events e WHERE", "LIMIT 1").await?.is_empty())
 }
 
 fn of(scope: AuditScope) -> Conditions {

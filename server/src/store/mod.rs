@@ -6,6 +6,7 @@
 pub mod applications;
 pub mod audit;
 mod conditions;
+mod connection;
 pub mod health;
 pub mod identities;
 pub mod invitations;
@@ -33,17 +34,18 @@ pub mod traffic;
 pub mod usage;
 pub mod users;
 
+pub use connection::{Reader, Transaction, bounded};
+
 use domain::{
     text::{Reason, TicketReference, Why},
     time::Timestamp,
 };
 use sqlx::{
-    Any, AnyConnection, AnyPool, Executor, Row, Transaction,
+    AnyConnection, AnyPool, Executor, Row,
     any::{AnyPoolOptions, AnyRow},
     migrate::MigrateError,
-    pool::PoolConnection,
 };
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 /// The database.
 #[derive(Clone, Debug)]
@@ -80,6 +82,9 @@ pub enum StoreError {
     /// The database failed or could not be reached.
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
+    /// The database did not answer in time.
+    #[error("the database did not answer in time")]
+    Stalled,
     /// The migrations do not fit the database.
     #[error("the database could not be migrated: {0}")]
     Migration(#[from] MigrateError),
@@ -118,17 +123,27 @@ impl Store {
     async fn open_with(url: &str, migrate: bool) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let sqlite = url.starts_with("sqlite:");
+        if migrate {
+            // A migration may take longer than any request's statement.
+            let migrating =
+                AnyPoolOptions::new().max_connections(1).after_connect(|connection, _| Box::pin(prepare(connection)));
+            let migrating = migrating.acquire_timeout(connection::ACQUIRE * 2).connect(url).await?;
+            migrations::MIGRATOR.run(&migrating).await?;
+            migrating.close().await;
+        }
         let pool = |connections| {
             AnyPoolOptions::new()
                 .max_connections(connections)
-                .acquire_timeout(Duration::from_secs(5))
-                .after_connect(|connection, _| Box::pin(prepare(connection)))
+                .acquire_timeout(connection::ACQUIRE)
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        prepare(connection).await?;
+                        limit(connection).await
+                    })
+                })
                 .connect(url)
         };
         let writers = pool(if sqlite { 1 } else { 4 }).await?;
-        if migrate {
-            migrations::MIGRATOR.run(&writers).await?;
-        }
         let begin = if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
         Ok(Self { readers: pool(4).await?, writers, begin })
     }
@@ -137,16 +152,16 @@ impl Store {
     ///
     /// # Errors
     /// None is free in time, or the database cannot be reached.
-    pub async fn read(&self) -> Result<PoolConnection<Any>> {
-        Ok(self.readers.acquire().await?)
+    pub async fn read(&self) -> Result<Reader> {
+        Reader::acquire(&self.readers).await
     }
 
     /// A transaction to write in. Dropped without a commit, it leaves nothing.
     ///
     /// # Errors
     /// None can be begun in time, or the database cannot be reached.
-    pub async fn write(&self) -> Result<Transaction<'static, Any>> {
-        Ok(self.writers.begin_with(self.begin).await?)
+    pub async fn write(&self) -> Result<Transaction> {
+        Transaction::begin(&self.writers, self.begin).await
     }
 
     /// Closes every connection, so that SQLite folds its write-ahead log into the file.
@@ -161,7 +176,22 @@ async fn prepare(connection: &mut AnyConnection) -> sqlx::Result<()> {
     if connection.backend_name() == "SQLite" {
         connection
             .execute(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 1000",
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// What PostgreSQL itself ends: a wait for a lock, a statement, a transaction in which nothing happens, and the session of a
+/// client that the network no longer reaches, with the locks that it holds. TCP settings mean nothing at a Unix socket.
+async fn limit(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    if connection.backend_name() == "PostgreSQL" {
+        connection
+            .execute(
+                "SET lock_timeout = '1s'; SET statement_timeout = '8s'; SET idle_in_transaction_session_timeout = '5s';
+                 SET tcp_user_timeout = '5s'; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2;
+                 SET tcp_keepalives_count = 3",
             )
             .await?;
     }

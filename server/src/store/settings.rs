@@ -7,6 +7,8 @@ use sqlx::{AnyConnection, Row};
 pub const PEPPER_CHECK: &str = "pepper_check";
 /// What older versions of this program left for the replay fence: see [`crate::fence`].
 pub const REPLAY_FENCE: &str = "replay_fence";
+/// Written to find out whether the database can be written: when that was, in Unix milliseconds.
+pub const WRITE_CHECK: &str = "write_check";
 /// When reminders were last about to be sent, in Unix milliseconds.
 pub const REMINDED_AT: &str = "reminded_at";
 

@@ -7,12 +7,13 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    backend::{ApplicationUsage, BackendError, CreateApplication, authorise},
+    backend::{ApplicationUsage, Asked, BackendError, CreateApplication, authorise},
+    gateway::DenyScope,
     random,
-    store::usage::KeyUsage,
+    store::{StoreError, usage::KeyUsage},
 };
 use app::{
-    page::{ApplicationSummary, ApplicationView, FieldError, Notice, Page, SupportView, Usage},
+    page::{ApplicationSummary, ApplicationView, FieldError, Notice, Page, StopScope, SupportView, Usage},
     paths::Place,
 };
 use axum::response::Response;
@@ -20,18 +21,24 @@ use domain::{
     access::Operation,
     application::{ApiApplication, RequestedChange},
     audit::{AuditFilter, AuditScope},
+    bulk_stop::{Fate, Stoppable},
     health::Health,
     permission::{Permission, PermissionError, PermissionSet},
     public_key::PublicKey,
     request::RequestFilter,
     text::ApplicationName,
 };
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// How many events an application's own page shows.
 const RECENT_EVENTS: i64 = 5;
 
 /// How many of the latest requests are judged for what they warn of.
 const JUDGED_REQUESTS: i64 = 50;
+
+/// How long the page of an emergency stop waits for the database. After that it shows what the gateway knows.
+const PAGE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The organization's applications.
 pub async fn list_page(visit: &Visit) -> Result<Page, BackendError> {
@@ -119,7 +126,14 @@ pub async fn show(visit: Visit) -> Response {
         };
         Ok(Page::Application { view, recent, support })
     };
-    visit.answer(page.await).await
+    let page = page.await;
+    match visit.param("application") {
+        // The database says that it is enabled.
+        Ok(id) if page.is_ok() && visit.web.backend.is_stop_unrecorded(visit.organization(), id) => {
+            visit.answer_with_notice(page, Notice::DisabledUnrecorded).await
+        }
+        _ => visit.answer(page).await,
+    }
 }
 
 async fn rename_page(visit: &Visit) -> Result<Page, BackendError> {
@@ -163,22 +177,55 @@ pub async fn change_permissions(visit: Visit, sent: Submitted) -> Response {
     visit.changed(result.await, sent, async || permissions_page(&visit).await).await
 }
 
-async fn disable_page(visit: &Visit) -> Result<Page, BackendError> {
-    visit.form(Operation::DisableApplication, |application| Page::Disable { application }).await
+/// The form that disables. The second value says whether the database did not answer.
+async fn disable_page(visit: &Visit) -> Result<(Page, bool), BackendError> {
+    let asked = visit.asked()?;
+    let found = async {
+        let found = visit.form(Operation::DisableApplication, |application| Page::Disable { application });
+        timeout(PAGE_WITHIN, found).await.unwrap_or_else(|_| Err(StoreError::Stalled.into()))
+    };
+    match if visit.is_from_memory { Err(StoreError::Stalled.into()) } else { found.await } {
+        Err(BackendError::Store(_)) => {
+            let known = known_application(visit, asked)?;
+            Ok((Page::Disable { application: known.application }, true))
+        }
+        found => Ok((found?, false)),
+    }
+}
+
+fn known_application(visit: &Visit, asked: Asked<'_>) -> Result<Stoppable, BackendError> {
+    let scope = DenyScope::Application { organization: asked.organization, application: asked.application };
+    visit.web.backend.known_in_scope(asked.actor, &scope)?.into_iter().next().ok_or(BackendError::NotFound)
 }
 
 /// Shows the form that disables.
 pub async fn disable_form(visit: Visit) -> Response {
-    visit.answer(disable_page(&visit).await).await
+    match disable_page(&visit).await {
+        Ok((page, true)) => visit.show_with_notice(page, Some(Notice::DatabaseUnavailable)).await,
+        page => visit.answer(page.map(|(page, _)| page)).await,
+    }
 }
 
-/// Disables an application, whatever happened to it meanwhile: a stop is not held up by a version.
+/// Disables an application, whatever happened to it meanwhile: a stop is not held up by a version, nor by the database.
 pub async fn disable(visit: Visit, sent: Submitted) -> Response {
     let result = async {
-        let unrecorded = visit.web.backend.disable(visit.asked()?, sent.why_in_emergency()?).await?;
-        Ok(if unrecorded { Notice::DisabledUnrecorded } else { Notice::Disabled })
+        let asked = visit.asked()?;
+        let known = known_application(&visit, asked);
+        let unrecorded = visit.web.backend.disable(asked, Some(sent.why_in_emergency()?)).await?;
+        Ok::<_, Refused>((unrecorded, known))
     };
-    visit.changed(result.await, sent, async || disable_page(&visit).await).await
+    match result.await {
+        // The application's page could not be shown.
+        Ok((true, Ok(stopped))) if visit.is_from_memory || !visit.web.backend.can_read().await => {
+            let scope = StopScope::Organization { name: stopped.organization_name.clone() };
+            let applications = vec![(stopped, Fate::Stopped)];
+            visit.show(Page::BulkStopped { scope, applications, is_unrecorded: true }).await
+        }
+        result => {
+            let notice = |(unrecorded, _)| if unrecorded { Notice::DisabledUnrecorded } else { Notice::Disabled };
+            visit.changed(result.map(notice), sent, async || Ok(disable_page(&visit).await?.0)).await
+        }
+    }
 }
 
 async fn enable_page(visit: &Visit) -> Result<Page, BackendError> {

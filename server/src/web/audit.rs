@@ -5,7 +5,10 @@ use super::{
     submitted::{NOT_A_TIME, Submitted},
     visit::Visit,
 };
-use crate::backend::{Backend, BackendError};
+use crate::{
+    backend::{Backend, BackendError},
+    store,
+};
 use app::page::{AuditSubject, FieldError, Page, PageContext};
 use axum::{
     Router,
@@ -299,7 +302,8 @@ struct Reader {
 impl Reader {
     /// The next batch as text, and where the one after it begins, if there is one.
     async fn batch(&self, before: Option<i64>, is_first: bool) -> Result<(Bytes, Option<i64>), BackendError> {
-        let events = self.backend.audit_events(&self.actor, self.scope, self.filter, before, BATCH).await?;
+        let events = self.backend.audit_events(&self.actor, self.scope, self.filter, before, BATCH);
+        let events = store::bounded(events).await??;
         let next = events.last().filter(|_| events.len() as i64 == BATCH).map(|event| event.sequence);
         let lines = events.iter().map(Line::of);
         let text = match self.format {

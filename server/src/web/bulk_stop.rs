@@ -6,7 +6,7 @@ use super::{
 };
 use crate::backend::{BackendError, bulk_stop};
 use app::{
-    page::{Page, StopScope},
+    page::{Notice, Page, StopScope},
     paths::{self, Place},
 };
 use axum::response::Response;
@@ -16,7 +16,7 @@ use std::collections::HashSet;
 /// Shows what a stop of all of an organization's applications would stop.
 pub async fn everything_form(visit: Visit) -> Response {
     let scope = everything(&visit);
-    visit.answer(preview(&visit, scope).await).await
+    show(&visit, preview(&visit, scope).await).await
 }
 
 /// Stops all of an organization's applications.
@@ -28,7 +28,7 @@ pub async fn stop_everything(visit: Visit, sent: Submitted) -> Response {
 /// Shows what a stop of every application that uses a signing key would stop.
 pub async fn signing_key_form(visit: Visit) -> Response {
     let page = async { preview(&visit, signing_key(&visit)?).await };
-    visit.answer(page.await).await
+    show(&visit, page.await).await
 }
 
 /// Stops every application that uses a signing key.
@@ -60,15 +60,27 @@ fn asked<'a>(visit: &Visit, scope: &'a StopScope) -> bulk_stop::StopScope<'a> {
     }
 }
 
-async fn preview(visit: &Visit, scope: StopScope) -> Result<Page, BackendError> {
-    let applications = visit.web.backend.stop_preview(&visit.actor, asked(visit, &scope)).await?;
-    Ok(Page::BulkStop { scope, applications })
+/// What would be stopped. The second value says whether the database did not answer.
+async fn preview(visit: &Visit, scope: StopScope) -> Result<(Page, bool), BackendError> {
+    let (backend, asked) = (&visit.web.backend, asked(visit, &scope));
+    let (applications, is_from_memory) = match visit.is_from_memory {
+        true => (backend.known_in_scope(&visit.actor, &asked.into())?, true),
+        false => backend.stop_preview(&visit.actor, asked).await?,
+    };
+    Ok((Page::BulkStop { scope, applications }, is_from_memory))
+}
+
+async fn show(visit: &Visit, preview: Result<(Page, bool), BackendError>) -> Response {
+    match preview {
+        Ok((page, true)) => visit.show_with_notice(page, Some(Notice::DatabaseUnavailable)).await,
+        page => visit.answer(page.map(|(page, _)| page)).await,
+    }
 }
 
 /// What was stopped stands in this answer: sent again, the form finds nothing left to stop.
 async fn stop(visit: Visit, scope: StopScope, sent: Submitted) -> Response {
     let stopped = async {
-        let reason = sent.why_in_emergency()?;
+        let reason = Some(sent.why_in_emergency()?);
         let seen: HashSet<ApplicationId> = sent.all("seen").filter_map(|id| id.parse().ok()).collect();
         Ok::<_, Refused>(visit.web.backend.stop_all(&visit.actor, asked(&visit, &scope), &seen, reason).await?)
     };
@@ -76,6 +88,6 @@ async fn stop(visit: Visit, scope: StopScope, sent: Submitted) -> Response {
         Ok(bulk_stop::Stopped { applications, is_unrecorded }) => {
             visit.show(Page::BulkStopped { scope, applications, is_unrecorded }).await
         }
-        Err(refused) => visit.show_again(refused, sent, async || preview(&visit, scope).await).await,
+        Err(refused) => visit.show_again(refused, sent, async || Ok(preview(&visit, scope).await?.0)).await,
     }
 }

@@ -48,10 +48,7 @@ use axum::{
 use domain::sign_in::lifetime;
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
 };
 use tower_sessions::{
     Expiry, SessionManagerLayer,
@@ -110,11 +107,6 @@ impl Web {
 
     fn is_https(&self, area: Area) -> bool {
         self.origin(area).starts_with("https:")
-    }
-
-    /// Whether the console can do its work.
-    pub async fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && self.backend.check_ready().await.is_ok()
     }
 }
 

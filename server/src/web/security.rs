@@ -1,7 +1,7 @@
 //! What every answer carries, and what no request may do.
 
 use super::{Web, render, visit};
-use crate::forwarded;
+use crate::{forwarded, store};
 use app::{page::Page, paths::Area};
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -13,7 +13,7 @@ use domain::sign_in::browser_in_words;
 use std::{
     net::{IpAddr, SocketAddr},
     panic::resume_unwind,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -47,7 +47,12 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     request.extensions_mut().insert(browser);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let mut response = next.run(request).await;
+    let extensions = request.extensions().clone();
+    // Work that the database does not answer is dropped with the connection that it holds.
+    let mut response = match store::bounded(next.run(request)).await {
+        Ok(response) => response,
+        Err(stalled) => visit::failure_without_session(&web, stalled, &extensions).await,
+    };
     tracing::info!(
         request_id = id,
         %method,
@@ -120,9 +125,16 @@ fn is_same_origin(headers: &HeaderMap, own_origin: &str) -> bool {
     }
 }
 
-/// Whether the console can do its work: for a load balancer.
+/// Whether the console can do its work, for a load balancer; and what it cannot do, in one line each.
 pub async fn readyz(State(web): State<Arc<Web>>) -> impl IntoResponse {
-    if web.is_ready().await { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    let found = web.backend.readiness().await;
+    let is_ready = web.ready.load(Ordering::Acquire) && found.can_work;
+    let (status, text) = match is_ready {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
+    let lines = std::iter::once(text).chain(found.problems.iter().map(String::as_str));
+    (status, lines.map(|line| format!("{line}\n")).collect::<String>())
 }
 
 fn client_address(request: &Request, trust_forwarded_for: bool) -> Option<IpAddr> {

@@ -116,7 +116,7 @@ impl Submitted {
     ///
     /// # Errors
     /// The form could not be read.
-    pub fn why_in_emergency(&self) -> Result<Option<Why>, Refused> {
+    pub fn why_in_emergency(&self) -> Result<Why, Refused> {
         self.check()?;
         Ok(Why::in_emergency(self.text("reason"), self.text("ticket")))
     }
@@ -242,7 +242,6 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::KeyInUse
         | BackendError::SecondFactor(_)
         | BackendError::WrongPepper
-        | BackendError::Superseded
         | BackendError::Session(_)
         | BackendError::Store(_) => None,
     }

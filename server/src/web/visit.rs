@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     backend::{Asked, BackendError, accounts::Entrant, sessions::Client},
-    store::sessions::SIGNED_IN,
+    store::{StoreError, sessions::SIGNED_IN},
 };
 use app::{
     page::{FieldError, Notice, Page, PageContext, Submission, Viewer},
-    paths::{Area, Place},
+    paths::{self, Area, Place},
 };
 use axum::{
     extract::{FromRequestParts, OriginalUri, Query, RawPathParams},
@@ -23,7 +23,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{
-    access::{Operation, PROOF_LIFETIME},
+    access::{Operation, PROOF_LIFETIME, allows},
     actor::Actor,
     application::{ApiApplication, By, Change, ChangeError},
     id::{OrganizationId, SessionId},
@@ -31,12 +31,17 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, str::FromStr, sync::Arc, time::Duration};
+use tokio::time::timeout;
 use tower_cookies::{
     Cookie, Cookies,
     cookie::{SameSite, time},
 };
 use tower_sessions::Session;
 
+/// How long a request for an emergency stop waits for the database to say who it is from.
+const IDENTIFIED_WITHIN: Duration = Duration::from_millis(300);
+/// How long it waits for the name of the organization.
+const NAMED_WITHIN: Duration = Duration::from_millis(150);
 /// How often at the most a session's last use is written.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
 /// Where a session keeps an [`Unsent`] form, until its page is opened again.
@@ -47,6 +52,8 @@ const UNSENT: &str = "unsent";
 struct Here {
     session: SignedIn,
     new_browser: Option<Attempt>,
+    /// Whether the database did not answer, and the session is one that was seen lately.
+    is_from_memory: bool,
 }
 
 /// A form that was filled in and not carried out. It goes back to its page, and is sent again from there.
@@ -92,6 +99,9 @@ pub struct Visit {
     pub place: Place,
     /// The session with which they are here.
     pub session: SignedIn,
+    /// Whether the database did not answer, and what is known of the user is what was seen lately. That is enough for an
+    /// emergency stop, and for nothing else.
+    pub is_from_memory: bool,
     new_browser: Option<Attempt>,
     notice: Option<Notice>,
     /// A form of this page's that was not carried out before.
@@ -127,14 +137,15 @@ impl FromRequestParts<Arc<Web>> for Visit {
             |_| HashMap::new(),
             |params| params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         );
-        let unsent = take_unsent(parts, web).await;
         let place = Place::of(area);
         // Whoever is found to be signed in has a session; where it is not at hand, they sign in.
-        let Some(Here { session, new_browser }) = parts.extensions.get::<Here>().cloned() else {
+        let Some(Here { session, new_browser, is_from_memory }) = parts.extensions.get::<Here>().cloned() else {
             return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response());
         };
+        let unsent = if is_from_memory { None } else { take_unsent(parts, web).await };
+        let web = web.clone();
         let mut visit =
-            Self { web: web.clone(), actor, place, session, new_browser, notice, unsent, params, extensions };
+            Self { web, actor, place, session, is_from_memory, new_browser, notice, unsent, params, extensions };
         if visit.params.contains_key("organization") {
             match visit.hub_place().await {
                 Ok(place) => visit.place = place,
@@ -279,20 +290,62 @@ pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, B
     if let Some(known) = parts.extensions.get::<Actor>() {
         return Ok(Some(known.clone()));
     }
+    if !is_emergency_stop(original_path(&parts.extensions)) {
+        return actor_in_database(parts, web).await;
+    }
+    let failed = match timeout(IDENTIFIED_WITHIN, actor_in_database(parts, web)).await {
+        Ok(Err(error @ (BackendError::Store(_) | BackendError::Session(_)))) => error,
+        Ok(answered) => return answered,
+        Err(_) => StoreError::Stalled.into(),
+    };
+    let session = Session::from_request_parts(parts, web).await.ok();
+    let remembered = session.and_then(|session| session.id()).and_then(|id| web.backend.authority().find(id.0));
+    let Some((here, actor)) = remembered.filter(|(here, _)| here.side == area(&parts.extensions).side()) else {
+        return Err(failed);
+    };
+    tracing::warn!(user = %actor.user_id, error = %failed, "the database does not say who asks for an emergency stop; their session was seen lately");
+    let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
+    parts.extensions.insert(Here { session: here, new_browser: None, is_from_memory: true });
+    Ok(Some(Actor { address, ..actor }))
+}
+
+/// Whether a path is that of an emergency stop, its page and its form: they work without the database.
+fn is_emergency_stop(path: &str) -> bool {
+    let is_of_signing_key = path.starts_with(paths::HUB_SIGNING_KEYS) && path.ends_with("/stop");
+    path.ends_with("/disable") || path.ends_with("/stop-everything") || is_of_signing_key
+}
+
+async fn actor_in_database(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, BackendError> {
     let Ok(session) = Session::from_request_parts(parts, web).await else { return Ok(None) };
-    let Some(id) = session_id(&session).await? else { return Ok(None) };
+    let authority = web.backend.authority();
+    let epoch = authority.epoch();
+    let cookie = session.id().map(|id| id.0);
+    let forget = || cookie.into_iter().for_each(|cookie| authority.forget_cookie(cookie));
+    let Some(id) = session_id(&session).await? else {
+        forget();
+        return Ok(None);
+    };
     let area = area(&parts.extensions);
-    let Some((here, new_browser)) = web.backend.session(id, area.side()).await? else { return Ok(None) };
+    let Some((here, new_browser)) = web.backend.session(id, area.side()).await? else {
+        forget();
+        return Ok(None);
+    };
     let now = web.backend.clock().now();
     let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
     let is_proven = now.since(here.proven_at) < PROOF_LIFETIME;
     let actor = web.backend.actor(here.user_id, address).await?;
     let actor =
         actor.filter(|actor| actor.kind() == area.side()).map(|actor| Actor { is_proven, session: Some(id), ..actor });
-    if actor.is_some() && is_by_a_person(parts) && now.since(here.used_at) >= TOUCH_INTERVAL {
-        web.backend.touch_session(id, address).await?;
+    match (cookie, &actor) {
+        (Some(cookie), Some(actor)) => authority.remember(epoch, cookie, &here, actor),
+        _ => forget(),
     }
-    parts.extensions.insert(Here { session: here, new_browser });
+    // An emergency stop does not wait for that.
+    let is_touched = is_by_a_person(parts) && !is_emergency_stop(original_path(&parts.extensions));
+    if actor.is_some() && is_touched && now.since(here.used_at) >= TOUCH_INTERVAL {
+        web.backend.touch_session(id, address).await;
+    }
+    parts.extensions.insert(Here { session: here, new_browser, is_from_memory: false });
     Ok(actor)
 }
 
@@ -368,7 +421,20 @@ impl Visit {
 
     async fn hub_place(&self) -> Result<Place, BackendError> {
         let organization = self.param("organization")?;
-        let name = self.web.backend.partner_name(&self.actor, organization).await?;
+        let backend = &self.web.backend;
+        let asked = backend.partner_name(&self.actor, organization);
+        if !is_emergency_stop(original_path(&self.extensions)) {
+            return Ok(Place::Hub { organization, name: asked.await? });
+        }
+        let wait = if self.is_from_memory { Duration::ZERO } else { NAMED_WITHIN };
+        let error = match timeout(wait, asked).await {
+            Ok(Ok(name)) => return Ok(Place::Hub { organization, name }),
+            Ok(Err(error @ BackendError::Store(_))) => error,
+            Ok(Err(error)) => return Err(error),
+            Err(_) => StoreError::Stalled.into(),
+        };
+        let may_look = allows(self.actor.role, Operation::ViewOrganizationHub);
+        let name = backend.known_organization_name(organization).filter(|_| may_look).ok_or(error)?;
         Ok(Place::Hub { organization, name })
     }
 
@@ -455,6 +521,14 @@ impl Visit {
     /// Shows a page with something to tell on top of it.
     pub async fn show_with_notice(&self, page: Page, notice: Option<Notice>) -> Response {
         render::page(StatusCode::OK, page, PageContext { notice, ..self.context() }).await
+    }
+
+    /// As [`Visit::answer`], with something to tell on top of the page.
+    pub async fn answer_with_notice(&self, page: Result<Page, BackendError>, notice: Notice) -> Response {
+        match page {
+            Ok(page) => self.show_with_notice(page, Some(notice)).await,
+            Err(error) => failure(error, self.context(), &self.extensions).await,
+        }
     }
 
     /// Shows what `page` finds, or why there is nothing to show.

@@ -65,10 +65,7 @@ async fn an_owner_stops_everything_of_theirs_in_two_activations_and_each_stop_is
         expected.sort();
         assert_eq!(shown, expected, "{engine}");
 
-        // Not without a reason, and nothing stops before.
-        let silent = stop(&mut owner, &path, " ").await;
-        assert_eq!(silent.status, StatusCode::UNPROCESSABLE_ENTITY);
-        silent.says("Enter a reason").says("2 applications of Alpine Pay are stopped");
+        // Looking stops nothing.
         assert_eq!(console.gateway_says(&ledger_key).await, "malformed_token");
 
         let done = stop(&mut owner, &path, WHY).await;
@@ -218,6 +215,25 @@ async fn what_appears_between_the_preview_and_the_stop_is_stopped_and_told_of() 
     }
     assert_eq!(done.text().matches("after you opened").count(), 2, "{}", done.text());
     assert_eq!(console.gateway_says(&new_key).await, "application_disabled");
+}
+
+#[tokio::test]
+async fn a_stop_needs_no_reason() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (ledger, ledger_key) = owner.create("Ledger", PEM_A).await;
+    let (payouts, payouts_key) = owner.create("Payouts", PEM_B).await;
+    let mut admin = console.admin().await;
+    let disabled = admin.submit(&format!("{}/disable", console.in_hub(&ledger)), &[("reason", " ")]).await;
+    assert_eq!(disabled.status, StatusCode::SEE_OTHER, "{}", disabled.text());
+    stop(&mut owner, &format!("{LIST}/stop-everything"), "").await.says("1 application is stopped");
+    for (id, key) in [(&ledger, &ledger_key), (&payouts, &payouts_key)] {
+        assert_eq!(console.gateway_says(key).await, "application_disabled");
+        let given = "Emergency stop, no reason given";
+        assert_eq!(console.application(id).await.disabled.unwrap().reason.as_str(), given);
+        let events = console.events_of(id.parse().unwrap()).await;
+        assert_eq!(events[0].event.reason.as_ref().unwrap().as_str(), given);
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,14 @@ async fn a_stop_is_obeyed_at_once_and_recorded_when_the_history_can_be_written()
     assert_eq!(answer.location(), format!("{LIST}/{id}?done=disabled-unrecorded"));
     assert_eq!(console.gateway_says(&key).await, "application_disabled", "the gateway obeys at once");
     assert!(console.application(&id).await.is_enabled(), "the database does not know");
+    // The page does not call it enabled without a word, and neither a reload of the gateway nor a second stop matters.
+    owner.get(&format!("{LIST}/{id}")).await.says("the audit history will record the stop as soon as it can be");
+    console.backend.start().await.unwrap();
+    assert_eq!(console.gateway_says(&key).await, "application_disabled", "a reload does not lift it");
+    let again = owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "stolen")]).await;
+    assert_eq!(again.location(), format!("{LIST}/{id}?done=disabled-unrecorded"));
+    assert_eq!(console.backend.unrecorded_stops(), 1);
+    assert!(console.gateway.metrics().unwrap().contains("nuvera_gateway_unrecorded_stops 1"));
 
     // No other change gets in before the record.
     let refused = owner.submit(&format!("{LIST}/{id}/rename"), &[("name", "Books")]).await;
@@ -44,6 +52,11 @@ async fn a_stop_is_obeyed_at_once_and_recorded_when_the_history_can_be_written()
     assert_eq!(application.disabled.unwrap().reason.as_str(), "stolen");
     assert_eq!(console.events(&id).await[0], "application.disabled");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    assert!(console.gateway.metrics().unwrap().contains("nuvera_gateway_unrecorded_stops 0"));
+    // What is recorded can be enabled, and stays so.
+    owner.submit(&format!("{LIST}/{id}/enable"), &[("reason", "found")]).await;
+    console.backend.settle().await.unwrap();
+    assert_eq!(console.gateway_says(&key).await, "malformed_token");
 }
 
 #[tokio::test]

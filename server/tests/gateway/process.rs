@@ -149,16 +149,26 @@ pub fn signed_request(key: &str) -> Vec<u8> {
 pub struct Console {
     address: SocketAddr,
     connection: Connection,
-    cookie: String,
+    pub cookie: String,
 }
 
 impl Console {
     pub async fn sign_in(address: SocketAddr) -> Self {
+        Self::sign_in_as(address, "owner@alpine.example").await
+    }
+
+    pub async fn sign_in_as(address: SocketAddr, email: &str) -> Self {
         let mut console = Self { address, connection: Connection::open(address).await, cookie: String::new() };
-        let fields = [("email", "owner@alpine.example"), ("password", server::demo::PASSWORD)];
+        let fields = [("email", email), ("password", server::demo::PASSWORD)];
         let fields = fields.map(|(name, value)| (name, value.to_owned()));
         assert_eq!(console.post("/sign-in", &fields).await.unwrap().0, 303);
         console
+    }
+
+    /// Another browser with the same cookie.
+    pub async fn again(&self) -> Self {
+        let (address, cookie) = (self.address, self.cookie.clone());
+        Self { address, connection: Connection::open(address).await, cookie }
     }
 
     pub async fn create(&mut self, name: &str) -> (String, String) {
@@ -184,6 +194,10 @@ impl Console {
 
     pub async fn get(&mut self, path: &str) -> Option<String> {
         Some(self.exchange("GET", path, "").await?.1)
+    }
+
+    pub async fn get_with_status(&mut self, path: &str) -> Option<(u16, String)> {
+        self.exchange("GET", path, "").await
     }
 
     pub async fn post(&mut self, path: &str, fields: &[(&str, String)]) -> Option<(u16, String)> {

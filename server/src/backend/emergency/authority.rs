@@ -1,0 +1,219 @@
+//! Who may stop what, known without the database: the sessions that were authenticated lately.
+//!
+//! A session is remembered when a request of it was authenticated by the database, for [`REMEMBERED`] at the most and never
+//! longer than it lives. It is used for an emergency stop only, and only while the database does not answer. What ends a
+//! session in this process or changes what its user may do ends it here at the same time; another process's changes count
+//! as soon as the database answers again.
+
+use crate::clock::Clock;
+use domain::{
+    access::{Operation, allows},
+    actor::Actor,
+    id::{OrganizationId, SessionId, UserId},
+    sign_in::SignedIn,
+    time::Timestamp,
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// For how long a session is remembered.
+const REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// How many sessions are remembered at the most.
+const CAPACITY: usize = 10_000;
+
+/// The sessions that may stop something.
+pub struct Authority {
+    clock: Clock,
+    sessions: Mutex<HashMap<i128, Remembered>>,
+    /// Counts what was forgotten: what was read from the database before must not be remembered after it.
+    forgotten: AtomicU64,
+}
+
+struct Remembered {
+    at: Timestamp,
+    session: SignedIn,
+    actor: Actor,
+}
+
+impl Authority {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, sessions: Mutex::default(), forgotten: AtomicU64::new(0) }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i128, Remembered>> {
+        // Every change of the map is one call: a panic leaves it whole.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What [`Authority::remember`] must be given. To be asked before the database is.
+    pub fn epoch(&self) -> u64 {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
+    /// Remembers what the database says of the session that the cookie `cookie` leads to. Where something was forgotten
+    /// since `epoch`, it may be out of date and is not remembered.
+    pub fn remember(&self, epoch: u64, cookie: i128, session: &SignedIn, actor: &Actor) {
+        let may_stop = [Operation::DisableApplication, Operation::StopSigningKey];
+        if !may_stop.into_iter().any(|operation| allows(actor.role, operation)) || actor.lacks_factor() {
+            return;
+        }
+        let now = self.clock.now();
+        let mut sessions = self.lock();
+        if self.epoch() != epoch {
+            return;
+        }
+        if sessions.len() >= CAPACITY && !sessions.contains_key(&cookie) {
+            sessions.retain(|_, known| is_current(known, now));
+            let oldest = sessions.iter().min_by_key(|(_, known)| known.at).map(|(cookie, _)| *cookie);
+            if let (true, Some(oldest)) = (sessions.len() >= CAPACITY, oldest) {
+                sessions.remove(&oldest);
+            }
+        }
+        sessions.insert(cookie, Remembered { at: now, session: session.clone(), actor: actor.clone() });
+    }
+
+    /// Who the cookie `cookie` leads to, if that was seen lately.
+    pub fn find(&self, cookie: i128) -> Option<(SignedIn, Actor)> {
+        let now = self.clock.now();
+        let sessions = self.lock();
+        let known = sessions.get(&cookie).filter(|known| is_current(known, now))?;
+        Some((known.session.clone(), known.actor.clone()))
+    }
+
+    /// Forgets the session that `cookie` led to: the database has it no more.
+    pub fn forget_cookie(&self, cookie: i128) {
+        self.forget(|known_cookie, _| known_cookie == cookie);
+    }
+
+    /// Forgets a session that was ended.
+    pub fn forget_session(&self, id: SessionId) {
+        self.forget(|_, known| known.session.id == id);
+    }
+
+    /// Forgets the sessions of a user who may have less authority now, or none.
+    pub fn forget_user(&self, id: UserId) {
+        self.forget(|_, known| known.actor.user_id == id);
+    }
+
+    /// Forgets the sessions of an organization's users.
+    pub fn forget_organization(&self, id: OrganizationId) {
+        self.forget(|_, known| known.actor.organization_id == id);
+    }
+
+    fn forget(&self, ended: impl Fn(i128, &Remembered) -> bool) {
+        let mut sessions = self.lock();
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        sessions.retain(|cookie, known| !ended(*cookie, known));
+    }
+}
+
+fn is_current(known: &Remembered, now: Timestamp) -> bool {
+    now >= known.at && now.since(known.at) < REMEMBERED && !known.session.is_over(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        access::Role,
+        actor::ActorKind,
+        second_factor::Factors,
+        sign_in::{Method, lifetime},
+    };
+    use uuid::Uuid;
+
+    const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    fn actor(role: Role) -> Actor {
+        Actor {
+            user_id: UserId(Uuid::from_u128(1)),
+            name: "Olivia".to_owned(),
+            email: "olivia@alpine.example".to_owned(),
+            organization_id: OrganizationId(Uuid::from_u128(2)),
+            organization_name: "Alpine Pay".to_owned(),
+            role,
+            address: None,
+            session: Some(SessionId(Uuid::from_u128(3))),
+            is_proven: true,
+            factors: Factors::default(),
+            must_have_factor: false,
+        }
+    }
+
+    fn session() -> SignedIn {
+        SignedIn {
+            id: SessionId(Uuid::from_u128(3)),
+            user_id: UserId(Uuid::from_u128(1)),
+            side: ActorKind::Partner,
+            signed_in_at: START,
+            used_at: START,
+            proven_at: START,
+            method: Method::Password,
+            address: None,
+            browser: String::new(),
+            told_until: START,
+        }
+    }
+
+    fn remembering() -> (Clock, Authority) {
+        let clock = Clock::manual(START);
+        let authority = Authority::new(clock.clone());
+        authority.remember(authority.epoch(), 7, &session(), &actor(Role::PartnerOwner));
+        (clock, authority)
+    }
+
+    #[test]
+    fn a_session_is_known_for_a_while_and_not_longer_than_it_lives() {
+        let (clock, authority) = remembering();
+        assert_eq!(authority.find(7), Some((session(), actor(Role::PartnerOwner))));
+        assert_eq!(authority.find(8), None);
+        clock.advance(REMEMBERED - Duration::from_millis(1));
+        assert!(authority.find(7).is_some());
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(authority.find(7), None);
+
+        let (clock, authority) = remembering();
+        let idle = lifetime(ActorKind::Partner).idle;
+        let used = SignedIn { used_at: START.minus(idle - Duration::from_secs(1)), ..session() };
+        authority.remember(authority.epoch(), 7, &used, &actor(Role::PartnerOwner));
+        assert!(authority.find(7).is_some());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(authority.find(7), None);
+    }
+
+    #[test]
+    fn whatever_ends_a_session_ends_it_here() {
+        let ways: [fn(&Authority); 4] = [
+            |authority| authority.forget_cookie(7),
+            |authority| authority.forget_session(session().id),
+            |authority| authority.forget_user(session().user_id),
+            |authority| authority.forget_organization(actor(Role::PartnerOwner).organization_id),
+        ];
+        for forget in ways {
+            let (_clock, authority) = remembering();
+            let epoch = authority.epoch();
+            forget(&authority);
+            assert_eq!(authority.find(7), None);
+            // A request that asked the database before must not bring it back.
+            authority.remember(epoch, 7, &session(), &actor(Role::PartnerOwner));
+            assert_eq!(authority.find(7), None);
+        }
+        let (_clock, authority) = remembering();
+        authority.forget_session(SessionId(Uuid::from_u128(4)));
+        assert!(authority.find(7).is_some(), "the control");
+    }
+
+    #[test]
+    fn who_may_stop_nothing_is_not_remembered() {
+        let authority = Authority::new(Clock::manual(START));
+        authority.remember(0, 7, &session(), &actor(Role::PartnerViewer));
+        authority.remember(0, 8, &session(), &Actor { must_have_factor: true, ..actor(Role::PartnerOwner) });
+        assert_eq!((authority.find(7), authority.find(8)), (None, None));
+    }
+}

@@ -1,0 +1,142 @@
+//! Writes an emergency stop to the database, with its audit events, in the name of whom it came from and at its own time.
+
+use super::{
+    super::{
+        BackendError,
+        bulk_stop::{StopScope, in_scope},
+        pending::{Pending, as_they_are, commit_all},
+    },
+    Emergency, Stop, may_stop,
+};
+use crate::{
+    gateway::DenyScope,
+    store::{StoreError, applications, audit},
+};
+use domain::{
+    actor::Actor,
+    application::{By, Change, ChangeError},
+    audit::AuditAction,
+    bulk_stop::{BulkStop, Fate, Stoppable, stop_all},
+    id::{ApplicationId, OrganizationId},
+};
+use sqlx::AnyConnection;
+use std::collections::{HashMap, HashSet};
+
+/// What was recorded of a stop.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    /// The applications, by organization and name, and what became of each.
+    pub(super) applications: Vec<(Stoppable, Fate)>,
+}
+
+impl Emergency {
+    /// Records a stop, and shows it to the gateway.
+    ///
+    /// # Errors
+    /// The database fails; `authority` may not stop this any more; there is no such application; it is disabled already.
+    pub(super) async fn record(
+        &self,
+        stop: &Stop,
+        seen: &HashSet<ApplicationId>,
+        authority: Option<&Actor>,
+        may_be_recorded: bool,
+        pending: &mut Pending,
+    ) -> Result<Recorded, BackendError> {
+        let mut transaction = self.store.write().await?;
+        if let Some(actor) = authority {
+            may_stop(&as_they_are(&mut transaction, actor).await?, &stop.scope)?;
+        }
+        // After a commit of unknown outcome, or from the journal: what was enabled since then must not be stopped again.
+        if may_be_recorded && is_recorded(&mut transaction, stop).await? {
+            return Ok(Recorded::default());
+        }
+        let actor = stop.by.actor();
+        let by = By { actor: &actor, at: stop.at, reason: Some(&stop.reason) };
+        let (changes, recorded) = self.changes(&mut transaction, stop, seen, by).await?;
+        for change in &changes {
+            applications::save(&mut transaction, change).await?;
+        }
+        if let DenyScope::Fingerprint(fingerprint) = &stop.scope {
+            record_signing_key(&mut transaction, fingerprint, by).await?;
+        }
+        let stopped: Vec<_> = changes.into_iter().map(|change| change.application).collect();
+        commit_all(&self.gateway, transaction, pending, &stopped).await?;
+        Ok(recorded)
+    }
+
+    /// The changes that a stop comes to, and what became of each application.
+    async fn changes(
+        &self,
+        conn: &mut AnyConnection,
+        stop: &Stop,
+        seen: &HashSet<ApplicationId>,
+        by: By<'_>,
+    ) -> Result<(Vec<Change>, Recorded), BackendError> {
+        let found = match &stop.scope {
+            DenyScope::Application { organization, application } => {
+                let found = applications::find(conn, *organization, *application).await?;
+                let application = found.ok_or(BackendError::NotFound)?;
+                return match application.clone().disable(by) {
+                    Ok(change) => Ok((vec![change], Recorded::default())),
+                    Err(error) => {
+                        // The snapshot may not know yet what is disabled already.
+                        self.gateway.snapshot().apply(&application);
+                        Err(error.into())
+                    }
+                };
+            }
+            DenyScope::ApiKey(prefix) => {
+                let application = applications::of_api_key(conn, prefix).await?.ok_or(BackendError::NotFound)?;
+                let key = application.api_keys.iter().find(|key| key.prefix.as_str() == prefix);
+                let key = key.map(|key| key.id).ok_or(ChangeError::KeyNotFound)?;
+                return Ok((vec![application.stop_api_key(key, by)?], Recorded::default()));
+            }
+            DenyScope::Organization(organization) => {
+                in_scope(conn, StopScope::Organization(*organization), by.at).await?
+            }
+            DenyScope::Fingerprint(fingerprint) => in_scope(conn, StopScope::SigningKey(fingerprint), by.at).await?,
+            DenyScope::Everything => {
+                let everyone = applications::of_everyone(conn).await?.into_iter();
+                let named = |organization: OrganizationId| self.organization_name(organization).unwrap_or_default();
+                everyone
+                    .map(|application| Stoppable {
+                        organization_name: named(application.organization_id),
+                        application,
+                        requests: 0,
+                        last_used_at: None,
+                    })
+                    .collect()
+            }
+        };
+        let applications = found.iter().map(|found| found.application.clone()).collect();
+        let BulkStop { changes, fates } = stop_all(applications, seen, by)?;
+        let fates: HashMap<_, _> = fates.into_iter().collect();
+        let with_fate = |found: Stoppable| Some((fates.get(&found.application.id).copied()?, found));
+        let applications = found.into_iter().filter_map(with_fate).map(|(fate, found)| (found, fate)).collect();
+        Ok((changes, Recorded { applications }))
+    }
+}
+
+/// Records that a signing key was stopped everywhere, in the transaction that disables the applications that use it.
+#[expect(clippy::unused_async, reason = "what blocks a fingerprint for good is written here")]
+async fn record_signing_key(
+    _transaction: &mut AnyConnection,
+    _fingerprint: &str,
+    _by: By<'_>,
+) -> Result<(), BackendError> {
+    Ok(())
+}
+
+/// Whether the audit history has this stop.
+async fn is_recorded(conn: &mut AnyConnection, stop: &Stop) -> Result<bool, StoreError> {
+    let action = match stop.scope {
+        DenyScope::ApiKey(_) => AuditAction::ApiKeyRevoked,
+        _ => AuditAction::ApplicationDisabled,
+    };
+    let (organization, application) = match stop.scope {
+        DenyScope::Application { organization, application } => (Some(organization), Some(application)),
+        DenyScope::Organization(organization) => (Some(organization), None),
+        DenyScope::ApiKey(_) | DenyScope::Fingerprint(_) | DenyScope::Everything => (None, None),
+    };
+    audit::has(conn, action, stop.by.user_id, stop.at, organization, application).await
+}
