@@ -375,18 +375,21 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Stops it: no request is accepted, however valid its key and signature.
+    /// Stops it: no request is accepted, however valid its key and signature. An emergency needs no reason: see
+    /// [`Why::NOT_GIVEN`].
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyDisabled`], [`ChangeError::ReasonNeeded`]
+    /// [`ChangeError::AlreadyDisabled`]
     pub fn disable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
-        let reason = by.required_reason()?;
+        let reason = by.reason.cloned().unwrap_or_else(|| Why::in_emergency("", ""));
+        let by = By { reason: Some(&reason), ..by };
         if self.disabled.is_some() {
             return Err(ChangeError::AlreadyDisabled);
         }
         let noted =
             Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before("enabled").after("disabled");
-        self.disabled = Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason });
+        self.disabled =
+            Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason: reason.clone() });
         // An emergency is not held up by a ticket that nobody has opened yet.
         self.changed_without_ticket(by, [noted])
     }

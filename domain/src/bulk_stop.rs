@@ -44,15 +44,12 @@ pub struct BulkStop {
 /// Disables each of `applications` that is not disabled yet. `seen`: those that the person saw running.
 ///
 /// # Errors
-/// [`ChangeError::ReasonNeeded`]
+/// Never: an application that is disabled already counts as [`Fate::WasDisabled`].
 pub fn stop_all(
     applications: Vec<ApiApplication>,
     seen: &HashSet<ApplicationId>,
     by: By<'_>,
 ) -> Result<BulkStop, ChangeError> {
-    if by.reason.is_none() {
-        return Err(ChangeError::ReasonNeeded);
-    }
     let mut stop = BulkStop { changes: Vec::new(), fates: Vec::new() };
     for application in applications {
         let id = application.id;
@@ -89,8 +86,9 @@ mod tests {
         let seen = HashSet::from([named(1).id]);
         let applications = vec![named(1), disabled.clone(), named(3)];
 
-        let silent = stop_all(applications.clone(), &seen, By { reason: None, ..by });
-        assert_eq!(silent.unwrap_err(), ChangeError::ReasonNeeded);
+        let silent = stop_all(vec![named(1)], &seen, By { reason: None, ..by }).unwrap();
+        let reason_of = |change: &Change| change.events[0].reason.as_ref().map(|why| why.as_str().to_owned());
+        assert_eq!(silent.changes.iter().map(reason_of).collect::<Vec<_>>(), [Some(Why::NOT_GIVEN.to_owned())]);
         let stop = stop_all(applications, &seen, by).unwrap();
         let fates: Vec<_> = stop.fates.iter().map(|(_, fate)| *fate).collect();
         assert_eq!(fates, [Fate::Stopped, Fate::WasDisabled, Fate::StoppedUnseen]);
@@ -102,6 +100,5 @@ mod tests {
             assert_eq!(change.events[0].application_id, Some(change.application.id));
             assert_eq!(change.events[0].reason.as_ref(), Some(&reason));
         }
-        assert_eq!(stop_all(Vec::new(), &seen, By { reason: None, ..by }).unwrap_err(), ChangeError::ReasonNeeded);
     }
 }

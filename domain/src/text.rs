@@ -130,9 +130,13 @@ impl Why {
         self.reason.as_str()
     }
 
-    /// What was typed in an emergency, where anything was: it is not held up by its form. A ticket that is none stands
-    /// behind the reason, what cannot be shown is left out, and what is too long is cut.
-    pub fn in_emergency(reason: &str, ticket: &str) -> Option<Self> {
+    /// The reason of an emergency stop for which none was given.
+    pub const NOT_GIVEN: &str = "Emergency stop, no reason given";
+
+    /// The justification of an emergency stop, which its form never holds up. A text that is no ticket reference is kept
+    /// behind the reason; what cannot be shown is removed, and what is too long is cut. A reason is optional: see
+    /// [`Why::NOT_GIVEN`].
+    pub fn in_emergency(reason: &str, ticket: &str) -> Self {
         let shown = |text: &str| {
             let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
             text.replace(is_unshowable, "").trim().to_owned()
@@ -144,7 +148,7 @@ impl Why {
             _ => reason,
         };
         let reason: String = reason.trim().chars().take(Reason::MAX_CHARACTERS).collect();
-        Some(Self { reason: Reason::new(&reason).ok()?, ticket })
+        Self { reason: Reason::new(&reason).unwrap_or_else(|_| Reason(Self::NOT_GIVEN.to_owned())), ticket }
     }
 }
 
@@ -266,15 +270,16 @@ mod tests {
 
     #[test]
     fn in_an_emergency_nothing_that_was_typed_is_refused_or_lost() {
-        let why = |reason: &str, ticket: &str| Why::in_emergency(reason, ticket).map(|why| why.to_string());
-        assert_eq!(why(" stolen ", ""), Some("stolen".into()));
-        assert_eq!(why("stolen", " SUP-4711 "), Some("stolen (ticket SUP-4711)".into()));
-        assert_eq!(Why::in_emergency("stolen", "SUP-4711").unwrap().reason.as_str(), "stolen");
-        assert_eq!(why("stolen", "SUP 4711"), Some("stolen (ticket SUP 4711)".into()));
-        assert_eq!(why("", "SUP 4711"), Some("(ticket SUP 4711)".into()));
-        assert_eq!(why("sto\u{202E}len\nat night", ""), Some("stolen at night".into()));
-        assert_eq!(why(&"é".repeat(600), "x"), Some("é".repeat(500)));
-        assert_eq!((why("", ""), why(" \n", "\u{200B}"), why("", "SUP-4711")), (None, None, None));
+        let why = |reason: &str, ticket: &str| Why::in_emergency(reason, ticket).to_string();
+        assert_eq!(why(" stolen ", ""), "stolen");
+        assert_eq!(why("stolen", " SUP-4711 "), "stolen (ticket SUP-4711)");
+        assert_eq!(Why::in_emergency("stolen", "SUP-4711").reason.as_str(), "stolen");
+        assert_eq!(why("stolen", "SUP 4711"), "stolen (ticket SUP 4711)");
+        assert_eq!(why("", "SUP 4711"), "(ticket SUP 4711)");
+        assert_eq!(why("sto\u{202E}len\nat night", ""), "stolen at night");
+        assert_eq!(why(&"é".repeat(600), "x"), "é".repeat(500));
+        assert_eq!((why("", ""), why(" \n", "\u{200B}")), (Why::NOT_GIVEN.into(), Why::NOT_GIVEN.into()));
+        assert_eq!(why("", "SUP-4711"), format!("{} (ticket SUP-4711)", Why::NOT_GIVEN));
     }
 
     #[test]

@@ -321,7 +321,6 @@ fn whoever_acts_for_nuvera_says_why() {
     let permissions = PermissionSet::new(["CUSTOMERS_READ".parse().unwrap()]).unwrap();
     let key = application.api_keys[0].id;
     for refused in [
-        application.clone().disable(silent),
         application.clone().change_permissions(permissions, silent),
         application.clone().revoke_api_key(key, silent),
         application.clone().replace_signing_key(new_signing_key(1), overlap(None), silent),
