@@ -166,7 +166,7 @@ pub fn api_key_rotation(application: &ApiApplication, now: Timestamp) -> Option<
 pub fn requests_within(window: Duration, now: Timestamp, used: Option<KeyUse<'_>>) -> i64 {
     let Some((used, traffic)) = used.and_then(|used| Some((used, used.traffic?))) else { return 0 };
     let begins_at = now.minus(window);
-    if used.last_used_at < begins_at {
+    if used.last_used_at <= begins_at {
         return 0;
     }
     let first = (Traffic::minute(begins_at) + 1).min(Traffic::minute(used.last_used_at));

@@ -11,7 +11,7 @@ use app::{
 use domain::{
     access::Role,
     actor::{Actor, ActorKind},
-    api_key::{NewApiKey, PlainApiKey},
+    api_key::{ApiKey, NewApiKey, PlainApiKey},
     application::{
         ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, RequestedChange, SigningKeyReplacement,
     },

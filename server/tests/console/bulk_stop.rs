@@ -68,6 +68,8 @@ async fn an_owner_stops_everything_of_theirs_in_two_activations_and_each_stop_is
         // Nothing stops before the button is pressed.
         assert_eq!(console.gateway_says(&ledger_key).await, "malformed_token");
 
+        // Neither a reason nor a ticket is needed, and a suggested reason is one click.
+        preview.says("Reason (optional)").says("Suspected exposure");
         let done = stop(&mut owner, &path, WHY).await;
         assert_eq!(done.status, StatusCode::OK, "{engine}: {}", done.text());
         done.says("2 applications are stopped").says("OldResultAlready disabled");
@@ -130,7 +132,7 @@ async fn an_admin_stops_an_organization_and_an_auditor_looks_on() {
     let mut admin = console.admin().await;
     assert!(admin.get(&organization).await.body.contains("stop-everything"), "the control");
     // A ticket can be named, and need not be.
-    admin.get(&hub).await.says("An emergency does not wait for a ticket");
+    admin.get(&hub).await.says("Ticket reference (optional)").says("Leave it empty if there is none yet.");
     admin.post(&hub, &[("reason", WHY), ("ticket", "SUP-4711")]).await.says("1 application is stopped");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
     owner.get(&format!("{LIST}/{id}/audit")).await.says("SUP-4711");
@@ -238,8 +240,10 @@ async fn a_stop_asks_for_no_fresh_proof() {
         owner.create("Payouts", PEM_B).await
     };
     console.advance(Duration::from_secs(11 * 60));
-    stop(&mut owner, &format!("{LIST}/stop-everything"), WHY).await.says("1 application is stopped");
+    // Nor for a reason.
+    stop(&mut owner, &format!("{LIST}/stop-everything"), "").await.says("1 application is stopped");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    owner.get(&format!("{LIST}/audit")).await.says("Emergency stop, no reason given");
 }
 
 #[tokio::test]

@@ -129,14 +129,15 @@ async fn silence_of_both_keys_is_no_evidence_and_the_revoke_page_says_the_same_a
     assert_eq!(live(&rotation).await, 2);
     // A request with the new key: safe from now on, and not since last night.
     rotation.used(new, 1).await;
+    rotation.owner = rotation.console.owner().await;
     both_say(
         &mut rotation,
         ["Safe to revoke: not used for 10 hours, and the new key is in use.", "All of the 1 request"],
     )
     .await;
     assert_eq!(live(&rotation).await, 2);
-    for _ in 0..2 {
-        rotation.console.advance(7 * MINUTE + MINUTE / 2);
+    for _ in 0..3 {
+        rotation.console.advance(7 * MINUTE);
         rotation.used(new, 1).await;
     }
     assert_eq!(live(&rotation).await, 1, "the control: safe for a quarter of an hour without a break");
@@ -167,6 +168,7 @@ async fn a_key_that_is_safe_to_revoke_does_not_stop_while_in_use() {
     let (new, old) = (rotation.key(0).await, rotation.key(1).await);
     // More than half of the grace window is over.
     rotation.console.advance(13 * 60 * MINUTE);
+    rotation.owner = rotation.console.owner().await;
     rotation.used(old, 9).await;
     rotation.used(new, 9).await;
     let pages = [LIST.to_owned(), format!("{LIST}/{}", rotation.id)];
@@ -249,6 +251,7 @@ async fn a_rotation_finishes_by_itself_only_when_the_evidence_has_held_for_the_c
             rotation.console.advance(30 * MINUTE);
             rotation.used(new, 1).await;
         }
+        rotation.owner = rotation.console.owner().await;
         rotation.page().await.says("Safe to revoke: not used for 2 hours");
         rotation.console.advance(30 * MINUTE - Duration::from_millis(1));
         rotation.used(new, 1).await;
