@@ -25,6 +25,9 @@ use domain::{
 };
 use std::{collections::HashMap, fmt};
 
+/// The field of an emergency stop's form for a reason that one click gives.
+pub const SUGGESTED_REASON: &str = "suggested_reason";
+
 /// What surrounds every page.
 #[derive(Clone, Debug)]
 pub struct PageContext {
@@ -136,7 +139,8 @@ pub struct Assets {
 
 macro_rules! notices {
     ($($variant:ident $code:literal $text:literal,)*) => {
-        /// What a request did. It travels as a closed code in the URL (`?done=`), never as text.
+        /// What a request did. It travels as a closed code in a cookie that the next page takes, never as text and never in
+        /// an address.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[allow(missing_docs)] // Each notice's text says what it means.
         pub enum Notice {
@@ -144,7 +148,7 @@ macro_rules! notices {
         }
 
         impl Notice {
-            /// Reads the code of `?done=`.
+            /// Reads the code of a cookie.
             pub fn from_code(code: &str) -> Option<Self> {
                 match code {
                     $($code => Some(Self::$variant),)*
@@ -174,8 +178,7 @@ impl Notice {
     pub fn is_warning(self) -> bool {
         matches!(
             self,
-            Self::AlreadyCreated
-                | Self::DisabledUnrecorded
+            Self::DisabledUnrecorded
                 | Self::DatabaseUnavailable
                 | Self::SigningKeyReplacedTwin
                 | Self::CreatedTwin
@@ -189,21 +192,20 @@ impl Notice {
 
 notices! {
     SignedOut "signed-out" "You are signed out.",
-    AlreadyCreated "already-created" "This application was created by your first submission. Its API key was shown then, once. If you did not see it, create a replacement key.",
     KeyStored "key-stored" "The API key is confirmed as stored.",
     Renamed "renamed" "The application is renamed.",
-    PermissionsChanged "permissions-changed" "The permissions are changed. The gateway applies them from now on.",
-    Disabled "disabled" "The application is disabled. The gateway refuses its requests from now on.",
-    DisabledUnrecorded "disabled-unrecorded" "The gateway refuses this application's requests from now on. The database could not be written: the audit history will record the stop as soon as it can be.",
+    PermissionsChanged "permissions-changed" "The permissions are changed. The gateway already applies them.",
+    Disabled "disabled" "The application is disabled. The gateway refuses its requests.",
+    DisabledUnrecorded "disabled-unrecorded" "The gateway refuses this application's requests. The database could not be written: the stop will be added to the audit history as soon as it can be.",
     DatabaseUnavailable "database-unavailable" "The database is not available at the moment. This page shows what the gateway knows, without figures. A stop takes effect at once all the same.",
-    ReplacementPrepared "replacement-prepared" "The replacement key is prepared. Anybody of the partner's can claim it for 72 hours, from the application's page.",
-    ReplacementWithdrawn "replacement-withdrawn" "The prepared replacement key is withdrawn. Nobody can claim it any more.",
-    Enabled "enabled" "The application is enabled. Its live keys are accepted from now on.",
+    ReplacementPrepared "replacement-prepared" "The replacement key is prepared. A developer or owner at the partner can claim it within 72 hours, on the application's page.",
+    ReplacementWithdrawn "replacement-withdrawn" "The prepared replacement key is withdrawn. It can no longer be claimed.",
+    Enabled "enabled" "The application is enabled. Requests with its live keys are accepted again.",
     DeadlineMoved "deadline-moved" "The key's deadline is moved.",
     KeyKept "key-kept" "The key is active again and has no deadline.",
-    AutoFinishSet "auto-finish-set" "The old keys are revoked by themselves once they have been safe to revoke for long enough.",
-    AutoFinishCancelled "auto-finish-cancelled" "The rotation no longer finishes by itself: revoke the old keys when you are ready.",
-    KeyRevoked "key-revoked" "The key is revoked. The gateway refuses it from now on.",
+    AutoFinishSet "auto-finish-set" "The old keys will be revoked automatically once that has been safe for the time you chose.",
+    AutoFinishCancelled "auto-finish-cancelled" "Automatic revocation cancelled. Revoke the old keys when you are ready.",
+    KeyRevoked "key-revoked" "The key is revoked. The gateway refuses it.",
     SigningKeyReplaced "signing-key-replaced" "The signing key is replaced. Send a signed test request before you remove the old private key.",
     SigningKeyReplacedTwin "signing-key-replaced-twin" "The signing key is replaced. Another application of your organization uses the same public key: give each its own.",
     CreatedTwin "created-twin" "Another application of your organization uses the same public key: give each its own.",
@@ -640,6 +642,15 @@ pub enum Page {
         /// Its text.
         key: PlainApiKey,
     },
+    /// 409: a form that creates an API key was sent a second time by the same person. The key was shown in the first answer.
+    KeyAlreadyCreated {
+        /// The application as it is now.
+        application: ApiApplication,
+        /// The key.
+        key: ApiKey,
+        /// Whether a request has used it.
+        is_used: bool,
+    },
     /// One application.
     Application {
         /// The application.
@@ -719,8 +730,10 @@ pub enum Page {
         application: ApiApplication,
         /// The key.
         key: ApiKey,
-        /// How it has been used.
-        usage: Option<Usage>,
+        /// How the application's API keys have been used, as [`ApplicationView`] has it.
+        usage: HashMap<ApiKeyId, Usage>,
+        /// The same, minute by minute.
+        traffic: HashMap<ApiKeyId, Traffic>,
     },
     /// Replace the signing key.
     ReplaceSigningKey {
@@ -803,8 +816,10 @@ pub enum Page {
         application: ApiApplication,
         /// The key.
         key: SigningKey,
-        /// How it has been used.
-        usage: Option<Usage>,
+        /// How the application's signing keys have been used, as [`ApplicationView`] has it.
+        usage: HashMap<SigningKeyId, Usage>,
+        /// The same, minute by minute.
+        traffic: HashMap<SigningKeyId, Traffic>,
         /// Whether it becomes a proposal, for the partner to confirm.
         waits: bool,
     },
@@ -911,6 +926,7 @@ impl Page {
             Self::Organization { name, .. } => return name.clone(),
             Self::NewApplication { .. } => "Create API application",
             Self::OneTimeKey { .. } => "Store your API key now",
+            Self::KeyAlreadyCreated { .. } => "You already created this key",
             Self::Application { view, .. } => return view.application.name.to_string(),
             Self::Requests { .. } => "Recent requests",
             Self::Request { .. } => "Request",
@@ -920,7 +936,7 @@ impl Page {
             Self::Enable { .. } => "Enable application",
             Self::ReplaceApiKey { .. } => "Create replacement key",
             Self::ReplaceExposedApiKey { .. } => "Replace exposed key",
-            Self::FinishByItself { .. } => "Finish by itself",
+            Self::FinishByItself { .. } => "Revoke automatically",
             Self::ApiKeyDeadline { .. } => "Change deadline",
             Self::RevokeApiKey { .. } => "Revoke API key",
             Self::ReplaceSigningKey { .. } => "Replace signing key",
@@ -944,7 +960,7 @@ impl Page {
             Self::Audit { .. } => "Audit history",
             Self::OrganizationHub { .. } => "Organization hub",
             Self::HubSearch { .. } => "Search across organizations",
-            Self::BulkStop { scope: StopScope::Organization { .. }, .. } => "Stop everything",
+            Self::BulkStop { scope: StopScope::Organization { .. }, .. } => "Disable all applications",
             Self::BulkStop { scope: StopScope::SigningKey { .. }, .. } => "Stop this key everywhere",
             Self::BulkStopped { .. } => "Emergency stop",
         }
@@ -979,6 +995,7 @@ impl Page {
             | Self::Disable { .. }
             | Self::Enable { .. }
             | Self::FinishByItself { .. }
+            | Self::KeyAlreadyCreated { .. }
             | Self::PrepareReplacement { .. }
             | Self::WithdrawReplacement { .. }
             | Self::ClaimReplacement { .. }

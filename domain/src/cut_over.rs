@@ -1,9 +1,18 @@
-//! Whether traffic has moved from an old key to a new one: the evidence, and what it says about ending the old one.
+//! Whether traffic has moved from an old key to a new one, and what that says about ending the old one.
 //!
-//! The rule: the old key may go when the new one has been used, and the old one has been silent for a quarter of an
-//! hour at least, and for twice as long as it ever was silent between two uses while it was watched, a day at most.
+//! The old key is safe to end when both of these hold:
+//! - it has been silent for at least 15 minutes, and for twice its longest pause between two requests in the past week
+//!   (at most a day);
+//! - the new key is still in use: its last request is no older than half of that time, or than the old key's longest
+//!   pause. Silence of both keys shows an idle system, not that traffic has moved.
+//!
+//! Every page and the automatic revocation ask [`Verdict::at`], so that they cannot disagree.
 
-use crate::time::Timestamp;
+use crate::{
+    api_key::{ApiKey, ApiKeyStatus},
+    application::ApiApplication,
+    time::Timestamp,
+};
 use std::time::Duration;
 
 /// The least silence that counts as evidence.
@@ -32,51 +41,87 @@ impl Traffic {
     }
 }
 
-/// The use of an old key, as far as the rule needs it.
+/// The use of a key, as far as the rule needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OldKeyUse {
-    /// When it was last used.
+pub struct KeyUse<'a> {
+    /// The first accepted request.
+    pub first_used_at: Timestamp,
+    /// The last accepted request.
     pub last_used_at: Timestamp,
-    /// As [`Traffic::longest_gap`].
-    pub longest_gap: Option<Duration>,
+    /// Its traffic; `None` where none was recorded lately.
+    pub traffic: Option<&'a Traffic>,
+}
+
+impl KeyUse<'_> {
+    fn longest_gap(self) -> Option<Duration> {
+        self.traffic?.longest_gap
+    }
+
+    /// Since when no two of its requests were further apart than `pause`. To the minute, like [`Traffic`].
+    fn in_use_since(self, pause: Duration) -> Timestamp {
+        let minutes = self.traffic.map_or(&[][..], |traffic| &traffic.minutes);
+        let mut later = Traffic::minute(self.last_used_at);
+        for &(minute, _) in minutes.iter().rev().filter(|(minute, _)| *minute < Traffic::minute(self.last_used_at)) {
+            if Duration::from_secs(60 * later.abs_diff(minute)) > pause {
+                return start_of_minute(later).min(self.last_used_at).max(self.first_used_at);
+            }
+            later = minute;
+        }
+        if minutes.is_empty() { self.last_used_at } else { start_of_minute(later).max(self.first_used_at) }
+    }
+}
+
+fn start_of_minute(minute: i64) -> Timestamp {
+    Timestamp::from_millis(minute.saturating_mul(60_000))
 }
 
 /// What the evidence says about ending the old key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not yet: nothing has used the new key, so that ending the old one would stop the service.
+    /// Not yet: no request has used the new key, so that ending the old one would stop the service.
     NewKeyUnused,
-    /// Not yet: the old key was used a moment ago, or has not been silent for long enough.
+    /// Not yet: the old key has not been silent for long enough.
     Waiting {
         /// How long it has been silent.
         silent_for: Duration,
         /// How long it must be.
         needed: Duration,
     },
-    /// Safe: it has been silent for long enough.
+    /// No evidence: the old key is silent, and so is the new one. Nothing shows where the traffic has gone.
+    NoEvidence {
+        /// How long neither has been used.
+        silent_for: Duration,
+    },
+    /// Safe: the new key is in use, and the old one has been silent for long enough.
     Silent {
         /// How long it has been silent.
         silent_for: Duration,
         /// The longest that it was silent before, where that is known.
         longest_gap: Option<Duration>,
     },
-    /// Safe: nothing has ever used the old key.
+    /// Safe: the new key is in use, and no request has ever used the old one.
     OldKeyUnused,
 }
 
 impl Verdict {
     /// What the use of both keys says at `now`.
-    pub fn at(now: Timestamp, old: Option<OldKeyUse>, new_is_used: bool) -> Self {
-        if !new_is_used {
-            return Self::NewKeyUnused;
-        }
-        let Some(old) = old else { return Self::OldKeyUnused };
+    pub fn at(now: Timestamp, old: Option<KeyUse<'_>>, new: Option<KeyUse<'_>>) -> Self {
+        let Some(new) = new else { return Self::NewKeyUnused };
+        let new_silent_for = now.since(new.last_used_at);
+        let is_in_use = new_silent_for <= longest_pause(old);
+        let Some(old) = old else {
+            let silent_for = new_silent_for;
+            return if is_in_use { Self::OldKeyUnused } else { Self::NoEvidence { silent_for } };
+        };
         let silent_for = now.since(old.last_used_at);
-        let needed = needed_silence(old.longest_gap);
-        if silent_for >= needed {
-            Self::Silent { silent_for, longest_gap: old.longest_gap }
-        } else {
+        let longest_gap = old.longest_gap();
+        let needed = needed_silence(longest_gap);
+        if silent_for < needed {
             Self::Waiting { silent_for, needed }
+        } else if is_in_use && new.last_used_at > old.last_used_at {
+            Self::Silent { silent_for, longest_gap }
+        } else {
+            Self::NoEvidence { silent_for: silent_for.min(new_silent_for) }
         }
     }
 
@@ -86,14 +131,13 @@ impl Verdict {
     }
 }
 
-/// For how long the evidence has spoken for ending the old key; `None` while it does not. The new key's first use is where
-/// it begins at the earliest.
-pub fn safe_for(now: Timestamp, old: Option<OldKeyUse>, new_first_used_at: Option<Timestamp>) -> Option<Duration> {
-    if !Verdict::at(now, old, new_first_used_at.is_some()).is_safe() {
+/// For how long ending the old key has been safe without a break; `None` while it is not.
+pub fn safe_for(now: Timestamp, old: Option<KeyUse<'_>>, new: Option<KeyUse<'_>>) -> Option<Duration> {
+    if !Verdict::at(now, old, new).is_safe() {
         return None;
     }
-    let in_use = now.since(new_first_used_at?);
-    let silent = old.map(|old| now.since(old.last_used_at).saturating_sub(needed_silence(old.longest_gap)));
+    let in_use = now.since(new?.in_use_since(longest_pause(old)));
+    let silent = old.map(|old| now.since(old.last_used_at).saturating_sub(needed_silence(old.longest_gap())));
     Some(silent.map_or(in_use, |silent| silent.min(in_use)))
 }
 
@@ -102,80 +146,192 @@ fn needed_silence(longest_gap: Option<Duration>) -> Duration {
     (longest_gap.unwrap_or_default() * 2).clamp(LEAST_SILENCE, MOST_SILENCE)
 }
 
+/// How far apart the new key's requests may be for it to count as in use. The old key's rhythm decides; a key that was never
+/// used has none, and its silence does not depend on how busy the last minutes were: a day.
+fn longest_pause(old: Option<KeyUse<'_>>) -> Duration {
+    let Some(old) = old else { return MOST_SILENCE };
+    let needed = needed_silence(old.longest_gap());
+    old.longest_gap().unwrap_or_default().clamp(needed / 2, needed)
+}
+
+/// The API key that replaces others at `now`, and those: [`None`] where no rotation is under way.
+pub fn api_key_rotation(application: &ApiApplication, now: Timestamp) -> Option<(&ApiKey, Vec<&ApiKey>)> {
+    let new = application.api_keys.iter().find(|key| key.status(now) == ApiKeyStatus::Active)?;
+    let old: Vec<_> = application.expiring_keys(now).filter(|key| key.created_at <= new.created_at).collect();
+    (!old.is_empty()).then_some((new, old))
+}
+
+/// Requests with a key in the last `window`, at most the [minutes](Traffic::minutes) that are given. The minute in which the
+/// window begins counts where the key's last use lies in it, inside the window.
+pub fn requests_within(window: Duration, now: Timestamp, used: Option<KeyUse<'_>>) -> i64 {
+    let Some((used, traffic)) = used.and_then(|used| Some((used, used.traffic?))) else { return 0 };
+    let begins_at = now.minus(window);
+    if used.last_used_at <= begins_at {
+        return 0;
+    }
+    let first = (Traffic::minute(begins_at) + 1).min(Traffic::minute(used.last_used_at));
+    traffic.minutes.iter().filter(|(minute, _)| *minute >= first).map(|(_, requests)| requests).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
+    /// On a whole minute.
+    const START: Timestamp = Timestamp::from_millis(1_795_404_300_000);
 
     fn at(minutes: u32) -> Timestamp {
-        Timestamp::from_millis(1_795_404_310_000).plus(MINUTE * minutes)
+        START.plus(MINUTE * minutes)
     }
 
-    fn traffic(minutes: u32, longest_gap: Option<Duration>) -> Option<OldKeyUse> {
-        Some(OldKeyUse { last_used_at: at(minutes), longest_gap })
+    fn rhythm(longest_gap: Option<Duration>) -> Traffic {
+        Traffic { minutes: Vec::new(), longest_gap }
+    }
+
+    fn at_minutes(minutes: &[u32]) -> Traffic {
+        Traffic { minutes: minutes.iter().map(|&m| (Traffic::minute(at(m)), 1)).collect(), longest_gap: None }
+    }
+
+    fn last_used(minutes: u32, traffic: &Traffic) -> Option<KeyUse<'_>> {
+        Some(KeyUse { first_used_at: at(0), last_used_at: at(minutes), traffic: Some(traffic) })
+    }
+
+    fn busy() -> Traffic {
+        rhythm(Some(MINUTE))
     }
 
     #[test]
     fn nothing_is_safe_before_the_new_key_is_used() {
-        assert_eq!(Verdict::at(at(9_999), None, false), Verdict::NewKeyUnused);
-        assert_eq!(Verdict::at(at(9_999), traffic(0, None), false), Verdict::NewKeyUnused);
+        assert_eq!(Verdict::at(at(9_999), None, None), Verdict::NewKeyUnused);
+        assert_eq!(Verdict::at(at(9_999), last_used(0, &busy()), None), Verdict::NewKeyUnused);
     }
 
     #[test]
-    fn a_key_that_was_never_used_may_go() {
-        assert_eq!(Verdict::at(at(0), None, true), Verdict::OldKeyUnused);
+    fn a_key_that_was_never_used_may_go_while_the_new_one_is_in_use() {
+        assert_eq!(Verdict::at(at(0), None, last_used(0, &busy())), Verdict::OldKeyUnused);
+        let day = 24 * 60;
+        assert_eq!(Verdict::at(at(day), None, last_used(0, &busy())), Verdict::OldKeyUnused);
+        let idle = Verdict::NoEvidence { silent_for: MINUTE * (day + 1) };
+        assert_eq!(Verdict::at(at(day + 1), None, last_used(0, &busy())), idle);
     }
 
     #[test]
     fn a_quarter_of_an_hour_is_enough_for_a_busy_key_and_not_a_millisecond_less() {
-        let old = traffic(0, Some(MINUTE));
-        let early = Timestamp::from_millis(at(15).as_millis() - 1);
+        let (busy, new) = (busy(), busy());
+        let (old, new) = (last_used(0, &busy), last_used(14, &new));
+        let early = at(15).minus(Duration::from_millis(1));
         let silent_for = LEAST_SILENCE - Duration::from_millis(1);
-        assert_eq!(Verdict::at(early, old, true), Verdict::Waiting { silent_for, needed: LEAST_SILENCE });
+        assert_eq!(Verdict::at(early, old, new), Verdict::Waiting { silent_for, needed: LEAST_SILENCE });
         let safe = Verdict::Silent { silent_for: LEAST_SILENCE, longest_gap: Some(MINUTE) };
-        assert_eq!(Verdict::at(at(15), old, true), safe);
+        assert_eq!(Verdict::at(at(15), old, new), safe);
+    }
+
+    #[test]
+    fn silence_of_both_keys_is_no_evidence() {
+        let traffic = busy();
+        // Observed on an idle system: the old key silent for 15 minutes, the new one for 13.
+        let idle = Verdict::at(at(15), last_used(0, &traffic), last_used(2, &traffic));
+        assert_eq!(idle, Verdict::NoEvidence { silent_for: MINUTE * 13 });
+        assert!(!idle.is_safe());
+        // Within half of the window the new key counts as in use, and no longer.
+        assert!(Verdict::at(at(15), last_used(0, &traffic), last_used(8, &traffic)).is_safe());
+        assert!(!Verdict::at(at(16), last_used(0, &traffic), last_used(8, &traffic)).is_safe());
+        // Not even days later.
+        assert!(!Verdict::at(at(9_999), last_used(0, &traffic), last_used(20, &traffic)).is_safe());
     }
 
     #[test]
     fn a_key_that_is_used_once_an_hour_must_be_silent_for_two() {
-        let old = traffic(0, Some(60 * MINUTE));
-        assert!(!Verdict::at(at(119), old, true).is_safe());
-        assert!(Verdict::at(at(120), old, true).is_safe());
+        let hourly = rhythm(Some(60 * MINUTE));
+        let old = last_used(0, &hourly);
+        assert!(!Verdict::at(at(119), old, last_used(118, &hourly)).is_safe());
+        assert!(Verdict::at(at(120), old, last_used(60, &hourly)).is_safe(), "the new key keeps the same rhythm");
+        assert!(!Verdict::at(at(121), old, last_used(60, &hourly)).is_safe());
     }
 
     #[test]
-    fn nobody_waits_for_more_than_a_day() {
-        let old = traffic(0, Some(6 * 24 * 60 * MINUTE));
-        assert!(!Verdict::at(at(24 * 60 - 1), old, true).is_safe());
-        assert!(Verdict::at(at(24 * 60), old, true).is_safe());
+    fn no_rotation_waits_for_more_than_a_day_and_a_nightly_job_counts_as_in_use_all_day() {
+        let rare = rhythm(Some(6 * 24 * 60 * MINUTE));
+        let old = last_used(0, &rare);
+        assert!(!Verdict::at(at(24 * 60 - 1), old, last_used(60, &rare)).is_safe());
+        assert!(Verdict::at(at(24 * 60), old, last_used(60, &rare)).is_safe());
     }
 
     #[test]
     fn the_evidence_holds_from_the_end_of_the_silence_that_was_needed() {
-        let old = traffic(0, Some(MINUTE));
-        let first_use = Some(at(1));
-        assert_eq!(safe_for(at(14), old, first_use), None);
-        assert_eq!(safe_for(at(15), old, first_use), Some(Duration::ZERO));
-        assert_eq!(safe_for(at(45), old, first_use), Some(30 * MINUTE));
-        // The new key came later: before, there was nothing to go over to.
-        assert_eq!(safe_for(at(45), old, Some(at(40))), Some(5 * MINUTE));
-        assert_eq!(safe_for(at(45), None, Some(at(40))), Some(5 * MINUTE));
+        let traffic = busy();
+        let old = last_used(0, &traffic);
+        let every_five: Vec<u32> = (1..=9).map(|step| step * 5).collect();
+        let new = at_minutes(&every_five);
+        let new = |until| last_used(until, &new);
+        assert_eq!(safe_for(at(14), old, new(14)), None);
+        assert_eq!(safe_for(at(15), old, new(15)), Some(Duration::ZERO));
+        assert_eq!(safe_for(at(45), old, new(45)), Some(30 * MINUTE));
         assert_eq!(safe_for(at(45), old, None), None);
+    }
+
+    #[test]
+    fn the_evidence_holds_from_the_new_keys_use_on_where_that_came_later() {
+        let traffic = busy();
+        let late = at_minutes(&[40, 44]);
+        let new = Some(KeyUse { first_used_at: at(40), last_used_at: at(44), traffic: Some(&late) });
+        assert_eq!(safe_for(at(45), last_used(0, &traffic), new), Some(5 * MINUTE));
+        assert_eq!(safe_for(at(45), None, new), Some(5 * MINUTE));
+    }
+
+    #[test]
+    fn a_pause_of_the_new_key_breaks_the_evidence() {
+        let traffic = busy();
+        // In use until minute 60, then idle for the night, then in use again: only that counts.
+        let broken = at_minutes(&[20, 25, 30, 35, 40, 45, 50, 55, 60, 600, 605]);
+        assert_eq!(safe_for(at(606), last_used(0, &traffic), last_used(605, &broken)), Some(6 * MINUTE));
+        // Without minutes nothing is known but the last use.
+        assert_eq!(safe_for(at(606), last_used(0, &traffic), last_used(605, &traffic)), Some(MINUTE));
+    }
+
+    #[test]
+    fn the_requests_that_are_counted_lie_within_the_window() {
+        let traffic = Traffic {
+            minutes: [(0, 100), (1, 7), (2, 1), (14, 4)].map(|(m, n)| (Traffic::minute(at(m)), n)).to_vec(),
+            longest_gap: None,
+        };
+        let now = at(16).plus(Duration::from_secs(30));
+        let count = |last_used_at| {
+            let used = KeyUse { first_used_at: at(0), last_used_at, traffic: Some(&traffic) };
+            requests_within(LEAST_SILENCE, now, Some(used))
+        };
+        assert_eq!(count(at(14)), 5, "the minute in which the window begins may lie outside of it");
+        assert_eq!(count(at(1).plus(Duration::from_secs(29))), 0, "last used before the window");
+        assert_eq!(requests_within(LEAST_SILENCE, now, None), 0);
+        let only = Traffic { minutes: vec![(Traffic::minute(at(1)), 7)], longest_gap: None };
+        let used =
+            KeyUse { first_used_at: at(0), last_used_at: at(1).plus(Duration::from_secs(40)), traffic: Some(&only) };
+        assert_eq!(requests_within(LEAST_SILENCE, now, Some(used)), 7, "an old key that was just used is not left out");
     }
 
     proptest! {
         #[test]
-        fn silence_never_makes_it_less_safe(gap in 0_u64..2_000_000, now in 0_u32..20_000, later in 0_u32..20_000) {
-            let old = traffic(0, Some(Duration::from_secs(gap)));
-            let (before, after) = (Verdict::at(at(now), old, true), Verdict::at(at(now + later), old, true));
-            prop_assert!(!before.is_safe() || after.is_safe());
+        fn silence_of_the_old_key_never_makes_it_less_safe_while_the_new_one_is_in_use(
+            gap in 0_u64..2_000_000, now in 0_u32..20_000, later in 0_u32..20_000,
+        ) {
+            let rhythm = rhythm(Some(Duration::from_secs(gap)));
+            let verdict = |now| Verdict::at(at(now), last_used(0, &rhythm), last_used(now, &rhythm));
+            prop_assert!(!verdict(now).is_safe() || verdict(now + later).is_safe());
         }
 
         #[test]
         fn use_makes_it_unsafe(gap in 0_u64..2_000_000, now in 0_u32..20_000) {
-            prop_assert!(!Verdict::at(at(now), traffic(now, Some(Duration::from_secs(gap))), true).is_safe());
+            let rhythm = rhythm(Some(Duration::from_secs(gap)));
+            prop_assert!(!Verdict::at(at(now), last_used(now, &rhythm), last_used(now, &rhythm)).is_safe());
+        }
+
+        #[test]
+        fn nothing_is_safe_on_silence_of_both(gap in 0_u64..2_000_000, idle in 0_u32..20_000) {
+            // Both were last used in the same moment: nothing shows that traffic has moved.
+            let rhythm = rhythm(Some(Duration::from_secs(gap)));
+            prop_assert!(!Verdict::at(at(idle), last_used(0, &rhythm), last_used(0, &rhythm)).is_safe());
         }
     }
 }

@@ -75,17 +75,17 @@ test('a leaked signing key is stopped in every application, in two activations',
   await signIn(admin, 'admin@nuvera.example');
   await search(admin, one.name);
   await admin.getByRole('link', { name: 'Stop this key everywhere' }).click();
-  await expect(admin.getByText('2 applications of 1 organization are stopped')).toBeVisible();
+  await expect(admin.getByText('This will stop 2 applications of 1 organization')).toBeVisible();
   await expect(admin.getByRole('link', { name: one.name })).toBeVisible();
   await expect(admin.getByRole('link', { name: two.name })).toBeVisible();
   await expect(admin.getByRole('link', { name: other.name })).toHaveCount(0);
-  // Focus is where the reason is typed, never on what stops.
-  await expect(admin.getByLabel('Reason')).toBeFocused();
-  await admin.getByRole('button', { name: 'Stop this key everywhere' }).click();
-  await expect(admin.getByText('Enter a reason').first()).toBeVisible();
+  // Focus is not on what stops, and nothing has stopped yet.
+  await expect(admin.getByRole('button', { name: 'Stop this key everywhere' })).not.toBeFocused();
   for (const traffic of traffics) await traffic.expectNow('accepted');
-  await admin.getByLabel('Reason').fill('the private key was in a public repository');
-  await admin.getByLabel('Reason').press('Enter');
+  // A reason is optional, and one click gives one.
+  await admin.getByLabel('Suspected exposure').check();
+  await admin.getByLabel('Reason, in your own words').fill('the private key was in a public repository');
+  await admin.getByRole('button', { name: 'Stop this key everywhere' }).click();
   await expect(admin.getByText('2 applications are stopped.')).toBeVisible();
   for (const traffic of traffics) await traffic.expectNow('application_disabled');
   await safe.expectNow('accepted');
@@ -93,7 +93,7 @@ test('a leaked signing key is stopped in every application, in two activations',
 
   // The partner sees why; each is enabled on its own.
   await page.goto(two.path);
-  await expect(page.getByText('“the private key was in a public repository”').first()).toBeVisible();
+  await expect(page.getByText('“Suspected exposure: the private key was in a public repository”').first()).toBeVisible();
   await openAction(page, one, 'Enable');
   await expect(page.getByRole('button', { name: 'Enable application' })).toBeVisible();
 });
@@ -102,11 +102,10 @@ test('an owner sees what a stop of everything would stop', async ({ page }) => {
   await signIn(page);
   const application = await createApplication(page, uniqueName('Everything'), externalKeyPair());
   await page.goto('/settings/platform/api-applications');
-  await page.getByRole('link', { name: 'Stop everything' }).click();
-  await expect(page.getByText(/applications? of Alpine Pay (is|are) stopped/)).toBeVisible();
+  await page.getByRole('link', { name: 'Disable all applications' }).click();
+  await expect(page.getByText(/This will disable \d+ applications? of Alpine Pay/)).toBeVisible();
   expect(await page.content()).toContain(application.name);
-  await page.getByRole('button', { name: 'Stop everything' }).click();
-  await expect(page.getByText('Enter a reason').first()).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Disable all applications' })).toBeEnabled();
   await page.getByRole('link', { name: 'Cancel' }).click();
   await expect(page).toHaveURL(/\/settings\/platform\/api-applications$/);
 });

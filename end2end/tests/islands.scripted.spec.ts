@@ -106,6 +106,31 @@ test('the one-time key is copied, downloaded and guarded', async ({ page }) => {
   await expect(page.getByText(`${shownAs(key)} is not confirmed as stored`)).toBeVisible();
 });
 
+test('Back and Reload after a one-time key lead to the application', async ({ page }) => {
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('History'), externalKeyPair());
+  await openAction(page, application, 'Create replacement key');
+  await page.getByRole('button', { name: 'Create replacement key' }).click();
+  const key = await page.locator('#one-time-key').innerText();
+  await expect(page).toHaveURL(application.path);
+
+  // Leaving still warns.
+  page.once('dialog', (dialog) => dialog.accept());
+  await page.reload();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(application.name);
+  await expect(page.getByText(`${shownAs(key)} is not confirmed as stored`)).toBeVisible();
+  await expect(page.locator('main')).not.toContainText(key);
+
+  await page.getByRole('button', { name: /I never saw it: replace it/ }).click();
+  const replacement = await storeShownKey(page);
+  await page.goto(`${application.path}/audit`);
+  await page.goBack();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(application.name);
+  await page.goBack();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(application.name);
+  await expect(page.locator('main')).not.toContainText(replacement);
+});
+
 test('instants are told relative to now, and absolutely on focus', async ({ page }) => {
   await signIn(page);
   const pair = externalKeyPair();

@@ -18,9 +18,10 @@ test('without scripts the page lists the fingerprints, and its commands find the
   writeFileSync(join(folder, 'private.pem'), execFileSync('cat', [pair.privateFile]));
   writeFileSync(join(folder, 'public.pem'), pair.publicPem);
   const commands = (await page.locator('#openssl-commands').innerText()).split('\n');
-  const run = (command: string) => execFileSync('bash', ['-c', command], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }).toString().trim();
-  const fingerprints = commands.filter((line) => line.includes('dgst')).map(run);
+  const run = (shell: string) => (command: string) => execFileSync(shell, ['-c', command], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] }).toString().trim();
+  const fingerprints = commands.filter((line) => line.includes('dgst')).map(run('bash'));
   expect(fingerprints).toHaveLength(2);
+  expect(commands.map(run('zsh'))).toEqual(fingerprints);
   const row = page.getByRole('row').filter({ hasText: application.name });
   for (const fingerprint of fingerprints) await expect(row).toContainText(`SHA256:${fingerprint}`);
   await expect(row).toContainText('Current');

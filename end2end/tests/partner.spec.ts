@@ -102,6 +102,36 @@ test('a permission is granted and taken away, and the gateway obeys at once', as
   await expectRefused(send('jose', application.apiKey, pair.privateFile, customers), 'permission_missing', 403);
 });
 
+test('a stop takes two activations, from the list as well, and no reason', async ({ page }) => {
+  await signIn(page);
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Two activations'), pair);
+  await page.goto(APPLICATIONS);
+  await page.getByRole('link', { name: `Disable ${application.name}` }).click();
+  await expect(page.getByText(`Disabling refuses every request from ${application.name}`)).toBeVisible();
+  await page.getByRole('button', { name: 'Disable application' }).click();
+  await expect(page.getByText('The application is disabled.', { exact: false }).first()).toBeVisible();
+  await expect(page.getByText('“Emergency stop, no reason given”').first()).toBeVisible();
+  await expectRefused(send('jose', application.apiKey, pair.privateFile), 'application_disabled', 403);
+});
+
+test('a message of what was done is shown once, and not from its address', async ({ page }) => {
+  await signIn(page);
+  const application = await createApplication(page, uniqueName('Message'), externalKeyPair());
+  const message = page.getByText('The application is disabled. The gateway refuses its requests.');
+  await openAction(page, application, 'Disable');
+  await page.getByLabel('Wrong deployment').check();
+  await page.getByRole('button', { name: 'Disable application' }).click();
+  await expect(message).toBeVisible();
+  await expect(page.getByText('“Wrong deployment”').first()).toBeVisible();
+  await expect(page).toHaveURL(application.path);
+  await page.reload();
+  await expect(page.getByText('This application is disabled').first()).toBeVisible();
+  await expect(message).toHaveCount(0);
+  await page.goto(`${application.path}?done=enabled`);
+  await expect(page.getByText('The application is enabled.', { exact: false })).toHaveCount(0);
+});
+
 test('a stop takes two activations and a reason, and is undone', async ({ page }) => {
   await signIn(page);
   const pair = externalKeyPair();
@@ -184,8 +214,8 @@ test.describe('a form', () => {
     await tab.getByRole('button', { name: 'Create replacement key' }).click();
     const second = await storeShownKey(tab);
     await page.getByRole('button', { name: 'Create replacement key' }).click();
-    await expect(page.getByText('Somebody changed this application after you opened this page').first()).toBeVisible();
-    await expect(page.getByText(/API key confirmed as stored .* by Olivia Okafor/).first()).toBeVisible();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('You already created this key');
+    await expect(page.getByText('It is confirmed as stored. Nothing is left to do.')).toBeVisible();
     await expect(page.getByText(shownAs(second)).first()).toBeVisible();
 
     // A colleague revokes a key while its page is open.

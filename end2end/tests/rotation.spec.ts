@@ -62,7 +62,7 @@ test('traffic moves from the old key to the new one, before your eyes', async ({
   // The new key is deployed beside the old one: both work, and the page shows both.
   const fresh = new Traffic(newKey, pair.privateFile);
   await seen(/\d+ % of the .+ requests in the last 15 minutes came with the new key/);
-  await seen(/Not yet: silent for \d+ seconds? of the 15 minutes/);
+  await seen(/Not yet: still in use\. Safe after 15 minutes/);
   await says(otherPage, javaScriptEnabled, '#rotation', /\d+ % of the .+ came with the new key/);
   await old.stop();
   await fresh.expectNow('accepted');
@@ -92,23 +92,23 @@ test('the old key is kept: the rollback from the path', async ({ page }) => {
   await expect(page.locator('#rotation')).toHaveCount(0);
 });
 
-test('a rotation is set to finish by itself, and that is cancelled by a colleague', async ({ page, otherPage }) => {
+test('old keys are set to be revoked automatically, and a colleague cancels that', async ({ page, otherPage }) => {
   await signIn(page);
   const application = await createApplication(page, uniqueName('By itself'), externalKeyPair());
   await openAction(page, application, 'Create replacement key');
   await page.getByRole('button', { name: 'Create replacement key' }).click();
   await storeShownKey(page);
   await page.goto(application.path);
-  await page.locator('#rotation').getByRole('link', { name: 'Finish by itself' }).click();
+  await page.locator('#rotation').getByRole('link', { name: 'Revoke automatically' }).click();
   await page.getByLabel('6 hours').check();
-  await page.getByRole('button', { name: 'Finish by itself' }).click();
+  await page.getByRole('button', { name: 'Revoke automatically' }).click();
   await expect(page.locator('#rotation')).toContainText(
-    'Finishes by itself once it has been safe for 6 hours: ordered by Olivia Okafor',
+    'revoked automatically once that has been safe for 6 hours. Set by Olivia Okafor',
   );
   await signIn(otherPage, 'developer@alpine.example');
   await otherPage.goto(application.path);
-  await otherPage.getByRole('button', { name: 'Cancel the automatic finish' }).click();
-  await expect(otherPage.getByText('The rotation no longer finishes by itself')).toBeVisible();
+  await otherPage.getByRole('button', { name: 'Cancel automatic revocation' }).click();
+  await expect(otherPage.getByText('Automatic revocation cancelled')).toBeVisible();
   await otherPage.goto(`${application.path}/audit`);
   await expect(otherPage.getByRole('row', { name: /Automatic finish cancelled/ })).toContainText('Deniz Demir');
 });

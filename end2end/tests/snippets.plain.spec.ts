@@ -1,9 +1,12 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { GATEWAY } from './addresses';
 import { createApplication, expect, externalKeyPair, signIn, test, uniqueName } from './support';
+
+/** What the application's page says to run in: the snippet is for any POSIX shell, and zsh is the default of macOS. */
+const SHELLS = ['bash', 'dash', 'zsh'];
 
 interface Snippet {
   id: string;
@@ -83,6 +86,30 @@ for (const snippet of SNIPPETS) {
     expect(unknown.failed).toBe(true);
   });
 }
+
+test('the snippet for a shell runs in bash, dash and zsh, and so does what sets its variables in bash and zsh', async ({ page }) => {
+  await signIn(page);
+  const pair = externalKeyPair();
+  const application = await createApplication(page, uniqueName('Shells'), pair);
+  const folder = mkdtempSync(join(tmpdir(), 'nuvera-shells-'));
+  const [file, variables] = [join(folder, 'request.sh'), join(folder, 'variables.sh')];
+  writeFileSync(file, await page.locator('#test-shell').innerText());
+  const shell = SNIPPETS.find(({ id }) => id === 'test-shell')!;
+  for (const program of SHELLS) {
+    const accepted = await run({ ...shell, command: () => [program, [file]] }, file, [], application.apiKey, pair.privateFile);
+    expect(accepted.output, program).toMatch(/\b200\b/);
+    expect(accepted.failed, program).toBe(false);
+  }
+
+  const prompt = await page.locator('#test-variables').innerText();
+  writeFileSync(variables, `${prompt}\nprintf '\\n[%s|%s]' "$NUVERA_API_KEY" "$(printenv NUVERA_PRIVATE_KEY_FILE)"\n`);
+  for (const program of SHELLS.filter((name) => name !== 'dash')) {
+    // zsh without its start-up files, as for a new user.
+    const options = program === 'zsh' ? ['-f'] : [];
+    const printed = execFileSync(program, [...options, variables], { input: `${application.apiKey}\n`, encoding: 'utf8' });
+    expect(printed, program).toBe(`API key: \n[${application.apiKey}|private.pem]`);
+  }
+});
 
 test('in Postman, what is signed is what is sent: variables, a body and a query', async ({ page }) => {
   await signIn(page);

@@ -11,7 +11,7 @@ use app::{
 use domain::{
     access::Role,
     actor::{Actor, ActorKind},
-    api_key::{NewApiKey, PlainApiKey},
+    api_key::{ApiKey, NewApiKey, PlainApiKey},
     application::{
         ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, RequestedChange, SigningKeyReplacement,
     },
@@ -640,6 +640,20 @@ fn creation() -> Result<Vec<(&'static str, PageContext, Page)>> {
             Page::NewApplication { creation_token: token(), challenge: CHALLENGE.to_owned() },
         ),
         ("key-first", context(), Page::OneTimeKey { application: first, api_key_id: first_key, key: plain(1) }),
+        (
+            "key-already-created",
+            context(),
+            Page::KeyAlreadyCreated {
+                key: replaced.api_keys[0].clone(),
+                application: replaced.clone(),
+                is_used: false,
+            },
+        ),
+        (
+            "key-already-created-used",
+            context(),
+            Page::KeyAlreadyCreated { key: replaced.api_keys[0].clone(), application: replaced.clone(), is_used: true },
+        ),
         ("key-replacement", context(), Page::OneTimeKey { application: replaced, api_key_id: replaced_key, key }),
     ])
 }
@@ -766,7 +780,8 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         },
         ..context()
     };
-    let usage = used(98_002, 240);
+    let retiring_view = with_usage(every_state()?, &[], &[(0, 7, 60), (1, 1_200_345, 7_200)]);
+    let (usage, traffic) = (retiring_view.signing_key_usage, retiring_view.signing_key_traffic);
     let retiring = states.signing_keys[1].clone();
     let retired = states.signing_keys[2].clone();
     let full = full()?;
@@ -802,15 +817,23 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("finish-by-itself", context(), Page::FinishByItself { application: rotation.clone() }),
         ("deadline", context(), Page::ApiKeyDeadline { application: rotation.clone(), key: expiring.clone() }),
         ("deadline-error", too_late, Page::ApiKeyDeadline { application: rotation.clone(), key: expiring.clone() }),
+        ("revoke", context(), revoked_in_rotation(&rotation, &expiring, (8, 1_000))),
+        ("revoke-in-use", context(), revoked_in_rotation(&rotation, &expiring, (8, 20))),
+        ("revoke-no-evidence", context(), revoked_in_rotation(&rotation, &expiring, (800, 1_000))),
         (
-            "revoke",
+            "revoke-other",
             context(),
-            Page::RevokeApiKey { application: rotation.clone(), key: expiring, usage: Some(usage.clone()) },
+            Page::RevokeApiKey {
+                application: one.clone(),
+                key: last.clone(),
+                usage: HashMap::from([(last.id, used(128_431, 9))]),
+                traffic: HashMap::new(),
+            },
         ),
         (
             "revoke-last",
             error("confirm_name", "ledger", "Type the name exactly as it is: Ledger, production."),
-            Page::RevokeApiKey { application: one.clone(), key: last, usage: None },
+            Page::RevokeApiKey { application: one.clone(), key: last, usage: HashMap::new(), traffic: HashMap::new() },
         ),
         (
             "replace-signing-key",
@@ -825,7 +848,7 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         (
             "retire-signing-key",
             context(),
-            Page::RetireSigningKey { application: states, key: retiring, usage: Some(usage), waits: false },
+            Page::RetireSigningKey { application: states, key: retiring, usage, traffic, waits: false },
         ),
     ])
 }
@@ -1062,6 +1085,18 @@ fn used(count: i64, last: u64) -> Usage {
         address: "10.1.2.3".into(),
         user_agent: "Mozilla/5.0 (compatible; LedgerlineSettlement/4.18.2; +node-fetch) undici/6.19".into(),
         count,
+    }
+}
+
+/// Revoking the old key of a rotation; the new key and the old one were last used so many seconds ago.
+fn revoked_in_rotation(application: &ApiApplication, key: &ApiKey, (new, old): (u64, u64)) -> Page {
+    let old_key = application.api_keys.iter().position(|other| other.id == key.id).unwrap_or(1);
+    let view = with_usage(application.clone(), &[(0, 644, new), (old_key, 9_120, old)], &[]);
+    Page::RevokeApiKey {
+        application: view.application,
+        key: key.clone(),
+        usage: view.api_key_usage,
+        traffic: view.api_key_traffic,
     }
 }
 

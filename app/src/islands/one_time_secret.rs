@@ -1,9 +1,12 @@
 //! Guards the page that shows a new API key. The key is read from where it is shown, and is nowhere else.
+//!
+//! The page is the answer to a form, which a reload or Back would send again. So its place in the browser's history is given
+//! to the page that it leads to: the application's.
 
 use super::dom;
 use std::{cell::Cell, rc::Rc};
-use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement, HtmlFormElement};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Element, HtmlElement, HtmlFormElement, PageTransitionEvent};
 
 pub fn wake() {
     let _ = try_wake();
@@ -14,6 +17,10 @@ fn try_wake() -> Option<()> {
     let secret: Element = dom::first("[data-one-time-secret]")?;
     let shown: Element = dom::first("[data-one-time-secret] code")?;
     let is_stored = Rc::new(Cell::new(false));
+    let leads_to = secret.get_attribute("data-leads-to").filter(|address| !address.is_empty());
+    if let (Some(address), Ok(history)) = (&leads_to, window.history()) {
+        let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(address));
+    }
 
     if let Some(button) = dom::first::<HtmlElement>("[data-one-time-secret] [data-download]") {
         dom::enable(&button);
@@ -38,6 +45,15 @@ fn try_wake() -> Option<()> {
             event.prevent_default();
         }
     });
+    // A browser that kept the page as it was shows the page whose address it has by now.
+    if let Some(address) = leads_to {
+        let location = window.location();
+        dom::on(&window, "pageshow", move |event| {
+            if event.dyn_ref::<PageTransitionEvent>().is_some_and(PageTransitionEvent::persisted) {
+                let _ = location.replace(&address);
+            }
+        });
+    }
     // A browser may keep the page as it is, to go back to: nothing of the key may be on it.
     dom::on(&window, "pagehide", move |_| {
         shown.set_text_content(None);

@@ -1,7 +1,6 @@
 //! One application: what works, what it is used for, and everything that can be done about it.
 
 mod api_keys;
-mod cut_over;
 mod rotation;
 mod signing_keys;
 
@@ -88,7 +87,7 @@ fn test_card(gateway_url: &str) -> impl IntoView + use<> {
             heading="Send a signed test request"
             lead="It changes nothing, needs no permission, and says what was verified."
         >
-            <p>"Set two variables first; read the key so that it stays out of your shell’s history:"</p>
+            <p>"Set two variables first (bash or zsh). The key is read from a prompt, so that it stays out of your shell’s history:"</p>
             <CodeBlock id="test-variables" label="Variables" text=VARIABLES />
             <p>"Then send the request. An answer of 200 means that the key and the signature are right."</p>
             <div class="snippets">{snippets.collect_view()}</div>
@@ -100,9 +99,11 @@ fn test_card(gateway_url: &str) -> impl IntoView + use<> {
     }
 }
 
+/// For bash and zsh, the default of macOS. In zsh `read -p` reads from a coprocess, so the prompt is a `printf`. The prompt
+/// comes last: a terminal that sends pasted lines one by one would answer it with the line below.
 const VARIABLES: &str = "\
-read -rsp 'API key: ' NUVERA_API_KEY && export NUVERA_API_KEY
-export NUVERA_PRIVATE_KEY_FILE=private.pem";
+export NUVERA_PRIVATE_KEY_FILE=private.pem
+printf 'API key: '; IFS= read -rs NUVERA_API_KEY; export NUVERA_API_KEY";
 
 fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
     let application = &view.application;
@@ -176,7 +177,7 @@ fn danger_zone(application: &ApiApplication) -> impl IntoView + use<> {
     let (heading, lead, action, text, variant) = if application.is_enabled() {
         (
             "Emergency stop",
-            "Disabling refuses every request at once, however valid its key. You can enable the application again.",
+            "Disabling refuses every request at once, even with a valid key. You can enable the application again.",
             "disable",
             "Disable application",
             Variant::DangerQuiet,
@@ -184,7 +185,7 @@ fn danger_zone(application: &ApiApplication) -> impl IntoView + use<> {
     } else {
         (
             "This application is disabled",
-            "Enabling it accepts requests with its live keys again.",
+            "Once it is enabled, requests with its live keys are accepted again.",
             "enable",
             "Enable application",
             Variant::Secondary,

@@ -5,12 +5,13 @@ use crate::{
     paths,
     ui::{
         ApplicationBadge, ApplicationHygiene, Badge, ButtonLink, Callout, Cell, Column, DataTable, EmptyState,
-        HealthBadges, RowHeader, Shape, Step, Steps, Time, Tone, Variant, outcomes, place, surroundings,
+        HealthBadges, RowHeader, Shape, Step, Steps, Time, Tone, Variant, may, outcomes, place, surroundings,
     },
 };
 use domain::{
     access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
+    application::ApiApplication,
     audit::RecordedEvent,
     health::Health,
     time::Timestamp,
@@ -20,9 +21,10 @@ use leptos::prelude::*;
 const COLUMNS: &[Column] = &[
     Column { label: "Name", class: "column--wide" },
     Column { label: "State", class: "column--state" },
-    Column { label: "Live keys", class: "column--count" },
-    Column { label: "Next deadline", class: "column--time" },
-    Column { label: "Last used", class: "column--time" },
+    Column { label: "Live keys", class: "column--few" },
+    Column { label: "Next deadline", class: "column--instant" },
+    Column { label: "Last used", class: "column--instant" },
+    Column { label: "Actions", class: "column--action" },
 ];
 
 pub(super) fn view(
@@ -144,7 +146,7 @@ fn stop_everything(items: &[ApplicationSummary]) -> Option<impl IntoView + use<>
         view! {
             <ButtonLink
                 href=place().stop_everything()
-                text="Stop everything"
+                text="Disable all applications"
                 variant=Variant::DangerQuiet
                 needs=Operation::DisableApplication
             />
@@ -194,8 +196,26 @@ fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
             <Cell label="Live keys">{live_keys}</Cell>
             <Cell label="Next deadline">{moment(deadline, false, "None")}</Cell>
             <Cell label="Last used">{moment(item.last_used_at, true, "Never")}</Cell>
+            <Cell label="Actions">{switch(application)}</Cell>
         </tr>
     }
+}
+
+/// Two activations stop an application from here: this link, and the button that it leads to.
+fn switch(application: &ApiApplication) -> AnyView {
+    let (operation, action, text, variant) = if application.is_enabled() {
+        (Operation::DisableApplication, "disable", "Disable", Variant::DangerQuiet)
+    } else {
+        (Operation::EnableApplication, "enable", "Enable", Variant::Secondary)
+    };
+    if !may(operation) {
+        return view! { <span class="quiet">"None"</span> }.into_any();
+    }
+    let (href, about) = (place().action(application.id, action), application.name.to_string());
+    view! {
+        <div class="actions actions--small"><ButtonLink href text about variant /></div>
+    }
+    .into_any()
 }
 
 fn deadline(key: &ApiKey, now: Timestamp) -> Option<Timestamp> {

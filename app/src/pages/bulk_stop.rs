@@ -4,8 +4,8 @@ use crate::{
     page::StopScope,
     paths::{self, Place},
     ui::{
-        Actions, Badge, ButtonLink, Cell, Code, Column, Consequences, DataTable, EmptyState, Form, Icon, ReasonField,
-        RowHeader, Shape, Submit, Time, Tone, Variant, place, requests,
+        Actions, Badge, ButtonLink, Cell, Code, Column, Consequences, DataTable, EmergencyReason, EmptyState, Form,
+        Icon, RowHeader, Shape, Submit, Time, Tone, Variant, place, requests,
     },
 };
 use domain::{
@@ -24,10 +24,8 @@ const PREVIEW: &[Column] = &[
     Column { label: "Last used", class: "column--time" },
 ];
 
-const RESULT: &[Column] = &[
-    Column { label: "Application", class: "column--wide" },
-    Column { label: "What happened", class: "column--actions" },
-];
+const RESULT: &[Column] =
+    &[Column { label: "Application", class: "column--wide" }, Column { label: "Result", class: "column--actions" }];
 
 pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppable]) -> impl IntoView + use<> {
     let (running, disabled): (Vec<_>, Vec<_>) =
@@ -41,13 +39,14 @@ pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppabl
         StopScope::Organization { name } => name.clone(),
         StopScope::SigningKey { .. } => counted(organizations.len(), "organization"),
     };
-    let heading = match count {
-        1 => format!("1 application of {of} is stopped"),
-        count => format!("{count} applications of {of} are stopped"),
+    let verb = match scope {
+        StopScope::Organization { .. } => "disable",
+        StopScope::SigningKey { .. } => "stop",
     };
+    let heading = format!("This will {verb} {} of {of}", counted(count, "application"));
     let accepted = requests(running.iter().map(|stoppable| stoppable.requests).sum());
     let rows = running.iter().map(|stoppable| running_row(scope, stoppable)).collect_view();
-    let table = view! { <DataTable caption="Applications that are stopped" columns=PREVIEW>{rows}</DataTable> };
+    let table = view! { <DataTable caption="Applications that will be stopped" columns=PREVIEW>{rows}</DataTable> };
     let table = if count > MOST_UNFOLDED {
         view! {
             <details class="details">
@@ -60,7 +59,7 @@ pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppabl
         view! { <div class="card card--table">{table}</div> }.into_any()
     };
     let before = (!disabled.is_empty()).then(|| {
-        view! { <p class="quiet">{format!("{} disabled already, and not touched.", are(disabled.len()))}</p> }
+        view! { <p class="quiet">{format!("{} already disabled and will stay so.", are(disabled.len()))}</p> }
     });
     let seen = running.iter().map(|stoppable| {
         view! { <input type="hidden" name="seen" value=stoppable.application.id.to_string() /> }
@@ -71,21 +70,17 @@ pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppabl
         {key(scope)}
         <Consequences heading=heading danger=true>
             <ul>
-                <li>"Every request of theirs is refused, however valid its key and signature, from the moment you confirm."</li>
+                <li>"Their requests will be refused as soon as you confirm, even with a valid key and signature."</li>
                 <li>{format!("In the last hour, {accepted} of theirs {} accepted.", if accepted == "1 request" { "was" } else { "were" })}</li>
-                <li>"An application that appears before you confirm is stopped as well."</li>
-                <li>"Keys, permissions and history stay. Each can be enabled again, one by one."</li>
+                <li>"An application that is created or enabled before you confirm will be stopped as well."</li>
+                <li>"Keys, permissions and history will stay. Each application can be enabled again."</li>
             </ul>
         </Consequences>
         {table}
         {before}
         <Form action=address(scope)>
             {seen}
-            <ReasonField
-                autofocus=true
-                ticket_can_wait=true
-                suggestions=&["A private key leaked", "Suspected intrusion", "Unexpected traffic", "Incident response"]
-            />
+            <EmergencyReason />
             <Actions>
                 <Submit variant=Variant::Danger text=title />
                 <a class="button button--plain" href=back(scope)>"Cancel"</a>
@@ -102,7 +97,7 @@ fn nothing(title: String, scope: &StopScope, disabled: usize) -> impl IntoView +
             "No application verifies requests with this key: it is registered nowhere, or retired everywhere."
                 .to_owned()
         }
-        (_, disabled) => format!("{} disabled already.", are(disabled)),
+        (_, disabled) => format!("{} already disabled.", are(disabled)),
     };
     view! {
         {super::heading(title, "")}
@@ -137,20 +132,20 @@ pub(super) fn stopped(
     let count = applications.iter().filter(|(_, fate)| *fate != Fate::WasDisabled).count();
     let heading = match count {
         0 => "Nothing was left to stop.".to_owned(),
-        1 => "1 application is stopped. The gateway refuses its requests from now on.".to_owned(),
-        count => format!("{count} applications are stopped. The gateway refuses their requests from now on."),
+        1 => "1 application is stopped. The gateway refuses its requests.".to_owned(),
+        count => format!("{count} applications are stopped. The gateway refuses their requests."),
     };
     let owed = is_unrecorded.then(|| {
         view! {
             <p>
-                "The database could not be written: the audit history will record each stop as soon as it can be. Until then nothing else can be changed."
+                "The database could not be written: each stop will be added to the audit history as soon as it can be. Until then nothing else can be changed."
             </p>
         }
     });
     let table = (!applications.is_empty()).then(|| {
         view! {
             <div class="card card--table">
-                <DataTable caption="What became of each application" columns=RESULT>
+                <DataTable caption="Result for each application" columns=RESULT>
                     {applications.iter().map(|(stoppable, fate)| fate_row(scope, stoppable, *fate)).collect_view()}
                 </DataTable>
             </div>
@@ -184,12 +179,12 @@ fn fate_row(scope: &StopScope, stoppable: &Stoppable, fate: Fate) -> impl IntoVi
         Fate::StoppedUnseen => {
             (Tone::Stopped, Shape::Barred, "Stopped", Some("It was created or enabled after you opened the page."))
         }
-        Fate::WasDisabled => (Tone::Quiet, Shape::Dash, "Was disabled already", None),
+        Fate::WasDisabled => (Tone::Quiet, Shape::Dash, "Already disabled", None),
     };
     view! {
         <tr role="row">
             <RowHeader>{named(scope, stoppable)}</RowHeader>
-            <Cell label="What happened">
+            <Cell label="Result">
                 <Badge tone shape text />
                 {note.map(|note| view! { <p class="quiet">{note}</p> })}
             </Cell>

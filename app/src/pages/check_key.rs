@@ -23,15 +23,14 @@ const COLUMNS: &[Column] = &[
     Column { label: "Status", class: "column--who" },
 ];
 
-const COMMANDS: &str = "\
-# The fingerprint of a private key, and of a public one.
-openssl pkey -in private.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64 | tr -d =
-openssl pkey -pubin -in public.pem -outform DER | openssl dgst -sha256 -binary | base64 | tr -d =
+/// Commands for any shell, without comments: an interactive zsh takes `#` for a command.
+const FINGERPRINTS: &str = "\
+openssl pkey -in private.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64 | tr -d '='
+openssl pkey -pubin -in public.pem -outform DER | openssl dgst -sha256 -binary | base64 | tr -d '='";
 
-# What kind of key it is, how long, and whether its numbers belong together.
-openssl pkey -in private.pem -noout -text -check | head -1
+const KIND: &str = "openssl pkey -in private.pem -noout -text -check | head -1";
 
-# The two forms that every library reads: PKCS#8 and SPKI.
+const FORMS: &str = "\
 openssl pkcs8 -topk8 -nocrypt -in key.pem -out private.pem
 openssl pkey -in key.pem -pubout -out public.pem";
 
@@ -67,7 +66,12 @@ pub(super) fn view(title: String, applications: &[ApiApplication]) -> impl IntoV
         </div>
         {registered(applications, page.now)}
         <Card id="openssl" heading="The same with OpenSSL" lead="On your own machine, without this page. Fingerprints are listed above behind “SHA256:”.">
-            <CodeBlock id="openssl-commands" label="OpenSSL commands" text=COMMANDS />
+            <p>"The fingerprint of a private key, and of a public key:"</p>
+            <CodeBlock id="openssl-commands" label="Commands for fingerprints" text=FINGERPRINTS />
+            <p>"The type and size of a key, and whether it is consistent:"</p>
+            <CodeBlock id="openssl-kind" label="Command for the type" text=KIND />
+            <p>"The two forms that every library reads, PKCS#8 and SPKI:"</p>
+            <CodeBlock id="openssl-forms" label="Commands for the forms" text=FORMS />
         </Card>
     }
 }

@@ -1,25 +1,23 @@
 //! Disable an application in an emergency, and enable it again.
 
-use crate::ui::{Actions, Code, Consequences, Form, ReasonField, Submit, Variant, place, surroundings};
+use crate::ui::{
+    Actions, Code, Consequences, EmergencyReason, Form, ReasonField, Submit, Variant, place, surroundings,
+};
 use domain::{api_key::ApiKeyStatus, application::ApiApplication};
 use leptos::prelude::*;
 
 pub(super) fn disable(title: String, application: &ApiApplication) -> impl IntoView + use<> {
     view! {
         {super::heading(title, "")}
-        <Consequences heading=format!("Every request of {} is refused from now on", application.name)>
+        <Consequences heading=format!("Disabling refuses every request from {}", application.name)>
             <ul>
-                <li>"However valid its key and signature, from the moment you confirm."</li>
-                <li>"Keys, permissions and history stay. Grace windows keep running."</li>
-                <li>"You can enable it again at any time."</li>
+                <li>"It takes effect at once, even for requests with a valid key and signature."</li>
+                <li>"Keys, permissions and history will stay. Grace windows will keep running."</li>
+                <li>"You can enable the application again at any time."</li>
             </ul>
         </Consequences>
         <Form action=place().action(application.id, "disable") version=application.version>
-            <ReasonField
-                autofocus=true
-                ticket_can_wait=true
-                suggestions=&["Suspected exposure of a key", "Unexpected traffic", "Incident response", "No longer in use"]
-            />
+            <EmergencyReason />
             <Actions>
                 <Submit variant=Variant::Danger text="Disable application" />
                 {super::cancel(application)}
@@ -42,12 +40,12 @@ pub(super) fn enable(title: String, application: &ApiApplication) -> impl IntoVi
         .collect();
     let consequence = if live.is_empty() {
         view! {
-            <p>"No API key works any more, so requests stay refused until you create a replacement key."</p>
+            <p>"No API key works, so requests will stay refused until you create a replacement key."</p>
         }
         .into_any()
     } else {
         view! {
-            <p>"Requests with these keys are accepted from the moment you confirm:"</p>
+            <p>"Requests with these keys will be accepted as soon as you confirm:"</p>
             <ul>{live}</ul>
             <p>"If one of them may be exposed, revoke it first."</p>
         }
@@ -55,7 +53,7 @@ pub(super) fn enable(title: String, application: &ApiApplication) -> impl IntoVi
     };
     view! {
         {super::heading(title, "")}
-        <Consequences heading=format!("{} works again", application.name)>{consequence}</Consequences>
+        <Consequences heading=format!("{} will accept requests again", application.name)>{consequence}</Consequences>
         <Form action=place().action(application.id, "enable") version=application.version>
             <ReasonField autofocus=true />
             <Actions>

@@ -1,4 +1,4 @@
-//! Have a rotation finish by itself, on the evidence that its page shows.
+//! Have the old keys of a rotation revoked automatically, by the verdict that its page shows.
 
 use crate::ui::{Actions, Callout, Code, Form, RadioGroup, RadioOption, Submit, Variant, place, surroundings};
 use domain::application::ApiApplication;
@@ -15,7 +15,7 @@ pub(super) fn view(title: String, application: &ApiApplication) -> impl IntoView
         return view! {
             {super::heading(title, "")}
             <Callout heading="No rotation is under way">
-                <p>"No old key is left that could be revoked."</p>
+                <p>"There is no old key to revoke."</p>
                 {super::cancel(application)}
             </Callout>
         }
@@ -24,25 +24,25 @@ pub(super) fn view(title: String, application: &ApiApplication) -> impl IntoView
     let options = HOLDS.iter().map(|&(value, label)| RadioOption {
         value,
         label: label.to_owned(),
-        hint: format!("Revoked once that has been safe for {label} without a break."),
+        hint: format!("Revoke once it has been safe for {label} without a break."),
     });
     view! {
-        {super::heading(title, "The old keys are revoked without you, on the evidence that the application’s page shows: once the new key is used, and the old ones have been silent for long enough.")}
+        {super::heading(title, "The old keys will be revoked for you, by the same verdict that the application’s page shows: the new key is in use, and the old ones are silent.")}
         <div class="prose">
-            <p>"This concerns:"</p>
+            <p>"Keys that will be revoked:"</p>
             <ul>{old}</ul>
         </div>
         <Form action=place().action(application.id, "finish-by-itself") version=application.version>
             <RadioGroup
                 name="hold"
-                legend="How long the evidence must hold"
-                hint="A request with an old key begins it anew. Whatever happens, each key stops at its deadline."
+                legend="Revoke after"
+                hint="Any request with an old key restarts the timer. Each key stops at its deadline in any case."
                 options=options.collect()
                 default="3600"
             />
-            <p>"It is done in your name, and stands in the audit history. You or a colleague can cancel it until then."</p>
+            <p>"It will be recorded in the audit history under your name. You or a colleague can cancel it until then."</p>
             <Actions>
-                <Submit variant=Variant::Primary text="Finish by itself" />
+                <Submit variant=Variant::Primary text="Revoke automatically" />
                 {super::cancel(application)}
             </Actions>
         </Form>

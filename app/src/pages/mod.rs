@@ -8,6 +8,7 @@ mod audit;
 mod bulk_stop;
 mod check_key;
 mod confirm;
+mod cut_over;
 mod enabled;
 mod finish_by_itself;
 mod hub_search;
@@ -126,6 +127,9 @@ fn body(page: &Page) -> AnyView {
         Page::OneTimeKey { application, api_key_id, key } => {
             one_time_key::view(title, application, *api_key_id, key).into_any()
         }
+        Page::KeyAlreadyCreated { application, key, is_used } => {
+            one_time_key::already_created(title, application, key, *is_used).into_any()
+        }
         Page::Application { view, recent, support } => application::view(title, view, recent, support).into_any(),
         Page::Requests { application, filter, requests, is_continued, older } => {
             requests::list(title, application, filter, requests, *is_continued, *older).into_any()
@@ -139,8 +143,8 @@ fn body(page: &Page) -> AnyView {
         Page::ReplaceExposedApiKey { application } => replace_api_key::exposed(title, application).into_any(),
         Page::FinishByItself { application } => finish_by_itself::view(title, application).into_any(),
         Page::ApiKeyDeadline { application, key } => api_key_deadline::view(title, application, key).into_any(),
-        Page::RevokeApiKey { application, key, usage } => {
-            revoke_api_key::view(title, application, key, usage.as_ref()).into_any()
+        Page::RevokeApiKey { application, key, usage, traffic } => {
+            revoke_api_key::view(title, application, key, usage, traffic).into_any()
         }
         Page::ReplaceSigningKey { application, challenge, waits } => {
             replace_signing_key::replace(title, application, challenge, *waits).into_any()
@@ -161,8 +165,8 @@ fn body(page: &Page) -> AnyView {
         Page::RestoreSigningKey { application, key, waits } => {
             replace_signing_key::restore(title, application, key, *waits).into_any()
         }
-        Page::RetireSigningKey { application, key, usage, waits } => {
-            retire_signing_key::view(title, application, key, usage.as_ref(), *waits).into_any()
+        Page::RetireSigningKey { application, key, usage, traffic, waits } => {
+            retire_signing_key::view(title, application, key, (usage, traffic), *waits).into_any()
         }
         Page::PrepareReplacement { application } => prepared_replacement::prepare(title, application).into_any(),
         Page::WithdrawReplacement { application } => prepared_replacement::withdraw(title, application).into_any(),
@@ -257,6 +261,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::RotationPolicy { .. }
         | Page::SecurityPolicy { .. } => applications().collect(),
         Page::OneTimeKey { application, .. }
+        | Page::KeyAlreadyCreated { application, .. }
         | Page::Requests { application, .. }
         | Page::Rename { application }
         | Page::Permissions { application, .. }

@@ -1,9 +1,12 @@
 //! The one response that shows a new API key.
 
 use super::test_request;
-use crate::ui::{Code, Form, OneTimeKey, Step, Steps, Submit, Time, Variant, place, surroundings};
+use crate::ui::{
+    Actions, ButtonLink, Callout, Code, Form, OneTimeKey, Step, Steps, Submit, Time, Variant, place, surroundings,
+};
 use domain::{
-    api_key::{ApiKeyStatus, PlainApiKey},
+    access::Operation,
+    api_key::{ApiKey, ApiKeyStatus, PlainApiKey},
     application::ApiApplication,
     id::ApiKeyId,
 };
@@ -20,14 +23,14 @@ pub(super) fn view(
     view! {
         {super::heading(
             title,
-            "This is the only time it is shown. Nuvera keeps a keyed hash of it: nobody can show it to you again.",
+            "This is the only time it is shown. Nuvera keeps only a keyed hash of it and cannot show it again.",
         )}
-        <OneTimeKey key />
+        <OneTimeKey key leads_to=place().application(application.id) />
         <section class="card" aria-labelledby="stored-heading">
             <div class="card__body card__body--split">
                 <div>
                     <h2 id="stored-heading">"Stored it in your secret manager?"</h2>
-                    <p>"Confirm it, so that your colleagues know that this key is in good hands."</p>
+                    <p>"Confirm it, so that your colleagues know that this key is stored."</p>
                 </div>
                 <Form action=place().api_key_action(application.id, id, "stored") version=application.version inline=true>
                     <Submit variant=Variant::Primary text="I have stored this key" />
@@ -39,6 +42,60 @@ pub(super) fn view(
             <h2 id="next-heading">"What happens next"</h2>
             {next}
         </section>
+    }
+}
+
+/// The answer to a form that was sent a second time by the same person: a reload, or the browser's Back. The key was shown
+/// in the first answer.
+pub(super) fn already_created(
+    title: String,
+    application: &ApiApplication,
+    key: &ApiKey,
+    is_used: bool,
+) -> impl IntoView + use<> {
+    let status = key.status(surroundings().now);
+    // A key that is stored, in use or revoked was not lost.
+    let may_be_lost = status.is_live() && key.stored_at.is_none() && !is_used;
+    let what_to_do = if may_be_lost {
+        view! {
+            <p>"The key was shown then, once. If you did not store it, replace it: it stops, and you are shown another one."</p>
+        }
+        .into_any()
+    } else if !status.is_live() {
+        view! { <p>"The key no longer works. Create a replacement key if you need one."</p> }.into_any()
+    } else {
+        let since = if is_used { "It is in use." } else { "It is confirmed as stored." };
+        view! { <p>{format!("The key was shown then, once. {since} Nothing is left to do.")}</p> }.into_any()
+    };
+    let replace = may_be_lost.then(|| {
+        view! {
+            <Form
+                action=place().api_key_action(application.id, key.id, "replace-unseen")
+                version=application.version
+                inline=true
+            >
+                <Submit text="I did not store it: replace it" about=key.shown() />
+            </Form>
+        }
+    });
+    view! {
+        {super::heading(title, "")}
+        <Callout heading="This form was already submitted">
+            <p>
+                <Code text=key.shown() /> " of " {application.name.to_string()} " was created at "
+                <Time at=key.created_at /> ". No second key was created."
+            </p>
+            {what_to_do}
+            <Actions>
+                <ButtonLink
+                    href=place().application(application.id)
+                    text="Go to the application"
+                    variant=Variant::Primary
+                    needs=Operation::ViewApplications
+                />
+                {replace}
+            </Actions>
+        </Callout>
     }
 }
 
@@ -86,7 +143,7 @@ fn after_replacement(application: &ApiApplication, id: ApiKeyId) -> impl IntoVie
             {if stopped {
                 view! {
                     <Step heading="Nothing is left to revoke">
-                        <p>"Every earlier key has stopped. Requests with them are refused already."</p>
+                        <p>"Every earlier key has stopped. Requests with them are refused."</p>
                     </Step>
                 }
                     .into_any()

@@ -137,10 +137,10 @@ pub(super) fn remove(title: String, passkey: &Passkey) -> impl IntoView + use<> 
     let name = &passkey.name;
     view! {
         {super::heading(title, &format!("“{name}”"))}
-        <Consequences heading="It no longer signs you in" danger=true>
+        <Consequences heading="It will no longer sign you in" danger=true>
             <ul>
-                <li>"It proves nothing here from now on. Sessions that it began go on."</li>
-                <li>"It stays on your device until you delete it there as well."</li>
+                <li>"Existing sessions will stay active."</li>
+                <li>"It will stay on your device until you delete it there as well."</li>
             </ul>
         </Consequences>
         <Form action=area().remove_passkey(passkey.id)>

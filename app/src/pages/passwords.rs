@@ -42,11 +42,11 @@ pub(super) fn reset(title: String, person: &Person) -> impl IntoView + use<> {
     let name = &person.name;
     view! {
         {super::heading(title, &format!("{name}, {}", person.email))}
-        <Consequences heading=format!("{name} gets a link with which they choose a new password")>
+        <Consequences heading=format!("{name} will get a link to choose a new password")>
             <ul>
-                <li>"It is mailed to them and shown to you once, and is good for 24 hours and one use."</li>
-                <li>"When they have chosen, all their sessions end. Until then their old password works."</li>
-                <li>"Their second factor stays as it is."</li>
+                <li>"It will be mailed to them and shown to you once. It works once, within 24 hours."</li>
+                <li>"When they have chosen, all their sessions will end. Until then their old password works."</li>
+                <li>"Their second factor will stay as it is."</li>
             </ul>
         </Consequences>
         <Form action=place().people_action(format!("{}/reset-password", person.id))>

@@ -290,8 +290,8 @@ pub(super) fn reset_factor(title: String, person: &Person) -> impl IntoView + us
         <Consequences heading="Make sure that it is they who ask" danger=true>
             <ul>
                 <li>"Talk to them in person, or call them at a number that you knew before. Whoever has their password, and not their phone, asks for the same."</li>
-                <li>{format!("{name} is signed out everywhere. After that their password alone lets them in, until they set up another second factor.")}</li>
-                <li>"Where one is required, they set it up at their next sign-in, before anything else."</li>
+                <li>{format!("{name} will be signed out everywhere. Their password alone will then let them in, until they set up another second factor.")}</li>
+                <li>"Where one is required, they will set it up at their next sign-in, before anything else."</li>
             </ul>
         </Consequences>
         <Form action=place().people_action(format!("{}/reset-factor", person.id))>
@@ -307,10 +307,10 @@ pub(super) fn remove(title: String, person: &Person) -> impl IntoView + use<> {
     let name = &person.name;
     view! {
         {super::heading(title, &format!("{name}, {}", person.email))}
-        <Consequences heading=format!("{name} is signed out everywhere, at once") danger=true>
+        <Consequences heading=format!("{name} will be signed out everywhere at once") danger=true>
             <ul>
-                <li>"They can no longer sign in. Their name stays in the audit history."</li>
-                <li>"Keys go on working. You are then shown which ones they may have a copy of, to replace them."</li>
+                <li>"They will no longer be able to sign in. Their name will stay in the audit history."</li>
+                <li>"Keys will keep working. You will be shown which ones they may have a copy of, to replace them."</li>
                 <li>"To bring them back, invite them again."</li>
             </ul>
         </Consequences>

@@ -20,8 +20,11 @@ use leptos::prelude::*;
 /// What an application's page says while one waits.
 pub(super) fn waiting(application: &ApiApplication, prepared: &PreparedReplacement) -> impl IntoView + use<> {
     let is_partner = may(Operation::RotateApiKeys);
-    let heading =
-        if is_partner { "Nuvera prepared a replacement key for you" } else { "A replacement key waits to be claimed" };
+    let heading = if is_partner {
+        "Nuvera prepared a replacement key for you"
+    } else {
+        "A replacement key is waiting to be claimed"
+    };
     let action = |action| place().action(application.id, action);
     let withdraw = if is_partner { "Decline" } else { "Withdraw" };
     view! {
@@ -85,24 +88,24 @@ pub(super) fn prepare(title: String, application: &ApiApplication) -> impl IntoV
     let is_full = application.live_keys(surroundings().now).count() >= MAX_LIVE_KEYS;
     let at_once = RadioOption {
         value: "none",
-        label: "Not at all".to_owned(),
-        hint: "Every live key stops when the new one is claimed: for a suspected exposure.".to_owned(),
+        label: "No grace period".to_owned(),
+        hint: "Every live key will stop when the new one is claimed: for a suspected exposure.".to_owned(),
     };
     let windows = GRACE.iter().filter(|_| !is_full).map(|&(value, label, _)| RadioOption {
         value,
         label: label.to_owned(),
-        hint: format!("Active keys stop {label} after the claim."),
+        hint: format!("Active keys will stop {label} after the claim."),
     });
     let default = if is_full { "none" } else { "86400" };
     view! {
         {super::heading(
             title,
-            "Somebody of the partner’s claims the key within 72 hours. It is made then, and shown to them only: you never see it.",
+            "A developer or owner at the partner can claim the key within 72 hours. It is created then and shown to them only: you never see it.",
         )}
         <Form action=place().action(application.id, "prepare-replacement") version=application.version>
             <RadioGroup
                 name="grace"
-                legend="How long the old keys work still"
+                legend="Keep the old keys working for"
                 options=windows.chain([at_once]).collect()
                 default
             />
@@ -120,14 +123,14 @@ pub(super) fn withdraw(title: String, application: &ApiApplication) -> impl Into
         return nothing_left(title, application).into_any();
     };
     let consequence = match place() {
-        Place::Settings => "Nuvera sees that you declined it.",
-        Place::Nuvera | Place::Hub { .. } => "The partner sees that you withdrew it.",
+        Place::Settings => "Nuvera will see that you declined it.",
+        Place::Nuvera | Place::Hub { .. } => "The partner will see that you withdrew it.",
     };
     view! {
         {super::heading(title, "")}
         {facts(prepared)}
-        <Consequences heading="Nobody can claim it any more">
-            <p>{format!("No key was made, and none stops. {consequence}")}</p>
+        <Consequences heading="The replacement key will no longer be claimable">
+            <p>{format!("No key was created, and none will stop. {consequence}")}</p>
         </Consequences>
         <Form action=place().action(application.id, "withdraw-replacement") version=application.version>
             <ReasonField optional=true />
@@ -145,7 +148,7 @@ pub(super) fn claim(title: String, application: &ApiApplication) -> impl IntoVie
         return nothing_left(title, application).into_any();
     };
     view! {
-        {super::heading(title, "The key is made now and shown to you, once. Have the place where you will store it at hand.")}
+        {super::heading(title, "The key will be created and shown to you once. Have your secret manager ready.")}
         {facts(prepared)}
         <Form action=place().action(application.id, "claim-replacement") version=application.version>
             <Actions>
@@ -171,8 +174,8 @@ fn facts(prepared: &PreparedReplacement) -> impl IntoView + use<> {
 fn nothing_left(title: String, application: &ApiApplication) -> impl IntoView + use<> {
     view! {
         {super::heading(title, "")}
-        <Callout heading="There is no prepared replacement key any more">
-            <p>"It was claimed or withdrawn, or its 72 hours are over. The audit history says which."</p>
+        <Callout heading="There is no prepared replacement key">
+            <p>"It was claimed or withdrawn, or its 72 hours have passed. See the audit history."</p>
             <ButtonLink href=place().application(application.id) text="Back to the application" />
         </Callout>
     }

@@ -135,8 +135,8 @@ pub(super) fn confirm(title: String, application: &ApiApplication) -> impl IntoV
     view! {
         {super::heading(title, "Confirm it only if you know why Nuvera wants it: ask them about the ticket if you do not.")}
         {facts(application, proposed)}
-        <Consequences heading="The gateway applies it from the moment you confirm">
-            <p>"The history names you as who made the change, and Nuvera’s reason beside it. You can change it back at any time."</p>
+        <Consequences heading="The gateway will apply it as soon as you confirm">
+            <p>"The history will name you as the author of the change, with Nuvera’s reason beside it. You can change it back at any time."</p>
         </Consequences>
         <Form action=place().action(application.id, "confirm-change") version=application.version>
             <Actions>
@@ -159,14 +159,14 @@ pub(super) fn withdraw(title: String, application: &ApiApplication) -> impl Into
         return nothing_left(title, application).into_any();
     };
     let consequence = match place() {
-        Place::Settings | Place::Nuvera => "Nuvera sees that you declined it.",
-        Place::Hub { .. } => "The partner sees that you withdrew it.",
+        Place::Settings | Place::Nuvera => "Nuvera will see that you declined it.",
+        Place::Hub { .. } => "The partner will see that you withdrew it.",
     };
     view! {
         {super::heading(title, "")}
         {facts(application, proposed)}
-        <Consequences heading="Nobody can confirm it any more">
-            <p>{format!("Everything stays as it is. {consequence}")}</p>
+        <Consequences heading="The proposed change will no longer be confirmable">
+            <p>{format!("Everything will stay as it is. {consequence}")}</p>
         </Consequences>
         <Form action=place().action(application.id, "withdraw-change") version=application.version>
             <ReasonField optional=true />

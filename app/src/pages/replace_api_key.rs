@@ -44,11 +44,11 @@ pub(super) fn with_grace(title: String, application: &ApiApplication) -> impl In
         .into_any()
     };
     view! {
-        {super::heading(title, "You get a new key, shown once. The old ones work for a while still, so that you can deploy in peace.")}
+        {super::heading(title, "You get a new key, shown once. The old keys keep working for a grace period while you deploy it.")}
         {form}
         <aside class="aside aside--danger" aria-labelledby="exposed-heading">
-            <h2 id="exposed-heading">"Might somebody else have the key?"</h2>
-            <p>"Then no grace: replace it so that every live key stops at once."</p>
+            <h2 id="exposed-heading">"Could the key be exposed?"</h2>
+            <p>"Skip the grace period and stop every live key now."</p>
             <ButtonLink
                 href=place().action(application.id, "replace-exposed-api-key")
                 text="Replace exposed key"
@@ -62,7 +62,7 @@ fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
     let keys: Vec<_> = application.live_keys(now).collect();
     if keys.is_empty() {
         return view! {
-            <p>"No API key works at the moment, so nothing stops when you create one."</p>
+            <p>"No API key works at the moment, so creating one stops nothing."</p>
             <input type="hidden" name="grace" value="86400" />
         }
         .into_any();
@@ -70,20 +70,20 @@ fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
     let presets = GRACE.iter().map(|&(value, label, seconds)| RadioOption {
         value,
         label: label.to_owned(),
-        hint: format!("Active keys stop at {}.", now.plus(Duration::from_secs(seconds))),
+        hint: format!("Active keys will stop at {}.", now.plus(Duration::from_secs(seconds))),
     });
     let exact = RadioOption {
         value: "until",
         label: "Until an exact time".to_owned(),
-        hint: "Active keys stop at the time that you enter below.".to_owned(),
+        hint: "Active keys will stop at the time that you enter below.".to_owned(),
     };
     let options = presets.chain([exact]).collect();
     let latest = now.plus(MAX_GRACE);
     let fates = keys.into_iter().map(|key| {
         let status = key.status(now);
         let fate = match status {
-            ApiKeyStatus::Expiring { at } => view! { "keeps its own deadline, " <Time at /> }.into_any(),
-            _ => "works until the time chosen above".into_any(),
+            ApiKeyStatus::Expiring { at } => view! { "will keep its own deadline, " <Time at /> }.into_any(),
+            _ => "will work until the time chosen above".into_any(),
         };
         view! {
             <li>
@@ -96,7 +96,7 @@ fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
     view! {
         <RadioGroup
             name="grace"
-            legend="How long the old keys work still"
+            legend="Keep the old keys working for"
             hint="You can move the deadline, revoke an old key earlier, or keep it."
             options
             default="86400"
@@ -104,13 +104,13 @@ fn grace(application: &ApiApplication, now: Timestamp) -> AnyView {
         <TextField
             name="deadline"
             label="Exact time (UTC)"
-            hint=format!("Counts if you chose “Until an exact time”. At {latest} or earlier.")
+            hint=format!("Used with “Until an exact time”. No later than {latest}.")
             input=Input::DateTime
             value=now.plus(Duration::from_secs(86_400)).input_value()
             max=latest.input_value()
         />
         <section aria-labelledby="fates-heading">
-            <h2 class="small-heading" id="fates-heading">"What happens to each live key"</h2>
+            <h2 class="small-heading" id="fates-heading">"What will happen to each live key"</h2>
             <ul class="fates">{fates.collect_view()}</ul>
         </section>
     }
@@ -121,20 +121,20 @@ pub(super) fn exposed(title: String, application: &ApiApplication) -> impl IntoV
     let now = surroundings().now;
     let live: Vec<_> = application.live_keys(now).map(|key| view! { <li><Code text=key.shown() /></li> }).collect();
     let stops = if live.is_empty() {
-        view! { <p>"No key works at the moment, so nothing stops. You get a new key, shown once."</p> }.into_any()
+        view! { <p>"No key works at the moment, so nothing will stop. You get a new key, shown once."</p> }.into_any()
     } else {
         view! {
-            <p>"From the moment you confirm, requests with these keys are refused, for good:"</p>
+            <p>"As soon as you confirm, requests with these keys will be refused, for good:"</p>
             <ul>{live}</ul>
             <p>
-                "You get a new key, shown once. Until your service has it, its requests are refused."
+                "You get a new key, shown once. Requests will be refused until your service uses it."
             </p>
         }
         .into_any()
     };
     view! {
         {super::heading(title, "")}
-        <Consequences heading="Every live key stops at once" danger=true>{stops}</Consequences>
+        <Consequences heading="Replacing will stop every live key at once" danger=true>{stops}</Consequences>
         <Form action=place().action(application.id, "replace-exposed-api-key") version=application.version>
             <ReasonField
                 optional=true
@@ -148,7 +148,7 @@ pub(super) fn exposed(title: String, application: &ApiApplication) -> impl IntoV
         </Form>
         <aside class="aside" aria-labelledby="private-heading">
             <h2 id="private-heading">"Was the private signing key exposed as well?"</h2>
-            <p>"A key without its signature opens nothing, and the other way round. Replace both if you are not sure."</p>
+            <p>"An API key is of no use without the private key, and the other way round. Replace both if you are not sure."</p>
             <ButtonLink
                 href=place().action(application.id, "replace-signing-key")
                 text="Replace signing key"

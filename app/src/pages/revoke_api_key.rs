@@ -1,15 +1,23 @@
 //! Revoke an API key.
 
+use super::cut_over::{Meter, explained, verdict_view};
 use crate::{
     page::Usage,
     ui::{
-        Actions, ApiKeyBadge, Callout, Code, Consequences, Fact, Facts, Form, LastUsed, ReasonField, Submit, TextField,
-        Time, Variant, place, surroundings,
+        Actions, ApiKeyBadge, ButtonLink, Callout, Card, Code, Consequences, Fact, Facts, Form, LastUsed, ReasonField,
+        Submit, TextField, Time, Variant, place, surroundings,
     },
 };
-use domain::{api_key::ApiKey, application::ApiApplication, time::Timestamp};
+use domain::{
+    access::Operation,
+    api_key::{ApiKey, ApiKeyStatus},
+    application::ApiApplication,
+    cut_over::Traffic,
+    id::ApiKeyId,
+    time::{Timestamp, in_words},
+};
 use leptos::prelude::*;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 /// A key that was used within this time is most likely in use.
 const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -18,7 +26,8 @@ pub(super) fn view(
     title: String,
     application: &ApiApplication,
     key: &ApiKey,
-    usage: Option<&Usage>,
+    usage: &HashMap<ApiKeyId, Usage>,
+    traffic: &HashMap<ApiKeyId, Traffic>,
 ) -> impl IntoView + use<> {
     let now = surroundings().now;
     let status = key.status(now);
@@ -33,12 +42,13 @@ pub(super) fn view(
         }
         .into_any();
     }
+    let used = usage.get(&key.id);
     let others = application.live_keys(now).filter(|other| other.id != key.id).count();
     let is_last = others == 0;
     let left = match others {
-        0 => "It is the last live key: no request of this application is accepted until you create another.".to_owned(),
-        1 => "One other key goes on working.".to_owned(),
-        count => format!("{count} other keys go on working."),
+        0 => "It is the last live key: every request will be refused until you create another.".to_owned(),
+        1 => "One other key will keep working.".to_owned(),
+        count => format!("{count} other keys will keep working."),
     };
     let confirm = is_last.then(|| {
         view! {
@@ -49,6 +59,25 @@ pub(super) fn view(
             />
         }
     });
+    // An old key of a rotation is judged as on the application's page; any other key by its last use alone.
+    let evidence = match Meter::of_api_keys(application, usage, traffic, now) {
+        Some(meter) if meter.replaces(key.id) => {
+            let verdict = meter.verdict(key.id);
+            view! {
+                <Card id="evidence" heading="Has traffic moved to the new key?">
+                    {verdict_view(verdict, "revoke")}
+                    {meter.chart()}
+                    {explained()}
+                </Card>
+            }
+            .into_any()
+        }
+        meter => {
+            let used = used.filter(|used| now.since(used.last_used_at) < RECENT);
+            let is_replacement = meter.is_some_and(|meter| meter.new == key.id);
+            used.map(|used| recently_used(application, key, used, is_replacement, now)).into_any()
+        }
+    };
     view! {
         {super::heading(title, "")}
         <Facts>
@@ -56,17 +85,13 @@ pub(super) fn view(
             <Fact term="Status"><ApiKeyBadge status /></Fact>
             <Fact term="Created"><Time at=key.created_at /> {format!(" by {}", key.created_by)}</Fact>
             <Fact term="Last used">
-                <LastUsed usage />
+                <LastUsed usage=used />
             </Fact>
         </Facts>
-        {usage.filter(|usage| is_recent(usage, now)).map(|_| view! {
-            <Callout heading="This key was used within the last 24 hours">
-                <p>"Whatever uses it is refused as soon as you revoke it. To leave it time, create a replacement key, which gives this one a deadline."</p>
-            </Callout>
-        })}
-        <Consequences heading=format!("{name} stops at once, for good") danger=is_last>
+        {evidence}
+        <Consequences heading=format!("Revoking stops {name} for good") danger=is_last>
             <ul>
-                <li>"Requests with it are refused from the moment you confirm. Nothing brings it back."</li>
+                <li>"Requests with it will be refused as soon as you confirm. This cannot be undone."</li>
                 <li>{left}</li>
             </ul>
         </Consequences>
@@ -82,6 +107,51 @@ pub(super) fn view(
     .into_any()
 }
 
-fn is_recent(usage: &Usage, now: Timestamp) -> bool {
-    now.since(usage.last_used_at) < RECENT
+/// A key that is not being replaced and was used lately: what to do first.
+fn recently_used(
+    application: &ApiApplication,
+    key: &ApiKey,
+    used: &Usage,
+    is_replacement: bool,
+    now: Timestamp,
+) -> impl IntoView + use<> {
+    let heading = match now.since(used.last_used_at) {
+        ago if ago < Duration::from_secs(60) => "This key is in use".to_owned(),
+        ago => format!("This key was last used {} ago", in_words(ago)),
+    };
+    let others: Vec<_> = application.live_keys(now).filter(|other| other.id != key.id).collect();
+    let advice = match &*others {
+        [] => view! {
+            <p>"Requests with it will be refused. To avoid an outage, create a replacement key and deploy it first."</p>
+            <ButtonLink
+                href=place().action(application.id, "replace-api-key")
+                text="Create replacement key"
+                needs=Operation::RotateApiKeys
+            />
+        }
+        .into_any(),
+        [old, ..] if is_replacement => {
+            let stops = match old.status(now) {
+                ApiKeyStatus::Expiring { at } => Some(view! { " It stops at " <Time at /> "." }),
+                _ => None,
+            };
+            let href = format!("{}#keep", place().api_key_action(application.id, old.id, "deadline"));
+            view! {
+                <p>
+                    "Requests with it will be refused. If you go back to " <Code text=old.shown() />
+                    ", keep that key and deploy it first." {stops}
+                </p>
+                <ButtonLink href text="Keep it" about=old.shown() needs=Operation::RotateApiKeys />
+            }
+            .into_any()
+        }
+        [other, ..] => view! {
+            <p>
+                "Requests with it will be refused. Make sure first that every caller uses another key, such as "
+                <Code text=other.shown() /> "."
+            </p>
+        }
+        .into_any(),
+    };
+    view! { <Callout heading=heading>{advice}</Callout> }
 }

@@ -138,7 +138,7 @@ pub(super) fn codes(title: String, codes: &[RecoveryCode], next: &str) -> impl I
             title,
             "This is the only time they are shown. Each is good once, in place of a code of your app: for the day on which your phone is lost.",
         )}
-        <div class="one-time-key" data-one-time-secret data-file="nuvera-recovery-codes.txt">
+        <div class="one-time-key" data-one-time-secret data-file="nuvera-recovery-codes.txt" data-leads-to=area().account()>
             <p class="one-time-key__label">"Your recovery codes"</p>
             <code class="one-time-key__text one-time-key__text--lines" id=ID translate="no">{text}</code>
             <div class="actions needs-script">
@@ -166,8 +166,8 @@ pub(super) fn codes(title: String, codes: &[RecoveryCode], next: &str) -> impl I
 pub(super) fn make_codes(title: String, left: usize) -> impl IntoView + use<> {
     view! {
         {super::heading(title, "You get ten, shown once.")}
-        <Consequences heading="Your recovery codes from before stop working">
-            <p>{format!("{left} of them are left, and good for nothing once you have new ones.")}</p>
+        <Consequences heading="Your existing recovery codes will stop working">
+            <p>{format!("{left} of them are unused. They will stop working once you have new ones.")}</p>
         </Consequences>
         <Form action=area().account_action("recovery-codes")>
             <Actions>
@@ -198,10 +198,10 @@ fn area() -> Area {
 
 fn password_only() -> impl IntoView {
     view! {
-        <Consequences heading="Your password is then all that you sign in with" danger=true>
+        <Consequences heading="Your password will be all that you sign in with" danger=true>
             <ul>
-                <li>"Whoever steals or guesses it can do in your name whatever you can."</li>
-                <li>"Your recovery codes go with it."</li>
+                <li>"A stolen or guessed password will then be enough to act as you."</li>
+                <li>"Your recovery codes will stop working too."</li>
             </ul>
         </Consequences>
     }
@@ -209,10 +209,10 @@ fn password_only() -> impl IntoView {
 
 fn passkeys_stay() -> impl IntoView {
     view! {
-        <Consequences heading="Your passkeys are then your only second factor">
+        <Consequences heading="Your passkeys will be your only second factor">
             <ul>
-                <li>"The codes of your authenticator app are good for nothing."</li>
-                <li>"Your recovery codes stay good."</li>
+                <li>"The codes of your authenticator app will stop working."</li>
+                <li>"Your recovery codes will keep working."</li>
             </ul>
         </Consequences>
     }

@@ -53,9 +53,9 @@ pub(super) const SNIPPETS: &[Snippet] = &[
     Snippet {
         id: "test-shell",
         name: "Shell",
-        needs: "bash, openssl, and curl 7.76 or later.",
+        needs: "bash, zsh or another POSIX shell, openssl, and curl 7.76 or later.",
         set_up: None,
-        run: "Paste it into bash.",
+        run: "Paste it into your shell.",
         template: include_str!("test_request/request.sh"),
         escape: in_shell,
     },

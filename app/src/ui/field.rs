@@ -1,7 +1,7 @@
 //! Text fields: a label, a hint, a place for the error, and what was typed before.
 
 use super::{place, surroundings};
-use crate::paths::Place;
+use crate::{page::SUGGESTED_REASON, paths::Place};
 use leptos::prelude::*;
 
 /// What kind of text a field takes.
@@ -144,9 +144,12 @@ pub fn ReasonField(
     /// Takes the focus when the page opens.
     #[prop(optional)]
     autofocus: bool,
-    /// Whoever acts for Nuvera may leave the ticket out.
+    /// What the field is called.
+    #[prop(default = "Reason")]
+    label: &'static str,
+    /// In an emergency both the reason and the ticket may be left out, by whoever acts for Nuvera too.
     #[prop(optional)]
-    ticket_can_wait: bool,
+    in_emergency: bool,
 ) -> impl IntoView {
     // Whoever acts in somebody else's organization says why, and for which support case.
     let (optional, hint, ticket) = match place() {
@@ -157,23 +160,51 @@ pub fn ReasonField(
         ),
         Place::Nuvera => {
             let hint = "Each organization reads it in its audit history, under your name. Never put a key in it.";
-            (optional, hint.to_owned(), Some(ticket("the partner", ticket_can_wait)))
+            (optional, hint.to_owned(), Some(ticket("the partner", in_emergency)))
         }
         Place::Hub { name, .. } => {
             let hint = format!("{name} reads it in their audit history, under your name. Never put a key in it.");
-            (false, hint, Some(ticket(&name, ticket_can_wait)))
+            (false, hint, Some(ticket(&name, in_emergency)))
         }
     };
     view! {
-        <TextField name="reason" label="Reason" hint optional autofocus suggestions />
+        <TextField name="reason" label hint optional={optional || in_emergency} autofocus suggestions />
         {ticket}
+    }
+}
+
+/// The reasons that one click gives.
+const SUGGESTED: &[&str] = &["Suspected exposure", "Incident in progress", "Wrong deployment"];
+
+/// Why an application is stopped in an emergency. Nothing of it is required: one click, or none, is enough.
+#[component]
+pub fn EmergencyReason() -> impl IntoView {
+    let page = surroundings();
+    let typed = page.submission.value(SUGGESTED_REASON).map(ToOwned::to_owned);
+    let chips = SUGGESTED.iter().chain(&[""]).enumerate().map(|(index, &value)| {
+        let id = format!("{SUGGESTED_REASON}-{index}");
+        let label = if value.is_empty() { "Other, or none" } else { value };
+        let checked = typed.as_deref().map_or(value.is_empty(), |typed| typed == value);
+        view! {
+            <div class="chip">
+                <input type="radio" id=id.clone() name=SUGGESTED_REASON value=value checked=checked />
+                <label for=id>{label}</label>
+            </div>
+        }
+    });
+    view! {
+        <fieldset class="field">
+            <legend class="field__label">"Reason" <span class="field__optional">" (optional)"</span></legend>
+            <div class="chips">{chips.collect_view()}</div>
+        </fieldset>
+        <ReasonField label="Reason, in your own words" in_emergency=true />
     }
 }
 
 /// The support case that somebody acts for.
 fn ticket(organization: &str, can_wait: bool) -> impl IntoView + use<> {
     let hint = if can_wait {
-        "An emergency does not wait for a ticket: leave it empty where there is none yet. Such as SUP-4711.".to_owned()
+        "Leave it empty if there is none yet. For example SUP-4711.".to_owned()
     } else {
         format!("The support case, as {organization} knows it: letters, digits, -, # and /, such as SUP-4711.")
     };

@@ -14,10 +14,13 @@ const ID: &str = "one-time-key";
 pub fn OneTimeKey<'a>(
     /// The key.
     key: &'a PlainApiKey,
+    /// The page that takes this one's place in the browser's history: reloaded, this one would send its form again.
+    #[prop(into)]
+    leads_to: String,
 ) -> impl IntoView + use<> {
     let file = format!("{}.txt", key.prefix());
     view! {
-        <div class="one-time-key" data-one-time-secret data-file=file>
+        <div class="one-time-key" data-one-time-secret data-file=file data-leads-to=leads_to>
             <p class="one-time-key__label">"Your API key"</p>
             <code class="one-time-key__text" id=ID translate="no">{key.reveal().to_owned()}</code>
             <div class="actions needs-script">

@@ -1,14 +1,15 @@
 //! How traffic moves from an old key to a new one: minute by minute, and in words.
 
 use super::requests;
-use domain::{cut_over::Traffic, time::Timestamp};
+use domain::{
+    cut_over::{KeyUse, LEAST_SILENCE, Traffic, requests_within},
+    time::{Timestamp, in_words},
+};
 use leptos::prelude::*;
+use std::time::Duration;
 
 /// How many minutes are shown.
 const MINUTES: usize = 60;
-
-/// Over how many of them the shares are told.
-const SHARE_MINUTES: usize = 15;
 
 /// The height of the chart, in the units of its own drawing; the new key's bars stand on its middle, the old key's hang
 /// from it.
@@ -24,14 +25,14 @@ pub fn TrafficChart<'a>(
     now: Timestamp,
     /// What the new key is called.
     new_label: String,
-    /// Its traffic.
-    replacing: Option<&'a Traffic>,
-    /// The traffic of the old ones.
-    replaced: Vec<&'a Traffic>,
+    /// How it has been used.
+    new: Option<KeyUse<'a>>,
+    /// How the old ones have been used.
+    old: Vec<KeyUse<'a>>,
 ) -> impl IntoView + use<> {
-    let new = per_minute(now, replacing);
-    let old = per_minute(now, replaced);
-    let words = share(&new, &old);
+    let words = share(now, new, &old);
+    let new = per_minute(now, new.and_then(|used| used.traffic));
+    let old = per_minute(now, old.iter().filter_map(|used| used.traffic));
     let busiest = new.iter().chain(&old).copied().max().unwrap_or_default();
     let bars = |minutes: [i64; MINUTES], class: &'static str, is_up: bool| {
         let drawn = (0..).zip(minutes).filter(|(_, requests)| *requests > 0);
@@ -51,7 +52,7 @@ pub fn TrafficChart<'a>(
                 <p><strong>{words}</strong></p>
                 <p class="traffic__legend">
                     <span class="traffic__key traffic__key--new">{new_label}</span>
-                    <span class="traffic__key traffic__key--old">"what it replaces"</span>
+                    <span class="traffic__key traffic__key--old">"old key"</span>
                 </p>
             </figcaption>
             <svg
@@ -86,21 +87,27 @@ fn per_minute<'a>(now: Timestamp, traffic: impl IntoIterator<Item = &'a Traffic>
     counts
 }
 
-/// Whose the traffic was lately.
-fn share(new: &[i64; MINUTES], old: &[i64; MINUTES]) -> String {
-    let lately = |minutes: &[i64; MINUTES]| minutes[MINUTES - SHARE_MINUTES..].iter().sum::<i64>();
-    let (new, old) = (lately(new), lately(old));
-    match (new, old) {
-        (0, 0) => format!("No request in the last {SHARE_MINUTES} minutes."),
-        (_, 0) => format!("All of the {} in the last {SHARE_MINUTES} minutes came with the new key.", requests(new)),
-        (0, _) => format!("All of the {} in the last {SHARE_MINUTES} minutes came with the old one.", requests(old)),
+/// Whose the requests of the last [`LEAST_SILENCE`] were.
+fn share(now: Timestamp, new: Option<KeyUse<'_>>, old: &[KeyUse<'_>]) -> String {
+    let window = in_words(LEAST_SILENCE);
+    let count = |used| requests_within(LEAST_SILENCE, now, Some(used));
+    let (from_new, from_old) = (new.map_or(0, count), old.iter().copied().map(count).sum());
+    let last = |used: KeyUse<'_>| now.since(used.last_used_at);
+    let latest = new.into_iter().chain(old.iter().copied()).map(last).min().unwrap_or_default();
+    let latest = if latest < Duration::from_secs(60) {
+        String::new()
+    } else {
+        format!(", the last one {} ago", in_words(latest))
+    };
+    match (from_new, from_old) {
+        (0, 0) => format!("No request in the last {window}."),
+        (_, 0) => format!("All of the {} in the last {window} came with the new key{latest}.", requests(from_new)),
+        (0, _) => format!("All of the {} in the last {window} came with the old one{latest}.", requests(from_old)),
         _ => {
+            let all = from_new + from_old;
             // Neither is rounded to nothing or to all.
-            let percent = (new * 100 / (new + old)).clamp(1, 99);
-            format!(
-                "{percent} % of the {} in the last {SHARE_MINUTES} minutes came with the new key.",
-                requests(new + old)
-            )
+            let percent = (from_new * 100 / all).clamp(1, 99);
+            format!("{percent} % of the {} in the last {window} came with the new key{latest}.", requests(all))
         }
     }
 }
@@ -109,30 +116,42 @@ fn share(new: &[i64; MINUTES], old: &[i64; MINUTES]) -> String {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_000 * 60_000 + 59_999);
+
     #[test]
     fn minutes_fall_where_they_belong_and_old_ones_nowhere() {
-        let now = Timestamp::from_millis(1_000 * 60_000 + 59_999);
         let traffic = Traffic { minutes: vec![(940, 9), (941, 1), (999, 2), (1_000, 3)], longest_gap: None };
-        let counts = per_minute(now, [&traffic, &traffic]);
+        let counts = per_minute(NOW, [&traffic, &traffic]);
         assert_eq!((counts[0], counts[58], counts[59]), (2, 4, 6));
         assert_eq!(counts.iter().sum::<i64>(), 12);
     }
 
+    fn used(ago: Duration, traffic: &Traffic) -> KeyUse<'_> {
+        KeyUse { first_used_at: NOW.minus(ago), last_used_at: NOW.minus(ago), traffic: Some(traffic) }
+    }
+
     #[test]
     fn a_share_is_never_rounded_to_nothing_or_to_all() {
-        let with = |requests| {
-            let mut minutes = [0; MINUTES];
-            minutes[MINUTES - 1] = requests;
-            minutes
+        let of = |requests| Traffic { minutes: vec![(1_000, requests)], longest_gap: None };
+        let said = |new, old| {
+            let (new, old) = (of(new), of(old));
+            share(NOW, Some(used(Duration::ZERO, &new)), &[used(Duration::ZERO, &old)])
         };
-        let said = |new, old| share(&with(new), &with(old));
         assert!(said(999, 1).starts_with("99 % of the"));
         assert!(said(1, 999).starts_with("1 % of the"));
         assert!(said(3, 0).starts_with("All of the 3 requests") && said(3, 0).ends_with("with the new key."));
         assert!(said(0, 3).ends_with("with the old one."));
-        assert!(said(0, 0).starts_with("No request"));
-        let mut long_ago = [0; MINUTES];
-        long_ago[MINUTES - SHARE_MINUTES - 1] = 7;
-        assert!(share(&long_ago, &with(0)).starts_with("No request"));
+        assert_eq!(share(NOW, None, &[]), "No request in the last 15 minutes.");
+    }
+
+    #[test]
+    fn only_requests_of_the_window_count_and_their_age_is_said() {
+        let idle = Traffic { minutes: vec![(987, 181)], longest_gap: None };
+        let thirteen_minutes_ago = used(Duration::from_secs(13 * 60), &idle);
+        let words = share(NOW, Some(thirteen_minutes_ago), &[]);
+        assert!(words.starts_with("All of the 181 requests in the last 15 minutes"), "{words}");
+        assert!(words.ends_with("with the new key, the last one 13 minutes ago."), "{words}");
+        let long_ago = Traffic { minutes: vec![(980, 181)], longest_gap: None };
+        assert!(share(NOW, Some(used(Duration::from_secs(20 * 60), &long_ago)), &[]).starts_with("No request"));
     }
 }

@@ -1,13 +1,17 @@
 //! Rotations that finish by themselves: the old keys are revoked once the evidence has spoken for it for long enough.
 
 use super::{Asked, Backend, BackendError, Said};
-use crate::store::{applications, traffic, usage, users};
+use crate::store::{
+    applications, traffic,
+    usage::{self, KeyUsage},
+    users,
+};
 use domain::{
     access::Operation,
     actor::Actor,
-    api_key::ApiKeyStatus,
+    api_key::ApiKey,
     application::{ApiApplication, AutoFinish, By},
-    cut_over::{OldKeyUse, safe_for},
+    cut_over::{KeyUse, MOST_SILENCE, Traffic, api_key_rotation, safe_for},
     id::ApiKeyId,
     text::{Reason, Why},
     time::{Timestamp, in_words},
@@ -53,7 +57,12 @@ impl Backend {
             match self.change(asked, Operation::RevokeApiKeys, said, revoke).await {
                 Ok(changed) => version = changed.version,
                 // It is judged anew in a minute; and what somebody may no longer do is not done for them.
-                Err(BackendError::Stale(_) | BackendError::Forbidden | BackendError::NotFound) => break,
+                Err(
+                    BackendError::Stale(_)
+                    | BackendError::StaleByYou(_)
+                    | BackendError::Forbidden
+                    | BackendError::NotFound,
+                ) => break,
                 Err(error) => return Err(error),
             }
         }
@@ -68,21 +77,19 @@ impl Backend {
     ) -> Result<Vec<(ApiKeyId, String)>, BackendError> {
         self.flush_usage().await?;
         let now = self.clock.now();
+        let Some((new, old)) = api_key_rotation(application, now) else { return Ok(Vec::new()) };
         let mut conn = self.store.read().await?;
         let used = usage::of_api_keys(&mut conn, application.id).await?;
-        let mut traffic = traffic::of_api_keys(&mut conn, application.id, i64::MAX).await?;
-        let new = application.api_keys.iter().find(|key| key.status(now) == ApiKeyStatus::Active);
-        let first_used_at = new.and_then(|new| used.get(&new.id)).map(|used| used.first_used_at);
-        let mut due = Vec::new();
-        for key in application.expiring_keys(now) {
-            let last_used_at = used.get(&key.id).map(|used| used.last_used_at);
-            let longest_gap = traffic.remove(&key.id).and_then(|traffic| traffic.longest_gap);
-            let old = last_used_at.map(|last_used_at| OldKeyUse { last_used_at, longest_gap });
-            if safe_for(now, old, first_used_at).is_some_and(|safe_for| safe_for >= order.hold) {
-                due.push((key.id, why(now, last_used_at, order)));
-            }
-        }
-        Ok(due)
+        // The minutes for which the verdict must have held, and those that it looks back on.
+        let since = Traffic::minute(now.minus(order.hold + 2 * MOST_SILENCE));
+        let traffic = traffic::of_api_keys(&mut conn, application.id, since).await?;
+        let used = |key: &ApiKey| {
+            let &KeyUsage { first_used_at, last_used_at, .. } = used.get(&key.id)?;
+            Some(KeyUse { first_used_at, last_used_at, traffic: traffic.get(&key.id) })
+        };
+        let is_due = |key: &ApiKey| safe_for(now, used(key), used(new)).is_some_and(|safe_for| safe_for >= order.hold);
+        let due = old.into_iter().filter(|key| is_due(key));
+        Ok(due.map(|key| (key.id, why(now, used(key).map(|used| used.last_used_at), order))).collect())
     }
 }
 
@@ -92,5 +99,5 @@ fn why(now: Timestamp, last_used_at: Option<Timestamp>, order: &AutoFinish) -> S
         Some(at) => format!("not used for {}", in_words(now.since(at))),
         None => "never used".to_owned(),
     };
-    format!("Finished by itself, as ordered {}: {silence}.", order.at)
+    format!("Revoked automatically, as set on {}: {silence}, and the new key is in use.", order.at)
 }

@@ -23,11 +23,16 @@ pub enum BackendError {
     /// Too many attempts to prove who one is failed; the next one counts after this long.
     #[error("Too many attempts failed. Try again in {}.", in_words(*.0))]
     Throttled(Duration),
-    /// Somebody changed the application since the person looked at it; this is the latest of its changes.
+    /// Another person changed the application after the form was opened; this is the latest change.
     #[error(
         "Somebody changed this application after you opened this page{}. What you see now is its present state: check it, then send the form again.", latest(.0.as_deref())
     )]
     Stale(Option<Box<RecordedEvent>>),
+    /// The same person changed the application after the form was opened: most likely by sending this form before.
+    #[error(
+        "You already submitted this form, or changed this application in another tab{}. Nothing was changed a second time. Check the current state, and send the form again only if it is still needed.", latest(Some(.0))
+    )]
+    StaleByYou(Box<RecordedEvent>),
     /// Somebody changed the policy of this name since the person looked at it; this is the latest of its changes.
     #[error(
         "Somebody changed the {} after you opened this page{}. Check what you typed against their change, then send the form again.", .0, latest(.1.as_deref())

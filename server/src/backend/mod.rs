@@ -52,7 +52,8 @@ use domain::{
         SigningKeyReplacement,
     },
     audit::{AuditFilter, AuditScope, RecordedEvent},
-    hygiene::{self, KeyHygiene, KeyId, LastUse, RotationRules},
+    cut_over::{KeyUse, Traffic, Verdict, api_key_rotation},
+    hygiene::{self, KeyHygiene, KeyId, LastUse, Rotation, RotationRules},
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
     public_key::PublicKey,
@@ -64,8 +65,9 @@ use flush::Flusher;
 use passkeys::RelyingParties;
 use pending::Pending;
 use readiness::Checked;
+use requests::KeyTraffic;
 use sqlx::AnyConnection;
-use std::sync::Arc;
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 use tokio::sync::Mutex;
 
 /// Carries out the use cases.
@@ -113,6 +115,35 @@ impl ApplicationUsage {
             used.map(|used| LastUse { at: used.last_used_at, address: used.address.clone() })
         };
         hygiene::of_application(&self.application, rules, last_use, now)
+    }
+
+    /// Corrects what is to be known of keys that stop soon by the traffic: an old key that is safe to end does not stop while
+    /// in use.
+    pub fn judge_by_traffic(&self, hygiene: &mut [KeyHygiene], traffic: &KeyTraffic, now: Timestamp) {
+        fn used<'a, Id: Eq + Hash>(
+            usage: &usage::Usage<Id>,
+            traffic: &'a HashMap<Id, Traffic>,
+            id: Id,
+        ) -> Option<KeyUse<'a>> {
+            let &usage::KeyUsage { first_used_at, last_used_at, .. } = usage.get(&id)?;
+            Some(KeyUse { first_used_at, last_used_at, traffic: traffic.get(&id) })
+        }
+        let new_api_key = api_key_rotation(&self.application, now).map(|(new, _)| new.id);
+        let new_signing_key = self.application.current_signing_key().id;
+        for key in hygiene.iter_mut() {
+            let Rotation::Ending { in_use: in_use @ true, .. } = &mut key.rotation else { continue };
+            let verdict = match key.key {
+                KeyId::Api(id) => {
+                    let of = |id| used(&self.api_keys, &traffic.api_keys, id);
+                    Verdict::at(now, of(id), new_api_key.and_then(of))
+                }
+                KeyId::Signing(id) => {
+                    let of = |id| used(&self.signing_keys, &traffic.signing_keys, id);
+                    Verdict::at(now, of(id), of(new_signing_key))
+                }
+            };
+            *in_use = !verdict.is_safe();
+        }
     }
 }
 
@@ -361,7 +392,11 @@ impl Backend {
         if seen_version.is_some_and(|seen| seen != found.version) {
             let scope = AuditScope::Application(organization, application);
             let latest = audit::events(conn, scope, AuditFilter::default(), i64::MAX, 1).await?;
-            return Err(BackendError::Stale(latest.into_iter().next().map(Box::new)));
+            let latest = latest.into_iter().next().map(Box::new);
+            return Err(match latest {
+                Some(latest) if latest.event.actor.user_id == asked.actor.user_id => BackendError::StaleByYou(latest),
+                latest => BackendError::Stale(latest),
+            });
         }
         Ok(found)
     }

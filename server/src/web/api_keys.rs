@@ -5,15 +5,23 @@ use super::{
     submitted::{NOT_A_TIME, Refused, Submitted},
     visit::Visit,
 };
-use crate::backend::{BackendError, IssuedApiKey, Said};
+use crate::backend::{ApplicationUsage, BackendError, IssuedApiKey, Said};
 use app::page::{Notice, Page};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
 use domain::{
     access::Operation,
+    api_key::ApiKey,
     application::{ApiApplication, By, Replacement},
+    audit::{AuditAction, AuditFilter, AuditScope, RecordedEvent},
     id::ApiKeyId,
     time::Timestamp,
 };
+
+/// How many of the latest events are searched for a key that the same form created before.
+const RECENT_EVENTS: i64 = 20;
 
 async fn replace_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.form(Operation::RotateApiKeys, |application| Page::ReplaceApiKey { application }).await
@@ -123,8 +131,44 @@ async fn show_issued(
             let page = Page::OneTimeKey { application: issued.application, api_key_id: issued.id, key: issued.key };
             visit.show(page).await
         }
+        Err(Refused::Backend(error @ BackendError::StaleByYou(_))) => match created_before(visit, &sent).await {
+            Ok(Some((used, key))) => already_created(visit, used, key).await,
+            Ok(None) => visit.show_again(error.into(), sent, page).await,
+            Err(error) => visit.answer(Err(error)).await,
+        },
         Err(refused) => visit.show_again(refused, sent, page).await,
     }
+}
+
+/// The key that this person created since they opened the form that they sent; `None` where they changed something else.
+async fn created_before(visit: &Visit, sent: &Submitted) -> Result<Option<(ApplicationUsage, ApiKey)>, BackendError> {
+    let backend = &visit.web.backend;
+    let asked = visit.asked()?;
+    let used = backend.application_usage(asked, Operation::RotateApiKeys).await?;
+    let seen_version: i64 = sent.text("version").parse().unwrap_or(used.application.version);
+    let changes = used.application.version.saturating_sub(seen_version);
+    let scope = AuditScope::Application(asked.organization, asked.application);
+    let events = backend.audit_events(asked.actor, scope, AuditFilter::default(), None, RECENT_EVENTS).await?;
+    // A change writes its events at one instant.
+    let (mut passed, mut at) = (0, None);
+    for RecordedEvent { event, .. } in events {
+        passed += i64::from(at.replace(event.at) != Some(event.at));
+        if passed > changes || event.actor.user_id != visit.actor.user_id {
+            break;
+        }
+        if event.action == AuditAction::ApiKeyCreated {
+            let key = used.application.api_keys.iter().find(|key| key.prefix.as_str() == event.target).cloned();
+            return Ok(key.map(|key| (used, key)));
+        }
+    }
+    Ok(None)
+}
+
+/// Answers a form that was sent a second time by the same person: the key was shown in the first answer.
+pub async fn already_created(visit: &Visit, used: ApplicationUsage, key: ApiKey) -> Response {
+    let is_used = used.api_keys.contains_key(&key.id);
+    let page = Page::KeyAlreadyCreated { application: used.application, key, is_used };
+    visit.show_with(StatusCode::CONFLICT, page).await
 }
 
 /// Leads from an address that only takes a form to the application: after a sign-in, for instance.
@@ -226,9 +270,12 @@ pub async fn keep(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn revoke_page(visit: &Visit) -> Result<Page, BackendError> {
-    let mut used = visit.web.backend.application_usage(visit.asked()?, Operation::RevokeApiKeys).await?;
+    let backend = &visit.web.backend;
+    let used = backend.application_usage(visit.asked()?, Operation::RevokeApiKeys).await?;
     let key = used.application.api_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
-    Ok(Page::RevokeApiKey { usage: used.api_keys.remove(&key.id).map(usage), application: used.application, key })
+    let traffic = backend.traffic(visit.asked()?).await?.api_keys;
+    let usage = used.api_keys.into_iter().map(|(id, used)| (id, usage(used))).collect();
+    Ok(Page::RevokeApiKey { application: used.application, key, usage, traffic })
 }
 
 /// Shows the form that revokes a key.

@@ -1,13 +1,13 @@
 //! The list of applications, a new one, and one application's own pages.
 
 use super::{
-    approval,
+    api_keys, approval,
     signing_keys::read_proof,
     submitted::{Refused, Submitted},
     visit::Visit,
 };
 use crate::{
-    backend::{ApplicationUsage, Asked, BackendError, CreateApplication, authorise},
+    backend::{Asked, BackendError, CreateApplication, authorise},
     gateway::DenyScope,
     random,
     store::{StoreError, usage::KeyUsage},
@@ -23,6 +23,8 @@ use domain::{
     audit::{AuditFilter, AuditScope},
     bulk_stop::{Fate, Stoppable},
     health::Health,
+    hygiene::KeyHygiene,
+    id::ApplicationId,
     permission::{Permission, PermissionError, PermissionSet},
     public_key::PublicKey,
     request::RequestFilter,
@@ -51,12 +53,16 @@ pub async fn list_page(visit: &Visit) -> Result<Page, BackendError> {
         Place::Hub { organization, .. } => backend.health(&visit.actor, organization, &found, rules).await?,
         Place::Settings | Place::Nuvera => Health::default(),
     };
-    let summary = |used: ApplicationUsage| ApplicationSummary {
-        last_used_at: used.last_used_at(),
-        hygiene: used.hygiene(rules, now),
-        application: used.application,
-    };
-    let items = found.into_iter().map(summary).collect();
+    let mut items = Vec::with_capacity(found.len());
+    for used in found {
+        let mut hygiene = used.hygiene(rules, now);
+        if hygiene.iter().any(KeyHygiene::stops_in_use) {
+            let asked = Asked { actor: &visit.actor, organization, application: used.application.id };
+            used.judge_by_traffic(&mut hygiene, &backend.traffic(asked).await?, now);
+        }
+        let last_used_at = used.last_used_at();
+        items.push(ApplicationSummary { application: used.application, last_used_at, hygiene });
+    }
     Ok(match &visit.place {
         Place::Settings | Place::Nuvera => {
             let leavers = backend.leavers(&visit.actor, organization).await?;
@@ -93,10 +99,26 @@ pub async fn create(visit: Visit, sent: Submitted) -> Response {
             let page = Page::OneTimeKey { application: issued.application, api_key_id: issued.id, key: issued.key };
             visit.show_with_notice(page, twin.then_some(Notice::CreatedTwin)).await
         }
+        Err(Refused::Backend(BackendError::AlreadyCreated(application))) => {
+            show_already_created(&visit, application).await
+        }
         Err(refused) => {
             let page = new_application(&visit, Some(&sent));
             visit.show_again(refused, sent, async || Ok(page)).await
         }
+    }
+}
+
+/// Answers the form that created this application when it is sent a second time.
+async fn show_already_created(visit: &Visit, application: ApplicationId) -> Response {
+    let asked = Asked { actor: &visit.actor, organization: visit.organization(), application };
+    match visit.web.backend.application_usage(asked, Operation::ViewApplications).await {
+        // The first key is the one that came with it.
+        Ok(used) => match used.application.api_keys.last().cloned() {
+            Some(key) => api_keys::already_created(visit, used, key).await,
+            None => visit.answer(Err(BackendError::NotFound)).await,
+        },
+        Err(error) => visit.answer(Err(error)).await,
     }
 }
 
@@ -111,8 +133,11 @@ pub async fn show(visit: Visit) -> Response {
         let recent = backend.audit_events(asked.actor, scope, AuditFilter::default(), None, RECENT_EVENTS).await?;
         let traffic = backend.traffic(asked).await?;
         let rules = backend.rotation_policy(asked.actor, asked.organization).await?.rules;
+        let now = backend.clock().now();
+        let mut hygiene = found.hygiene(rules, now);
+        found.judge_by_traffic(&mut hygiene, &traffic, now);
         let view = ApplicationView {
-            hygiene: found.hygiene(rules, backend.clock().now()),
+            hygiene,
             application: found.application,
             api_key_usage: found.api_keys.into_iter().map(|(id, used)| (id, usage(used))).collect(),
             signing_key_usage: found.signing_keys.into_iter().map(|(id, used)| (id, usage(used))).collect(),

@@ -28,11 +28,14 @@ pub async fn organizations(visit: Visit, RawQuery(query): RawQuery) -> Response 
     match Search::read(asked.text("q")) {
         Ok(None) => visit.answer(list(&visit, is_filtered).await).await,
         // Whoever wrote the address wrote a secret into it: at least it goes no further.
-        Ok(Some(search)) if search.is_cut => Redirect::to(&address(&search)).into_response(),
+        Ok(Some(search)) if search.is_cut => redirect(&address(&search), Notice::WholeKey),
         Err(SearchError::Secret) => redirect(paths::ORGANIZATION_HUB, Notice::SecretDropped),
         Ok(Some(search)) => match visit.web.backend.search(&visit.actor, &search).await {
             Ok(findings) => match only(&findings) {
-                Some(address) => Redirect::to(&with_done(address, asked.text("done"))).into_response(),
+                Some(address) => match visit.notice() {
+                    Some(notice) => redirect(&address, notice),
+                    None => Redirect::to(&address).into_response(),
+                },
                 None => visit.show(Page::HubSearch { search, findings }).await,
             },
             Err(error) => visit.answer(Err(error)).await,
@@ -49,6 +52,7 @@ pub async fn search(visit: Visit, sent: Submitted) -> Response {
     let read = sent.check().map(|()| Search::read(sent.text("q")));
     match read {
         Ok(Ok(None)) => Redirect::to(paths::ORGANIZATION_HUB).into_response(),
+        Ok(Ok(Some(search))) if search.is_cut => redirect(&address(&search), Notice::WholeKey),
         Ok(Ok(Some(search))) => Redirect::to(&address(&search)).into_response(),
         Ok(Err(SearchError::Secret)) => redirect(paths::ORGANIZATION_HUB, Notice::SecretDropped),
         Ok(Err(error @ SearchError::Text(_))) => show_again(&visit, error, sent).await,
@@ -78,9 +82,6 @@ async fn list(visit: &Visit, is_filtered: bool) -> Result<Page, BackendError> {
 fn address(search: &Search) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("q", search.text.as_str());
-    if search.is_cut {
-        query.append_pair("done", Notice::WholeKey.code());
-    }
     format!("{}?{}", paths::ORGANIZATION_HUB, query.finish())
 }
 
@@ -101,13 +102,5 @@ fn only(findings: &Findings) -> Option<String> {
             }
         }
         _ => None,
-    }
-}
-
-/// A notice that is on its way goes along.
-fn with_done(address: String, done: &str) -> String {
-    match Notice::from_code(done) {
-        Some(notice) => format!("{address}?done={}", notice.code()),
-        None => address,
     }
 }

@@ -14,6 +14,7 @@ mod confirm;
 mod hub;
 mod invitation;
 mod letters;
+mod notice;
 mod passkeys;
 mod passwords;
 mod people;
@@ -147,6 +148,7 @@ fn with_session(area: Area, pages: Router<Arc<Web>>, web: &Arc<Web>, store: Stor
         .with_expiry(Expiry::OnInactivity(lifetime));
     pages
         .fallback(sign_in::not_found)
+        .layer(middleware::from_fn_with_state(web.clone(), notice::set_cookie))
         .layer(middleware::from_fn_with_state(web.clone(), sign_in::keep_unsent))
         .layer(middleware::from_fn_with_state(web.clone(), security::refuse_cross_site))
         .layer(middleware::from_fn_with_state(web.clone(), security::keep_apart))

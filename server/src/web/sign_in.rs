@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::{
-    Web, render, second_factor,
+    Web, notice, render, second_factor,
     security::{ClientAddress, RequestId},
     submitted::Submitted,
     visit::{self, Interruption, Unsent, Visit},
@@ -46,7 +46,7 @@ pub async fn home(visit: Visit) -> Redirect {
 pub async fn form(State(web): State<Arc<Web>>, Query(After { next }): Query<After>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let area = visit::area(&parts.extensions);
-    let notice = visit::notice(&mut parts, &web).await;
+    let notice = notice::take(&parts, &web);
     let context = PageContext { notice, ..visit::context_without_session(&web, area) };
     match visit::actor(&mut parts, &web).await {
         Ok(Some(_)) => Redirect::to(&own_path(next.as_deref(), area)).into_response(),

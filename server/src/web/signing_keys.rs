@@ -75,11 +75,13 @@ pub async fn restore(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn retire_page(visit: &Visit) -> Result<Page, BackendError> {
-    let mut used = visit.web.backend.application_usage(visit.asked()?, Operation::ReplaceSigningKeys).await?;
+    let backend = &visit.web.backend;
+    let used = backend.application_usage(visit.asked()?, Operation::ReplaceSigningKeys).await?;
     let key = used.application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
-    let usage = used.signing_keys.remove(&key.id).map(usage);
-    let waits = visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
-    Ok(Page::RetireSigningKey { usage, application: used.application, key, waits })
+    let traffic = backend.traffic(visit.asked()?).await?.signing_keys;
+    let usage = used.signing_keys.into_iter().map(|(id, used)| (id, usage(used))).collect();
+    let waits = backend.waits_for_confirmation(visit.asked()?).await?;
+    Ok(Page::RetireSigningKey { application: used.application, key, usage, traffic, waits })
 }
 
 /// Shows the form that ends a key's overlap.

@@ -1,7 +1,7 @@
 //! What a form sent, and what was wrong with it.
 
 use crate::backend::{BackendError, Said};
-use app::page::{FieldError, Submission};
+use app::page::{FieldError, SUGGESTED_REASON, Submission};
 use axum::{
     body::to_bytes,
     extract::{FromRequest, Request},
@@ -112,13 +112,19 @@ impl Submitted {
         }
     }
 
-    /// Why something is stopped: see [`Why::in_emergency`].
+    /// Why something is stopped, chosen or typed or neither: see [`Why::in_emergency`].
     ///
     /// # Errors
     /// The form could not be read.
     pub fn why_in_emergency(&self) -> Result<Why, Refused> {
         self.check()?;
-        Ok(Why::in_emergency(self.text("reason"), self.text("ticket")))
+        let (chosen, typed) = (self.text(SUGGESTED_REASON).trim(), self.text("reason").trim());
+        let reason = match (chosen, typed) {
+            ("", _) => typed.to_owned(),
+            (_, "") => chosen.to_owned(),
+            _ => format!("{chosen}: {typed}"),
+        };
+        Ok(Some(Why::in_emergency(&reason, self.text("ticket"))))
     }
 
     /// A choice of a whole number of seconds.
@@ -236,6 +242,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::ProofNeeded
         | BackendError::Throttled(_)
         | BackendError::Stale(_)
+        | BackendError::StaleByYou(_)
         | BackendError::StalePolicy(..)
         | BackendError::PolicyUnchanged(_)
         | BackendError::AlreadyCreated(_)

@@ -4,7 +4,7 @@ use super::{
     Web,
     account::is_open_without_factor,
     letters::{self, News, Owner},
-    render,
+    notice, render,
     security::{ClientAddress, ClientBrowser, RequestId},
     single_sign_on,
     submitted::{Refused, Submitted, field_of},
@@ -18,7 +18,7 @@ use app::{
     paths::{self, Area, Place},
 };
 use axum::{
-    extract::{FromRequestParts, OriginalUri, Query, RawPathParams},
+    extract::{FromRequestParts, OriginalUri, RawPathParams},
     http::{self, Extensions, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
@@ -37,6 +37,8 @@ use tower_cookies::{
     cookie::{SameSite, time},
 };
 use tower_sessions::Session;
+
+pub use super::notice::redirect;
 
 /// How long a request for an emergency stop waits for the database to say who it is from.
 const IDENTIFIED_WITHIN: Duration = Duration::from_millis(300);
@@ -111,16 +113,10 @@ pub struct Visit {
     extensions: Extensions,
 }
 
-#[derive(Deserialize)]
-struct Done {
-    done: Option<String>,
-}
-
 impl FromRequestParts<Arc<Web>> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
-        let notice = notice(parts, web).await;
         let extensions = parts.extensions.clone();
         let area = area(&extensions);
         let actor = match actor(parts, web).await {
@@ -132,6 +128,7 @@ impl FromRequestParts<Arc<Web>> for Visit {
             let set_up = with_next(&area.account_action("second-factor"), &extensions);
             return Err(Redirect::to(&set_up).into_response());
         }
+        let notice = notice::take(parts, web);
         // A path without named parts has none: that is no error.
         let params = RawPathParams::from_request_parts(parts, web).await.map_or_else(
             |_| HashMap::new(),
@@ -276,12 +273,6 @@ pub fn context_without_session(web: &Web, area: Area) -> PageContext {
     }
 }
 
-/// The notice that `?done=` names.
-pub async fn notice(parts: &mut Parts, web: &Arc<Web>) -> Option<Notice> {
-    let Query(done) = Query::<Done>::from_request_parts(parts, web).await.ok()?;
-    Notice::from_code(&done.done?)
-}
-
 /// Who is signed in here, if anybody is: in this area, within both time-outs, and a user still.
 ///
 /// # Errors
@@ -351,7 +342,7 @@ async fn actor_in_database(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<A
 
 /// Whether somebody asked for it. What a page fetches by itself, to stay up to date, does not keep a session alive
 /// (Fetch Metadata: its destination is `empty`; that of a page and of a form is `document`).
-fn is_by_a_person(parts: &Parts) -> bool {
+pub fn is_by_a_person(parts: &Parts) -> bool {
     parts.headers.get("sec-fetch-dest").is_none_or(|destination| destination != "empty")
 }
 
@@ -368,9 +359,7 @@ pub async fn failure(error: BackendError, context: PageContext, extensions: &Ext
         BackendError::ProofNeeded => {
             return Redirect::to(&with_next(area(extensions).confirm(), extensions)).into_response();
         }
-        BackendError::AlreadyCreated(id) => {
-            return redirect(&Place::Settings.application(id), Notice::AlreadyCreated);
-        }
+        BackendError::AlreadyCreated(id) => return Redirect::to(&Place::Settings.application(id)).into_response(),
         error => {
             let request_id = request_id(extensions);
             tracing::error!(request_id, %error, "a request failed");
@@ -388,11 +377,6 @@ fn request_id(extensions: &Extensions) -> String {
 pub fn retry_after(mut response: Response, wait: Duration) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
     response
-}
-
-/// Sends the browser to `path`, where it is told what was done.
-pub fn redirect(path: &str, notice: Notice) -> Response {
-    Redirect::to(&format!("{path}?done={}", notice.code())).into_response()
 }
 
 impl Visit {
@@ -518,6 +502,16 @@ impl Visit {
         render::page(StatusCode::OK, page, self.context()).await
     }
 
+    /// The message that this page shows: it is shown once, so a handler that redirects passes it on.
+    pub fn notice(&self) -> Option<Notice> {
+        self.notice
+    }
+
+    /// Shows a page that is no plain success.
+    pub async fn show_with(&self, status: StatusCode, page: Page) -> Response {
+        render::page(status, page, self.context()).await
+    }
+
     /// Shows a page with something to tell on top of it.
     pub async fn show_with_notice(&self, page: Page, notice: Option<Notice>) -> Response {
         render::page(StatusCode::OK, page, PageContext { notice, ..self.context() }).await
@@ -569,6 +563,7 @@ impl Visit {
                 (
                     None,
                     error @ (BackendError::Stale(_)
+                    | BackendError::StaleByYou(_)
                     | BackendError::StalePolicy(..)
                     | BackendError::PolicyUnchanged(_)
                     | BackendError::Refused(_)

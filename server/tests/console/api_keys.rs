@@ -17,6 +17,47 @@ async fn statuses(console: &Console, id: &str) -> Vec<ApiKeyStatus> {
 }
 
 #[tokio::test]
+async fn a_form_that_was_sent_before_says_that_the_key_was_created() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/{id}/replace-api-key");
+    let version = owner.get(&path).await.hidden("version");
+    let fields = [("grace", "86400"), ("version", &*version)];
+    let first = owner.post(&path, &fields).await;
+    let [key] = &*first.keys() else { panic!("{}", first.text()) };
+    console.advance(Duration::from_secs(60));
+    // Reloaded without scripts, or from the browser's history.
+    let again = owner.post(&path, &fields).await;
+    assert_eq!((again.status, again.keys().len()), (StatusCode::CONFLICT, 0));
+    again.says("You already created this key").says(&format!("{}…{} of Ledger", &key[..12], &key[key.len() - 4..]));
+    again.says("was created at 23 Nov 2026, 03:25:10 UTC").says("If you did not store it, replace it");
+    assert_eq!(console.application(&id).await.api_keys.len(), 2, "no second key");
+    let replace = format!("{LIST}/{id}/api-keys/{}/replace-unseen", console.application(&id).await.api_keys[0].id);
+    assert!(again.body.contains(&replace), "{}", again.body);
+
+    // Once it is stored there is nothing left to do.
+    let key_id = console.application(&id).await.api_keys[0].id;
+    owner.post(&format!("{LIST}/{id}/api-keys/{key_id}/stored"), &[]).await;
+    let stored = owner.post(&path, &fields).await;
+    stored.says("You already created this key").says("It is confirmed as stored. Nothing is left to do.");
+    assert!(!stored.body.contains("replace-unseen"));
+
+    // Who has changed something else is told that, and another person's change is another person's.
+    console.advance(Duration::from_secs(60));
+    let version = owner.get(&path).await.hidden("version");
+    let fields = [("grace", "86400"), ("version", &*version)];
+    owner.submit(&format!("{LIST}/{id}/rename"), &[("name", "Books")]).await;
+    let renamed = owner.post(&path, &fields).await;
+    assert_eq!(renamed.status, StatusCode::CONFLICT);
+    renamed.says("You already submitted this form, or changed this application in another tab: Application renamed");
+    let mut colleague = console.signed_in("developer@alpine.example").await;
+    colleague.submit(&path, &[("grace", "86400")]).await;
+    let other = owner.post(&path, &fields).await;
+    other.says("Somebody changed this application").says("by Deniz Demir");
+}
+
+#[tokio::test]
 async fn a_replacement_with_grace_shows_the_new_key_once_and_lets_the_old_one_end() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
@@ -131,7 +172,7 @@ async fn a_deadline_is_cut_short_extended_and_lifted() {
     }
     let version = owner.get(&path).await.hidden("version");
     let kept = owner.post(&format!("{LIST}/{id}/api-keys/{key}/keep"), &[("version", &version)]).await;
-    assert_eq!(kept.location(), format!("{LIST}/{id}?done=key-kept"));
+    kept.leads_to(&format!("{LIST}/{id}"), "key-kept");
     assert_eq!(statuses(&console, &id).await[1], ApiKeyStatus::Active);
     let expected = ["api_key.kept", "api_key.deadline_moved", "api_key.deadline_moved"];
     assert_eq!(console.events(&id).await[..3], expected);
@@ -161,7 +202,7 @@ async fn a_key_among_others_is_revoked_in_one_step() {
     rotate(&mut owner, &id, "3600").await;
     let key = console.application(&id).await.api_keys[1].id;
     let revoked = owner.submit(&format!("{LIST}/{id}/api-keys/{key}/revoke"), &[]).await;
-    assert_eq!(revoked.location(), format!("{LIST}/{id}?done=key-revoked"));
+    revoked.leads_to(&format!("{LIST}/{id}"), "key-revoked");
     owner.get(revoked.location()).await.says("The key is revoked.");
 }
 
@@ -173,7 +214,7 @@ async fn a_key_is_confirmed_as_stored_once() {
     owner.get(&format!("{LIST}/{id}")).await.says("ot confirmed as stored");
     let key = console.application(&id).await.api_keys[0].id;
     let path = format!("{LIST}/{id}/api-keys/{key}/stored");
-    assert_eq!(owner.post(&path, &[]).await.location(), format!("{LIST}/{id}?done=key-stored"));
+    owner.post(&path, &[]).await.leads_to(&format!("{LIST}/{id}"), "key-stored");
     assert_eq!(console.application(&id).await.api_keys[0].stored_at, Some(START));
     assert!(!owner.get(&format!("{LIST}/{id}")).await.text().contains("ot confirmed as stored"));
     assert_eq!(owner.post(&path, &[]).await.status, StatusCode::CONFLICT);

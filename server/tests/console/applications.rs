@@ -35,7 +35,7 @@ async fn a_colleague_sees_and_manages_the_same_applications() {
     let mut developer = console.signed_in("developer@alpine.example").await;
     developer.get(LIST).await.says("Ledger");
     let answer = developer.submit(&format!("{LIST}/{id}/rename"), &[("name", "Books")]).await;
-    assert_eq!(answer.location(), format!("{LIST}/{id}?done=renamed"));
+    answer.leads_to(&format!("{LIST}/{id}"), "renamed");
     developer.get(&format!("{LIST}/{id}/audit")).await.says("Deniz Demir").says("Books");
 }
 
@@ -70,11 +70,24 @@ async fn a_form_that_is_sent_twice_creates_one_application() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
     let token = owner.get(&format!("{LIST}/new")).await.hidden("creation_token");
-    let fields = [("creation_token", &*token), ("name", "Ledger"), ("public_key", PEM_A)];
-    assert_eq!(owner.post(&format!("{LIST}/new"), &fields).await.status, StatusCode::OK);
-    let again = owner.post(&format!("{LIST}/new"), &fields).await;
-    assert_eq!(again.status, StatusCode::SEE_OTHER);
-    owner.get(again.location()).await.says("created by your first submission").says("Ledger");
+    let fields_of = |token| [("creation_token", token), ("name", "Ledger"), ("public_key", PEM_A)];
+    assert_eq!(owner.post(&format!("{LIST}/new"), &fields_of(&token)).await.status, StatusCode::OK);
+    let again = owner.post(&format!("{LIST}/new"), &fields_of(&token)).await;
+    assert_eq!((again.status, again.keys().len()), (StatusCode::CONFLICT, 0));
+    again
+        .says("You already created this key")
+        .says("of Ledger was created at 23 Nov 2026")
+        .says("If you did not store it");
+    // One click replaces a key that was lost.
+    let application = again.application_id();
+    let key = console.application(&application).await.api_keys[0].id;
+    let fields = [("version", &*again.hidden("version"))];
+    let replaced = owner.post(&format!("{LIST}/{application}/api-keys/{key}/replace-unseen"), &fields).await;
+    assert_eq!((replaced.status, replaced.keys().len()), (StatusCode::OK, 1));
+    // Where nothing is lost, nothing is offered.
+    let again = owner.post(&format!("{LIST}/new"), &fields_of(&token)).await;
+    again.says("You already created this key").says("The key no longer works");
+    assert!(!again.body.contains("replace-unseen"));
     let actor = console.owner_actor().await;
     assert_eq!(console.backend.applications(&actor, console.alpine).await.unwrap().len(), 1);
 }
@@ -137,24 +150,63 @@ async fn permissions_change_and_the_history_says_how() {
 }
 
 #[tokio::test]
-async fn disabling_and_enabling_need_a_reason_and_say_it() {
+async fn disabling_takes_a_reason_and_enabling_needs_one() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
     let (id, key) = owner.create("Ledger", PEM_A).await;
     let disable = format!("{LIST}/{id}/disable");
-    owner.submit(&disable, &[("reason", " ")]).await.says("Enter a reason: it is kept in the audit history.");
-    assert!(console.application(&id).await.is_enabled());
     owner.submit(&disable, &[("reason", "laptop stolen")]).await;
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
     owner.get(&format!("{LIST}/{id}")).await.says("laptop stolen").says("Disabled");
     let again = owner.submit(&disable, &[("reason", "again")]).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
     again.says("already disabled");
-    owner.submit(&format!("{LIST}/{id}/enable"), &[("reason", "laptop found")]).await;
+    let enable = format!("{LIST}/{id}/enable");
+    owner.submit(&enable, &[("reason", " ")]).await.says("Enter a reason: it is kept in the audit history.");
+    assert!(!console.application(&id).await.is_enabled());
+    owner.submit(&enable, &[("reason", "laptop found")]).await;
     assert!(console.application(&id).await.is_enabled());
     assert_eq!(console.gateway_says(&key).await, "malformed_token");
     let expected = ["application.enabled", "application.disabled", "api_key.created", "application.created"];
     assert_eq!(console.events(&id).await, expected);
+}
+
+#[tokio::test]
+async fn an_emergency_stop_asks_for_no_reason_and_takes_one_in_a_click() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, key) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/{id}/disable");
+    // Two activations, from the list and from the application's page: the link, and the button behind it.
+    for page in [LIST.to_owned(), format!("{LIST}/{id}")] {
+        assert!(owner.get(&page).await.body.contains(&format!("href=\"{path}\"")), "{page}");
+    }
+    let form = owner.get(&path).await;
+    form.says("Disabling refuses every request from Ledger");
+    assert_eq!(console.gateway_says(&key).await, "malformed_token", "nothing has happened yet");
+    let suggested = ["Suspected exposure", "Incident in progress", "Wrong deployment"];
+    for reason in suggested {
+        assert!(form.body.contains(&format!("value=\"{reason}\"")), "{}", form.body);
+    }
+    let reasons = [
+        (vec![], "Emergency stop, no reason given"),
+        (vec![("suggested_reason", ""), ("reason", " ")], "Emergency stop, no reason given"),
+        (vec![("suggested_reason", suggested[0]), ("reason", "")], "Suspected exposure"),
+        (vec![("suggested_reason", ""), ("reason", "stolen laptop")], "stolen laptop"),
+        (vec![("suggested_reason", suggested[0]), ("reason", "a log")], "Suspected exposure: a log"),
+    ];
+    for (fields, reason) in reasons {
+        let stopped = owner.submit(&path, &fields).await;
+        stopped.leads_to(&format!("{LIST}/{id}"), "disabled");
+        assert_eq!(console.gateway_says(&key).await, "application_disabled");
+        assert_eq!(console.application(&id).await.disabled.unwrap().reason.as_str(), reason);
+        let event = &console.events_of(id.parse().unwrap()).await[0].event;
+        assert_eq!(event.reason.as_ref().unwrap().as_str(), reason, "so says the history");
+        owner.submit(&format!("{LIST}/{id}/enable"), &[("reason", "found")]).await;
+    }
+    // The same for an admin: neither a reason nor a ticket holds up a stop.
+    let mut admin = console.admin().await;
+    admin.submit(&format!("{}/disable", console.in_hub(&id)), &[]).await.leads_to(&console.in_hub(&id), "disabled");
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn a_permission_change_of_nuveras_waits_and_is_made_when_the_partner_confi
     let form = admin.get(&format!("{}/permissions", console.in_hub(&id))).await;
     form.says("Alpine Pay confirms this before it counts").says("Propose change");
     let proposed = propose(&console, &mut admin, &id).await;
-    assert!(proposed.location().ends_with("done=change-proposed"), "{}", proposed.text());
+    assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
     admin.get(proposed.location()).await.says("A proposed change waits for the partner").says("Withdraw");
     let before = console.application(&id).await;
     assert_eq!(before.permissions, permissions("PAYMENTS_READ"), "nothing has changed");
@@ -66,7 +66,7 @@ async fn a_permission_change_of_nuveras_waits_and_is_made_when_the_partner_confi
     let page = developer.get(&confirm).await;
     page.says("by Ada Admin, Nuvera").says(WHY).says("AddsCUSTOMERS_READ").says("Takes awayPAYMENTS_READ");
     let confirmed = developer.submit(&confirm, &[]).await;
-    assert!(confirmed.location().ends_with("done=change-confirmed"), "{}", confirmed.text());
+    assert_eq!(confirmed.notice(), Some("change-confirmed"), "{}", confirmed.text());
     let after = console.application(&id).await;
     assert_eq!((after.permissions, after.proposed_change), (permissions("CUSTOMERS_READ"), None));
     let events = console.events_of(after.id).await;
@@ -93,12 +93,12 @@ async fn without_the_policy_and_for_the_partner_themselves_nothing_waits() {
     let (id, _) = owner.create("Ledger", PEM_A).await;
     let mut admin = console.admin().await;
     let made = propose(&console, &mut admin, &id).await;
-    assert!(made.location().ends_with("done=permissions-changed"), "{}", made.text());
+    assert_eq!(made.notice(), Some("permissions-changed"), "{}", made.text());
     decide(&console, "confirmed").await;
     let form = format!("{LIST}/{id}/permissions");
     assert!(!owner.get(&form).await.text().contains("confirms this before it counts"));
     let own = owner.submit(&form, &[("permissions", "PAYMENTS_READ")]).await;
-    assert!(own.location().ends_with("done=permissions-changed"), "{}", own.text());
+    assert_eq!(own.notice(), Some("permissions-changed"), "{}", own.text());
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn signing_keys_are_replaced_restored_and_retired_with_the_partners_word_o
     let first = console.application(&id).await.current_signing_key().id;
     let fields = [&[("public_key", PEM_B), ("overlap", "3600")], &BECAUSE[..]].concat();
     let proposed = admin.submit(&format!("{hub}/replace-signing-key"), &fields).await;
-    assert!(proposed.location().ends_with("done=change-proposed"), "{}", proposed.text());
+    assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
     assert_eq!(console.application(&id).await.signing_keys.len(), 1);
     owner.get(&confirm).await.says("the key before it verifies for 1 hour more").says("possession not proven");
     assert_eq!(owner.submit(&confirm, &[]).await.status, StatusCode::SEE_OTHER);
@@ -119,14 +119,14 @@ async fn signing_keys_are_replaced_restored_and_retired_with_the_partners_word_o
     let retire = [("", ""); 0];
     let path = format!("{hub}/signing-keys/{first}/retire");
     let proposed = admin.submit(&path, &[&retire[..], &BECAUSE[..]].concat()).await;
-    assert!(proposed.location().ends_with("done=change-proposed"), "{}", proposed.text());
+    assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
     assert!(console.application(&id).await.signing_key(first).unwrap().verifies(console.clock.now()));
     assert_eq!(owner.submit(&confirm, &[]).await.status, StatusCode::SEE_OTHER);
     assert!(!console.application(&id).await.signing_key(first).unwrap().verifies(console.clock.now()));
 
     let path = format!("{hub}/signing-keys/{first}/restore");
     let proposed = admin.submit(&path, &[&[("overlap", "none")], &BECAUSE[..]].concat()).await;
-    assert!(proposed.location().ends_with("done=change-proposed"), "{}", proposed.text());
+    assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
     assert_eq!(console.application(&id).await.current_signing_key().id, second);
     assert_eq!(owner.submit(&confirm, &[]).await.status, StatusCode::SEE_OTHER);
     assert_eq!(console.application(&id).await.current_signing_key().id, first);
@@ -139,12 +139,12 @@ async fn stops_and_what_ends_a_keys_life_never_wait() {
     let key = console.application(&id).await.api_keys[0].id;
     propose(&console, &mut admin, &id).await;
     let stopped = admin.submit(&format!("{hub}/disable"), &[("reason", "A leak")]).await;
-    assert!(stopped.location().ends_with("done=disabled"), "{}", stopped.text());
+    assert_eq!(stopped.notice(), Some("disabled"), "{}", stopped.text());
     let enabled = admin.submit(&format!("{hub}/enable"), &BECAUSE).await;
-    assert!(enabled.location().ends_with("done=enabled"), "{}", enabled.text());
+    assert_eq!(enabled.notice(), Some("enabled"), "{}", enabled.text());
     let revoke = [&[("confirm_name", "Ledger")], &BECAUSE[..]].concat();
     let revoked = admin.submit(&format!("{hub}/api-keys/{key}/revoke"), &revoke).await;
-    assert!(revoked.location().ends_with("done=key-revoked"), "{}", revoked.text());
+    assert_eq!(revoked.notice(), Some("key-revoked"), "{}", revoked.text());
     // What was proposed before is no longer what would come of it.
     owner.get(&format!("{LIST}/{id}")).await.says("What Nuvera proposed cannot be confirmed any more");
 }
@@ -158,7 +158,7 @@ async fn a_proposal_for_an_application_that_changed_meanwhile_is_not_made_and_is
     owner.submit(&format!("{LIST}/{id}/rename"), &[("name", "Books")]).await;
     let stale = owner.post(&confirm, &[("version", &seen)]).await;
     assert_eq!(stale.status, StatusCode::CONFLICT);
-    stale.says("Somebody changed this application").says("Application renamed");
+    stale.says("or changed this application in another tab").says("Application renamed");
     let version = console.application(&id).await.version.to_string();
     let outdated = owner.post(&confirm, &[("version", &version)]).await;
     assert_eq!(outdated.status, StatusCode::CONFLICT);
@@ -167,7 +167,7 @@ async fn a_proposal_for_an_application_that_changed_meanwhile_is_not_made_and_is
     assert!(!owner.get(LIST).await.text().contains("To confirm"));
 
     let again = propose(&console, &mut admin, &id).await;
-    assert!(again.location().ends_with("done=change-proposed"), "{}", again.text());
+    assert_eq!(again.notice(), Some("change-proposed"), "{}", again.text());
     // One at a time, while it can be confirmed.
     let third = propose(&console, &mut admin, &id).await;
     assert_eq!(third.status, StatusCode::CONFLICT);
@@ -185,7 +185,7 @@ async fn a_proposal_is_declined_withdrawn_or_lapses() {
     let decline = format!("{LIST}/{id}/withdraw-change");
     owner.get(&decline).await.says("Decline proposed change").says("Nuvera sees that you declined it");
     let declined = owner.submit(&decline, &[("reason", "We did not ask for this.")]).await;
-    assert!(declined.location().ends_with("done=change-declined"), "{}", declined.text());
+    assert_eq!(declined.notice(), Some("change-declined"), "{}", declined.text());
     owner.get(&confirm).await.says(nothing);
     admin.get(&format!("{}/audit", console.in_hub(&id))).await.says("Proposed change declined").says("did not ask");
 
@@ -193,7 +193,7 @@ async fn a_proposal_is_declined_withdrawn_or_lapses() {
     let withdraw = format!("{}/withdraw-change", console.in_hub(&id));
     admin.submit(&withdraw, &[]).await.says("Enter a reason");
     let withdrawn = admin.submit(&withdraw, &BECAUSE).await;
-    assert!(withdrawn.location().ends_with("done=change-withdrawn"), "{}", withdrawn.text());
+    assert_eq!(withdrawn.notice(), Some("change-withdrawn"), "{}", withdrawn.text());
     owner.get(&confirm).await.says(nothing);
 
     propose(&console, &mut admin, &id).await;
@@ -254,13 +254,13 @@ async fn what_waits_is_decided_by_the_policy_as_it_is_when_the_form_arrives() {
     decide(&console, "at_once").await;
     let fields = [&[("permissions", "CUSTOMERS_READ"), ("version", &*version)], &BECAUSE[..]].concat();
     let made = admin.post(&path, &fields).await;
-    assert!(made.location().ends_with("done=permissions-changed"), "{}", made.text());
+    assert_eq!(made.notice(), Some("permissions-changed"), "{}", made.text());
 
     let version = admin.get(&path).await.hidden("version");
     decide(&console, "confirmed").await;
     let fields = [&[("permissions", "PAYMENTS_READ"), ("version", &*version)], &BECAUSE[..]].concat();
     let proposed = admin.post(&path, &fields).await;
-    assert!(proposed.location().ends_with("done=change-proposed"), "{}", proposed.text());
+    assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
     // What was proposed still wants their word, whatever the policy says by now.
     decide(&console, "at_once").await;
     assert_eq!(console.application(&id).await.permissions, permissions("CUSTOMERS_READ"));
@@ -298,7 +298,7 @@ async fn what_somebody_proposed_who_is_gone_is_not_confirmed() {
     refused.says("may not make such changes any more").says("Decline it");
     assert_eq!(console.application(&id).await.permissions, permissions("PAYMENTS_READ"));
     set_role(Role::NuveraAdmin).await;
-    assert!(owner.submit(&confirm, &[]).await.location().ends_with("done=change-confirmed"), "the control");
+    assert_eq!(owner.submit(&confirm, &[]).await.notice(), Some("change-confirmed"), "the control");
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn whatever_is_stored_is_text_on_every_page_that_somebody_can_reach() {
     owner.submit(&format!("{LIST}/security-policy"), &policy).await;
     let fields = [&[("permissions", "PAYMENTS_READ")], &said[..]].concat();
     let proposed = admin.submit(&format!("{in_hub}/permissions"), &fields).await;
-    assert!(proposed.location().ends_with("done=change-proposed"), "{}", proposed.text());
+    assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
     owner.get(LIST).await.says("Nuvera changed").says("Nuvera proposes a change");
 
     let found = visit_everything(&mut owner, LIST).await;
@@ -159,7 +159,7 @@ async fn nothing_that_is_sent_becomes_a_header() {
     for path in [
         format!("/sign-in?next={split}"),
         format!("/sign-in?next={}", encoded("/x\r\nset-cookie: stolen=1")),
-        format!("{LIST}?done={}", encoded("disabled\r\nset-cookie: stolen=1")),
+        format!("{LIST}?x={}", encoded("disabled\r\nset-cookie: stolen=1")),
         format!("{LIST}{split}"),
         format!("/invitation?token={}", encoded("x\r\nset-cookie: stolen=1")),
     ] {

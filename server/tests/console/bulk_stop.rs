@@ -57,21 +57,23 @@ async fn an_owner_stops_everything_of_theirs_in_two_activations_and_each_stop_is
         let list = owner.get(LIST).await;
         assert!(list.body.contains(&format!("href=\"{path}\"")), "the first activation: {}", list.body);
         let preview = owner.get(&path).await;
-        preview.says("2 applications of Alpine Pay are stopped").says("Ledger").says("Payouts");
-        preview.says("1 application is disabled already, and not touched");
+        preview.says("This will disable 2 applications of Alpine Pay").says("Ledger").says("Payouts");
+        preview.says("1 application is already disabled and will stay so.");
         let mut shown = seen(&preview);
         shown.sort();
         let mut expected = vec![ledger.clone(), payouts.clone()];
         expected.sort();
         assert_eq!(shown, expected, "{engine}");
 
-        // Looking stops nothing.
+        // Nothing stops before the button is pressed.
         assert_eq!(console.gateway_says(&ledger_key).await, "malformed_token");
 
+        // Neither a reason nor a ticket is needed, and a suggested reason is one click.
+        preview.says("Reason (optional)").says("Suspected exposure");
         let done = stop(&mut owner, &path, WHY).await;
         assert_eq!(done.status, StatusCode::OK, "{engine}: {}", done.text());
-        done.says("2 applications are stopped").says("OldWhat happenedWas disabled already");
-        done.says("LedgerWhat happenedStopped").says("PayoutsWhat happenedStopped");
+        done.says("2 applications are stopped").says("OldResultAlready disabled");
+        done.says("LedgerResultStopped").says("PayoutsResultStopped");
         assert!(!done.text().contains("after you opened the page"), "{}", done.text());
         for (id, key) in [(&ledger, &ledger_key), (&payouts, &payouts_key)] {
             assert_eq!(console.gateway_says(key).await, "application_disabled", "{engine}");
@@ -84,7 +86,7 @@ async fn an_owner_stops_everything_of_theirs_in_two_activations_and_each_stop_is
 
         // The form sent again finds nothing, and each is enabled on its own.
         confirm(&mut owner, &path, &shown, WHY).await.says("Nothing was left to stop");
-        owner.get(&path).await.says("Nothing to stop").says("3 applications are disabled already");
+        owner.get(&path).await.says("Nothing to stop").says("3 applications are already disabled");
         assert!(!owner.get(LIST).await.body.contains("stop-everything"), "there is nothing to stop");
         owner.submit(&format!("{LIST}/{ledger}/enable"), &[("reason", "found")]).await;
         assert_eq!(console.gateway_says(&ledger_key).await, "malformed_token");
@@ -130,7 +132,7 @@ async fn an_admin_stops_an_organization_and_an_auditor_looks_on() {
     let mut admin = console.admin().await;
     assert!(admin.get(&organization).await.body.contains("stop-everything"), "the control");
     // A ticket can be named, and need not be.
-    admin.get(&hub).await.says("An emergency does not wait for a ticket");
+    admin.get(&hub).await.says("Ticket reference (optional)").says("Leave it empty if there is none yet.");
     admin.post(&hub, &[("reason", WHY), ("ticket", "SUP-4711")]).await.says("1 application is stopped");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
     owner.get(&format!("{LIST}/{id}/audit")).await.says("SUP-4711");
@@ -168,7 +170,10 @@ async fn a_leaked_key_is_stopped_in_every_application_that_it_verifies_requests_
             assert!(admin.get(&from).await.body.contains(&of_key(PEM_A)), "the first activation, from {from}");
         }
         let preview = admin.get(&of_key(PEM_A)).await;
-        preview.says("3 applications of 2 organizations are stopped").says("of Alpine Pay").says("of Borealis Finance");
+        preview
+            .says("This will stop 3 applications of 2 organizations")
+            .says("of Alpine Pay")
+            .says("of Borealis Finance");
         assert!(!preview.text().contains("Retired") && !preview.text().contains("Safe"), "{}", preview.text());
         let done = stop(&mut admin, &of_key(PEM_A), WHY).await;
         done.says("3 applications are stopped");
@@ -184,7 +189,7 @@ async fn a_leaked_key_is_stopped_in_every_application_that_it_verifies_requests_
         // When its overlap is over, the old key is nobody's any more.
         console.advance(Duration::from_secs(3600));
         let mut admin = console.admin().await;
-        admin.get(&of_key(PEM_A)).await.says("2 applications are disabled already");
+        admin.get(&of_key(PEM_A)).await.says("2 applications are already disabled");
         let unknown = paths::stop_signing_key(&format!("SHA256:{}", "A".repeat(43)));
         admin.get(&unknown).await.says("Nothing to stop").says("registered nowhere, or retired everywhere");
         for nonsense in ["x", "%2e%2e", &"A".repeat(44)] {
@@ -211,7 +216,7 @@ async fn what_appears_between_the_preview_and_the_stop_is_stopped_and_told_of() 
     done.says("3 applications are stopped");
     for (name, fate) in [("Ledger", "Stopped"), ("New", unseen), ("Asleep", unseen)] {
         let text = done.text().replace("Stopped It", "StoppedIt");
-        assert!(text.contains(&format!("{name}What happened{fate}")), "{name}: {text}");
+        assert!(text.contains(&format!("{name}Result{fate}")), "{name}: {text}");
     }
     assert_eq!(done.text().matches("after you opened").count(), 2, "{}", done.text());
     assert_eq!(console.gateway_says(&new_key).await, "application_disabled");
@@ -254,8 +259,10 @@ async fn a_stop_asks_for_no_fresh_proof() {
         owner.create("Payouts", PEM_B).await
     };
     console.advance(Duration::from_secs(11 * 60));
-    stop(&mut owner, &format!("{LIST}/stop-everything"), WHY).await.says("1 application is stopped");
+    // Nor for a reason.
+    stop(&mut owner, &format!("{LIST}/stop-everything"), "").await.says("1 application is stopped");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    owner.get(&format!("{LIST}/audit")).await.says("Emergency stop, no reason given");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod emergency;
 mod hub;
 mod hub_search;
 mod hygiene;
+mod messages;
 mod notices;
 mod passkeys;
 mod people;

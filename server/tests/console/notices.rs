@@ -38,7 +38,7 @@ async fn what_nuvera_did_is_told_until_somebody_has_seen_it() {
     let mut developer = console.signed_in("developer@alpine.example").await;
     console.advance(Duration::from_secs(600));
     let done = developer.post(&seen, &[("version", &seen_until)]).await;
-    assert_eq!(done.location(), format!("{LIST}/{id}?done=support-seen"), "no proof is asked for");
+    done.leads_to(&format!("{LIST}/{id}"), "support-seen");
     let page = owner.get(&format!("{LIST}/{id}")).await;
     page.says("Nuvera changed Ledger").says("Application disabled");
     let callout = page.text();
@@ -47,7 +47,7 @@ async fn what_nuvera_did_is_told_until_somebody_has_seen_it() {
 
     let until = owner.get(LIST).await.hidden("version");
     let done = owner.post(&format!("{LIST}/seen-support"), &[("version", &until)]).await;
-    assert_eq!(done.location(), format!("{LIST}?done=support-seen"));
+    done.leads_to(LIST, "support-seen");
     assert!(!owner.get(LIST).await.text().contains("Nuvera changed"));
     owner.get(&format!("{LIST}/{id}")).await.says("What Nuvera changed was seen by Olivia Okafor on");
     admin.get(&console.in_hub(&id)).await.says("What Nuvera changed was seen by Olivia Okafor on");

@@ -15,7 +15,7 @@ async fn an_owner_changes_the_policy_and_everybody_reads_it() {
     let page = owner.get(POLICY).await;
     assert_eq!([page.hidden("api_key_age"), page.hidden("signing_key_age"), page.hidden("idle")], ["180", "365", "90"]);
     let changed = owner.submit(POLICY, &STRICT).await;
-    assert_eq!(changed.location(), format!("{POLICY}?done=policy-changed"));
+    changed.leads_to(POLICY, "policy-changed");
     let page = owner.get(changed.location()).await;
     page.says("The rotation policy is changed.");
     assert_eq!([page.hidden("api_key_age"), page.hidden("signing_key_age"), page.hidden("idle")], ["90", "", "60"]);
@@ -127,7 +127,7 @@ async fn an_owner_changes_the_security_policy_and_everybody_reads_it() {
         assert!(!page.body.contains("name=\"second_factor\""), "there is no form for who may not send it");
     }
     let changed = owner.submit(SECURITY, &SECURE).await;
-    assert_eq!(changed.location(), format!("{SECURITY}?done=security-policy-changed"));
+    changed.leads_to(SECURITY, "security-policy-changed");
     // It counts at once, of whoever changed it as well.
     let led = owner.get(changed.location()).await;
     assert!(led.location().starts_with("/settings/account/second-factor?next="), "{}", led.location());

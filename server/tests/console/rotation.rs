@@ -68,22 +68,119 @@ async fn the_meter_follows_the_traffic_from_the_old_key_to_the_new_one() {
         rotation.used(new, 3).await;
         let page = rotation.page().await;
         page.says("7 % of the 42 requests in the last 15 minutes came with the new key.");
-        page.says("Not yet: silent for 0 seconds of the 15 minutes that make it safe.");
+        page.says("Not yet: still in use. Safe after 15 minutes without a request.");
         page.says("from 192.0.2.7, settlement/1.2");
 
         rotation.console.advance(14 * MINUTE);
         rotation.used(new, 5).await;
         let page = rotation.page().await;
-        page.says("Not yet: silent for 14 minutes of the 15 minutes that make it safe.");
+        page.says("Not yet: last used 14 minutes ago. Safe after 15 minutes without a request.");
         rotation.console.advance(MINUTE);
         let page = rotation.page().await;
-        page.says("Safe to revoke: not used for 15 minutes. Before, it was never silent for more than 2 minutes.");
-        page.says("All of the 5 requests in the last 15 minutes came with the new key.");
+        page.says("Safe to revoke: not used for 15 minutes, and the new key is in use. Its longest pause before was 2 minutes.");
+        page.says("All of the 5 requests in the last 15 minutes came with the new key, the last one 1 minute ago.");
 
         // Somebody's forgotten job: it is used again, and the longer pause counts from now on.
         rotation.used(old, 1).await;
         rotation.console.advance(16 * MINUTE);
-        rotation.page().await.says("Not yet: silent for 16 minutes of the 30 minutes that make it safe.");
+        rotation.page().await.says("Not yet: last used 16 minutes ago. Safe after 30 minutes without a request.");
+    }
+}
+
+#[tokio::test]
+async fn silence_of_both_keys_is_no_evidence_and_the_revoke_page_says_the_same_as_the_meter() {
+    let mut rotation = Rotation::start(Database::sqlite()).await;
+    let (new, old) = (rotation.key(0).await, rotation.key(1).await);
+    let path = format!("{LIST}/{}", rotation.id);
+    let revoke = format!("{path}/api-keys/{old}/revoke");
+    rotation.owner.submit(&format!("{path}/finish-by-itself"), &[("hold", "900")]).await;
+    let both_say = async |rotation: &mut Rotation, sentences: [&str; 2]| {
+        for page in [path.clone(), revoke.clone()] {
+            let page = rotation.owner.get(&page).await;
+            for sentence in sentences {
+                page.says(sentence);
+            }
+            // There is a replacement: nobody is told to create one.
+            assert!(!page.text().contains("create a replacement key"), "{}", page.text());
+        }
+    };
+    let nothing_used = ["Not yet: nothing has used the new key.", "No request in the last 15 minutes."];
+    both_say(&mut rotation, nothing_used).await;
+
+    rotation.used(old, 30).await;
+    rotation.used(new, 1).await;
+    let in_use = ["Not yet: still in use. Safe after 15 minutes without a request.", "3 % of the 31 requests"];
+    both_say(&mut rotation, in_use).await;
+    rotation.console.advance(2 * MINUTE);
+    rotation.used(new, 181).await;
+    rotation.console.advance(13 * MINUTE);
+    // As it was found: the old key silent for 15 minutes, the new one for 13. An idle system shows nothing.
+    let idle = [
+        "No evidence: neither key has been used for 13 minutes. Send traffic with the new key, then check again.",
+        "All of the 181 requests in the last 15 minutes came with the new key, the last one 13 minutes ago.",
+    ];
+    both_say(&mut rotation, idle).await;
+    // Nor does the automatic revocation take silence for evidence, however long it lasts.
+    let live = async |rotation: &Rotation| {
+        rotation.console.backend.finish_rotations().await.unwrap();
+        rotation.console.application(&rotation.id).await.live_keys(rotation.console.clock.now()).count()
+    };
+    rotation.console.advance(10 * 60 * MINUTE);
+    assert_eq!(live(&rotation).await, 2);
+    // A request with the new key: safe from now on, and not since last night.
+    rotation.used(new, 1).await;
+    rotation.owner = rotation.console.owner().await;
+    both_say(
+        &mut rotation,
+        ["Safe to revoke: not used for 10 hours, and the new key is in use.", "All of the 1 request"],
+    )
+    .await;
+    assert_eq!(live(&rotation).await, 2);
+    for _ in 0..3 {
+        rotation.console.advance(7 * MINUTE);
+        rotation.used(new, 1).await;
+    }
+    assert_eq!(live(&rotation).await, 1, "the control: safe for a quarter of an hour without a break");
+}
+
+#[tokio::test]
+async fn a_key_without_a_replacement_is_judged_by_its_last_use() {
+    let mut rotation = Rotation::start(Database::sqlite()).await;
+    let (new, old) = (rotation.key(0).await, rotation.key(1).await);
+    rotation.used(old, 9).await;
+    rotation.used(new, 9).await;
+    rotation.console.advance(2 * MINUTE);
+    let revoke = |key: ApiKeyId| format!("{LIST}/{}/api-keys/{key}/revoke", rotation.id);
+    // The replacement itself: there is another one to go back to.
+    let page = rotation.owner.get(&revoke(new)).await;
+    page.says("This key was last used 2 minutes ago").says("If you go back to").says("Keep it");
+    let (of_old, of_new) = (revoke(old), revoke(new));
+    rotation.owner.submit(&of_new, &[]).await;
+    // The last one: then a replacement is what it needs.
+    let page = rotation.owner.get(&of_old).await;
+    page.says("This key was last used 2 minutes ago").says("create a replacement key and deploy it first");
+    assert!(!page.text().contains("Has traffic moved"), "there is nothing to move to");
+}
+
+#[tokio::test]
+async fn a_key_that_is_safe_to_revoke_does_not_stop_while_in_use() {
+    let mut rotation = Rotation::start(Database::sqlite()).await;
+    let (new, old) = (rotation.key(0).await, rotation.key(1).await);
+    // More than half of the grace window is over.
+    rotation.console.advance(13 * 60 * MINUTE);
+    rotation.owner = rotation.console.owner().await;
+    rotation.used(old, 9).await;
+    rotation.used(new, 9).await;
+    let pages = [LIST.to_owned(), format!("{LIST}/{}", rotation.id)];
+    for page in &pages {
+        rotation.owner.get(page).await.says("stops while requests still use it");
+    }
+    rotation.console.advance(20 * MINUTE);
+    rotation.used(new, 9).await;
+    rotation.page().await.says("Safe to revoke");
+    for page in &pages {
+        let text = rotation.owner.get(page).await.text();
+        assert!(!text.contains("stops while requests still use it"), "{text}");
     }
 }
 
@@ -110,7 +207,11 @@ async fn the_traffic_of_signing_keys_is_told_apart_and_old_traffic_forgotten() {
         traffic::add_signing_key(&mut transaction, key, Traffic::minute(now), requests).await.unwrap();
     }
     transaction.commit().await.unwrap();
-    rotation.page().await.says("75 % of the 4 requests in the last 15 minutes came with the new key.");
+    let share = "75 % of the 4 requests in the last 15 minutes came with the new key.";
+    rotation.page().await.says(share);
+    let retire = format!("{LIST}/{}/signing-keys/{retiring}/retire", rotation.id);
+    let page = rotation.owner.get(&retire).await;
+    page.says(share).says("Not yet: still in use. Safe after 15 minutes without a request.");
 
     let kept = |minutes: i64| Traffic::minute(Timestamp::from_millis(now.as_millis())) - minutes;
     let mut transaction = rotation.console.store.write().await.unwrap();
@@ -129,7 +230,10 @@ async fn a_rotation_finishes_by_itself_only_when_the_evidence_has_held_for_the_c
         let (new, old) = (rotation.key(0).await, rotation.key(1).await);
         let path = format!("{LIST}/{}/finish-by-itself", rotation.id);
         assert_eq!(rotation.owner.submit(&path, &[("hold", "1800")]).await.status.as_u16(), 303);
-        rotation.page().await.says("Finishes by itself once it has been safe for 30 minutes: ordered by Olivia Okafor");
+        rotation
+            .page()
+            .await
+            .says("revoked automatically once that has been safe for 30 minutes. Set by Olivia Okafor");
         let live = async |rotation: &Rotation| {
             rotation.console.backend.finish_rotations().await.unwrap();
             let now = rotation.console.clock.now();
@@ -143,7 +247,13 @@ async fn a_rotation_finishes_by_itself_only_when_the_evidence_has_held_for_the_c
         rotation.used(old, 1).await;
         rotation.used(new, 1).await;
         // The old key was once silent for an hour: two are needed, and half an hour more.
-        rotation.console.advance(150 * MINUTE - Duration::from_millis(1));
+        for _ in 0..4 {
+            rotation.console.advance(30 * MINUTE);
+            rotation.used(new, 1).await;
+        }
+        rotation.owner = rotation.console.owner().await;
+        rotation.page().await.says("Safe to revoke: not used for 2 hours");
+        rotation.console.advance(30 * MINUTE - Duration::from_millis(1));
         rotation.used(new, 1).await;
         assert_eq!(live(&rotation).await, 2);
         rotation.console.advance(Duration::from_millis(1));
@@ -154,7 +264,8 @@ async fn a_rotation_finishes_by_itself_only_when_the_evidence_has_held_for_the_c
         let event = &rotation.console.events_of(application.id).await[0].event;
         assert_eq!((event.action.code(), &*event.actor.name), ("api_key.revoked", "Olivia Okafor"));
         let reason = event.reason.as_ref().unwrap().as_str();
-        assert!(reason.starts_with("Finished by itself") && reason.ends_with("not used for 2 hours."), "{reason}");
+        let words = "not used for 2 hours, and the new key is in use.";
+        assert!(reason.starts_with("Revoked automatically, as set on") && reason.ends_with(words), "{reason}");
         assert_eq!(rotation.console.events(&rotation.id).await[1], "auto_finish.set");
     }
 }
@@ -168,7 +279,7 @@ async fn an_automatic_finish_is_off_until_it_is_ordered_and_after_it_was_cancell
     rotation.console.advance(10 * 60 * MINUTE);
     rotation.owner = rotation.console.owner().await;
     rotation.console.backend.finish_rotations().await.unwrap();
-    rotation.page().await.says("Safe to revoke").says("Finish by itself");
+    rotation.page().await.says("Safe to revoke").says("Revoke automatically");
     let path = format!("{LIST}/{}/finish-by-itself", rotation.id);
     rotation.owner.submit(&path, &[("hold", "86400")]).await;
     let version = rotation.console.application(&rotation.id).await.version.to_string();

@@ -291,10 +291,10 @@ async fn who_is_half_way_in_gets_no_further_once_all_sign_ins_were_ended() {
         let mut waiting = half_way(&console, OWNER).await;
         let form = [("password", "tulip gravel 84 harbour")];
         let changed = owner.post("/settings/account/password", &form).await;
-        assert_eq!(changed.location(), format!("{ACCOUNT}?done=password-changed"), "{}", changed.text());
+        changed.leads_to(ACCOUNT, "password-changed");
         let refused = enter(&mut waiting, &phone.code(&console)).await;
-        assert_eq!(refused.location(), "/sign-in?done=sign-in-ended");
-        waiting.get("/sign-in?done=sign-in-ended").await.says("Your sign-ins were all ended while you signed in");
+        refused.leads_to("/sign-in", "sign-in-ended");
+        waiting.follow(&refused).await.says("Your sign-ins were all ended while you signed in");
         assert_eq!(waiting.get(LIST).await.status, StatusCode::SEE_OTHER);
         // Nor do they begin anew with what they have left.
         assert_eq!(enter(&mut waiting, &codes[0]).await.location(), "/sign-in");
@@ -587,7 +587,7 @@ async fn a_factor_is_changed_only_by_who_proved_lately_that_it_is_they() {
     assert_eq!(enter(&mut browser, &phone.code(&console)).await.status, StatusCode::UNPROCESSABLE_ENTITY, "replaced");
     assert_eq!(enter(&mut browser, &replacement.code(&console)).await.location(), LIST);
     let removed = browser.post(REMOVE, &[]).await;
-    assert_eq!(removed.location(), format!("{ACCOUNT}?done=second-factor-removed"));
+    removed.leads_to(ACCOUNT, "second-factor-removed");
     assert_eq!(console.browser().sign_in(OWNER, PASSWORD).await.location(), LIST, "the password is enough again");
     let actions: Vec<_> = history(&console).await.into_iter().map(|(action, _)| action).collect();
     assert_eq!(actions, ["second_factor.removed", "second_factor.replaced", "second_factor.set"]);
@@ -619,11 +619,12 @@ async fn a_lost_factor_is_reset_by_who_decides_on_people_and_by_nobody_else() {
     owner.get(PEOPLE).await.says("With a second factor").says("Reset second factor");
     owner.get(&reset).await.says("Make sure that it is they who ask");
     let done = owner.post(&reset, &[]).await;
-    assert_eq!(done.location(), format!("{PEOPLE}?done=second-factor-reset"));
+    done.leads_to(PEOPLE, "second-factor-reset");
     assert!(developer.get(LIST).await.location().starts_with("/sign-in"), "their sessions have ended");
-    let what_they_had = [(&*phone.code(&console), "/sign-in?done=sign-in-ended"), (&*codes[0], "/sign-in")];
-    for (code, leads_to) in what_they_had {
-        assert_eq!(enter(&mut half, code).await.location(), leads_to, "it is good for nothing");
+    let what_they_had = [(&*phone.code(&console), Some("sign-in-ended")), (&*codes[0], None)];
+    for (code, notice) in what_they_had {
+        let refused = enter(&mut half, code).await;
+        assert_eq!((refused.location(), refused.notice()), ("/sign-in", notice), "it no longer works");
     }
     let again = owner.post(&reset, &[]).await;
     assert_eq!(again.status, StatusCode::CONFLICT);

@@ -74,7 +74,7 @@ async fn somebody_sees_where_they_are_signed_in_and_ends_one_or_all_others() {
         assert!(is_signed_in(&mut one).await && is_signed_in(&mut other).await);
 
         let ended = here.post(&found[0], &[]).await;
-        assert_eq!(ended.location(), format!("{ACCOUNT}?done=session-ended"));
+        ended.leads_to(ACCOUNT, "session-ended");
         let left = [is_signed_in(&mut one).await, is_signed_in(&mut other).await];
         assert_eq!(left.iter().filter(|left| **left).count(), 1, "{left:?}");
         assert_eq!(here.post(&found[0], &[]).await.status, StatusCode::NOT_FOUND, "it is gone");
@@ -199,7 +199,7 @@ async fn one_changes_ones_password_with_a_fresh_proof_and_all_other_sessions_end
         }
         assert!(is_signed_in(&mut elsewhere).await);
         let changed = here.post(&form, &[("password", CHOSEN)]).await;
-        assert_eq!(changed.location(), format!("{ACCOUNT}?done=password-changed"));
+        changed.leads_to(ACCOUNT, "password-changed");
         assert!(!is_signed_in(&mut elsewhere).await && is_signed_in(&mut here).await);
         let mut again = console.browser();
         assert_eq!(again.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::UNPROCESSABLE_ENTITY);

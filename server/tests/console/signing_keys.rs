@@ -17,7 +17,7 @@ async fn a_replacement_may_overlap_or_not() {
     let (id, _) = owner.create("Ledger", PEM_A).await;
     let path = format!("{LIST}/{id}/replace-signing-key");
     let answer = owner.submit(&path, &[("public_key", PEM_B), ("overlap", "3600")]).await;
-    assert_eq!(answer.location(), format!("{LIST}/{id}?done=signing-key-replaced"));
+    answer.leads_to(&format!("{LIST}/{id}"), "signing-key-replaced");
     let at = START.plus(Duration::from_secs(3600));
     assert_eq!(states(&console, &id).await, [SigningKeyState::Current, SigningKeyState::Retiring { at }]);
     owner.submit(&path, &[("public_key", PEM_C), ("overlap", "none"), ("reason", "exposed")]).await;
@@ -57,7 +57,7 @@ async fn a_wrong_key_is_rolled_back_in_one_step() {
     let right = console.application(&id).await.current_signing_key().id;
     owner.submit(&format!("{LIST}/{id}/replace-signing-key"), &[("public_key", PEM_B), ("overlap", "none")]).await;
     let back = owner.submit(&format!("{LIST}/{id}/signing-keys/{right}/restore"), &[("overlap", "none")]).await;
-    assert_eq!(back.location(), format!("{LIST}/{id}?done=signing-key-restored"));
+    back.leads_to(&format!("{LIST}/{id}"), "signing-key-restored");
     assert_eq!(console.application(&id).await.current_signing_key().id, right);
     assert_eq!(console.events(&id).await[0], "signing_key.restored");
 }
@@ -70,7 +70,7 @@ async fn an_overlap_is_ended_early() {
     let old = console.application(&id).await.current_signing_key().id;
     owner.submit(&format!("{LIST}/{id}/replace-signing-key"), &[("public_key", PEM_B), ("overlap", "3600")]).await;
     let retired = owner.submit(&format!("{LIST}/{id}/signing-keys/{old}/retire"), &[]).await;
-    assert_eq!(retired.location(), format!("{LIST}/{id}?done=signing-key-retired"));
+    retired.leads_to(&format!("{LIST}/{id}"), "signing-key-retired");
     assert_eq!(states(&console, &id).await[1], SigningKeyState::Retired { at: START });
     let current = console.application(&id).await.current_signing_key().id;
     let refused = owner.submit(&format!("{LIST}/{id}/signing-keys/{current}/retire"), &[]).await;

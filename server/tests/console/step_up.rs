@@ -72,9 +72,9 @@ async fn an_emergency_stop_waits_for_nothing() {
     console.advance(TEN_MINUTES + Duration::from_secs(240));
     let stopped = owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "A leak")]).await;
     assert_eq!(stopped.status, StatusCode::SEE_OTHER);
-    assert!(stopped.location().ends_with("done=disabled"), "{}", stopped.location());
+    assert_eq!(stopped.notice(), Some("disabled"), "{}", stopped.text());
     let stopped = admin.submit(&format!("{}/disable", console.in_hub(&other)), &[("reason", "A leak")]).await;
-    assert!(stopped.location().ends_with("done=disabled"), "{}", stopped.location());
+    assert_eq!(stopped.notice(), Some("disabled"), "{}", stopped.text());
     // To let it go on again is no emergency.
     let enable = owner.get(&format!("{LIST}/{id}/enable")).await;
     assert!(enable.location().starts_with("/confirm"), "{}", enable.location());

@@ -160,7 +160,7 @@ async fn of_two_changes_to_one_version_the_second_is_refused() {
         let (first, second) = tokio::join!(rotate(), rotate());
         let outcomes = [first.map(drop), second.map(drop)];
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-        assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(BackendError::Stale(Some(_))))), "{outcomes:?}");
+        assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(BackendError::StaleByYou(_)))), "{outcomes:?}");
         assert_eq!(console.application(&id.to_string()).await.api_keys.len(), 2);
 
         // Two nodes that read the same version: the row itself refuses the second.

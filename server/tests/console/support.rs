@@ -373,6 +373,22 @@ impl Answer {
         self.headers[header::LOCATION].to_str().unwrap()
     }
 
+    /// Asserts that the form leads to `path`, with this one-time message on its way there: its code. Follow it to see the
+    /// words.
+    pub fn leads_to(&self, path: &str, notice: &str) {
+        assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.text());
+        assert_eq!((self.location(), self.notice()), (path, Some(notice)));
+    }
+
+    /// The code of the one-time message that the answer sends along.
+    pub fn notice(&self) -> Option<&str> {
+        let cookies = self.headers.get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
+        let mut notices = cookies.filter(|cookie| cookie.contains("nuvera-notice-") && !cookie.contains("Max-Age=0"));
+        let notice = notices.next()?;
+        assert_eq!(notices.next(), None, "one message at a time");
+        Some(notice.split_once('=').unwrap().1.split(';').next().unwrap())
+    }
+
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -471,6 +487,12 @@ impl Browser {
         self.send(self.form(path, fields)).await
     }
 
+    /// Opens the page that a form redirects to.
+    pub async fn follow(&mut self, answer: &Answer) -> Answer {
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
+        self.get(&answer.location().to_owned()).await
+    }
+
     /// Sends a form, and is gone before the answer.
     pub fn post_and_leave(&self, path: &str, fields: &[(&str, &str)]) {
         let answer = self.router.clone().oneshot(self.with_cookies(self.form(path, fields)));
@@ -520,8 +542,13 @@ impl Browser {
         let request = self.with_cookies(request);
         let response = self.router.clone().oneshot(request).await.unwrap();
         for cookie in response.headers().get_all(header::SET_COOKIE) {
-            let (name, value) = cookie.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.insert(name.to_owned(), value.to_owned());
+            let cookie = cookie.to_str().unwrap();
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            if cookie.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
         }
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();

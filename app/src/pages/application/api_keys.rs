@@ -52,7 +52,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     let live_keys = if live.is_empty() {
         view! {
             <p class="table-empty">
-                "No API key works: every request is refused until there is a replacement key."
+                "No API key works: every request is refused until you create a replacement key."
             </p>
         }
         .into_any()
@@ -96,7 +96,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     }
 }
 
-/// Keys that work and that nobody may have: shown once, never confirmed, never used.
+/// Keys that work and may have been lost: shown once, never confirmed, never used.
 fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl IntoView + use<> {
     let heading = match keys {
         [key] => format!("{} is not confirmed as stored", key.shown()),
@@ -139,7 +139,7 @@ fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl Into
     });
     view! {
         <Callout heading=heading>
-            <p>"If the page that showed a key was lost, nobody has it. Replace it: you are shown another one, it stops at once, and the keys before it go on as they are."</p>
+            <p>"Never saved it? Replace it: this key stops and you are shown another one. Your other keys are unaffected."</p>
             <ul class="fates">{rows.collect_view()}</ul>
         </Callout>
     }

@@ -1,15 +1,16 @@
 //! A change of keys under way, as a path that anybody of the organization can go on with: every step says how far things
 //! are, and what can be done about them.
 
-use super::cut_over::{explained, old_key, verdict};
 use crate::{
     page::{ApplicationView, Usage},
-    ui::{ButtonLink, Card, Code, Form, Step, Steps, Submit, Time, TrafficChart, Variant, may, place, requests},
+    pages::cut_over::{Meter, explained, old_key},
+    ui::{ButtonLink, Card, Code, Form, Step, Steps, Submit, Time, Variant, may, place, requests},
 };
 use domain::{
     access::Operation,
     api_key::{ApiKey, ApiKeyStatus},
     application::ApiApplication,
+    cut_over::api_key_rotation,
     signing_key::{SigningKey, SigningKeyState},
     time::{Timestamp, in_words},
 };
@@ -18,37 +19,25 @@ use leptos::prelude::*;
 /// The path from the old API keys to the new one, while an old one works still.
 pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl IntoView + use<>> {
     let application = &view.application;
-    let new = application.api_keys.iter().find(|key| key.status(now) == ApiKeyStatus::Active)?;
-    let old: Vec<_> = application.expiring_keys(now).filter(|key| key.created_at <= new.created_at).collect();
-    if old.is_empty() {
-        return None;
-    }
-    let usage = |key: &ApiKey| view.api_key_usage.get(&key.id);
-    let traffic = |key: &ApiKey| view.api_key_traffic.get(&key.id);
-    let judge = |key: &ApiKey| verdict(now, usage(key), traffic(key), usage(new));
-    let all_safe = old.iter().all(|old| judge(old).is_safe());
+    let (new, old) = api_key_rotation(application, now)?;
+    let meter = Meter::of_api_keys(application, &view.api_key_usage, &view.api_key_traffic, now)?;
     let fates = old.iter().map(|old| {
-        let verdict = judge(old);
+        let verdict = meter.verdict(old.id);
         let stops_at = match old.status(now) {
             ApiKeyStatus::Expiring { at } => Some(at),
             _ => None,
         };
-        old_key(
-            old.shown(),
-            (verdict, "revoke"),
-            usage(old),
-            stops_at,
-            api_key_actions(application, old, verdict.is_safe()),
-        )
+        let actions = api_key_actions(application, old, verdict.is_safe());
+        old_key(old.shown(), (verdict, "revoke"), meter.usage(old.id), stops_at, actions)
     });
-    let is_used = usage(new).is_some();
-    let replaced = old.iter().filter_map(|old| traffic(old)).collect();
-    let chart = view! { <TrafficChart now new_label=new.shown() replacing=traffic(new) replaced /> };
+    let usage_of_new = meter.usage(new.id);
+    let is_used = usage_of_new.is_some();
+    let (chart, all_safe) = (meter.chart(), meter.all_safe());
     Some(view! {
         <Card
             id="rotation"
             heading="Rotation under way"
-            lead=format!("{} replaces what was before it. Leave this page and come back whenever you like.", new.shown())
+            lead=format!("{} replaces the keys below. You can leave this page and come back.", new.shown())
         >
             <Steps>
                 <Step heading="Create the new key" done=true>
@@ -58,10 +47,10 @@ pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl
                     {match new.stored_at {
                         Some(at) => view! { <p>"Confirmed " <Time at /></p> }.into_any(),
                         None if is_used => view! { <p>"It is in use."</p> }.into_any(),
-                        None => view! { <p>"Nobody has confirmed it yet."</p> }.into_any(),
+                        None => view! { <p>"Not confirmed yet."</p> }.into_any(),
                     }}
                 </Step>
-                <Step heading="Deploy it" done=is_used>{deployed(usage(new))}</Step>
+                <Step heading="Deploy it" done=is_used>{deployed(usage_of_new)}</Step>
                 <Step heading="Verify that traffic moves" done=all_safe>{chart} {explained()}</Step>
                 <Step heading="Revoke the old key">
                     <ul class="fates">{fates.collect_view()}</ul>
@@ -72,22 +61,28 @@ pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl
     })
 }
 
-/// Whether the rotation finishes by itself, and the way to change that.
+/// Whether the old keys are revoked automatically, and the way to change that.
 fn finish(application: &ApiApplication) -> Option<AnyView> {
     let action = |action| place().action(application.id, action);
     if !may(Operation::RotateApiKeys) {
         return None;
     }
     let Some(order) = &application.auto_finish else {
-        return Some(view! { <p><a href=action("finish-by-itself")>"Finish by itself"</a> ", when the evidence has held for a while?" </p> }.into_any());
+        return Some(
+            view! { <p><a href=action("finish-by-itself")>"Revoke automatically"</a> " once it is safe"</p> }
+                .into_any(),
+        );
     };
-    let words =
-        format!("Finishes by itself once it has been safe for {}: ordered by {}, ", in_words(order.hold), order.by);
+    let words = format!(
+        "The old keys will be revoked automatically once that has been safe for {}. Set by {}, ",
+        in_words(order.hold),
+        order.by
+    );
     Some(
         view! {
             <p>{words} <Time at=order.at /></p>
             <Form action=action("cancel-finish") version=application.version inline=true>
-                <Submit text="Cancel the automatic finish" />
+                <Submit text="Cancel automatic revocation" />
             </Form>
         }
         .into_any(),
@@ -137,36 +132,32 @@ pub(super) fn of_signing_keys(view: &ApplicationView, now: Timestamp) -> Option<
     if old.is_empty() {
         return None;
     }
-    let usage = |key: &SigningKey| view.signing_key_usage.get(&key.id);
-    let traffic = |key: &SigningKey| view.signing_key_traffic.get(&key.id);
-    let judge = |key: &SigningKey| verdict(now, usage(key), traffic(key), usage(new));
-    let all_safe = old.iter().all(|(old, _)| judge(old).is_safe());
+    let meter = Meter::of_signing_keys(application, &view.signing_key_usage, &view.signing_key_traffic, now)?;
     let fingerprint = |key: &SigningKey| key.public_key.fingerprint();
     let fates = old.iter().map(|&(old, at)| {
         let action = |action| place().signing_key_action(application.id, old.id, action);
-        let verdict = judge(old);
+        let verdict = meter.verdict(old.id);
         let variant = if verdict.is_safe() { Variant::Primary } else { Variant::DangerQuiet };
         let actions = view! {
             <ButtonLink href=action("restore") text="Restore it" about=fingerprint(old) needs=Operation::ReplaceSigningKeys />
             <ButtonLink href=action("retire") text="Retire" about=fingerprint(old) variant needs=Operation::ReplaceSigningKeys />
         };
-        old_key(fingerprint(old), (verdict, "retire"), usage(old), Some(at), actions.into_any())
+        old_key(fingerprint(old), (verdict, "retire"), meter.usage(old.id), Some(at), actions.into_any())
     });
-    let replaced = old.iter().filter_map(|(old, _)| traffic(old)).collect();
-    let new_label = "the current signing key".to_owned();
-    let chart = view! { <TrafficChart now new_label replacing=traffic(new) replaced /> };
+    let usage_of_new = meter.usage(new.id);
+    let (chart, all_safe) = (meter.chart(), meter.all_safe());
     Some(view! {
         <Card
             id="signing-key-rotation"
             heading="Signing-key replacement under way"
-            lead="Both keys verify for now. The old one retires at its deadline, or when you say so."
+            lead="Both keys verify for now. The old one retires at its deadline, or when you retire it."
         >
             <Steps>
                 <Step heading="Register the new public key" done=true>
                     <p><Code text=fingerprint(new) /> {format!(", by {}, ", new.created_by)} <Time at=new.created_at /></p>
                 </Step>
-                <Step heading="Deploy the new private key" done=usage(new).is_some()>
-                    {match usage(new) {
+                <Step heading="Deploy the new private key" done=usage_of_new.is_some()>
+                    {match usage_of_new {
                         Some(usage) => view! {
                             <p>
                                 {format!("{} signed with it, the last ", requests(usage.count))}
