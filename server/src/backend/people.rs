@@ -10,8 +10,8 @@ use super::{
 use crate::{
     random,
     store::{
-        StoreError, applications, audit, invitations, organizations, password_resets, second_factors, sign_in_failures,
-        users,
+        StoreError, Transaction, applications, audit, invitations, organizations, password_resets, second_factors,
+        sign_in_failures, users,
     },
 };
 use aws_lc_rs::digest;
@@ -26,7 +26,7 @@ use domain::{
     text::{EmailAddress, PersonName, Reason, Why},
     time::DAY,
 };
-use sqlx::{Any, AnyConnection, Transaction};
+use sqlx::AnyConnection;
 use std::net::IpAddr;
 use tokio::sync::MutexGuard;
 use zeroize::Zeroizing;
@@ -199,7 +199,7 @@ impl Backend {
         &self,
         actor: &Actor,
         organization: OrganizationId,
-    ) -> Result<(MutexGuard<'_, Pending>, Transaction<'static, Any>), BackendError> {
+    ) -> Result<(MutexGuard<'_, Pending>, Transaction), BackendError> {
         let (settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         organizations::lock(&mut transaction, organization).await.map_err(BackendError::gone)?;
         let actor = as_they_are(&mut transaction, actor).await?;

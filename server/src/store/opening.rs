@@ -6,9 +6,7 @@
 
 use super::{Result, Store, StoreError, migrations::MIGRATOR};
 use sqlx::{
-    AnyConnection, Connection, Row, SqliteConnection,
-    migrate::MigrateError,
-    postgres::PgConnectOptions,
+    AnyConnection, Connection, Row, SqliteConnection, migrate::MigrateError, postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
 };
 use std::{

@@ -124,7 +124,7 @@ impl Submitted {
             (_, "") => chosen.to_owned(),
             _ => format!("{chosen}: {typed}"),
         };
-        Ok(Some(Why::in_emergency(&reason, self.text("ticket"))))
+        Ok(Why::in_emergency(&reason, self.text("ticket")))
     }
 
     /// A choice of a whole number of seconds.
