@@ -3,6 +3,7 @@
 use super::{
     Backend, BackendError,
     passkeys::Answer,
+    password_hashing::{self, Asking, Place},
     sessions::{Client, known_browser},
 };
 use crate::{
@@ -15,7 +16,6 @@ use crate::{
         users::{self, Account},
     },
 };
-use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier, password_hash::SaltString};
 use domain::{
     access::Role,
     actor::Actor,
@@ -29,8 +29,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
-use std::{net::IpAddr, sync::LazyLock, time::Duration};
-use tokio::sync::Semaphore;
+use std::{net::IpAddr, time::Duration};
 
 /// How long failed sign-ins count.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -43,18 +42,6 @@ pub(super) const MAX_FAILURES_OF_ADDRESS: i64 = 50;
 const MAX_FAILURES_OF_ACCOUNT: i64 = 100;
 /// What every address counts as that nobody could have: what is typed there may be as long as a form.
 const NO_ADDRESS: &str = "no address";
-
-/// Argon2id's parameters are the crate's default, 19 MiB, t = 2, p = 1: OWASP's figure. Two at a time, so that a flood
-/// of sign-ins takes 38 MiB and not the machine.
-static HASHING: Semaphore = Semaphore::const_new(2);
-
-/// How many may wait for that. More are sent away: a flood from many addresses is not to hold people up for minutes.
-static QUEUE: Semaphore = Semaphore::const_new(100);
-/// For how long those are sent away.
-const QUEUE_PAUSE: Duration = Duration::from_secs(5);
-
-/// What the password of an account that does not exist is compared with, so that it takes as long.
-static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this password"));
 
 /// Somebody on their way in, who has proven who they are and whose session has not begun. Where all their sign-ins are
 /// ended before it does, this one is ended with them.
@@ -168,23 +155,21 @@ impl Backend {
         password: String,
         client: &Client,
     ) -> Result<Option<Account>, BackendError> {
-        let _place = QUEUE.try_acquire().map_err(|_| BackendError::Throttled(QUEUE_PAUSE))?;
         let now = self.clock.now();
         let email = EmailAddress::new(email);
         let email = email.as_ref().map_or(NO_ADDRESS, EmailAddress::as_str);
+        let known = self.known_browser_of(email, client).await?;
+        let asking = if known.is_some() { Asking::KnownBrowser } else { Asking::Client(client.address) };
+        let place = Place::take(asking)?;
         let mut transaction = self.store.write().await?;
         // Somebody without a password is as unknown here as somebody without an account, and takes as long.
         let account = users::find_account(&mut transaction, email).await?;
         let account = account.filter(|account| account.password_hash.is_some());
-        let known = match (&account, &client.token) {
-            (Some(account), Some(token)) => known_browser(&mut transaction, account.user_id, token).await?,
-            _ => None,
-        };
         let subjects = guesses_at(email, client.address, known);
         count_attempt(&mut transaction, &subjects, now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-        let matches = verify(password, hash.unwrap_or_else(|| NOBODYS_HASH.clone())).await;
+        let matches = password_hashing::verify(&place, password, hash).await;
         let account = account.filter(|_| matches);
         if account.is_some() {
             let mut transaction = self.store.write().await?;
@@ -192,6 +177,18 @@ impl Backend {
             transaction.commit().await.map_err(StoreError::from)?;
         }
         Ok(account)
+    }
+
+    /// What the client's browser is known by, where the owner of this account has signed in with it before. Read before a
+    /// place in the queue is taken, so that a flood of sign-ins does not keep the owner out.
+    async fn known_browser_of(&self, email: &str, client: &Client) -> Result<Option<String>, BackendError> {
+        let Some(token) = &client.token else { return Ok(None) };
+        let mut conn = self.store.read().await?;
+        let account = users::find_account(&mut conn, email).await?;
+        match account.filter(|account| account.password_hash.is_some()) {
+            Some(account) => Ok(known_browser(&mut conn, account.user_id, token).await?),
+            None => Ok(None),
+        }
     }
 
     /// Forgets failed sign-ins that no longer count.
@@ -249,7 +246,7 @@ impl Backend {
         let now = self.clock.now();
         let id = UserId(random::uuid(now));
         let NewPerson { organization_id, email, name, role, password } = person;
-        let password_hash = hash(password);
+        let password_hash = password_hashing::hash(password.to_owned()).await;
         let user = users::NewUser { id, organization_id, email, name, role, password_hash: &password_hash };
         let mut transaction = self.store.write().await?;
         users::insert(&mut transaction, &user, now).await?;
@@ -349,26 +346,4 @@ async fn record_refusal(
         return Ok(());
     }
     audit::append(conn, &[sign_in_refused(By { actor: &actor, at: now, reason: None })]).await
-}
-
-/// Hashes a password that somebody chose.
-pub(super) async fn hashed(password: String) -> String {
-    let _permit = HASHING.acquire().await;
-    tokio::task::spawn_blocking(move || hash(&password)).await.expect("hashing does not panic")
-}
-
-async fn verify(password: String, hash: String) -> bool {
-    // The semaphore is never closed; were it, hashing without a permit would still be right.
-    let _permit = HASHING.acquire().await;
-    let verified = tokio::task::spawn_blocking(move || {
-        let parsed = PasswordHash::new(&hash).ok()?;
-        Argon2::default().verify_password(password.as_bytes(), &parsed).ok()
-    });
-    // A password whose check panicked is no match.
-    matches!(verified.await, Ok(Some(())))
-}
-
-fn hash(password: &str) -> String {
-    let salt = SaltString::encode_b64(&random::bytes::<16>()).expect("16 bytes are a valid salt");
-    Argon2::default().hash_password(password.as_bytes(), &salt).expect("the default parameters are valid").to_string()
 }

@@ -12,6 +12,7 @@ mod error;
 pub mod flush;
 pub mod hub;
 pub mod passkeys;
+mod password_hashing;
 mod passwords;
 mod pending;
 pub mod people;
