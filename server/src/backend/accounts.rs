@@ -30,6 +30,10 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 use std::{net::IpAddr, time::Duration};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 /// How long failed sign-ins count.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -40,6 +44,12 @@ pub(super) const MAX_FAILURES_OF_ADDRESS: i64 = 50;
 /// Failures of one account, whatever the address. High, because it shuts the owner out as well, where they come with a
 /// browser that is not known.
 const MAX_FAILURES_OF_ACCOUNT: i64 = 100;
+/// How many sign-ins of browsers that are not known write to the database at one time. On SQLite there is one writer: without
+/// this a flood of sign-ins would take it from everybody else.
+static OTHERS_WRITING: Semaphore = Semaphore::const_new(2);
+/// How long they wait for that.
+const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What every address counts as that nobody could have: what is typed there may be as long as a form.
 const NO_ADDRESS: &str = "no address";
 
@@ -161,6 +171,7 @@ impl Backend {
         let known = self.known_browser_of(email, client).await?;
         let asking = if known.is_some() { Asking::KnownBrowser } else { Asking::Client(client.address) };
         let place = Place::take(asking)?;
+        let turn = if known.is_some() { None } else { Some(turn_to_write().await?) };
         let mut transaction = self.store.write().await?;
         // Somebody without a password is as unknown here as somebody without an account, and takes as long.
         let account = users::find_account(&mut transaction, email).await?;
@@ -168,6 +179,7 @@ impl Backend {
         let subjects = guesses_at(email, client.address, known);
         count_attempt(&mut transaction, &subjects, now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        drop(turn);
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let matches = password_hashing::verify(&place, password, hash).await;
         let account = account.filter(|_| matches);
@@ -287,6 +299,15 @@ fn guesses_at(email: &str, address: Option<IpAddr>, known_browser: Option<String
 /// An address, as attempts are counted by it: what one person has at their disposal.
 pub(super) fn known(address: Option<IpAddr>) -> String {
     address.map_or_else(|| "unknown".to_owned(), |address| network(address).to_string())
+}
+
+/// Waits for the turn to write of a sign-in that may be one of a flood.
+///
+/// # Errors
+/// [`BackendError::Throttled`] if it takes too long.
+pub(super) async fn turn_to_write() -> Result<SemaphorePermit<'static>, BackendError> {
+    let turn = timeout(WRITING_TIMEOUT, OTHERS_WRITING.acquire()).await;
+    turn.ok().and_then(Result::ok).ok_or(BackendError::Throttled(WRITING_TIMEOUT))
 }
 
 fn window_before(now: Timestamp) -> Timestamp {

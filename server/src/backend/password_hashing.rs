@@ -88,8 +88,8 @@ impl Place {
             Asking::Client(address) => Asking::Client(address.map(network)),
             Asking::KnownBrowser => asking,
         };
-        let is_taken = POOL.lock().enter(asking);
-        is_taken.then_some(Self(asking)).ok_or(BackendError::Throttled(PAUSE))
+        // A place that is dropped is given back: none is made before it is taken.
+        if POOL.lock().enter(asking) { Ok(Self(asking)) } else { Err(BackendError::Throttled(PAUSE)) }
     }
 }
 
@@ -264,6 +264,18 @@ mod tests {
             job();
         }
         assert_eq!(*order.lock().unwrap(), "kkkokkoooo");
+    }
+
+    #[test]
+    fn whoever_is_refused_gives_no_place_back() {
+        let address = Asking::Client(Some(IpAddr::from([198, 51, 100, 1])));
+        let held: Vec<_> = (0..PLACES_PER_ADDRESS).map(|_| Place::take(address).unwrap()).collect();
+        for _ in 0..2 {
+            assert!(matches!(Place::take(address), Err(BackendError::Throttled(PAUSE))));
+        }
+        assert!(Place::take(Asking::KnownBrowser).is_ok());
+        drop(held);
+        assert!(Place::take(address).is_ok());
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ pub(super) struct Metrics {
     uncounted: Gauge,
     clock_ahead: Gauge<f64, AtomicU64>,
     pub(super) open_connections: Gauge,
+    pub(super) refused_connections: Counter,
 }
 
 impl Metrics {
@@ -47,6 +48,7 @@ impl Metrics {
             uncounted: Gauge::default(),
             clock_ahead: Gauge::default(),
             open_connections: Gauge::default(),
+            refused_connections: Counter::default(),
         };
         metrics.registered()
     }
@@ -72,6 +74,8 @@ impl Metrics {
         to.register_with_unit("clock_ahead", help, Unit::Seconds, self.clock_ahead.clone());
         let help = "Connections at both doors, the API's and the edges'";
         to.register("open_connections", help, self.open_connections.clone());
+        let help = "Connections closed at once: no place, or too many from their address";
+        to.register("refused_connections", help, self.refused_connections.clone());
         self
     }
 

@@ -12,7 +12,6 @@ mod answer;
 mod cors;
 mod forward_auth;
 mod framing;
-mod head_timer;
 mod limits;
 mod listener;
 mod metrics;
@@ -25,6 +24,7 @@ mod replay;
 mod respond;
 mod snapshot;
 mod steady_clock;
+mod upstream;
 mod usage;
 mod verify;
 
@@ -33,7 +33,7 @@ pub(crate) use limits::network;
 pub use snapshot::Snapshot;
 pub use usage::{KeyUse, Usage, UsageBatch};
 
-use crate::{clock::Clock, pepper::Pepper};
+use crate::{clock::Clock, listener::IDLE_TIMEOUT, pepper::Pepper};
 use domain::route::RouteTable;
 use limits::FailedAttempts;
 use metrics::Metrics;
@@ -55,7 +55,7 @@ use uuid::Uuid;
 pub struct GatewaySettings {
     /// How far a partner's clock may be off, either way.
     pub leeway: Duration,
-    /// The largest body that is taken, in bytes. 64 such are held at one time, or as many more smaller ones.
+    /// The largest body that is taken, in bytes. There is room for 64 such at one time, which applications share.
     pub max_body_bytes: usize,
     /// The REST API behind the gateway: an `http` origin, whose path is not used. Without one the gateway answers what
     /// it verified.
@@ -65,8 +65,8 @@ pub struct GatewaySettings {
     pub replay_capacity: usize,
     /// How long the upstream may take to begin its answer, and how long it may be silent after that.
     pub upstream_timeout: Duration,
-    /// How many connections each listener holds open; further ones wait until one ends.
-    pub max_connections: usize,
+    /// What each listener allows.
+    pub connections: ConnectionSettings,
     /// How many requests an application may send; `None`: any number.
     pub rate_limit: Option<RateLimit>,
     /// How many requests that name no known API key are explained to one network address; `None`: any number.
@@ -79,6 +79,25 @@ pub struct GatewaySettings {
     pub routes: RouteTable,
 }
 
+/// What each of the gateway's listeners allows.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionSettings {
+    /// The most connections that are served at once; further ones wait, for a bounded time.
+    pub max: usize,
+    /// The most connections of one network address at the API's listener; `None`: any number.
+    pub max_per_address: Option<usize>,
+    /// How long a connection is kept without a request.
+    pub idle_timeout: Duration,
+    /// How long requests in flight may take to finish after a stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self { max: 10_000, max_per_address: None, idle_timeout: IDLE_TIMEOUT, drain_timeout: Duration::from_secs(10) }
+    }
+}
+
 impl GatewaySettings {
     /// For a gateway that serves nobody: it accepts no request.
     pub fn idle() -> Self {
@@ -88,7 +107,7 @@ impl GatewaySettings {
             upstream: None,
             replay_capacity: 0,
             upstream_timeout: Duration::ZERO,
-            max_connections: usize::MAX,
+            connections: ConnectionSettings::default(),
             rate_limit: None,
             failure_limit: None,
             trust_forwarded_for: false,
@@ -118,12 +137,14 @@ pub struct Gateway {
     usage: Usage,
     replay: Replay,
     failed_attempts: FailedAttempts,
-    body_room: BodyRoom,
+    body_room: Arc<BodyRoom>,
     metrics: Metrics,
     fence: ReplayFence,
     /// The latest `iat` that was accepted, or the fence where that is later; `i64::MIN` where there is neither.
     latest_issued_at: AtomicI64,
     ready: AtomicBool,
+    /// Whether a stop was announced: answers then ask clients to close their connections.
+    stopping: AtomicBool,
     /// Whether it was said that the clock is ahead.
     told_of_clock: AtomicBool,
     proxy: Option<Proxy>,
@@ -145,6 +166,7 @@ impl Gateway {
             latest_issued_at: AtomicI64::new(fence.refuse_issued_at_or_before.unwrap_or(i64::MIN)),
             fence,
             ready: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             told_of_clock: AtomicBool::new(false),
             proxy,
             settings,
@@ -165,6 +187,17 @@ impl Gateway {
     /// is ahead.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Release);
+    }
+
+    /// From now on `/readyz` fails, and each answer is the last one on its connection, so that clients and load balancers
+    /// leave before the listeners close. Requests are answered as before.
+    pub fn announce_stop(&self) {
+        self.set_ready(false);
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Which run of the server this is, as its [`ReplayFence`] says.

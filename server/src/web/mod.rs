@@ -22,6 +22,7 @@ mod render;
 mod requests;
 mod second_factor;
 mod security;
+mod serve;
 mod sign_in;
 mod signing_keys;
 mod single_sign_on;
@@ -29,6 +30,7 @@ mod submitted;
 mod visit;
 
 pub use assets::{SiteError, load_assets};
+pub use serve::{HEAD_TIMEOUT, serve};
 
 use crate::{
     backend::Backend,
