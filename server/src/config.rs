@@ -1,6 +1,12 @@
 //! The settings, from the command line or the environment, judged once at start.
 
-use crate::{control::StopCommand, mail::Mailer};
+use crate::{
+    control::StopCommand,
+    listener::{IDLE_TIMEOUT, Limits},
+    mail::Mailer,
+    open_files::Shares,
+    web,
+};
 use clap::{Args, Parser, Subcommand};
 use lettre::message::Mailbox;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -96,17 +102,34 @@ pub struct ServeSettings {
     /// How far a partner's clock may be off, in seconds.
     #[arg(long, env = "NUVERA_LEEWAY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=60))]
     pub leeway: u64,
-    /// The largest request body that the gateway takes, in bytes. It holds 64 such at one time, or as many more smaller
-    /// ones.
+    /// The largest request body that the gateway takes, in bytes. There is room for 64 such at one time; an application may
+    /// hold as much of it as is still free for others. Bodies of up to 16 KiB need no room.
     #[arg(long, env = "NUVERA_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
     pub max_body: usize,
     /// How many requests' jti are remembered at the most; more than that within their lifetime are refused.
     #[arg(long, env = "NUVERA_REPLAY_CAPACITY", default_value_t = 8_000_000, value_parser = parse_capacity)]
     pub replay_capacity: usize,
-    /// How many connections each of the gateway's listeners holds open at the most; further ones wait until one ends. Where
-    /// fewer files may be open, it is fewer.
+    /// How many connections each of the gateway's listeners holds open at most; further ones wait for a place, and are closed
+    /// after 10 seconds. Where fewer files may be open, it is fewer.
     #[arg(long, env = "NUVERA_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = parse_connections)]
     pub max_connections: usize,
+    /// The most connections of one IPv4 address or IPv6 /64 network, at the gateway and at the console; further ones are
+    /// closed at once. It is never more than half of what a listener holds. 0: any number. With --trust-forwarded-for the
+    /// address is a proxy's, so it does not apply.
+    #[arg(long, env = "NUVERA_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 2_000)]
+    pub max_connections_per_address: usize,
+    /// How many seconds a connection without a request is kept, at every listener. A load balancer in front must close its
+    /// idle connections earlier.
+    #[arg(long, env = "NUVERA_IDLE_TIMEOUT", default_value_t = IDLE_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub idle_timeout: u64,
+    /// How many seconds requests are still accepted after a signal to stop, while /readyz fails already: the time in which
+    /// load balancers notice.
+    #[arg(long, env = "NUVERA_STOP_DELAY", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub stop_delay: u64,
+    /// How many seconds, after --stop-delay, requests in flight and the last writes to the database may take. By default 10,
+    /// and with an upstream 5 more than --upstream-timeout.
+    #[arg(long, env = "NUVERA_DRAIN_TIMEOUT", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub drain_timeout: Option<u64>,
     /// How many requests per second each application may send, a second's worth of them at once; 0: any number.
     #[arg(long, env = "NUVERA_RATE_LIMIT", default_value_t = 0)]
     pub rate_limit: u32,
@@ -300,6 +323,41 @@ impl ServeSettings {
     pub fn upstream_timeout(&self) -> Duration {
         Duration::from_secs(self.upstream_timeout)
     }
+
+    /// How long requests are still accepted after a signal to stop.
+    pub fn stop_delay(&self) -> Duration {
+        Duration::from_secs(self.stop_delay)
+    }
+
+    /// How long requests in flight and the last writes may take after that. With an upstream, a request that was accepted
+    /// has the time that it has otherwise.
+    pub fn drain_timeout(&self) -> Duration {
+        let default = if self.upstream.is_some() { (self.upstream_timeout + 5).max(10) } else { 10 };
+        Duration::from_secs(self.drain_timeout.unwrap_or(default))
+    }
+
+    /// How long a connection without a request is kept.
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.idle_timeout)
+    }
+
+    /// How many connections of one address a listener takes that holds `max_connections`.
+    pub fn max_per_address(&self, max_connections: usize) -> Option<usize> {
+        let is_limited = self.max_connections_per_address > 0 && !self.trust_forwarded_for;
+        is_limited.then(|| self.max_connections_per_address.min((max_connections / 2).max(1)))
+    }
+
+    /// What the console's listener allows.
+    pub fn console_limits(&self, shares: Shares, drain_timeout: Duration) -> Limits {
+        Limits {
+            name: "console",
+            max_connections: shares.console,
+            max_connections_per_address: self.max_per_address(shares.console),
+            head_timeout: web::HEAD_TIMEOUT,
+            idle_timeout: self.idle_timeout(),
+            drain_timeout,
+        }
+    }
 }
 
 fn origin(setting: &'static str, given: Option<&str>, address: SocketAddr) -> Result<String, SettingError> {
@@ -345,6 +403,27 @@ mod tests {
         assert_eq!(settings.console_origin().unwrap(), "http://127.0.0.1:3000");
         assert_eq!(settings.gateway_origin().unwrap(), "http://127.0.0.1:45000");
         assert_eq!(settings.state.database_url(), "sqlite://data/nuvera.db?mode=rwc");
+    }
+
+    #[test]
+    fn a_stop_gives_requests_the_time_that_the_upstream_has() {
+        let drain = |arguments: &[&str]| settings(arguments).drain_timeout().as_secs();
+        assert_eq!(drain(&[]), 10);
+        let upstream = ["--upstream", "http://10.0.0.5:8080"];
+        assert_eq!(drain(&upstream), 35);
+        assert_eq!(drain(&[&upstream[..], &["--upstream-timeout", "600"]].concat()), 605);
+        assert_eq!(drain(&[&upstream[..], &["--drain-timeout", "20"]].concat()), 20);
+    }
+
+    #[test]
+    fn one_address_has_no_more_than_half_of_a_listener_and_a_proxy_has_all_of_it() {
+        let per_address = |arguments: &[&str], max| settings(arguments).max_per_address(max);
+        assert_eq!(per_address(&[], 10_000), Some(2_000));
+        assert_eq!(per_address(&[], 1_000), Some(500));
+        assert_eq!(per_address(&[], 1), Some(1));
+        assert_eq!(per_address(&["--max-connections-per-address", "7"], 1_000), Some(7));
+        assert_eq!(per_address(&["--max-connections-per-address", "0"], 1_000), None);
+        assert_eq!(per_address(&["--trust-forwarded-for"], 1_000), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod fence;
 pub mod forwarded;
 pub mod gateway;
+pub mod listener;
 pub mod log;
 pub mod mail;
 pub mod metrics;

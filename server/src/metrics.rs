@@ -1,29 +1,67 @@
-//! Where Prometheus asks: a listener of its own, so that what partners reach tells them nothing of this.
+//! Where Prometheus and probes ask: a listener of its own, so that what partners reach tells them nothing of this, and so that
+//! no flood at another listener keeps a probe out.
 
-use crate::gateway::Gateway;
-use axum::{
-    Router,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
+use crate::{
+    gateway::Gateway,
+    listener::{Counters, Limits},
 };
-use std::{io, sync::Arc};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    service::service_fn,
+};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Answers `/metrics` on `listener` until `stop`.
-///
-/// # Errors
-/// The listener fails.
-pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    let router = Router::new().route("/metrics", get(async move || answer(&gateway)));
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+/// How long the head of a request may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the listener allows.
+pub fn limits(max_connections: usize, idle_timeout: Duration, drain_timeout: Duration) -> Limits {
+    Limits {
+        name: "metrics",
+        max_connections,
+        max_connections_per_address: None,
+        head_timeout: HEAD_TIMEOUT,
+        idle_timeout,
+        drain_timeout,
+    }
 }
 
-fn answer(gateway: &Gateway) -> Response {
-    match gateway.metrics() {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
-            .into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+/// Answers `/metrics`, `/healthz` and `/readyz` on `listener` until `stop`.
+pub async fn serve(gateway: Arc<Gateway>, limits: Limits, listener: TcpListener, stop: CancellationToken) {
+    let connect = |stream, _: SocketAddr| {
+        let gateway = gateway.clone();
+        let service = service_fn(move |request| {
+            let gateway = gateway.clone();
+            async move { Ok::<_, Infallible>(answer(&gateway, request)) }
+        });
+        (stream, service)
+    };
+    limits.serve(listener, stop, Counters::default(), connect).await;
+}
+
+fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, _) = request.into_parts();
+    if let Some(health) = gateway.health(&parts) {
+        return health;
     }
+    let status = match (parts.uri.path(), &parts.method) {
+        ("/metrics", &Method::GET | &Method::HEAD) => match gateway.metrics() {
+            Ok(text) => {
+                let mut response = Response::new(Full::from(text));
+                let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format));
+                return response;
+            }
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+        ("/metrics", _) => StatusCode::METHOD_NOT_ALLOWED,
+        _ => StatusCode::NOT_FOUND,
+    };
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
 }

@@ -1,11 +1,30 @@
-//! How many files the process may have open: a connection is one.
+//! How many files the process may have open, and who may use them. A connection is one file: each listener has a share of
+//! its own, so that none can take the files of another, nor those of the database.
 
+use crate::listener::waiting_places;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the console, metrics and the database need of them, so that no flood of connections takes it from them.
+/// The most files that are kept for the database, the journal, mail, identity providers and the console's static files.
 const RESERVE: u64 = 256;
 
-/// Raises the limit as far as an ordinary process may, and answers what it is then.
+/// The most connections to the listener for metrics and probes.
+const METRICS_CONNECTIONS: usize = 64;
+
+/// The most connections to the console.
+const CONSOLE_CONNECTIONS: usize = 1_000;
+
+/// How many connections each listener may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Each of the gateway's listeners, and so many to the upstream.
+    pub gateway: usize,
+    /// The console's.
+    pub console: usize,
+    /// The one for metrics and probes.
+    pub metrics: usize,
+}
+
+/// Raises the limit as far as an ordinary process may, and returns what it is then.
 pub fn raise_limit() -> u64 {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
@@ -14,10 +33,29 @@ pub fn raise_limit() -> u64 {
     now.current.unwrap_or(u64::MAX)
 }
 
-/// How many connections each of `sharing` may have, where `wished` are wished for and so many files may be open.
-pub fn connections(wished: usize, limit: u64, sharing: usize) -> usize {
-    let each = limit.saturating_sub(RESERVE) / sharing.max(1) as u64;
-    wished.min(usize::try_from(each).unwrap_or(usize::MAX)).max(1)
+/// Divides `limit` files. `wished` is how many connections each of the gateway's listeners is to have, and `sharing` how many
+/// of those there are, the upstream included. A quarter is kept for everything that is no connection, a sixteenth goes to
+/// metrics and probes, and an eighth of the rest to the console; of each no more than it can use.
+pub fn shares(wished: usize, limit: u64, sharing: usize) -> Shares {
+    let metrics = (limit / 16).min(files_of(METRICS_CONNECTIONS));
+    let rest = limit.saturating_sub((limit / 4).min(RESERVE)).saturating_sub(metrics);
+    let console = (rest / 8).min(files_of(CONSOLE_CONNECTIONS));
+    let gateway = (rest - console) / sharing.max(1) as u64;
+    Shares {
+        gateway: wished.min(connections_in(gateway)).max(1),
+        console: connections_in(console).max(1),
+        metrics: connections_in(metrics).max(1),
+    }
+}
+
+/// The files that a listener with so many connections needs: some wait for a place.
+fn files_of(connections: usize) -> u64 {
+    (connections + waiting_places(connections)) as u64
+}
+
+/// How many connections a listener may have that may open so many files.
+fn connections_in(files: u64) -> usize {
+    usize::try_from(files - files.div_ceil(9)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -25,12 +63,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_leave_files_for_everything_else() {
-        assert_eq!(connections(10_000, 1_048_576, 3), 10_000);
-        assert_eq!(connections(10_000, 1_024, 1), 768);
-        assert_eq!(connections(10_000, 1_024, 3), 256);
-        assert_eq!(connections(10_000, 100, 2), 1, "somebody is served all the same");
-        assert_eq!(connections(10_000, u64::MAX, 2), 10_000);
+    fn every_listener_has_a_share_and_the_database_keeps_its_files() {
+        let all = |gateway| Shares { gateway, console: CONSOLE_CONNECTIONS, metrics: METRICS_CONNECTIONS };
+        assert_eq!(shares(10_000, 1_048_576, 3), all(10_000));
+        assert_eq!(shares(10_000, u64::MAX, 2), all(10_000));
+        for limit in [32, 64, 100, 256, 1_024, 1_200, 4_096, 20_000, 65_536] {
+            for sharing in 1..=3 {
+                let shares = shares(10_000, limit, sharing);
+                let Shares { gateway, console, metrics } = shares;
+                let used = files_of(gateway) * sharing as u64 + files_of(console) + files_of(metrics);
+                assert!(used + (limit / 4).min(RESERVE) <= limit + 4, "{limit} {sharing} {shares:?}");
+                assert!(gateway >= console / 3 && console >= 1 && metrics >= 1, "{limit} {sharing} {shares:?}");
+            }
+        }
+        assert_eq!(shares(10_000, 8, 2), Shares { gateway: 2, console: 1, metrics: 1 }, "each serves all the same");
     }
 
     #[test]

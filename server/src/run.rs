@@ -12,8 +12,9 @@ use crate::{
     config::{Cli, Command, CreateAdmin, Recover, ServeSettings, StateSettings},
     control, demo,
     fence::{self, OtherRuns},
-    gateway::{Gateway, GatewaySettings, RateLimit, ReplayFence},
-    log, metrics, open_files,
+    gateway::{ConnectionSettings, Gateway, GatewaySettings, RateLimit, ReplayFence},
+    log, metrics,
+    open_files::{self, Shares},
     single_sign_on::{self, IssuerSettings, SingleSignOn},
     startup::{self, Opened},
     store::{self, Store, StoreError, sessions::DatabaseSessions},
@@ -31,6 +32,7 @@ use domain::{
 use std::{
     error::Error,
     fs,
+    future::ready,
     io::{self, BufRead},
     net::SocketAddr,
     os::unix::ffi::OsStrExt,
@@ -42,17 +44,14 @@ use std::{
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// How long requests in flight may take to finish after a stop was asked for.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// How long the last writes may take after that. The database may not answer.
-const END_WITHIN: Duration = Duration::from_secs(4);
+/// How much of the time for draining is kept for the last writes to the database, at most a quarter of it.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 
 /// Does what the command line says; its log goes to standard error, one JSON object a line.
 pub async fn command_line() -> ExitCode {
@@ -99,13 +98,21 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let pepper = Arc::new(pepper);
     let mailer = Arc::new(settings.mailer()?);
 
+    let shares = shares(&settings);
+    let drain_timeout = settings.drain_timeout();
+    let connections_drain = drain_timeout - LAST_WRITES.min(drain_timeout / 4);
     let gateway_settings = GatewaySettings {
         leeway: Duration::from_secs(settings.leeway),
         max_body_bytes: settings.max_body,
         upstream,
         upstream_timeout: settings.upstream_timeout(),
         replay_capacity: settings.replay_capacity,
-        max_connections: max_connections(&settings),
+        connections: ConnectionSettings {
+            max: shares.gateway,
+            max_per_address: settings.max_per_address(shares.gateway),
+            idle_timeout: settings.idle_timeout(),
+            drain_timeout: connections_drain,
+        },
         rate_limit: RateLimit::new(settings.rate_limit, Duration::from_secs(1)),
         failure_limit: RateLimit::new(settings.failure_limit, Duration::from_secs(60)),
         trust_forwarded_for: settings.trust_forwarded_for,
@@ -150,6 +157,9 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await;
     let single_sign_on = single_sign_on.map_err(|error| format!("--sso: {error}"))?;
 
+    let console_limits = settings.console_limits(shares, connections_drain);
+    let metrics_limits = metrics::limits(shares.metrics, settings.idle_timeout(), connections_drain);
+    let stop_delay = settings.stop_delay();
     let stop = CancellationToken::new();
     let reminder = tokio::spawn(reminders::run(backend.clone(), mailer.clone(), console_origin.clone(), stop.clone()));
     let web = Web::new(
@@ -179,46 +189,49 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         let serving = gateway.clone().serve_forward_auth(listener, stop.clone());
         tokio::spawn(serving)
     });
-    let metrics_server = metrics.map(|listener| tokio::spawn(metrics::serve(gateway.clone(), listener, stop.clone())));
-    let router = web::router(web.clone(), store.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let console_server =
-        axum::serve(console, router).with_graceful_shutdown(stop.clone().cancelled_owned()).into_future();
-    let console_server = tokio::spawn(console_server);
+    let metrics_server =
+        metrics.map(|listener| tokio::spawn(metrics::serve(gateway.clone(), metrics_limits, listener, stop.clone())));
+    let router = web::router(web.clone(), store.clone());
+    let console_server = tokio::spawn(web::serve(web.clone(), router, console_limits, console, stop.clone()));
     web.ready.store(true, Ordering::Release);
     gateway.set_ready(true);
     tracing::info!(console = %settings.console_address, gateway = %settings.gateway_address, "serving");
 
     stop_signals.next().await;
-    tracing::info!("stopping: requests in flight may finish");
     web.ready.store(false, Ordering::Release);
-    gateway.set_ready(false);
+    gateway.announce_stop();
+    tracing::info!(delay_seconds = stop_delay.as_secs(), "stopping: not ready any more, requests are still accepted");
+    let is_delayed = tokio::select! {
+        () = sleep(stop_delay) => true,
+        () = stop_signals.next() => false,
+    };
     stop.cancel();
-    let cut_off_at = Instant::now() + DRAIN;
+    let ends_at = Instant::now() + drain_timeout;
+    // Each listener cuts what is left after its own time.
     let drain = async {
-        // The gateway closes what is left after its own time; any other connection that is still open then is cut.
         let mut drained = gateway_server.await.is_ok();
         if let Some(server) = forward_auth_server {
             drained &= server.await.is_ok();
         }
-        if timeout_at(cut_off_at, console_server).await.is_err() {
-            tracing::warn!("a console connection was still open and is cut");
-        }
-        if let Some(server) = metrics_server
-            && timeout_at(cut_off_at, server).await.is_err()
-        {
-            tracing::warn!("a connection that asks for metrics was still open and is cut");
+        // No use of a key is lost with these.
+        let _ = console_server.await;
+        if let Some(server) = metrics_server {
+            let _ = server.await;
         }
         drained
     };
-    let drained = tokio::select! {
-        drained = drain => drained,
-        () = stop_signals.next() => {
-            tracing::warn!("asked again to stop: requests in flight are cut off");
-            false
-        }
+    let asked_again = || {
+        tracing::warn!("asked again to stop: requests in flight are cut off");
+        false
     };
-    flushing.cancel();
-    let end = async {
+    let drained = tokio::select! {
+        biased;
+        () = ready(()), if !is_delayed => asked_again(),
+        drained = drain => drained,
+        () = stop_signals.next() => asked_again(),
+    };
+    let last_writes = async {
+        flushing.cancel();
         flusher.await?;
         sweeper.await?;
         reminder.await?;
@@ -235,12 +248,13 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         holder.await?;
         Ok(())
     };
-    let ended = timeout(END_WITHIN, end).await.unwrap_or_else(|_| {
-        tracing::warn!("the database or the mail server does not answer: what was not written is given up");
-        Ok(())
-    });
-    tracing::info!("stopped");
-    ended
+    // Whatever the database does, the program ends in time.
+    let given_up_at = Instant::now() + LAST_WRITES;
+    let ends_at = if drained { ends_at.min(given_up_at) } else { given_up_at };
+    match timeout_at(ends_at, last_writes).await {
+        Ok(ended) => ended.inspect(|()| tracing::info!("stopped")),
+        Err(_) => Err("the last writes to the database took too long; the next start waits for the leeway".into()),
+    }
 }
 
 /// Creates what is missing and brings the database up to date.
@@ -327,16 +341,23 @@ async fn open_idle(state: &StateSettings) -> Outcome<(Store, Backend)> {
     Ok((store.clone(), Backend::new(store, gateway, pepper, clock)))
 }
 
-/// How many connections a listener of the gateway may hold. Each of the listeners has as many, and so has the upstream, to
-/// which every request may need one.
-fn max_connections(settings: &ServeSettings) -> usize {
+/// How many connections each listener may hold. The upstream has as many as a listener of the gateway: every request may
+/// need one.
+fn shares(settings: &ServeSettings) -> Shares {
     let sharing = 1 + usize::from(settings.forward_auth_address.is_some()) + usize::from(settings.upstream.is_some());
     let limit = open_files::raise_limit();
-    let connections = open_files::connections(settings.max_connections, limit, sharing);
-    if connections < settings.max_connections {
-        tracing::warn!(connections, limit, "too few files may be open for --max-connections: it is fewer");
+    let shares = open_files::shares(settings.max_connections, limit, sharing);
+    if shares.gateway < settings.max_connections {
+        let Shares { gateway, console, metrics } = shares;
+        tracing::warn!(
+            gateway,
+            console,
+            metrics,
+            limit,
+            "too few files may be open for --max-connections: it is fewer"
+        );
     }
-    connections
+    shares
 }
 
 fn read_routes(path: Option<&Path>) -> Outcome<RouteTable> {

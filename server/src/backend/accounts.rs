@@ -3,6 +3,7 @@
 use super::{
     Backend, BackendError,
     passkeys::Answer,
+    password_hashing::{self, Asking, Place},
     sessions::{Client, known_browser},
 };
 use crate::{
@@ -14,9 +15,6 @@ use crate::{
         sign_in_failures,
         users::{self, Account},
     },
-};
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash::SaltString,
 };
 use domain::{
     access::Role,
@@ -31,8 +29,11 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
-use std::{net::IpAddr, sync::LazyLock, time::Duration};
-use tokio::sync::Semaphore;
+use std::{net::IpAddr, time::Duration};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 /// How long failed sign-ins count.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -43,20 +44,14 @@ pub(super) const MAX_FAILURES_OF_ADDRESS: i64 = 50;
 /// Failures of one account, whatever the address. High, because it shuts the owner out as well, where they come with a
 /// browser that is not known.
 const MAX_FAILURES_OF_ACCOUNT: i64 = 100;
+/// How many sign-ins of browsers that are not known write to the database at one time. On SQLite there is one writer: without
+/// this a flood of sign-ins would take it from everybody else.
+static OTHERS_WRITING: Semaphore = Semaphore::const_new(2);
+/// How long they wait for that.
+const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What every address counts as that nobody could have: what is typed there may be as long as a form.
 const NO_ADDRESS: &str = "no address";
-
-/// Argon2id's parameters are the crate's default, 19 MiB, t = 2, p = 1: OWASP's figure. Two at a time, so that a flood
-/// of sign-ins takes 38 MiB and not the machine.
-static HASHING: Semaphore = Semaphore::const_new(2);
-
-/// How many may wait for that. More are sent away: a flood from many addresses is not to hold people up for minutes.
-static QUEUE: Semaphore = Semaphore::const_new(100);
-/// For how long those are sent away.
-const QUEUE_PAUSE: Duration = Duration::from_secs(5);
-
-/// What the password of an account that does not exist is compared with, so that it takes as long.
-static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash("nobody has this password", Params::DEFAULT));
 
 /// Somebody on their way in, who has proven who they are and whose session has not begun. Where all their sign-ins are
 /// ended before it does, this one is ended with them.
@@ -102,15 +97,8 @@ pub struct NewPerson<'a> {
 impl Backend {
     /// Hashes new passwords with these Argon2id parameters. For tests, which lower the cost: the default is OWASP's figure.
     #[must_use]
-    pub fn with_password_cost(self, cost: Params) -> Self {
+    pub fn with_password_cost(self, cost: argon2::Params) -> Self {
         Self { password_cost: cost, ..self }
-    }
-
-    /// Hashes a password that a user chose.
-    pub(super) async fn hashed(&self, password: String) -> String {
-        let cost = self.password_cost.clone();
-        let _permit = HASHING.acquire().await;
-        tokio::task::spawn_blocking(move || hash(&password, cost)).await.expect("hashing does not panic")
     }
 
     /// Signs somebody in. Takes the same work whether or not the account exists.
@@ -183,23 +171,23 @@ impl Backend {
         password: String,
         client: &Client,
     ) -> Result<Option<Account>, BackendError> {
-        let _place = QUEUE.try_acquire().map_err(|_| BackendError::Throttled(QUEUE_PAUSE))?;
         let now = self.clock.now();
         let email = EmailAddress::new(email);
         let email = email.as_ref().map_or(NO_ADDRESS, EmailAddress::as_str);
+        let known = self.known_browser_of(email, client).await?;
+        let asking = if known.is_some() { Asking::KnownBrowser } else { Asking::Client(client.address) };
+        let place = Place::take(asking)?;
+        let turn = if known.is_some() { None } else { Some(turn_to_write().await?) };
         let mut transaction = self.store.write().await?;
         // Somebody without a password is as unknown here as somebody without an account, and takes as long.
         let account = users::find_account(&mut transaction, email).await?;
         let account = account.filter(|account| account.password_hash.is_some());
-        let known = match (&account, &client.token) {
-            (Some(account), Some(token)) => known_browser(&mut transaction, account.user_id, token).await?,
-            _ => None,
-        };
         let subjects = guesses_at(email, client.address, known);
         count_attempt(&mut transaction, &subjects, now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        drop(turn);
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
-        let matches = verify(password, hash.unwrap_or_else(|| NOBODYS_HASH.clone())).await;
+        let matches = password_hashing::verify(&place, password, hash).await;
         let account = account.filter(|_| matches);
         if account.is_some() {
             let mut transaction = self.store.write().await?;
@@ -207,6 +195,18 @@ impl Backend {
             transaction.commit().await.map_err(StoreError::from)?;
         }
         Ok(account)
+    }
+
+    /// What the client's browser is known by, where the owner of this account has signed in with it before. Read before a
+    /// place in the queue is taken, so that a flood of sign-ins does not keep the owner out.
+    async fn known_browser_of(&self, email: &str, client: &Client) -> Result<Option<String>, BackendError> {
+        let Some(token) = &client.token else { return Ok(None) };
+        let mut conn = self.store.read().await?;
+        let account = users::find_account(&mut conn, email).await?;
+        match account.filter(|account| account.password_hash.is_some()) {
+            Some(account) => Ok(known_browser(&mut conn, account.user_id, token).await?),
+            None => Ok(None),
+        }
     }
 
     /// Forgets failed sign-ins that no longer count.
@@ -265,7 +265,7 @@ impl Backend {
         let now = self.clock.now();
         let id = UserId(random::uuid(now));
         let NewPerson { organization_id, email, name, role, password } = person;
-        let password_hash = hash(password, self.password_cost.clone());
+        let password_hash = password_hashing::hash(password.to_owned(), self.password_cost.clone()).await;
         let user = users::NewUser { id, organization_id, email, name, role, password_hash: &password_hash };
         let mut transaction = self.store.write().await?;
         users::insert(&mut transaction, &user, now).await?;
@@ -306,6 +306,15 @@ fn guesses_at(email: &str, address: Option<IpAddr>, known_browser: Option<String
 /// An address, as attempts are counted by it: what one person has at their disposal.
 pub(super) fn known(address: Option<IpAddr>) -> String {
     address.map_or_else(|| "unknown".to_owned(), |address| network(address).to_string())
+}
+
+/// Waits for the turn to write of a sign-in that may be one of a flood.
+///
+/// # Errors
+/// [`BackendError::Throttled`] if it takes too long.
+pub(super) async fn turn_to_write() -> Result<SemaphorePermit<'static>, BackendError> {
+    let turn = timeout(WRITING_TIMEOUT, OTHERS_WRITING.acquire()).await;
+    turn.ok().and_then(Result::ok).ok_or(BackendError::Throttled(WRITING_TIMEOUT))
 }
 
 fn window_before(now: Timestamp) -> Timestamp {
@@ -365,21 +374,4 @@ async fn record_refusal(
         return Ok(());
     }
     audit::append(conn, &[sign_in_refused(By { actor: &actor, at: now, reason: None })]).await
-}
-
-async fn verify(password: String, hash: String) -> bool {
-    // The semaphore is never closed; were it, hashing without a permit would still be right.
-    let _permit = HASHING.acquire().await;
-    let verified = tokio::task::spawn_blocking(move || {
-        let parsed = PasswordHash::new(&hash).ok()?;
-        Argon2::default().verify_password(password.as_bytes(), &parsed).ok()
-    });
-    // A password whose check panicked is no match.
-    matches!(verified.await, Ok(Some(())))
-}
-
-fn hash(password: &str, cost: Params) -> String {
-    let salt = SaltString::encode_b64(&random::bytes::<16>()).expect("16 bytes are a valid salt");
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost);
-    argon2.hash_password(password.as_bytes(), &salt).expect("the parameters are valid").to_string()
 }

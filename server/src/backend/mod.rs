@@ -13,6 +13,7 @@ mod error;
 pub mod flush;
 pub mod hub;
 pub mod passkeys;
+mod password_hashing;
 mod passwords;
 mod pending;
 pub mod people;
@@ -204,7 +205,7 @@ impl Backend {
             gateway,
             pepper,
             clock,
-            password_cost: argon2::Params::DEFAULT,
+            password_cost: password_hashing::COST,
             relying_parties: RelyingParties::default(),
             changes,
             emergency,

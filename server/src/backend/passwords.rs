@@ -6,7 +6,7 @@
 //! and patterns inside a password, would let nine in ten of them through (1,846 of 2,000 drawn from the list).
 
 use super::{
-    Backend, BackendError,
+    Backend, BackendError, password_hashing,
     people::{LinkToken, hash},
     sessions,
 };
@@ -76,7 +76,7 @@ impl Backend {
     pub async fn change_password(&self, actor: &Actor, here: SessionId, password: &str) -> Result<(), BackendError> {
         self.may_change_password(actor)?;
         check(password, &[&actor.name, &actor.email, &actor.organization_name])?;
-        let password_hash = self.hashed(password.to_owned()).await;
+        let password_hash = password_hashing::hash(password.to_owned(), self.password_cost.clone()).await;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, actor.user_id, Some(here)).await?;
@@ -113,7 +113,8 @@ impl Backend {
     /// # Errors
     /// [`BackendError::NotFound`] where nobody signs in with this address and a password; the database fails.
     pub async fn recover(&self, email: &str) -> Result<(Actor, LinkToken, Timestamp), BackendError> {
-        let nobodys = self.hashed(LinkToken::generate().reveal().to_owned()).await;
+        let nobodys = LinkToken::generate().reveal().to_owned();
+        let nobodys = password_hashing::hash(nobodys, self.password_cost.clone()).await;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let account = users::find_account(&mut transaction, email.trim()).await?;
@@ -159,7 +160,7 @@ impl Backend {
     ) -> Result<Actor, BackendError> {
         let actor = self.password_reset(token, address).await?.ok_or(BackendError::NotFound)?;
         check(password, &[&actor.name, &actor.email, &actor.organization_name])?;
-        let password_hash = self.hashed(password.to_owned()).await;
+        let password_hash = password_hashing::hash(password.to_owned(), self.password_cost.clone()).await;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         // It was used, replaced or taken away while the password was hashed.

@@ -3,7 +3,7 @@
 use super::{
     Backend, BackendError,
     accounts::{self, Entrant},
-    authorise, passwords,
+    authorise, password_hashing, passwords,
     pending::{Pending, as_they_are},
     sessions,
 };
@@ -313,7 +313,7 @@ impl Backend {
         let (invitation, organization_name) = self.invitation(token).await?.ok_or(BackendError::NotFound)?;
         let Invitation { id, organization_id, email, name, role, .. } = &invitation;
         passwords::check(password, &[name.as_str(), email.as_str(), &organization_name])?;
-        let password_hash = self.hashed(password.to_owned()).await;
+        let password_hash = password_hashing::hash(password.to_owned(), self.password_cost.clone()).await;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         // It was withdrawn, or accepted, while the password was hashed.

@@ -2,7 +2,7 @@
 
 use super::{
     Backend, BackendError,
-    accounts::{Entrant, FAILURE_WINDOW},
+    accounts::{Entrant, FAILURE_WINDOW, turn_to_write},
 };
 use crate::{
     random,
@@ -209,6 +209,7 @@ impl Backend {
         method: Method,
         client: Client,
     ) -> Result<(), BackendError> {
+        let _turn = turn_to_write().await?;
         let mut conn = self.store.read().await?;
         let found = users::find_account(&mut conn, email.trim()).await?;
         drop(conn);

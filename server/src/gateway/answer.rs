@@ -1,5 +1,6 @@
 //! The body of the upstream's answer, passed on as it arrives, and given up on where nothing more comes.
 
+use super::upstream::LeasedConnection;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::{
@@ -15,6 +16,8 @@ use uuid::Uuid;
 /// reads slowly is nobody's silence: while it does, nothing is asked for.
 pub(super) struct AnswerBody {
     body: Incoming,
+    /// The upstream's connection: kept for further requests once the answer is complete, and closed otherwise.
+    connection: Option<LeasedConnection>,
     timeout: Duration,
     request_id: Uuid,
     /// Made when the upstream has to be waited for; most answers come in one piece.
@@ -23,8 +26,23 @@ pub(super) struct AnswerBody {
 }
 
 impl AnswerBody {
-    pub(super) fn new(body: Incoming, timeout: Duration, request_id: Uuid) -> Self {
-        Self { body, timeout, request_id, timer: None, is_waiting: false }
+    pub(super) fn new(body: Incoming, connection: LeasedConnection, timeout: Duration, request_id: Uuid) -> Self {
+        Self { body, connection: Some(connection), timeout, request_id, timer: None, is_waiting: false }
+    }
+
+    fn completed(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.give_back();
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    /// Whoever sends an answer of a known length does not ask for more than its last byte.
+    fn drop(&mut self) {
+        if self.body.is_end_stream() {
+            self.completed();
+        }
     }
 }
 
@@ -39,6 +57,9 @@ impl Body for AnswerBody {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             this.is_waiting = false;
+            if frame.is_none() {
+                this.completed();
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(this.timeout)));

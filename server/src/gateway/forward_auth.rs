@@ -161,7 +161,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
 }
 
 /// The request may pass. The edge gives these headers to the service behind it.
-fn allowed(verified: &Verified<'_>) -> Response<Full<Bytes>> {
+fn allowed(verified: &Verified) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
     for (name, value) in verified.identity() {

@@ -30,6 +30,7 @@ pub(super) struct Metrics {
     clock_ahead: Gauge<f64, AtomicU64>,
     unrecorded_stops: Gauge,
     pub(super) open_connections: Gauge,
+    pub(super) refused_connections: Counter,
 }
 
 impl Metrics {
@@ -49,6 +50,7 @@ impl Metrics {
             clock_ahead: Gauge::default(),
             unrecorded_stops: Gauge::default(),
             open_connections: Gauge::default(),
+            refused_connections: Counter::default(),
         };
         metrics.registered()
     }
@@ -76,6 +78,8 @@ impl Metrics {
         to.register("unrecorded_stops", help, self.unrecorded_stops.clone());
         let help = "Connections at both doors, the API's and the edges'";
         to.register("open_connections", help, self.open_connections.clone());
+        let help = "Connections closed at once: no place, or too many from their address";
+        to.register("refused_connections", help, self.refused_connections.clone());
         self
     }
 

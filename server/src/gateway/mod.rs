@@ -13,7 +13,6 @@ mod cors;
 mod deny_list;
 mod forward_auth;
 mod framing;
-mod head_timer;
 mod limits;
 mod listener;
 mod metrics;
@@ -26,6 +25,7 @@ mod replay;
 mod respond;
 mod snapshot;
 mod steady_clock;
+mod upstream;
 mod usage;
 mod verify;
 
@@ -35,7 +35,7 @@ pub(crate) use limits::network;
 pub use snapshot::Snapshot;
 pub use usage::{KeyUse, Usage, UsageBatch};
 
-use crate::{clock::Clock, pepper::Pepper};
+use crate::{clock::Clock, listener::IDLE_TIMEOUT, pepper::Pepper};
 use arc_swap::ArcSwap;
 use domain::route::RouteTable;
 use limits::FailedAttempts;
@@ -59,7 +59,7 @@ use uuid::Uuid;
 pub struct GatewaySettings {
     /// How far a partner's clock may be off, either way.
     pub leeway: Duration,
-    /// The largest body that is taken, in bytes. 64 such are held at one time, or as many more smaller ones.
+    /// The largest body that is taken, in bytes. There is room for 64 such at one time, which applications share.
     pub max_body_bytes: usize,
     /// The REST API behind the gateway: an `http` origin, whose path is not used. Without one the gateway answers what
     /// it verified.
@@ -69,8 +69,8 @@ pub struct GatewaySettings {
     pub replay_capacity: usize,
     /// How long the upstream may take to begin its answer, and how long it may be silent after that.
     pub upstream_timeout: Duration,
-    /// How many connections each listener holds open; further ones wait until one ends.
-    pub max_connections: usize,
+    /// What each listener allows.
+    pub connections: ConnectionSettings,
     /// How many requests an application may send; `None`: any number.
     pub rate_limit: Option<RateLimit>,
     /// How many requests that name no known API key are explained to one network address; `None`: any number.
@@ -83,6 +83,25 @@ pub struct GatewaySettings {
     pub routes: RouteTable,
 }
 
+/// What each of the gateway's listeners allows.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionSettings {
+    /// The most connections that are served at once; further ones wait, for a bounded time.
+    pub max: usize,
+    /// The most connections of one network address at the API's listener; `None`: any number.
+    pub max_per_address: Option<usize>,
+    /// How long a connection is kept without a request.
+    pub idle_timeout: Duration,
+    /// How long requests in flight may take to finish after a stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self { max: 10_000, max_per_address: None, idle_timeout: IDLE_TIMEOUT, drain_timeout: Duration::from_secs(10) }
+    }
+}
+
 impl GatewaySettings {
     /// For a gateway that serves nobody: it accepts no request.
     pub fn idle() -> Self {
@@ -92,7 +111,7 @@ impl GatewaySettings {
             upstream: None,
             replay_capacity: 0,
             upstream_timeout: Duration::ZERO,
-            max_connections: usize::MAX,
+            connections: ConnectionSettings::default(),
             rate_limit: None,
             failure_limit: None,
             trust_forwarded_for: false,
@@ -148,7 +167,7 @@ pub struct Gateway {
     usage: Usage,
     replay: Replay,
     failed_attempts: FailedAttempts,
-    body_room: BodyRoom,
+    body_room: Arc<BodyRoom>,
     metrics: Metrics,
     fence: ReplayFence,
     /// The latest `iat` that was accepted; `i64::MIN` where there is none.
@@ -157,6 +176,8 @@ pub struct Gateway {
     /// Whether another process serves the database by now.
     superseded: AtomicBool,
     readiness: Readiness,
+    /// Whether a stop was announced: answers then ask clients to close their connections.
+    stopping: AtomicBool,
     /// Whether it was said that the clock is ahead.
     told_of_clock: AtomicBool,
     proxy: Option<Proxy>,
@@ -180,6 +201,7 @@ impl Gateway {
             ready: AtomicBool::new(false),
             superseded: AtomicBool::new(false),
             readiness: Readiness::default(),
+            stopping: AtomicBool::new(false),
             told_of_clock: AtomicBool::new(false),
             proxy,
             settings,
@@ -216,6 +238,17 @@ impl Gateway {
     /// What `/readyz` says besides, and whether it is asked.
     pub fn readiness(&self) -> &Readiness {
         &self.readiness
+    }
+
+    /// From now on `/readyz` fails, and each answer is the last one on its connection, so that clients and load balancers
+    /// leave before the listeners close. Requests are answered as before.
+    pub fn announce_stop(&self) {
+        self.set_ready(false);
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Which run of the server this is, as its [`ReplayFence`] says.

@@ -2,6 +2,7 @@
 
 use super::{
     answer::AnswerBody,
+    upstream::{SendError, Upstream},
     verify::{Verified, X_API_KEY, X_REQUEST_ID, begins_with, connection_options, id_header, is_named},
 };
 use bytes::Bytes;
@@ -13,18 +14,11 @@ use http::{
         TRANSFER_ENCODING, UPGRADE,
     },
     request::Parts,
-    uri::{Authority, Scheme},
+    uri::Scheme,
 };
 use http_body_util::Full;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use uuid::Uuid;
-
-/// How long an idle connection to the upstream is kept.
-const IDLE: Duration = Duration::from_secs(30);
 
 /// Headers that concern one connection only (RFC 9110, 7.6.1), and those that older programs treat so.
 const HOP_BY_HOP: [HeaderName; 10] = [
@@ -65,25 +59,20 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 
 /// Passes verified requests on, over kept connections.
 pub(super) struct Proxy {
-    client: Client<HttpConnector, Full<Bytes>>,
     /// `None` where the configured URI is no `http` origin: then every request is answered "unavailable".
-    authority: Option<Authority>,
+    upstream: Option<(Arc<Upstream>, HeaderValue)>,
     timeout: Duration,
 }
 
 impl Proxy {
     pub(super) fn new(upstream: &Uri, timeout: Duration) -> Self {
-        let authority = upstream.authority().filter(|_| upstream.scheme() == Some(&Scheme::HTTP)).cloned();
-        if authority.is_none() {
+        let authority = upstream.authority().filter(|_| upstream.scheme() == Some(&Scheme::HTTP));
+        let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        let upstream = host.map(|host| (Upstream::new(upstream.clone()), host));
+        if upstream.is_none() {
             tracing::error!("the upstream is not an http:// origin and cannot be reached");
         }
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector);
-        Self { client, authority, timeout }
+        Self { upstream, timeout }
     }
 
     /// Passes a request on: the path and query as they were sent, without credentials and without headers that tell
@@ -92,22 +81,25 @@ impl Proxy {
     ///
     /// # Errors
     /// [`Refusal::UpstreamUnavailable`] where nothing was sent; [`Refusal::UpstreamFailed`] and
-    /// [`Refusal::UpstreamTimeout`] where it may have been, once: the client tries another connection only where a kept
-    /// one ended before a byte of the request was written to it.
+    /// [`Refusal::UpstreamTimeout`] where it may have been, once: another connection is tried only where a kept one ended
+    /// before a byte of the request was written to it.
     pub(super) async fn forward(
         &self,
         parts: Parts,
-        mut verified: Verified<'_>,
+        verified: Verified,
         address: IpAddr,
         request_id: Uuid,
     ) -> Result<Response<AnswerBody>, Refusal> {
-        // Until the answer begins, the body is held: it may have to be sent.
-        let _room = std::mem::take(&mut verified.room);
-        let request = self.request(parts, verified, address, request_id).ok_or(Refusal::UpstreamUnavailable)?;
-        let mut response = match tokio::time::timeout(self.timeout, self.client.request(request)).await {
-            Ok(Ok(response)) => response,
+        let (upstream, host) = self.upstream.as_ref().ok_or(Refusal::UpstreamUnavailable)?;
+        let request =
+            request(parts, verified, host.clone(), address, request_id).ok_or(Refusal::UpstreamUnavailable)?;
+        let (mut response, connection) = match tokio::time::timeout(self.timeout, upstream.send(request)).await {
+            Ok(Ok(answered)) => answered,
             Ok(Err(error)) => {
-                let refusal = if error.is_connect() { Refusal::UpstreamUnavailable } else { Refusal::UpstreamFailed };
+                let refusal = match &error {
+                    SendError::Connect(_) => Refusal::UpstreamUnavailable,
+                    SendError::Failed(_) => Refusal::UpstreamFailed,
+                };
                 let code = refusal.code();
                 tracing::warn!(%request_id, code, error = &error as &dyn std::error::Error, "the upstream did not answer");
                 return Err(refusal);
@@ -120,39 +112,39 @@ impl Proxy {
             return Err(Refusal::UpstreamFailed);
         }
         strip_hop_by_hop(response.headers_mut());
-        Ok(response.map(|body| AnswerBody::new(body, self.timeout, request_id)))
+        Ok(response.map(|body| AnswerBody::new(body, connection, self.timeout, request_id)))
     }
+}
 
-    fn request(
-        &self,
-        mut parts: Parts,
-        verified: Verified<'_>,
-        address: IpAddr,
-        request_id: Uuid,
-    ) -> Option<Request<Full<Bytes>>> {
-        let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
-        uri.authority = Some(self.authority.clone()?);
-        uri.path_and_query = parts.uri.path_and_query().cloned();
-        parts.uri = Uri::from_parts(uri).ok()?;
-        parts.version = Version::HTTP_11;
+fn request(
+    mut parts: Parts,
+    verified: Verified,
+    host: HeaderValue,
+    address: IpAddr,
+    request_id: Uuid,
+) -> Option<Request<Full<Bytes>>> {
+    let mut uri = http::uri::Parts::default();
+    uri.path_and_query = Some(parts.uri.path_and_query()?.clone());
+    parts.uri = Uri::from_parts(uri).ok()?;
+    parts.version = Version::HTTP_11;
 
-        let headers = &mut parts.headers;
-        strip_hop_by_hop(headers);
-        strip_misleading(headers);
-        if let Some(host) = headers.remove(HOST) {
-            headers.insert(X_FORWARDED_HOST, host);
-        }
-        // An address is hexadecimal digits, points and colons: every one of them may stand in a header.
-        headers.extend(HeaderValue::try_from(address.to_string()).map(|address| (X_FORWARDED_FOR, address)));
-        // The credentials are ours alone. The client sets host and length anew; "100 Continue" was answered here.
-        for name in [X_API_KEY, AUTHORIZATION, CONTENT_LENGTH, EXPECT] {
-            headers.remove(name);
-        }
-        headers.extend(verified.identity());
-        headers.insert(X_REQUEST_ID, id_header(request_id));
-        Some(Request::from_parts(parts, Full::new(verified.body)))
+    let headers = &mut parts.headers;
+    strip_hop_by_hop(headers);
+    strip_misleading(headers);
+    if let Some(host) = headers.insert(HOST, host) {
+        headers.insert(X_FORWARDED_HOST, host);
     }
+    // An address is hexadecimal digits, points and colons: every one of them may stand in a header.
+    headers.extend(HeaderValue::try_from(address.to_string()).map(|address| (X_FORWARDED_FOR, address)));
+    // The credentials are ours alone. The connection sets the length; "100 Continue" was answered here.
+    for name in [X_API_KEY, AUTHORIZATION, CONTENT_LENGTH, EXPECT] {
+        headers.remove(name);
+    }
+    headers.extend(verified.identity());
+    headers.insert(X_REQUEST_ID, id_header(request_id));
+    // The room for the body is given back once the bytes have been sent, or are dropped: an answer that comes early does
+    // not mean that they are gone.
+    Some(Request::from_parts(parts, Full::new(verified.room.tied_to(verified.body))))
 }
 
 fn strip_misleading(headers: &mut HeaderMap) {

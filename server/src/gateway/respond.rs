@@ -115,7 +115,7 @@ impl Gateway {
     async fn let_through(
         &self,
         parts: Parts,
-        verified: Verified<'_>,
+        verified: Verified,
         address: IpAddr,
         request_id: Uuid,
     ) -> Result<Response<ResponseBody>, Refusal> {
@@ -129,7 +129,7 @@ impl Gateway {
     }
 
     /// `/healthz` says that the process answers, `/readyz` that requests shall be sent to it. Both need no credentials.
-    pub(super) fn health(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
+    pub(crate) fn health(&self, parts: &Parts) -> Option<Response<Full<Bytes>>> {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return None;
         }
@@ -153,7 +153,7 @@ impl Gateway {
     }
 }
 
-fn confirmation(parts: &Parts, verified: &Verified<'_>, request_id: Uuid) -> Response<Full<Bytes>> {
+fn confirmation(parts: &Parts, verified: &Verified, request_id: Uuid) -> Response<Full<Bytes>> {
     let application = &verified.key.application;
     let confirmation = Confirmation {
         verified: true,

@@ -7,6 +7,7 @@
 use super::{
     deny_list::{DenyList, DenyScope},
     limits::Bucket,
+    receive::BodyShare,
     recent::RecentRequests,
 };
 use crate::clock::Clock;
@@ -81,6 +82,8 @@ pub(super) struct KnownApplication {
     pub(super) permissions: PermissionSet,
     /// How much of its rate limit is left. It stays the same through changes.
     pub(super) bucket: Arc<Bucket>,
+    /// How much of the room for bodies it holds. It stays the same through changes.
+    pub(super) body_share: Arc<BodyShare>,
     /// What came of its latest requests, until it is written down. It stays the same through changes.
     pub(super) recent: Arc<RecentRequests>,
     /// The current one first, then retiring ones, then the newest of those that are retired. Which of them verify is
@@ -271,6 +274,7 @@ impl KnownApplication {
             version: application.version,
             permissions: application.permissions,
             bucket: before.map_or_else(Arc::default, |before| before.bucket.clone()),
+            body_share: before.map_or_else(Arc::default, |before| before.body_share.clone()),
             recent: before.map_or_else(Arc::default, |before| before.recent.clone()),
             signing_keys: known.filter_map(|key| VerifyingKey::new(key, before)).collect(),
         }

@@ -40,7 +40,7 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 const IDENTITY_PREFIX: &str = "x-nuvera-";
 
 /// A request that passed every check.
-pub(super) struct Verified<'a> {
+pub(super) struct Verified {
     /// The API key that was sent, and its application.
     pub(super) key: Arc<KnownKey>,
     /// The fingerprint of the signing key that verified.
@@ -48,7 +48,7 @@ pub(super) struct Verified<'a> {
     /// The body, as it was sent.
     pub(super) body: Bytes,
     /// The room that it takes.
-    pub(super) room: HeldRoom<'a>,
+    pub(super) room: HeldRoom,
     /// Its hash, as the token says it.
     pub(super) body_hash: String,
     /// Whether the body was seen, and has that hash.
@@ -57,7 +57,7 @@ pub(super) struct Verified<'a> {
     pub(super) permission: Option<Permission>,
 }
 
-impl Verified<'_> {
+impl Verified {
     /// Who sent the request, in the headers that tell the upstream.
     pub(super) fn identity(&self) -> [(HeaderName, HeaderValue); 3] {
         let application = &self.key.application;
@@ -106,7 +106,7 @@ impl Gateway {
         body: PresentedBody<'_>,
         address: IpAddr,
         record: &mut Record<'_>,
-    ) -> Result<Verified<'_>, Refusal> {
+    ) -> Result<Verified, Refusal> {
         let Presented { headers, method, uri } = presented;
         let (api_key, token) = credentials(headers)?;
         check_shape(api_key).map_err(|shape| Refusal::InvalidApiKey(Some(shape)))?;
@@ -130,7 +130,7 @@ impl Gateway {
         let (body, room, is_body_verified) = match body {
             PresentedBody::Arriving(body) => {
                 let begun = Instant::now();
-                let received = receive(body, &self.body_room).await;
+                let received = receive(body, &self.body_room, &key.application.body_share).await;
                 record.receiving = begun.elapsed();
                 let received = received?;
                 record.body_bytes = Some(received.bytes.len() as u64);

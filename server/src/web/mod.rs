@@ -23,6 +23,7 @@ mod render;
 mod requests;
 mod second_factor;
 mod security;
+mod serve;
 mod sign_in;
 mod signing_keys;
 mod single_sign_on;
@@ -30,6 +31,7 @@ mod submitted;
 mod visit;
 
 pub use assets::{SiteError, load_assets};
+pub use serve::{HEAD_TIMEOUT, serve};
 
 use crate::{
     backend::Backend,

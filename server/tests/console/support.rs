@@ -24,7 +24,7 @@ use server::{
         sessions::Client,
     },
     clock::Clock,
-    gateway::{Gateway, GatewaySettings, ReplayFence},
+    gateway::{ConnectionSettings, Gateway, GatewaySettings, ReplayFence},
     mail::Mailer,
     pepper::Pepper,
     single_sign_on::{IssuerSettings, SingleSignOn},
@@ -138,7 +138,8 @@ impl Console {
     ) -> Self {
         let store = Store::open(&database.url).await.unwrap();
         let pepper = Arc::new(Pepper::new("test", &[7; 32]));
-        let settings = GatewaySettings { max_connections: 10, ..GatewaySettings::idle() };
+        let connections = ConnectionSettings { max: 10, ..ConnectionSettings::default() };
+        let settings = GatewaySettings { connections, ..GatewaySettings::idle() };
         let gateway = Gateway::new(settings, clock.clone(), pepper.clone(), ReplayFence::default());
         let backend = Arc::new(
             Backend::new(store.clone(), gateway.clone(), pepper, clock.clone())

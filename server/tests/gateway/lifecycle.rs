@@ -60,7 +60,7 @@ async fn a_gateway_whose_clock_was_set_back_is_not_ready_and_says_so_once() {
 
 #[tokio::test]
 async fn a_connection_for_which_there_is_no_room_is_served_once_another_one_ends() {
-    let world = Setup::with(|setup| setup.settings.max_connections = 2).start().await;
+    let world = Setup::with(|setup| setup.settings.connections.max = 2).start().await;
     let health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut open = Vec::new();
     for _ in 0..2 {

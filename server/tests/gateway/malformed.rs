@@ -142,27 +142,34 @@ async fn what_two_readers_could_take_for_two_requests_is_refused_whatever_was_as
 
 #[tokio::test]
 async fn no_more_bodies_are_held_than_there_is_room_for_and_the_token_is_not_used_up() {
-    let world = Setup::with(|setup| setup.settings.max_body_bytes = 1024).start().await;
+    const LARGEST: usize = 64 * 1024;
+    let world = Setup::with(|setup| setup.settings.max_body_bytes = LARGEST).start().await;
     let mut waiting = Vec::new();
-    for _ in 0..64 {
-        let call = world.call("POST", "/api/v1/customers", &[b'x'; 1024]).add("Expect", "100-continue");
+    // Half of the room: an application holds no more than it leaves free.
+    for _ in 0..32 {
+        let call = world.call("POST", "/api/v1/customers", &[b'x'; LARGEST]).add("Expect", "100-continue");
         let bytes = call.bytes();
         let mut connection = world.connect().await;
-        connection.write(&bytes[..bytes.len() - 1024]).await;
+        connection.write(&bytes[..bytes.len() - LARGEST]).await;
         assert_eq!(connection.read_head().await.unwrap().0, 100);
         waiting.push((connection, call.body));
     }
-    let announced = world.call("POST", "/api/v1/customers", b"x");
-    let mut chunked = world.call("POST", "/api/v1/customers", b"x").add("Transfer-Encoding", "chunked");
-    chunked.body = b"1\r\nx\r\n0\r\n\r\n".to_vec();
+    let large = &[b'x'; 17 * 1024];
+    let announced = world.call("POST", "/api/v1/customers", large);
+    let mut chunked = world.call("POST", "/api/v1/customers", large).add("Transfer-Encoding", "chunked");
+    chunked.body = [format!("{:x}\r\n", large.len()).as_bytes(), large, b"\r\n0\r\n\r\n"].concat();
     let calls = [announced.bytes(), chunked.bytes()];
     for bytes in &calls {
         let refused = world.send_bytes(bytes).await;
         assert_eq!(refused.refusal(), ("body_capacity".to_owned(), 503));
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
-    // What has no body needs no room.
+    // What has no body, or a small one, needs no room.
     world.send(world.get()).await.verified();
+    world.send(world.call("POST", "/api/v1/customers", &[b'x'; 16 * 1024])).await.verified();
+    // Another application has room.
+    let other = world.another_application();
+    world.send(world.call_with(&other, "POST", "/api/v1/customers", &[b'x'; LARGEST])).await.verified();
     // One that arrives and is answered makes room.
     let (mut connection, body) = waiting.pop().unwrap();
     connection.write(&body).await;

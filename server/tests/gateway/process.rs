@@ -37,11 +37,16 @@ impl Server {
         Self::start_with(site, data, &[]).await
     }
 
-    /// Starts a server with further arguments. Another process may take a free address before the server binds it, so it
-    /// is tried again with others.
+    /// Starts a server with further arguments.
     pub async fn start_with(site: &Path, data: &Path, more: &[&str]) -> Self {
+        Self::start_limited(site, data, None, more).await
+    }
+
+    /// Starts a server that may open so many files. Another process may take a free address before the server binds it, so
+    /// it is tried again with others.
+    pub async fn start_limited(site: &Path, data: &Path, files: Option<u32>, more: &[&str]) -> Self {
         for _ in 0..5 {
-            if let Some(server) = Self::try_start(site, data, more).await {
+            if let Some(server) = Self::try_start(site, data, files, more).await {
                 return server;
             }
         }
@@ -49,9 +54,17 @@ impl Server {
     }
 
     /// Returns `None` if the server exited at once.
-    async fn try_start(site: &Path, data: &Path, more: &[&str]) -> Option<Self> {
+    async fn try_start(site: &Path, data: &Path, files: Option<u32>, more: &[&str]) -> Option<Self> {
         let (console, gateway) = (free_address().await, free_address().await);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        let mut command = match files {
+            None => Command::new(env!("CARGO_BIN_EXE_server")),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", &files.to_string()]);
+                shell.arg(env!("CARGO_BIN_EXE_server"));
+                shell
+            }
+        };
         command.arg("serve").arg("--demo").args(["--leeway", "1"]).arg("--data").arg(data).arg("--site").arg(site);
         command.args(["--console-address", &console.to_string(), "--gateway-address", &gateway.to_string()]);
         command.args(more);

@@ -23,7 +23,7 @@ use domain::{
 use serde_json::{Value, json};
 use server::{
     clock::Clock,
-    gateway::{Gateway, GatewaySettings, ReplayFence},
+    gateway::{ConnectionSettings, Gateway, GatewaySettings, ReplayFence},
     pepper::Pepper,
     random,
 };
@@ -144,7 +144,7 @@ impl Default for Setup {
             upstream: None,
             replay_capacity: 1_000_000,
             upstream_timeout: Duration::from_secs(20),
-            max_connections: 10_000,
+            connections: ConnectionSettings::default(),
             rate_limit: None,
             failure_limit: None,
             trust_forwarded_for: false,
@@ -166,15 +166,7 @@ impl Setup {
         let clock = Clock::manual(timestamp(START));
         let pepper = Arc::new(Pepper::new("test", &random::bytes()));
         let api_key = plain_key();
-        let new = NewApplication {
-            id: ApplicationId(random::uuid(clock.now())),
-            name: ApplicationName::new("Ledger sync").unwrap(),
-            permissions: PermissionSet::new([Area::Customers.read(), Area::Customers.write().unwrap()]).unwrap(),
-            signing_key: new_signing_key(pair(0)),
-            api_key: new_api_key(&api_key, &pepper),
-        };
-        let application =
-            ApiApplication::create(new, By { actor: &actor(), at: clock.now(), reason: None }).application;
+        let application = new_application(&api_key, &pepper, clock.now());
         let gateway = Gateway::new(self.settings, clock.clone(), pepper.clone(), self.fence);
         gateway.snapshot().load(vec![application.clone()]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -183,6 +175,17 @@ impl Setup {
         let serving = tokio::spawn(gateway.clone().serve(listener, stop.clone()));
         World { gateway, clock, address, pepper, application, api_key, stop, serving }
     }
+}
+
+fn new_application(api_key: &PlainApiKey, pepper: &Pepper, now: Timestamp) -> ApiApplication {
+    let new = NewApplication {
+        id: ApplicationId(random::uuid(now)),
+        name: ApplicationName::new("Ledger sync").unwrap(),
+        permissions: PermissionSet::new([Area::Customers.read(), Area::Customers.write().unwrap()]).unwrap(),
+        signing_key: new_signing_key(pair(0)),
+        api_key: new_api_key(api_key, pepper),
+    };
+    ApiApplication::create(new, By { actor: &actor(), at: now, reason: None }).application
 }
 
 pub fn new_signing_key(pair: &RsaKeyPair) -> NewSigningKey {
@@ -212,9 +215,21 @@ impl World {
         self.gateway.snapshot().apply(&self.application);
     }
 
+    /// Adds another application, and returns its API key.
+    pub fn another_application(&self) -> PlainApiKey {
+        let api_key = plain_key();
+        self.gateway.snapshot().apply(&new_application(&api_key, &self.pepper, self.clock.now()));
+        api_key
+    }
+
     /// A signed request that is accepted as it stands.
     pub fn call(&self, method: &str, uri: &str, body: &[u8]) -> Call {
-        let key = self.api_key.reveal().to_owned();
+        self.call_with(&self.api_key, method, uri, body)
+    }
+
+    /// A signed request with the API key of another application.
+    pub fn call_with(&self, key: &PlainApiKey, method: &str, uri: &str, body: &[u8]) -> Call {
+        let key = key.reveal().to_owned();
         let iat = self.clock.now().as_seconds();
         Call {
             method: method.to_owned(),
@@ -327,7 +342,11 @@ pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        Self(BufReader::new(TcpStream::connect(address).await.unwrap()))
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub fn over(stream: TcpStream) -> Self {
+        Self(BufReader::new(stream))
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {

@@ -1,0 +1,256 @@
+//! The listening sockets: how many connections they hold, how long each may wait for what, and an orderly end.
+//!
+//! The console, the gateway, forward-auth and the metrics are all served here, so that none of them can be held open by
+//! clients that send nothing, and none can take the descriptors of another. What a wait is bounded by:
+//!
+//! | wait | bound |
+//! |---|---|
+//! | for a place, where all are taken | [`PLACE_TIMEOUT`], and then the connection is closed; no more than an eighth of the places may wait |
+//! | for the first head, and for a head that has begun | [`Limits::head_timeout`] |
+//! | for a body | its rate: [`BodyRate`] |
+//! | for the next request | [`Limits::idle_timeout`] |
+//! | for the peer to take its answer | 30 seconds without progress |
+//! | for requests in flight after a stop | [`Limits::drain_timeout`] |
+
+mod addresses;
+mod body;
+mod stream;
+mod timer;
+
+pub use body::{BodyRate, RatedBody};
+pub use stream::GuardedStream;
+
+use addresses::{AddressPlace, Addresses};
+use futures::FutureExt;
+use http::{Request, Response};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::Service,
+};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use timer::ConnectionTimer;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a connection may wait for a place where all are taken. Then it is closed: its client can try elsewhere.
+pub const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection is kept without a request, unless `--idle-timeout` says otherwise. A load balancer must close an
+/// idle connection before this program does: 75 seconds is longer than the 60 that AWS's keep one by default, and what nginx
+/// itself uses.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// The most bytes of a request's head. The largest token has half of them.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// The most bytes that are buffered of what a connection sends or is sent.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long to wait after a connection could not be accepted: most often too many files are open, and trying again at
+/// once would only keep the processor busy.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often refused connections are logged at most.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a listener allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The listener's name in the log.
+    pub name: &'static str,
+    /// The most connections that are served at once. Further ones wait for a place.
+    pub max_connections: usize,
+    /// The most connections of one network address; `None`: any number.
+    pub max_connections_per_address: Option<usize>,
+    /// How long a request's head may take.
+    pub head_timeout: Duration,
+    /// How long a connection is kept without a request.
+    pub idle_timeout: Duration,
+    /// How long requests in flight may take to finish after a stop. What is left then is cut off.
+    pub drain_timeout: Duration,
+}
+
+/// What a listener counts.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Connections that are being served.
+    pub open: Gauge,
+    /// Connections that were closed at once because there was no place, or too many came from their address.
+    pub refused: Counter,
+}
+
+impl Limits {
+    /// Serves HTTP/1.1 on `listener` until `stop`. `connect` makes of each connection what is read from and written to, and
+    /// the service that answers its requests. After a stop, connections that have already arrived are served, idle ones are
+    /// closed, and requests in flight have [`Limits::drain_timeout`] to finish. When this returns, no request is accepted
+    /// any more.
+    pub async fn serve<I, S, B>(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+        counters: Counters,
+        connect: impl Fn(GuardedStream<TcpStream>, SocketAddr) -> (I, S),
+    ) where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let mut accepting = Accepting::new(self, counters);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                // Tasks that ended are let go of, so that the set does not grow.
+                Some(_) = accepting.connections.join_next() => {}
+                accepted = listener.accept() => accepting.admit(accepted, &connect).await,
+            }
+        }
+        // The kernel has accepted these: closing the listener now would reset them.
+        while let Some(accepted @ Ok(_)) = listener.accept().now_or_never() {
+            accepting.admit(accepted, &connect).await;
+        }
+        drop(listener);
+        let Accepting { graceful, mut connections, .. } = accepting;
+        if timeout(self.drain_timeout, graceful.shutdown()).await.is_err() {
+            let connections = connections.len();
+            tracing::warn!(listener = self.name, connections, "requests were still in flight and are cut off");
+        }
+        connections.shutdown().await;
+    }
+}
+
+/// A listener at work.
+struct Accepting {
+    limits: Limits,
+    counters: Counters,
+    http: http1::Builder,
+    graceful: GracefulShutdown,
+    connections: JoinSet<()>,
+    /// Connections that are accepted: those that are served, and those that wait for it.
+    room: Arc<Semaphore>,
+    /// Connections that are served.
+    places: Arc<Semaphore>,
+    addresses: Option<Arc<Addresses>>,
+    /// How many were refused since that was logged, and when it was.
+    unlogged: u64,
+    logged_at: Option<Instant>,
+}
+
+/// Counts a connection for as long as it is there.
+struct OpenConnection(Gauge);
+
+impl OpenConnection {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// How many connections may wait for one of `max_connections` places.
+pub fn waiting_places(max_connections: usize) -> usize {
+    (max_connections / 8).max(1)
+}
+
+impl Accepting {
+    fn new(limits: Limits, counters: Counters) -> Self {
+        let mut http = http1::Builder::new();
+        // An answer goes out as one piece of memory: most are small, and copying one costs less than telling the kernel
+        // where its pieces are. hyper's time-out is the longer one: see `timer.rs`.
+        http.header_read_timeout(limits.idle_timeout)
+            .max_header_size(MAX_HEAD_BYTES)
+            .max_buf_size(MAX_BUFFER_BYTES)
+            .writev(false);
+        let max = limits.max_connections.min(Semaphore::MAX_PERMITS / 2);
+        Self {
+            limits,
+            counters,
+            http,
+            graceful: GracefulShutdown::new(),
+            connections: JoinSet::new(),
+            room: Arc::new(Semaphore::new(max + waiting_places(max))),
+            places: Arc::new(Semaphore::new(max)),
+            addresses: limits.max_connections_per_address.map(Addresses::new),
+            unlogged: 0,
+            logged_at: None,
+        }
+    }
+
+    /// Serves a connection, or closes it where there is no room for it.
+    async fn admit<I, S, B>(
+        &mut self,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
+        connect: impl Fn(GuardedStream<TcpStream>, SocketAddr) -> (I, S),
+    ) where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(listener = self.limits.name, %error, "a connection could not be accepted");
+                return sleep(ACCEPT_PAUSE).await;
+            }
+        };
+        let Some(held) = self.room_for(peer) else { return self.refused(peer) };
+        // Without it answers may wait for the peer's acknowledgement; with an error they just do.
+        let _ = stream.set_nodelay(true);
+        let timer = ConnectionTimer::new(self.limits.head_timeout);
+        let (stream, service) = connect(GuardedStream::new(stream, timer.clone()), peer);
+        let mut http = self.http.clone();
+        let connection = http.timer(timer).serve_connection(TokioIo::new(stream), service);
+        let connection = self.graceful.watch(connection);
+        let (places, open) = (self.places.clone(), self.counters.open.clone());
+        self.connections.spawn(async move {
+            let _held = held;
+            let Some(_place) = place(places).await else { return };
+            let _open = OpenConnection::new(&open);
+            if let Err(error) = connection.await {
+                // Peers go away, and some do not speak HTTP: theirs to know, not an event here.
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+
+    /// What a connection takes of the listener, or `None` where it is too much.
+    fn room_for(&self, peer: SocketAddr) -> Option<(OwnedSemaphorePermit, Option<AddressPlace>)> {
+        let room = self.room.clone().try_acquire_owned().ok()?;
+        let address = match &self.addresses {
+            Some(addresses) => Some(addresses.enter(peer.ip())?),
+            None => None,
+        };
+        Some((room, address))
+    }
+
+    fn refused(&mut self, peer: SocketAddr) {
+        self.counters.refused.inc();
+        self.unlogged += 1;
+        if self.logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            let (listener, connections, address) = (self.limits.name, self.unlogged, peer.ip());
+            tracing::warn!(listener, connections, %address, "too many connections, the latest from this address: closed at once");
+            (self.unlogged, self.logged_at) = (0, Some(Instant::now()));
+        }
+    }
+}
+
+/// Waits for a place, for a bounded time.
+async fn place(places: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    match places.clone().try_acquire_owned() {
+        Ok(place) => Some(place),
+        Err(_) => timeout(PLACE_TIMEOUT, places.acquire_owned()).await.ok()?.ok(),
+    }
+}
