@@ -213,6 +213,8 @@ test('an application in the organization hub, and what is prepared there', async
   const inHub = { path: new URL(admin.url()).pathname };
   await openAction(admin, inHub, 'Stop this key everywhere');
   await check(admin, 'stop a key everywhere');
+  await admin.goto('/organizations/signing-keys');
+  await check(admin, 'blocked signing keys');
   await admin.goto(`/organizations?q=${application.name.slice(0, 8)}`);
   await check(admin, 'search');
   for (const action of ['Prepare replacement key', 'Replace signing key', 'Change permissions', 'Audit history']) {

@@ -7,6 +7,7 @@
 pub mod accounts;
 mod approval;
 mod auto_finish;
+mod blocked_keys;
 pub mod bulk_stop;
 pub mod emergency;
 mod error;
@@ -227,8 +228,10 @@ impl Backend {
         }
         let everyone = applications::of_everyone(&mut transaction).await?;
         let partners = organizations::partners(&mut transaction).await?;
+        let blocked = crate::store::blocked_keys::in_force(&mut transaction).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         partners.iter().for_each(|partner| self.emergency.name_organization(partner.id, &partner.name));
+        self.gateway.snapshot().set_blocked_keys(blocked);
         self.gateway.snapshot().load(everyone);
         Ok(())
     }
@@ -358,6 +361,7 @@ impl Backend {
             api_key,
         };
         let change = ApiApplication::create(new, By { actor, at: now, reason: None });
+        blocked_keys::check(&mut transaction, None, &change.application, now).await?;
         applications::create(&mut transaction, &change, &asked.creation_token).await.map_err(name_taken)?;
         self.commit(transaction, &mut pending, &change.application).await?;
         Ok((IssuedApiKey { application: change.application, id, key }, twin))
@@ -377,7 +381,8 @@ impl Backend {
         let (mut pending, mut transaction) = self.turn(asked.actor, asked.organization, operation).await?;
         let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
         let by = By { actor: asked.actor, at: self.clock.now(), reason: said.reason.as_ref() };
-        let change = transition(found, by)?;
+        let change = transition(found.clone(), by)?;
+        blocked_keys::check(&mut transaction, Some(&found), &change.application, by.at).await?;
         self.save(transaction, &mut pending, &change).await?;
         Ok(change.application)
     }

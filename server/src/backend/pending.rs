@@ -4,7 +4,7 @@
 use super::{Backend, BackendError, authorise, emergency::TURN_WITHIN};
 use crate::{
     gateway::Gateway,
-    store::{StoreError, Transaction, applications, signed_in, users},
+    store::{self, StoreError, Transaction, applications, signed_in, users},
 };
 use domain::{
     access::Operation,
@@ -13,13 +13,22 @@ use domain::{
     id::{ApplicationId, OrganizationId},
 };
 use sqlx::AnyConnection;
-use std::slice;
+use std::{mem, slice};
 use tokio::{sync::MutexGuard, time::timeout};
 
 /// What must be done before the next change.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
+    /// Whether the blocked signing keys must be read again.
+    are_blocks_doubtful: bool,
     doubtful: Vec<(OrganizationId, ApplicationId)>,
+}
+
+impl Pending {
+    /// Sets whether the blocked signing keys must be read again before the next change. Returns what was set before.
+    pub(super) fn doubt_blocks(&mut self, doubtful: bool) -> bool {
+        mem::replace(&mut self.are_blocks_doubtful, doubtful)
+    }
 }
 
 impl Backend {
@@ -27,6 +36,11 @@ impl Backend {
     pub(super) async fn settled(&self) -> Result<MutexGuard<'_, Pending>, BackendError> {
         let mut pending = timeout(TURN_WITHIN, self.changes.lock()).await.map_err(|_| StoreError::Stalled)?;
         self.emergency.record_waiting(&mut pending).await?;
+        if pending.are_blocks_doubtful {
+            let blocked = store::blocked_keys::in_force(&mut *self.store.read().await?).await?;
+            self.gateway.snapshot().set_blocked_keys(blocked);
+            pending.are_blocks_doubtful = false;
+        }
         while let Some(&(organization, id)) = pending.doubtful.last() {
             let mut conn = self.store.read().await?;
             if let Some(application) = applications::find(&mut conn, organization, id).await? {

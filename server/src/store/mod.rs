@@ -5,6 +5,7 @@
 
 pub mod applications;
 pub mod audit;
+pub mod blocked_keys;
 mod conditions;
 mod connection;
 pub mod health;

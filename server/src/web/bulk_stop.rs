@@ -67,7 +67,13 @@ async fn preview(visit: &Visit, scope: StopScope) -> Result<(Page, bool), Backen
         true => (backend.known_in_scope(&visit.actor, &asked.into())?, true),
         false => backend.stop_preview(&visit.actor, asked).await?,
     };
-    Ok((Page::BulkStop { scope, applications }, is_from_memory))
+    let blocked = match &scope {
+        StopScope::SigningKey { fingerprint } if !is_from_memory => {
+            backend.blocked_key(&visit.actor, fingerprint).await?
+        }
+        StopScope::SigningKey { .. } | StopScope::Organization { .. } => None,
+    };
+    Ok((Page::BulkStop { scope, applications, blocked }, is_from_memory))
 }
 
 async fn show(visit: &Visit, preview: Result<(Page, bool), BackendError>) -> Response {

@@ -222,6 +222,11 @@ impl World {
         api_key
     }
 
+    /// Blocks the signing key of this number, and tells the gateway. The application stays as it is.
+    pub fn block_signing_key(&self, number: usize) {
+        self.gateway.snapshot().block_key(&public_key(pair(number)).fingerprint());
+    }
+
     /// A signed request that is accepted as it stands.
     pub fn call(&self, method: &str, uri: &str, body: &[u8]) -> Call {
         self.call_with(&self.api_key, method, uri, body)

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        BackendError,
+        BackendError, blocked_keys,
         bulk_stop::{StopScope, in_scope},
         pending::{Pending, as_they_are, commit_all},
     },
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{
     gateway::DenyScope,
-    store::{StoreError, applications, audit},
+    store::{self, StoreError, applications, audit},
 };
 use domain::{
     actor::Actor,
     application::{By, Change, ChangeError},
     audit::AuditAction,
-    bulk_stop::{BulkStop, Fate, Stoppable, stop_all},
+    bulk_stop::{BulkStop, Fate, Stoppable, stop_all, stop_signing_key},
     id::{ApplicationId, OrganizationId},
 };
 use sqlx::AnyConnection;
@@ -43,6 +43,10 @@ impl Emergency {
         pending: &mut Pending,
     ) -> Result<Recorded, BackendError> {
         let mut transaction = self.store.write().await?;
+        if let DenyScope::Fingerprint(_) = &stop.scope {
+            // Before the applications are read: what registers the key at the same moment is found, or refused.
+            store::blocked_keys::lock(&mut transaction).await?;
+        }
         if let Some(actor) = authority {
             may_stop(&as_they_are(&mut transaction, actor).await?, &stop.scope)?;
         }
@@ -56,11 +60,19 @@ impl Emergency {
         for change in &changes {
             applications::save(&mut transaction, change).await?;
         }
-        if let DenyScope::Fingerprint(fingerprint) = &stop.scope {
-            record_signing_key(&mut transaction, fingerprint, by).await?;
-        }
         let stopped: Vec<_> = changes.into_iter().map(|change| change.application).collect();
-        commit_all(&self.gateway, transaction, pending, &stopped).await?;
+        match &stop.scope {
+            DenyScope::Fingerprint(fingerprint) => {
+                let count = recorded.applications.iter().filter(|(_, fate)| *fate != Fate::WasDisabled).count();
+                blocked_keys::block(&mut transaction, fingerprint, count, by).await?;
+                // Before the commit, so that nothing is accepted in between. If the commit fails, the blocks are read again.
+                self.gateway.snapshot().block_key(fingerprint);
+                let doubted = pending.doubt_blocks(true);
+                commit_all(&self.gateway, transaction, pending, &stopped).await?;
+                pending.doubt_blocks(doubted);
+            }
+            _ => commit_all(&self.gateway, transaction, pending, &stopped).await?,
+        }
         Ok(recorded)
     }
 
@@ -109,7 +121,10 @@ impl Emergency {
             }
         };
         let applications = found.iter().map(|found| found.application.clone()).collect();
-        let BulkStop { changes, fates } = stop_all(applications, seen, by)?;
+        let BulkStop { changes, fates } = match &stop.scope {
+            DenyScope::Fingerprint(fingerprint) => stop_signing_key(applications, fingerprint, seen, by)?,
+            _ => stop_all(applications, seen, by)?,
+        };
         let fates: HashMap<_, _> = fates.into_iter().collect();
         let with_fate = |found: Stoppable| Some((fates.get(&found.application.id).copied()?, found));
         let applications = found.into_iter().filter_map(with_fate).map(|(fate, found)| (found, fate)).collect();
@@ -117,26 +132,23 @@ impl Emergency {
     }
 }
 
-/// Records that a signing key was stopped everywhere, in the transaction that disables the applications that use it.
-#[expect(clippy::unused_async, reason = "what blocks a fingerprint for good is written here")]
-async fn record_signing_key(
-    _transaction: &mut AnyConnection,
-    _fingerprint: &str,
-    _by: By<'_>,
-) -> Result<(), BackendError> {
-    Ok(())
-}
-
 /// Whether the audit history has this stop.
 async fn is_recorded(conn: &mut AnyConnection, stop: &Stop) -> Result<bool, StoreError> {
-    let action = match stop.scope {
-        DenyScope::ApiKey(_) => AuditAction::ApiKeyRevoked,
-        _ => AuditAction::ApplicationDisabled,
+    let actions: &[_] = match stop.scope {
+        DenyScope::ApiKey(_) => &[AuditAction::ApiKeyRevoked],
+        // One of them: the key may have been blocked before, or no application may have used it.
+        DenyScope::Fingerprint(_) => &[AuditAction::SigningKeyBlocked, AuditAction::ApplicationDisabled],
+        _ => &[AuditAction::ApplicationDisabled],
     };
     let (organization, application) = match stop.scope {
         DenyScope::Application { organization, application } => (Some(organization), Some(application)),
         DenyScope::Organization(organization) => (Some(organization), None),
         DenyScope::ApiKey(_) | DenyScope::Fingerprint(_) | DenyScope::Everything => (None, None),
     };
-    audit::has(conn, action, stop.by.user_id, stop.at, organization, application).await
+    for &action in actions {
+        if audit::has(conn, action, stop.by.user_id, stop.at, organization, application).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
