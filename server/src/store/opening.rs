@@ -114,7 +114,7 @@ pub async fn inspect(url: &str) -> std::result::Result<Inspection, OpenError> {
     inspected
 }
 
-/// Begins a transaction that could write, and rolls it back.
+/// Changes something in a transaction, and rolls it back.
 ///
 /// # Errors
 /// The database is read-only or locked.
@@ -206,6 +206,8 @@ async fn try_write(conn: &mut AnyConnection) -> Result<bool> {
     if conn.backend_name() == "SQLite" {
         sqlx::query("PRAGMA busy_timeout = 5000").execute(&mut *conn).await?;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *conn).await?;
+        // SQLite begins such a transaction on a read-only database, too: only a change is refused.
+        sqlx::query("CREATE TABLE write_check (only_column BIGINT)").execute(&mut *conn).await?;
         sqlx::query("ROLLBACK").execute(conn).await?;
         return Ok(true);
     }

@@ -144,7 +144,8 @@ async fn a_second_server_on_the_same_folder_or_file_is_refused_with_the_name_of_
     let holder = format!("in use by process {} on host ", server.child.id());
     let addresses = format!("(console {}, gateway {}; since ", server.console, server.gateway);
     let url = place.url();
-    let refused = tokio::join!(place.refused(&[]), elsewhere.refused(&["--database-url", &url]));
+    let same_file = ["--database-url", url.as_str()];
+    let refused = tokio::join!(place.refused(&[]), elsewhere.refused(&same_file));
     for (said, locked) in [(refused.0, "the data folder "), (refused.1, "the database ")] {
         assert!(said.contains(locked) && said.contains(&holder) && said.contains(&addresses), "{said}");
     }
