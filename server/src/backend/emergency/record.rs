@@ -117,8 +117,8 @@ impl Emergency {
     }
 }
 
-/// Records that a signing key was stopped everywhere, in the transaction that disables the applications that use it.
-#[expect(clippy::unused_async, reason = "what blocks a fingerprint for good is written here")]
+/// Records that a signing key was stopped everywhere, in the transaction that disables the applications that use it. What
+/// blocks its fingerprint for good is to be written here.
 async fn record_signing_key(
     _transaction: &mut AnyConnection,
     _fingerprint: &str,
