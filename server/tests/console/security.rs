@@ -5,6 +5,7 @@ use axum::{
     body::Body,
     http::{Method, Request, StatusCode},
 };
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_change_from_elsewhere_is_refused_whatever_the_cookie() {
@@ -196,7 +197,21 @@ async fn health_says_whether_it_runs_and_readiness_whether_it_can_work() {
     assert_eq!(browser.get("/healthz").await.status, StatusCode::OK);
     assert_eq!(browser.get("/readyz").await.status, StatusCode::OK);
     console.store.close().await;
-    assert_eq!(browser.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    // The database is asked once a second at the most.
+    let unready = async {
+        loop {
+            let answer = browser.get("/readyz").await;
+            if answer.status != StatusCode::OK {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(10), unready).await.expect("it says so soon");
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    for line in ["not ready\n", "cannot read: ", "cannot write: "] {
+        assert!(answer.body.contains(line), "{}", answer.body);
+    }
     assert_eq!(browser.get("/healthz").await.status, StatusCode::OK);
 }
 
