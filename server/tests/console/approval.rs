@@ -183,7 +183,7 @@ async fn a_proposal_is_declined_withdrawn_or_lapses() {
     let nothing = "There is no proposed change any more";
     propose(&console, &mut admin, &id).await;
     let decline = format!("{LIST}/{id}/withdraw-change");
-    owner.get(&decline).await.says("Decline proposed change").says("Nuvera sees that you declined it");
+    owner.get(&decline).await.says("Decline proposed change").says("Nuvera will see that you declined it");
     let declined = owner.submit(&decline, &[("reason", "We did not ask for this.")]).await;
     assert_eq!(declined.notice(), Some("change-declined"), "{}", declined.text());
     owner.get(&confirm).await.says(nothing);

@@ -284,7 +284,7 @@ async fn a_stop_is_obeyed_where_the_database_cannot_be_written_and_recorded_late
         last
     };
     let done = stop(&mut admin, &everything(&console), WHY).await;
-    done.says("2 applications are stopped").says("the audit history will record each stop as soon as it can be");
+    done.says("2 applications are stopped").says("each stop will be added to the audit history as soon as it can be");
     for (id, key) in [(&ledger, &ledger_key), (&payouts, &payouts_key)] {
         assert_eq!(console.gateway_says(key).await, "application_disabled", "the gateway obeys at once");
         assert!(console.application(id).await.is_enabled(), "the database does not know");

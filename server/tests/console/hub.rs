@@ -97,7 +97,7 @@ async fn an_emergency_stop_is_not_held_up_by_a_ticket_and_names_one_that_there_i
     let (id, key) = owner.create("Ledger", PEM_A).await;
     let mut admin = console.admin().await;
     let disable = format!("{}/disable", console.in_hub(&id));
-    admin.get(&disable).await.says("An emergency does not wait for a ticket").says("Ticket reference (optional)");
+    admin.get(&disable).await.says("Leave it empty if there is none yet.").says("Ticket reference (optional)");
     admin.get(&format!("{}/permissions", console.in_hub(&id))).await.says("The support case, as Alpine Pay knows it");
     assert!(
         !owner.get(&format!("{LIST}/{id}/disable")).await.text().contains("Ticket"),
@@ -189,10 +189,7 @@ async fn a_prepared_replacement_is_claimed_by_the_partner_who_alone_sees_the_key
     // Once: neither by the same form, nor from the page again.
     let again = colleague.post(&format!("{LIST}/{id}/claim-replacement"), &[("version", "3")]).await;
     assert_eq!((again.status, again.keys().len()), (StatusCode::CONFLICT, 0));
-    colleague
-        .get(&format!("{LIST}/{id}/claim-replacement"))
-        .await
-        .says("There is no prepared replacement key any more");
+    colleague.get(&format!("{LIST}/{id}/claim-replacement")).await.says("There is no prepared replacement key");
 }
 
 #[tokio::test]
@@ -202,7 +199,7 @@ async fn a_prepared_replacement_is_withdrawn_declined_or_lapses() {
     let (id, _) = owner.create("Ledger", PEM_A).await;
     let mut admin = console.admin().await;
     let claim = format!("{LIST}/{id}/claim-replacement");
-    let nothing = "There is no prepared replacement key any more";
+    let nothing = "There is no prepared replacement key";
     prepare(&console, &mut admin, &id, "none").await;
     let withdraw = format!("{}/withdraw-replacement", console.in_hub(&id));
     admin.submit(&withdraw, &[]).await.says("Enter a reason");

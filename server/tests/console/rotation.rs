@@ -114,6 +114,8 @@ async fn silence_of_both_keys_is_no_evidence_and_the_revoke_page_says_the_same_a
     rotation.console.advance(2 * MINUTE);
     rotation.used(new, 181).await;
     rotation.console.advance(13 * MINUTE);
+    // To revoke a key needs a fresh proof.
+    rotation.owner = rotation.console.owner().await;
     // As it was found: the old key silent for 15 minutes, the new one for 13. An idle system shows nothing.
     let idle = [
         "No evidence: neither key has been used for 13 minutes. Send traffic with the new key, then check again.",
@@ -278,6 +280,7 @@ async fn an_automatic_finish_is_off_until_it_is_ordered_and_after_it_was_cancell
     rotation.used(new, 1).await;
     rotation.console.advance(10 * 60 * MINUTE);
     rotation.owner = rotation.console.owner().await;
+    rotation.used(new, 1).await;
     rotation.console.backend.finish_rotations().await.unwrap();
     rotation.page().await.says("Safe to revoke").says("Revoke automatically");
     let path = format!("{LIST}/{}/finish-by-itself", rotation.id);
@@ -287,6 +290,7 @@ async fn an_automatic_finish_is_off_until_it_is_ordered_and_after_it_was_cancell
     assert_eq!(rotation.owner.post(&path, &[("version", &version)]).await.status.as_u16(), 303);
     assert_eq!(rotation.console.events(&rotation.id).await[..2], ["auto_finish.cancelled", "auto_finish.set"]);
     rotation.console.advance(13 * 60 * MINUTE);
+    rotation.used(new, 1).await;
     rotation.console.backend.finish_rotations().await.unwrap();
     let now = rotation.console.clock.now();
     assert_eq!(rotation.console.application(&rotation.id).await.live_keys(now).count(), 2);
