@@ -265,7 +265,7 @@ impl Backend {
         let now = self.clock.now();
         let id = UserId(random::uuid(now));
         let NewPerson { organization_id, email, name, role, password } = person;
-        let password_hash = password_hashing::hash(password.to_owned(), self.password_cost.clone()).await;
+        let password_hash = password_hashing::hash_here(password, self.password_cost.clone());
         let user = users::NewUser { id, organization_id, email, name, role, password_hash: &password_hash };
         let mut transaction = self.store.write().await?;
         users::insert(&mut transaction, &user, now).await?;

@@ -35,8 +35,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// While both queues wait, every so many turns go to the one that has to give way.
 const OTHERS_TURN: u64 = 4;
 
-/// The threads' priority: a tenth of what the gateway's threads get where both want the same processor.
-const NICE: i32 = 10;
+/// The threads' priority: a third of what the gateway's threads get where both want the same processor. Much less would make
+/// sign-ins hang on a machine that other programs keep busy.
+const NICE: i32 = 5;
 
 /// What the password of an account that does not exist is compared with, so that it takes as long.
 static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| hash_here("nobody has this password", COST));
@@ -115,7 +116,8 @@ pub(super) async fn hash(password: String, cost: Params) -> String {
     POOL.run(true, move || hash_here(&password, cost)).await.expect("hashing does not panic")
 }
 
-fn hash_here(password: &str, cost: Params) -> String {
+/// Hashes a password on the calling thread: for the operator's own commands and the start, which have a thread to themselves.
+pub(super) fn hash_here(password: &str, cost: Params) -> String {
     let salt = SaltString::encode_b64(&random::bytes::<16>()).expect("16 bytes are a valid salt");
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost);
     argon2.hash_password(password.as_bytes(), &salt).expect("the parameters are valid").to_string()
