@@ -5,7 +5,7 @@ use domain::{
     access::Role,
     actor::ActorKind,
     api_key::{ApiKey, PlainApiKey},
-    application::ApiApplication,
+    application::{ApiApplication, BlockedKey},
     audit::{AuditFilter, RecordedEvent},
     bulk_stop::{Fate, Stoppable},
     cut_over::Traffic,
@@ -230,6 +230,7 @@ notices! {
     FactorRemoved "second-factor-removed" "The second factor is removed. From now on your password is all that you sign in with.",
     AppRemoved "app-removed" "The authenticator app is removed: its codes are good for nothing now. Your passkeys stay.",
     FactorReset "second-factor-reset" "Their second factor is removed, and they are signed out everywhere.",
+    SigningKeyReleased "signing-key-released" "The signing key is released. Applications can register it and be enabled with it again.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
 
@@ -301,6 +302,15 @@ pub struct ApplicationSummary {
     pub hygiene: Vec<KeyHygiene>,
 }
 
+/// A blocked signing key in the list of them.
+#[derive(Clone, Debug)]
+pub struct BlockedKeyView {
+    /// The block.
+    pub blocked: BlockedKey,
+    /// Number of applications that still have the key as their current one.
+    pub waiting: usize,
+}
+
 /// A partner organization in the organization hub.
 #[derive(Clone, Debug)]
 pub struct OrganizationSummary {
@@ -369,6 +379,8 @@ pub struct ApplicationView {
     pub latest_requests: Vec<SeenRequest>,
     /// What is to be known of each key that works.
     pub hygiene: Vec<KeyHygiene>,
+    /// The blocks in force of its signing keys.
+    pub blocked_keys: Vec<BlockedKey>,
 }
 
 impl ApplicationView {
@@ -612,6 +624,8 @@ pub enum Page {
         scope: StopScope,
         /// They, those included that are disabled already.
         applications: Vec<Stoppable>,
+        /// The block of the signing key, where it is blocked already.
+        blocked: Option<BlockedKey>,
     },
     /// The response to a stop of many applications: what became of each.
     BulkStopped {
@@ -688,6 +702,8 @@ pub enum Page {
     Enable {
         /// The application.
         application: ApiApplication,
+        /// The blocks in force of its signing keys.
+        blocked_keys: Vec<BlockedKey>,
     },
     /// Create replacement key, with a grace window.
     ReplaceApiKey {
@@ -728,6 +744,8 @@ pub enum Page {
         challenge: String,
         /// Whether it becomes a proposal, for the partner to confirm.
         waits: bool,
+        /// Whether the current signing key is blocked, and gets no overlap.
+        is_blocked: bool,
     },
     /// The key doctor.
     CheckKey {
@@ -794,6 +812,8 @@ pub enum Page {
         key: SigningKey,
         /// Whether it becomes a proposal, for the partner to confirm.
         waits: bool,
+        /// Whether the current signing key is blocked, and gets no overlap.
+        is_blocked: bool,
     },
     /// End a signing key's overlap now.
     RetireSigningKey {
@@ -868,6 +888,18 @@ pub enum Page {
         search: Search,
         /// What was found.
         findings: Findings,
+        /// The block in force of the signing key with the fingerprint that was searched for.
+        blocked: Option<BlockedKey>,
+    },
+    /// The signing keys that are blocked everywhere.
+    BlockedKeys {
+        /// Those in force first, the newest first.
+        keys: Vec<BlockedKeyView>,
+    },
+    /// Release a blocked signing key.
+    ReleaseSigningKey {
+        /// The block.
+        blocked: BlockedKey,
     },
 }
 
@@ -945,6 +977,8 @@ impl Page {
             Self::BulkStop { scope: StopScope::Organization { .. }, .. } => "Stop everything",
             Self::BulkStop { scope: StopScope::SigningKey { .. }, .. } => "Stop this key everywhere",
             Self::BulkStopped { .. } => "Emergency stop",
+            Self::BlockedKeys { .. } => "Blocked signing keys",
+            Self::ReleaseSigningKey { .. } => "Release signing key",
         }
         .to_owned()
     }
@@ -995,7 +1029,9 @@ impl Page {
             | Self::OrganizationHub { .. }
             | Self::HubSearch { .. }
             | Self::BulkStop { .. }
-            | Self::BulkStopped { .. } => false,
+            | Self::BulkStopped { .. }
+            | Self::BlockedKeys { .. }
+            | Self::ReleaseSigningKey { .. } => false,
             Self::Applications { .. }
             | Self::Organization { .. }
             | Self::NewApplication { .. }

@@ -21,7 +21,9 @@ pub const ORGANIZATION_HUB: &str = "/organizations";
 pub const NUVERA_PEOPLE: &str = "/organizations/people";
 /// The audit history across organizations, for Nuvera's admins.
 pub const HUB_AUDIT: &str = "/organizations/audit";
-/// Below it, for Nuvera's admins, `{fingerprint}/stop` (GET, POST `reason`, `seen`…): see [`stop_signing_key`].
+/// The blocked signing keys (GET), for Nuvera. Below it, for Nuvera's admins, `{fingerprint}/stop` (GET, POST `reason`,
+/// `seen`…): see [`stop_signing_key`]; and `{fingerprint}/release` (GET, POST `version`, `reason`, `ticket`): see
+/// [`release_signing_key`].
 pub const HUB_SIGNING_KEYS: &str = "/organizations/signing-keys";
 /// Where the build's files are served.
 pub const ASSETS: &str = "/assets";
@@ -178,8 +180,17 @@ pub fn requests_query(filter: &RequestFilter) -> String {
 /// Stops every application that uses the public key with `fingerprint`. What means something in a path is written as
 /// base64url has it (RFC 4648, 5).
 pub fn stop_signing_key(fingerprint: &str) -> String {
+    signing_key_action(fingerprint, "stop")
+}
+
+/// Releases a blocked signing key.
+pub fn release_signing_key(fingerprint: &str) -> String {
+    signing_key_action(fingerprint, "release")
+}
+
+fn signing_key_action(fingerprint: &str, action: &str) -> String {
     let bare = fingerprint.strip_prefix("SHA256:").unwrap_or(fingerprint);
-    format!("{HUB_SIGNING_KEYS}/{}/stop", bare.replace('+', "-").replace('/', "_"))
+    format!("{HUB_SIGNING_KEYS}/{}/{action}", bare.replace('+', "-").replace('/', "_"))
 }
 
 /// Reads the fingerprint that [`stop_signing_key`] wrote.

@@ -141,11 +141,13 @@ pub enum Operation {
     ViewOrganizationHub,
     /// Disable every application that uses a signing key, whichever organization's: an emergency stop as well.
     StopSigningKey,
+    /// Release a signing key that was stopped everywhere.
+    ReleaseSigningKey,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ViewApplications,
         Self::CreateApplication,
         Self::RenameApplication,
@@ -166,6 +168,7 @@ impl Operation {
         Self::ManagePeople,
         Self::ViewOrganizationHub,
         Self::StopSigningKey,
+        Self::ReleaseSigningKey,
     ];
 
     /// Whether it is done only by somebody who proved within [`PROOF_LIFETIME`] that it is they: a session that is left
@@ -181,7 +184,8 @@ impl Operation {
             | Self::PrepareReplacement
             | Self::ConfirmProposedChange
             | Self::ChangePolicy
-            | Self::ManagePeople => true,
+            | Self::ManagePeople
+            | Self::ReleaseSigningKey => true,
             Self::ViewApplications
             | Self::RenameApplication
             | Self::DisableApplication
@@ -200,9 +204,10 @@ impl Operation {
 pub fn allows(role: Role, operation: Operation) -> bool {
     use Operation as Op;
     match role {
-        Role::PartnerOwner => {
-            !matches!(operation, Op::PrepareReplacement | Op::ViewOrganizationHub | Op::StopSigningKey)
-        }
+        Role::PartnerOwner => !matches!(
+            operation,
+            Op::PrepareReplacement | Op::ViewOrganizationHub | Op::StopSigningKey | Op::ReleaseSigningKey
+        ),
         Role::PartnerDeveloper => match operation {
             Op::ViewApplications
             | Op::CreateApplication
@@ -224,7 +229,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::ManagePeople
             | Op::PrepareReplacement
             | Op::ViewOrganizationHub
-            | Op::StopSigningKey => false,
+            | Op::StopSigningKey
+            | Op::ReleaseSigningKey => false,
         },
         Role::PartnerViewer => matches!(operation, Op::ViewApplications | Op::ViewPeople),
         // Support: whatever would show a raw API key, or is the partner's to name, is not there.
@@ -241,7 +247,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::ViewPeople
             | Op::ManagePeople
             | Op::ViewOrganizationHub
-            | Op::StopSigningKey => true,
+            | Op::StopSigningKey
+            | Op::ReleaseSigningKey => true,
             Op::CreateApplication
             | Op::RenameApplication
             | Op::RotateApiKeys

@@ -4,7 +4,7 @@
 //! 32 × log2(62) = 190 bits. The prefix lets a secret scanner find a leaked key; the CRC-32 refuses a typo before any
 //! look-up and is no protection against anything else.
 
-use crate::{id::ApiKeyId, time::Timestamp};
+use crate::{id::ApiKeyId, text::Why, time::Timestamp};
 use std::{fmt, time::Duration};
 use zeroize::Zeroize;
 
@@ -179,8 +179,21 @@ pub struct ApiKey {
     pub created_by: String,
     /// When somebody confirmed that they had stored it. Until then it may never have been seen.
     pub stored_at: Option<Timestamp>,
+    /// Set once the key was reported as exposed. From then on its life only gets shorter.
+    pub exposed: Option<Exposure>,
     /// Where it stands.
     pub state: ApiKeyState,
+}
+
+/// A report that a key was exposed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// When it was reported.
+    pub at: Timestamp,
+    /// The name of the user who reported it.
+    pub by: String,
+    /// The reason, where one was given.
+    pub why: Option<Why>,
 }
 
 /// Where a key stands, as it is stored. Expiry is not a state but judged at use: see [`ApiKey::status`].
@@ -264,6 +277,11 @@ pub enum ApiKeyError {
         /// The last deadline that is allowed.
         latest: Timestamp,
     },
+    /// It was reported as exposed.
+    #[error(
+        "This key was reported as exposed: it cannot be kept, and its deadline can only be moved earlier. Choose “Replace exposed key”, or revoke it."
+    )]
+    Exposed,
 }
 
 impl ApiKey {
@@ -285,6 +303,7 @@ impl ApiKey {
             created_at: now,
             created_by: created_by.to_owned(),
             stored_at: None,
+            exposed: None,
             state,
         }
     }
@@ -310,11 +329,15 @@ impl ApiKey {
     /// Moves the deadline of an expiring key.
     ///
     /// # Errors
-    /// The key is not expiring, or `at` is not after `now`, or more than [`MAX_GRACE`] after the rotation.
+    /// The key is not expiring, or `at` is not after `now`, or more than [`MAX_GRACE`] after the rotation, or the key was
+    /// reported as exposed and `at` is not earlier than its present deadline.
     pub fn expire(self, at: Timestamp, now: Timestamp) -> Result<Self, ApiKeyError> {
         let replaced_at = self.replaced_at(now)?;
         if at <= now {
             return Err(ApiKeyError::DeadlinePassed { now });
+        }
+        if self.exposed.is_some() && matches!(self.state, ApiKeyState::Expiring { at: present, .. } if at >= present) {
+            return Err(ApiKeyError::Exposed);
         }
         let latest = replaced_at.plus(MAX_GRACE);
         if at > latest {
@@ -326,10 +349,18 @@ impl ApiKey {
     /// Lifts the deadline of an expiring key: the rollback of a rotation.
     ///
     /// # Errors
-    /// The key is not expiring.
+    /// The key is not expiring, or was reported as exposed.
     pub fn keep(self, now: Timestamp) -> Result<Self, ApiKeyError> {
         self.replaced_at(now)?;
+        if self.exposed.is_some() {
+            return Err(ApiKeyError::Exposed);
+        }
         Ok(Self { state: ApiKeyState::Active, ..self })
+    }
+
+    /// Marks the key as exposed. The first report stays.
+    pub(crate) fn exposed(self, exposure: Exposure) -> Self {
+        Self { exposed: self.exposed.or(Some(exposure)), ..self }
     }
 
     /// Stops a live key for good.

@@ -3,13 +3,15 @@
 //! A change consumes the application and answers a [`Change`]: the application as it is then, together with the audit
 //! events that must be recorded with it. There is no other way to change one, so there is no change without its event.
 
+mod blocked_key;
 mod proposal;
 
+pub use blocked_key::{BlockedKey, KeyRelease, TrustedKey, newly_trusted};
 pub use proposal::{PROPOSAL_WINDOW, ProposedChange, RequestedChange};
 
 use crate::{
     actor::{Actor, ActorKind},
-    api_key::{ApiKey, ApiKeyError, ApiKeyStatus, MAX_GRACE, MAX_LIVE_KEYS, NewApiKey},
+    api_key::{ApiKey, ApiKeyError, ApiKeyStatus, Exposure, MAX_GRACE, MAX_LIVE_KEYS, NewApiKey},
     audit::{AuditAction, AuditEvent},
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
@@ -77,6 +79,11 @@ pub struct By<'a> {
 }
 
 impl By<'_> {
+    /// The report that a key was exposed.
+    fn exposure(self) -> Exposure {
+        Exposure { at: self.at, by: self.actor.name.clone(), why: self.reason.cloned() }
+    }
+
     fn required_reason(self) -> Result<Why, ChangeError> {
         self.reason.cloned().ok_or(ChangeError::ReasonNeeded)
     }
@@ -235,6 +242,10 @@ pub enum ChangeError {
     TooManyLiveKeys,
     #[error("Choose a grace window of at most 30 days.")]
     GraceTooLong,
+    #[error(
+        "A live key of this application was reported as exposed, so it gets no grace window. Choose “Replace exposed key”, which stops it at once, or revoke it first."
+    )]
+    ExposedKeyGrace,
     #[error("A replacement key is prepared already. Withdraw it before you prepare another.")]
     AlreadyPrepared,
     #[error(
@@ -276,6 +287,18 @@ pub enum ChangeError {
     SigningKeyRetired,
     #[error("The current signing key cannot be retired on its own: replace it, or disable the application.")]
     SigningKeyNeeded,
+    #[error(
+        "Nuvera blocked this signing key because its private key may have leaked. No application can use it. Generate a new key pair."
+    )]
+    SigningKeyBlocked,
+    #[error("The current signing key is blocked, so it cannot keep verifying requests. Choose no overlap.")]
+    BlockedKeyOverlap,
+    #[error(
+        "Nuvera blocked this application’s signing key {0} because its private key may have leaked. Replace the signing key first, then enable the application."
+    )]
+    ReplaceBlockedKeyFirst(String),
+    #[error("This signing key is not blocked.")]
+    SigningKeyNotBlocked,
 }
 
 impl ApiApplication {
@@ -434,9 +457,18 @@ impl ApiApplication {
             replacement,
             expires_at: by.at.plus(CLAIM_WINDOW),
         };
-        let noted = Noted::new(AuditAction::ReplacementPrepared, self.name.as_str()).after(prepared.to_string());
+        let mut noted =
+            vec![Noted::new(AuditAction::ReplacementPrepared, self.name.as_str()).after(prepared.to_string())];
         self.prepared_replacement = Some(prepared);
-        self.changed(by, [noted])
+        // Live keys work until somebody claims the replacement. Meanwhile an exposed one must not get more time.
+        if replacement == Replacement::StopNow {
+            for key in self.api_keys.iter_mut().filter(|key| key.status(by.at).is_live() && key.exposed.is_none()) {
+                *key = key.clone().exposed(by.exposure());
+                let reported = Noted::new(AuditAction::ApiKeyExposed, key.prefix.as_str());
+                noted.push(reported.after(key.status(by.at).to_string()));
+            }
+        }
+        self.changed(by, noted)
     }
 
     /// Takes a prepared replacement key back, or declines it.
@@ -472,6 +504,9 @@ impl ApiApplication {
 
     fn check_replacement(&self, replacement: Replacement, now: Timestamp) -> Result<(), ChangeError> {
         match replacement {
+            Replacement::WithGrace(_) if self.live_keys(now).any(|key| key.exposed.is_some()) => {
+                Err(ChangeError::ExposedKeyGrace)
+            }
             Replacement::WithGrace(grace) if grace > MAX_GRACE => Err(ChangeError::GraceTooLong),
             Replacement::WithGrace(_) if self.live_keys(now).count() >= MAX_LIVE_KEYS => {
                 Err(ChangeError::TooManyLiveKeys)
@@ -491,7 +526,7 @@ impl ApiApplication {
                     (AuditAction::ApiKeyExpiring, key.clone().replaced(by.at.plus(grace), by.at))
                 }
                 (Replacement::StopNow, status) if status.is_live() => {
-                    (AuditAction::ApiKeyRevoked, key.clone().revoke(by.at)?)
+                    (AuditAction::ApiKeyRevoked, key.clone().exposed(by.exposure()).revoke(by.at)?)
                 }
                 _ => continue,
             };
@@ -590,6 +625,15 @@ impl ApiApplication {
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
     pub fn revoke_api_key(self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
         self.change_api_key(id, AuditAction::ApiKeyRevoked, by, |key| Ok(key.revoke(by.at)?))
+    }
+
+    /// Stops a live key for good because it was exposed.
+    ///
+    /// # Errors
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
+    pub fn revoke_exposed_api_key(self, id: ApiKeyId, by: By<'_>) -> Result<Change, ChangeError> {
+        let exposure = by.exposure();
+        self.change_api_key(id, AuditAction::ApiKeyRevoked, by, |key| Ok(key.exposed(exposure).revoke(by.at)?))
     }
 
     /// Registers another public key as the current one.
@@ -769,7 +813,9 @@ impl Noted {
     }
 
     fn of_api_key(action: AuditAction, before: ApiKeyStatus, key: &ApiKey, now: Timestamp) -> Self {
-        Self::new(action, key.prefix.as_str()).before(before.to_string()).after(key.status(now).to_string())
+        let exposed = if key.exposed.is_some() { "; reported as exposed" } else { "" };
+        let after = format!("{}{exposed}", key.status(now));
+        Self::new(action, key.prefix.as_str()).before(before.to_string()).after(after)
     }
 
     fn before(self, before: impl Into<String>) -> Self {

@@ -53,16 +53,42 @@ pub fn stop_all(
     if by.reason.is_none() {
         return Err(ChangeError::ReasonNeeded);
     }
+    stop_each(applications, seen, |application| match application.disable(by) {
+        Err(ChangeError::AlreadyDisabled) => Ok(None),
+        change => change.map(Some),
+    })
+}
+
+/// Disables each of `applications` because their signing key with `fingerprint` was blocked, and retires the key where it is
+/// retiring. `seen`: those that the actor saw running.
+///
+/// # Errors
+/// [`ChangeError::ReasonNeeded`]
+pub fn stop_signing_key(
+    applications: Vec<ApiApplication>,
+    fingerprint: &str,
+    seen: &HashSet<ApplicationId>,
+    by: By<'_>,
+) -> Result<BulkStop, ChangeError> {
+    if by.reason.is_none() {
+        return Err(ChangeError::ReasonNeeded);
+    }
+    stop_each(applications, seen, |application| application.stop_for_blocked_key(fingerprint, by))
+}
+
+fn stop_each(
+    applications: Vec<ApiApplication>,
+    seen: &HashSet<ApplicationId>,
+    stop_one: impl Fn(ApiApplication) -> Result<Option<Change>, ChangeError>,
+) -> Result<BulkStop, ChangeError> {
     let mut stop = BulkStop { changes: Vec::new(), fates: Vec::new() };
     for application in applications {
-        let id = application.id;
-        let fate = match application.disable(by) {
-            Ok(change) => {
-                stop.changes.push(change);
-                if seen.contains(&id) { Fate::Stopped } else { Fate::StoppedUnseen }
-            }
-            Err(ChangeError::AlreadyDisabled) => Fate::WasDisabled,
-            Err(error) => return Err(error),
+        let (id, was_enabled) = (application.id, application.is_enabled());
+        stop.changes.extend(stop_one(application)?);
+        let fate = match (was_enabled, seen.contains(&id)) {
+            (false, _) => Fate::WasDisabled,
+            (true, true) => Fate::Stopped,
+            (true, false) => Fate::StoppedUnseen,
         };
         stop.fates.push((id, fate));
     }

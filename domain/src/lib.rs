@@ -15,6 +15,7 @@ pub mod health;
 pub mod hex;
 pub mod hygiene;
 pub mod id;
+pub mod key_material;
 pub mod passkey;
 pub mod people;
 pub mod permission;

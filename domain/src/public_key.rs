@@ -4,6 +4,7 @@
 //! a sane exponent and no known weakness. Everything else is refused by name, with the command that mends it. A private
 //! key is looked for first, before anything is parsed, so that it is neither stored nor echoed.
 
+use crate::key_material::{is_private_key, starts_like_private_der};
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
@@ -64,8 +65,9 @@ pub enum PublicKeyError {
     SeveralBlocks,
     #[error("Remove what stands before “{BEGIN}” and after “{END}”.")]
     TextAround,
-    #[error("This is a PEM block of another kind (“{0}”). Paste a public key: “{BEGIN}”.")]
-    OtherBlock(String),
+    /// Its label is not quoted: in a block whose armour was changed it may be a part of a key.
+    #[error("This is a PEM block of another kind. Paste a public key: “{BEGIN}”.")]
+    OtherBlock,
     #[error("The block's base64 is damaged: copy the key again, all of it.")]
     Base64,
     #[error("The block does not hold a well-formed public key (SPKI, DER): export it again.")]
@@ -185,27 +187,7 @@ impl fmt::Debug for PublicKey {
 
 fn looks_private(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
-    let is_jwk_with_d = text.contains("\"kty\"") && text.contains("\"d\"");
-    let bare: String = text.split_whitespace().take(64).collect();
-    let bare_head = STANDARD.decode(bare.get(..32).unwrap_or_default()).unwrap_or_default();
-    upper.contains("PRIVATE KEY")
-        || upper.contains("PUTTY-USER-KEY-FILE")
-        || upper.contains("PRIVATE-KEY")
-        || is_jwk_with_d
-        || starts_like_private_der(&bare_head)
-}
-
-/// PKCS#1 and PKCS#8 private keys are a SEQUENCE whose first member is the INTEGER 0 or 1, their version; an EC private
-/// key's is the INTEGER 1. An encrypted PKCS#8 cannot be told from an SPKI by its first bytes, and is refused by its
-/// algorithm.
-fn starts_like_private_der(der: &[u8]) -> bool {
-    let Some((0x30, rest)) = der.split_first() else { return false };
-    let header = match rest.first() {
-        Some(&length) if length < 0x80 => 1,
-        Some(&length) => 1 + usize::from(length & 0x7F),
-        None => return false,
-    };
-    matches!(rest.get(header..header + 3), Some([0x02, 0x01, 0x00 | 0x01]))
+    upper.contains("PRIVATE KEY") || upper.contains("PRIVATE-KEY") || is_private_key(text)
 }
 
 fn pem_body(text: &str) -> Result<&str, PublicKeyError> {
@@ -223,9 +205,7 @@ fn pem_body(text: &str) -> Result<&str, PublicKeyError> {
         "RSA PUBLIC KEY" => return Err(PublicKeyError::Pkcs1),
         "SSH2 PUBLIC KEY" => return Err(PublicKeyError::OpenSsh),
         label if label.ends_with("CERTIFICATE") => return Err(PublicKeyError::Certificate),
-        label => {
-            return Err(PublicKeyError::OtherBlock(label.chars().filter(char::is_ascii_graphic).take(40).collect()));
-        }
+        _ => return Err(PublicKeyError::OtherBlock),
     }
     let inner = text.strip_prefix(BEGIN).ok_or(PublicKeyError::TextAround)?;
     match inner.split_once(END) {

@@ -6,6 +6,7 @@
 use crate::{
     api_key::{ApiKey, KeyPrefix},
     id::{ApplicationId, OrganizationId, RequestId},
+    key_material::holds_key_material,
     signing_key::SigningKey,
     text::{SearchText, TextError},
     time::Timestamp,
@@ -47,7 +48,7 @@ impl Search {
     /// # Errors
     /// [`SearchError`]
     pub fn read(typed: &str) -> Result<Option<Self>, SearchError> {
-        if holds_private_key(typed) || holds_token(typed) {
+        if holds_key_material(typed) || holds_token(typed) {
             return Err(SearchError::Secret);
         }
         let key = find_key(typed);
@@ -104,10 +105,6 @@ pub fn holds_token(text: &str) -> bool {
         let start = word.find("eyJ").filter(|_| word.contains('.'));
         start.is_some_and(|start| word[start..].splitn(3, '.').take(2).all(is_part))
     })
-}
-
-fn holds_private_key(text: &str) -> bool {
-    text.to_ascii_uppercase().contains("PRIVATE KEY")
 }
 
 const BRAND: &str = "nvk_";

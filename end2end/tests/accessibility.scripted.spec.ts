@@ -215,6 +215,8 @@ test('an application in the organization hub, and what is prepared there', async
   await check(admin, 'stop a key everywhere');
   await admin.getByRole('button', { name: 'Stop this key everywhere' }).click();
   await check(admin, 'stop a key everywhere, without a reason');
+  await admin.goto('/organizations/signing-keys');
+  await check(admin, 'blocked signing keys');
   await admin.goto(`/organizations?q=${application.name.slice(0, 8)}`);
   await check(admin, 'search');
   for (const action of ['Prepare replacement key', 'Replace signing key', 'Change permissions', 'Audit history']) {

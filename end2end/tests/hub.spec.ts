@@ -87,15 +87,18 @@ test('a leaked signing key is stopped in every application, in two activations',
   await admin.getByLabel('Reason').fill('the private key was in a public repository');
   await admin.getByLabel('Reason').press('Enter');
   await expect(admin.getByText('2 applications are stopped.')).toBeVisible();
-  for (const traffic of traffics) await traffic.expectNow('application_disabled');
+  for (const traffic of traffics) await traffic.expectNow('signing_key_blocked');
   await safe.expectNow('accepted');
   await Promise.all([...traffics, safe].map((traffic) => traffic.stop()));
 
-  // The partner sees why; each is enabled on its own.
+  // The partner sees why. None can be enabled before its signing key is replaced.
   await page.goto(two.path);
   await expect(page.getByText('“the private key was in a public repository”').first()).toBeVisible();
   await openAction(page, one, 'Enable');
-  await expect(page.getByRole('button', { name: 'Enable application' })).toBeVisible();
+  await expect(page.getByText('The signing key is blocked')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Enable application' })).toHaveCount(0);
+  await page.getByRole('link', { name: 'Replace signing key' }).click();
+  await expect(page.getByText('The current signing key is blocked')).toBeVisible();
 });
 
 test('an owner sees what a stop of everything would stop', async ({ page }) => {

@@ -77,6 +77,27 @@ test('a pasted key is judged before it is sent, and a private key is thrown away
   await expect(field).toHaveValue('');
 });
 
+test('what does not parse as a public key is not sent', async ({ page }) => {
+  await signIn(page);
+  await page.goto(`${APPLICATIONS}/new`);
+  await page.getByLabel('Application name').fill(uniqueName('Not sent'));
+  await page.getByLabel('Paste a public key').check();
+  const field = page.getByLabel('Public key (PEM)');
+  const pasted = 'something that no rule knows as a private key';
+  await field.fill(pasted);
+  const sent: string[] = [];
+  page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()));
+  await page.getByRole('button', { name: 'Create API application' }).click();
+  await expect(page.getByText(/Paste the public key in PEM form/).first()).toBeVisible();
+  await expect(field).toBeFocused();
+  await expect(field).toHaveValue(pasted);
+  expect(sent).toEqual([]);
+  // The control: a public key is.
+  await field.fill(externalKeyPair().publicPem);
+  await page.getByRole('button', { name: 'Create API application' }).click();
+  await expect.poll(() => sent.length).toBe(1);
+});
+
 test('a write permission brings its read, and goes with it', async ({ page }) => {
   await signIn(page);
   await page.goto(`${APPLICATIONS}/new`);

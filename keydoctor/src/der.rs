@@ -115,7 +115,7 @@ fn otherwise(label: Option<&str>, bytes: &[u8], members: &[AnyRef<'_>]) -> Probl
         (Some("CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST"), _) => Problem::CertificateRequest,
         (Some("ENCRYPTED PRIVATE KEY"), [_, _]) => Problem::OtherEncryption,
         (Some(label), _) if LABELS.contains(&label) => Problem::Malformed(label.to_owned()),
-        (Some(label), _) => Problem::Refused(PublicKeyError::OtherBlock(label.to_owned())),
+        (Some(_), _) => Problem::Refused(PublicKeyError::OtherBlock),
         (None, _) => Problem::Unknown,
     }
 }

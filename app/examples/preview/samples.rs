@@ -2,9 +2,9 @@
 
 use app::{
     page::{
-        AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, FactorEnrolment, FieldError, Notice,
-        OrganizationSummary, Page, PageContext, Provider, QrCode, SingleSignOnProblem, StopScope, Submission,
-        SupportView, Usage, Viewer, WaysToConfirm,
+        AccountView, ApplicationSummary, ApplicationView, Assets, AuditSubject, BlockedKeyView, FactorEnrolment,
+        FieldError, Notice, OrganizationSummary, Page, PageContext, Provider, QrCode, SingleSignOnProblem, StopScope,
+        Submission, SupportView, Usage, Viewer, WaysToConfirm,
     },
     paths::{Area, Place},
 };
@@ -13,7 +13,8 @@ use domain::{
     actor::{Actor, ActorKind},
     api_key::{NewApiKey, PlainApiKey},
     application::{
-        ApiApplication, By, Change, NewApplication, NewSigningKey, Replacement, RequestedChange, SigningKeyReplacement,
+        ApiApplication, BlockedKey, By, Change, NewApplication, NewSigningKey, Replacement, RequestedChange,
+        SigningKeyReplacement,
     },
     audit::{AuditFilter, RecordedEvent},
     bulk_stop::{Fate, Stoppable},
@@ -65,6 +66,7 @@ pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
     pages.extend(changes()?);
     pages.extend(people()?);
     pages.extend(policies());
+    pages.extend(blocked_keys()?);
     Ok(pages)
 }
 
@@ -436,10 +438,14 @@ fn searches() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let none = Findings::default;
     let whole_key = PageContext { notice: Some(Notice::WholeKey), ..context() };
     Ok(vec![
-        ("hub-search", context(), Page::HubSearch { search: search("ledger")?, findings }),
-        ("hub-search-key", context(), Page::HubSearch { search: search(&fingerprint)?, findings: keys }),
-        ("hub-search-none", context(), Page::HubSearch { search: search("<Lost>")?, findings: none() }),
-        ("hub-search-prefix", whole_key, Page::HubSearch { search: search("nvk_AbCd1234")?, findings: none() }),
+        ("hub-search", context(), Page::HubSearch { search: search("ledger")?, findings, blocked: None }),
+        ("hub-search-key", context(), Page::HubSearch { search: search(&fingerprint)?, findings: keys, blocked: None }),
+        ("hub-search-none", context(), Page::HubSearch { search: search("<Lost>")?, findings: none(), blocked: None }),
+        (
+            "hub-search-prefix",
+            whole_key,
+            Page::HubSearch { search: search("nvk_AbCd1234")?, findings: none(), blocked: None },
+        ),
     ])
 }
 
@@ -463,7 +469,11 @@ fn stops() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let fingerprint = some[0].application.current_signing_key().public_key.fingerprint();
     let key = || StopScope::SigningKey { fingerprint: fingerprint.clone() };
     let of_all = || PageContext { place: Place::Nuvera, ..hub_context() };
-    let preview = |scope, applications: &[Stoppable]| Page::BulkStop { scope, applications: applications.to_vec() };
+    let preview = |scope, applications: &[Stoppable]| Page::BulkStop {
+        scope,
+        applications: applications.to_vec(),
+        blocked: None,
+    };
     let stopped = |scope, is_unrecorded| Page::BulkStopped { scope, applications: fates(), is_unrecorded };
     Ok(vec![
         ("stop-everything", context(), preview(everything(), &some)),
@@ -788,13 +798,18 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         (
             "hub-replace-signing-key",
             hub_context(),
-            Page::ReplaceSigningKey { application: one.clone(), challenge: CHALLENGE.to_owned(), waits: false },
+            Page::ReplaceSigningKey {
+                application: one.clone(),
+                challenge: CHALLENGE.to_owned(),
+                waits: false,
+                is_blocked: false,
+            },
         ),
         ("rename", context(), Page::Rename { application: one.clone() }),
         ("permissions", context(), Page::Permissions { application: one.clone(), waits: false }),
         ("disable", context(), Page::Disable { application: one.clone() }),
         ("disable-stale", stale, Page::Disable { application: one.clone() }),
-        ("enable", context(), Page::Enable { application: disabled()? }),
+        ("enable", context(), Page::Enable { application: disabled()?, blocked_keys: vec![] }),
         ("replace-key", context(), Page::ReplaceApiKey { application: rotation.clone() }),
         ("replace-key-full", context(), Page::ReplaceApiKey { application: full }),
         ("replace-key-none", context(), Page::ReplaceApiKey { application: without_live_key()? }),
@@ -815,12 +830,17 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         (
             "replace-signing-key",
             context(),
-            Page::ReplaceSigningKey { application: one, challenge: CHALLENGE.to_owned(), waits: false },
+            Page::ReplaceSigningKey {
+                application: one,
+                challenge: CHALLENGE.to_owned(),
+                waits: false,
+                is_blocked: false,
+            },
         ),
         (
             "restore-signing-key",
             context(),
-            Page::RestoreSigningKey { application: states.clone(), key: retired, waits: false },
+            Page::RestoreSigningKey { application: states.clone(), key: retired, waits: false, is_blocked: false },
         ),
         (
             "retire-signing-key",
@@ -964,6 +984,74 @@ fn disabled() -> Result<ApiApplication> {
     Ok(named("Payouts")?.disable(by)?.application)
 }
 
+/// An application that was stopped for its leaked signing key, and the block.
+fn blocked() -> Result<(ApiApplication, BlockedKey)> {
+    let reason = why("A private key leaked: it is in a public repository.", Some("SUP-4711"))?;
+    let by = By { actor: &admin(), at: ago(1_500), reason: Some(&reason) };
+    let application = named("Payouts")?;
+    let fingerprint = application.current_signing_key().public_key.fingerprint();
+    let blocked = BlockedKey::new(&fingerprint, by);
+    Ok((application.disable(by)?.application, blocked))
+}
+
+/// A block that was released.
+fn released() -> Result<BlockedKey> {
+    let reason = why("Blocked by mistake: the key in the report was a test key.", Some("SUP-4720"))?;
+    let by = By { actor: &admin(), at: ago(600), reason: Some(&reason) };
+    Ok(BlockedKey { at: ago(2 * DAY), ..blocked()?.1 }.release(by)?)
+}
+
+fn blocked_keys() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let hub = || PageContext { place: Place::Nuvera, ..hub_context() };
+    let (application, blocked) = blocked()?;
+    let view = |waiting| BlockedKeyView { blocked: blocked.clone(), waiting };
+    let page = |keys| Page::BlockedKeys { keys };
+    let application_page = || -> Result<Page> {
+        let mut view = with_usage(application.clone(), &[(0, 12, 90_000)], &[(0, 12, 90_000)]);
+        view.blocked_keys = vec![blocked.clone()];
+        Ok(Page::Application { view, recent: vec![], support: SupportView::default() })
+    };
+    let mut many: Vec<_> = (0..4).map(view).collect();
+    many.push(BlockedKeyView { blocked: released()?, waiting: 0 });
+    let without_ticket = mistaken(
+        "ticket",
+        "",
+        "Enter the ticket’s reference, such as SUP-4711: the partner finds it beside your reason.",
+    );
+    let scope = StopScope::SigningKey { fingerprint: blocked.fingerprint.clone() };
+    let stop = |blocked| Page::BulkStop { scope: scope.clone(), applications: vec![], blocked };
+    Ok(vec![
+        ("blocked-keys-none", hub(), page(vec![])),
+        ("blocked-keys-one", hub(), page(vec![view(1)])),
+        ("blocked-keys-many", hub(), page(many)),
+        ("release-key", hub(), Page::ReleaseSigningKey { blocked: blocked.clone() }),
+        (
+            "release-key-error",
+            PageContext { place: Place::Nuvera, ..without_ticket },
+            Page::ReleaseSigningKey { blocked: blocked.clone() },
+        ),
+        ("application-blocked", context(), application_page()?),
+        ("application-blocked-hub", hub_context(), application_page()?),
+        (
+            "enable-blocked",
+            context(),
+            Page::Enable { application: application.clone(), blocked_keys: vec![blocked.clone()] },
+        ),
+        (
+            "replace-blocked-key",
+            context(),
+            Page::ReplaceSigningKey {
+                application: application.clone(),
+                challenge: CHALLENGE.to_owned(),
+                waits: false,
+                is_blocked: true,
+            },
+        ),
+        ("stop-key-unused", hub(), stop(None)),
+        ("stop-key-blocked", hub(), stop(Some(blocked.clone()))),
+    ])
+}
+
 fn prepared() -> Result<ApiApplication> {
     let reason = why("The old key was mailed to us.", Some("SUP-4711"))?;
     let by = By { actor: &admin(), at: ago(HOUR), reason: Some(&reason) };
@@ -1102,6 +1190,7 @@ fn with_usage(
         signing_key_traffic,
         latest_requests,
         hygiene,
+        blocked_keys: vec![],
     }
 }
 

@@ -1,4 +1,5 @@
-//! Judges a pasted public key by the server's own rules, before it is sent. A private key is thrown away at once.
+//! Judges a pasted public key by the server's own rules, before it is sent. What is not a public key is not sent, and a private
+//! key is thrown away at once.
 
 use super::dom;
 use domain::public_key::{PublicKey, PublicKeyError};
@@ -16,6 +17,19 @@ fn try_wake() -> Option<()> {
     let target = field.clone();
     if !field.value().is_empty() && field.get_attribute("aria-invalid").is_none() {
         judge(&field, &check, &error);
+    }
+    if let Some(form) = field.form() {
+        let (field, check, error) = (field.clone(), check.clone(), error.clone());
+        dom::on(&form, "submit", move |event| {
+            // Nothing at all is for the server to point out, with the other fields that are empty.
+            if field.value().trim().is_empty() || PublicKey::from_pem(&field.value()).is_ok() {
+                return;
+            }
+            event.prevent_default();
+            judge(&field, &check, &error);
+            // Fails for what cannot take the focus only.
+            let _ = field.focus();
+        });
     }
     let was_private = Cell::new(false);
     dom::on(&target, "input", move |_| {

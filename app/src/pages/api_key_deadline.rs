@@ -16,9 +16,15 @@ pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) ->
     let name = key.shown();
     let forms = match (status, key.state) {
         (ApiKeyStatus::Expiring { at }, ApiKeyState::Expiring { replaced_at, .. }) => {
-            let latest = replaced_at.plus(MAX_GRACE);
+            let is_exposed = key.exposed.is_some();
+            let latest = if is_exposed { at } else { replaced_at.plus(MAX_GRACE) };
+            let lead = match is_exposed {
+                true => "Earlier only: this key was reported as exposed.",
+                false => "Earlier, or later up to 30 days after the replacement.",
+            };
+            let keep = (!is_exposed).then(|| keep(application, key));
             view! {
-                <Card id="move" heading="Move the deadline" lead="Earlier, or later up to 30 days after the replacement.">
+                <Card id="move" heading="Move the deadline" lead=lead>
                     <Form action=place().api_key_action(application.id, key.id, "deadline") version=application.version>
                         <TextField
                             name="deadline"
@@ -34,17 +40,7 @@ pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) ->
                         </Actions>
                     </Form>
                 </Card>
-                <Card
-                    id="keep"
-                    heading="Keep the key"
-                    lead="If the new key does not work out: this one is active again, without a deadline."
-                >
-                    <Form action=place().api_key_action(application.id, key.id, "keep") version=application.version>
-                        <Actions>
-                            <Submit text="Keep this key" />
-                        </Actions>
-                    </Form>
-                </Card>
+                {keep}
             }
             .into_any()
         }
@@ -68,5 +64,21 @@ pub(super) fn view(title: String, application: &ApiApplication, key: &ApiKey) ->
             {stops}
         </Facts>
         {forms}
+    }
+}
+
+fn keep(application: &ApiApplication, key: &ApiKey) -> impl IntoView + use<> {
+    view! {
+        <Card
+            id="keep"
+            heading="Keep the key"
+            lead="If the new key does not work out: this one is active again, without a deadline."
+        >
+            <Form action=place().api_key_action(application.id, key.id, "keep") version=application.version>
+                <Actions>
+                    <Submit text="Keep this key" />
+                </Actions>
+            </Form>
+        </Card>
     }
 }

@@ -5,7 +5,9 @@ mod cut_over;
 mod rotation;
 mod signing_keys;
 
-use super::{audit, hygiene, prepared_replacement, proposed_change, requests, support, test_request::SNIPPETS};
+use super::{
+    audit, blocked_keys, hygiene, prepared_replacement, proposed_change, requests, support, test_request::SNIPPETS,
+};
 use crate::{
     page::{ApplicationView, SupportView},
     ui::{
@@ -32,10 +34,15 @@ pub(super) fn view(
     let application = &view.application;
     let action = |action| place().action(application.id, action);
     let now = page.now;
+    // What stopped it is said once: a blocked key says it with the way out.
+    let stop = match blocked_keys::panel(application, &view.blocked_keys) {
+        Some(panel) => Some(panel.into_any()),
+        None => application.disabled.clone().map(|disabled| banner(disabled, application).into_any()),
+    };
     view! {
         {head(title, view)}
         {hygiene::of_application(view)}
-        {application.disabled.clone().map(|disabled| banner(disabled, application))}
+        {stop}
         {application.claimable_replacement(now).map(|prepared| prepared_replacement::waiting(application, prepared))}
         {application.open_proposal(now).map(|proposed| proposed_change::waiting(application, proposed))}
         {support::of_application(support)}

@@ -1,5 +1,6 @@
 //! Many applications are stopped at once, in an emergency: what that would stop, and what it stopped.
 
+use super::blocked_keys;
 use crate::{
     page::StopScope,
     paths::{self, Place},
@@ -10,6 +11,7 @@ use crate::{
 };
 use domain::{
     access::Operation,
+    application::BlockedKey,
     bulk_stop::{Fate, Stoppable},
 };
 use leptos::prelude::*;
@@ -29,11 +31,19 @@ const RESULT: &[Column] = &[
     Column { label: "What happened", class: "column--actions" },
 ];
 
-pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppable]) -> impl IntoView + use<> {
+pub(super) fn preview(
+    title: String,
+    scope: &StopScope,
+    applications: &[Stoppable],
+    blocked: Option<&BlockedKey>,
+) -> impl IntoView + use<> {
     let (running, disabled): (Vec<_>, Vec<_>) =
         applications.iter().partition(|stoppable| stoppable.application.is_enabled());
     if running.is_empty() {
-        return nothing(title, scope, disabled.len()).into_any();
+        return match (scope, blocked) {
+            (StopScope::SigningKey { .. }, None) => block(title, scope, disabled.len()).into_any(),
+            _ => nothing(title, scope, disabled.len(), blocked).into_any(),
+        };
     }
     let count = running.len();
     let organizations = running.iter().map(|stoppable| stoppable.application.organization_id).collect::<HashSet<_>>();
@@ -66,6 +76,12 @@ pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppabl
         view! { <input type="hidden" name="seen" value=stoppable.application.id.to_string() /> }
     });
     let seen = seen.collect_view();
+    let after = match scope {
+        StopScope::Organization { .. } => "Keys, permissions and history stay. Each can be enabled again, one by one.",
+        StopScope::SigningKey { .. } => {
+            "The key is blocked in every organization until Nuvera releases it. Each application can be enabled once its signing key is replaced."
+        }
+    };
     view! {
         {super::heading(title.clone(), "")}
         {key(scope)}
@@ -74,7 +90,7 @@ pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppabl
                 <li>"Every request of theirs is refused, however valid its key and signature, from the moment you confirm."</li>
                 <li>{format!("In the last hour, {accepted} of theirs {} accepted.", if accepted == "1 request" { "was" } else { "were" })}</li>
                 <li>"An application that appears before you confirm is stopped as well."</li>
-                <li>"Keys, permissions and history stay. Each can be enabled again, one by one."</li>
+                <li>{after}</li>
             </ul>
         </Consequences>
         {table}
@@ -95,7 +111,35 @@ pub(super) fn preview(title: String, scope: &StopScope, applications: &[Stoppabl
     .into_any()
 }
 
-fn nothing(title: String, scope: &StopScope, disabled: usize) -> impl IntoView + use<> {
+/// Blocks a key that no running application uses, so that none ever does.
+fn block(title: String, scope: &StopScope, disabled: usize) -> impl IntoView + use<> {
+    let used = match disabled {
+        0 => "No application verifies requests with this key: it is registered nowhere, or retired everywhere."
+            .to_owned(),
+        disabled => {
+            format!("{} disabled already. None can be enabled before its signing key is replaced.", are(disabled))
+        }
+    };
+    view! {
+        {super::heading(title.clone(), "")}
+        {key(scope)}
+        <Consequences heading="This key will be blocked in every organization" danger=true>
+            <ul>
+                <li>{used}</li>
+                <li>"It cannot be registered, restored or used to sign requests until Nuvera releases it."</li>
+            </ul>
+        </Consequences>
+        <Form action=address(scope)>
+            <ReasonField autofocus=true ticket_can_wait=true suggestions=&["A private key leaked", "Suspected intrusion", "Incident response"] />
+            <Actions>
+                <Submit variant=Variant::Danger text=title />
+                <a class="button button--plain" href=back(scope)>"Cancel"</a>
+            </Actions>
+        </Form>
+    }
+}
+
+fn nothing(title: String, scope: &StopScope, disabled: usize, blocked: Option<&BlockedKey>) -> impl IntoView + use<> {
     let why = match (scope, disabled) {
         (StopScope::Organization { .. }, 0) => "There is no API application.".to_owned(),
         (StopScope::SigningKey { .. }, 0) => {
@@ -107,6 +151,7 @@ fn nothing(title: String, scope: &StopScope, disabled: usize) -> impl IntoView +
     view! {
         {super::heading(title, "")}
         {key(scope)}
+        {blocked.map(blocked_keys::is_blocked)}
         <EmptyState heading="Nothing to stop">
             <p class="empty-state__lead">{why}</p>
             <ButtonLink href=back(scope) text="Go back" />
@@ -135,7 +180,9 @@ pub(super) fn stopped(
     is_unrecorded: bool,
 ) -> impl IntoView + use<> {
     let count = applications.iter().filter(|(_, fate)| *fate != Fate::WasDisabled).count();
+    let is_key = matches!(scope, StopScope::SigningKey { .. });
     let heading = match count {
+        0 if is_key => "No application that uses this key was left to stop.".to_owned(),
         0 => "Nothing was left to stop.".to_owned(),
         1 => "1 application is stopped. The gateway refuses its requests from now on.".to_owned(),
         count => format!("{count} applications are stopped. The gateway refuses their requests from now on."),
@@ -167,12 +214,16 @@ pub(super) fn stopped(
             <Icon shape=Shape::Barred />
             <div>
                 <p>{heading}</p>
+                {is_key.then(|| view! {
+                    <p>"The key is blocked in every organization until Nuvera releases it. Each application can be enabled once its signing key is replaced."</p>
+                })}
                 {owed}
             </div>
         </div>
         {table}
         <div class="actions">
             <ButtonLink href=back(scope) text="Go back" />
+            {is_key.then(|| view! { <ButtonLink href=paths::HUB_SIGNING_KEYS text="Blocked signing keys" /> })}
             <ButtonLink href=history text="Audit history" needs=Operation::ViewApplications />
         </div>
     }

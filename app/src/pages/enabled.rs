@@ -1,7 +1,11 @@
 //! Disable an application in an emergency, and enable it again.
 
+use super::blocked_keys;
 use crate::ui::{Actions, Code, Consequences, Form, ReasonField, Submit, Variant, place, surroundings};
-use domain::{api_key::ApiKeyStatus, application::ApiApplication};
+use domain::{
+    api_key::ApiKeyStatus,
+    application::{ApiApplication, BlockedKey},
+};
 use leptos::prelude::*;
 
 pub(super) fn disable(title: String, application: &ApiApplication) -> impl IntoView + use<> {
@@ -28,7 +32,15 @@ pub(super) fn disable(title: String, application: &ApiApplication) -> impl IntoV
     }
 }
 
-pub(super) fn enable(title: String, application: &ApiApplication) -> impl IntoView + use<> {
+pub(super) fn enable(
+    title: String,
+    application: &ApiApplication,
+    blocked_keys: &[BlockedKey],
+) -> impl IntoView + use<> {
+    // With a blocked key it cannot be enabled: there is no form.
+    if let Some(panel) = blocked_keys::panel(application, blocked_keys) {
+        return view! { {super::heading(title, "")} {panel} {super::cancel(application)} }.into_any();
+    }
     let now = surroundings().now;
     let live: Vec<_> = application
         .live_keys(now)
@@ -64,4 +76,5 @@ pub(super) fn enable(title: String, application: &ApiApplication) -> impl IntoVi
             </Actions>
         </Form>
     }
+    .into_any()
 }

@@ -1,6 +1,6 @@
 //! What was found across organizations: what it is, where, and how it stands.
 
-use super::organization_hub;
+use super::{blocked_keys, organization_hub};
 use crate::{
     paths::{self, Place},
     ui::{
@@ -10,6 +10,7 @@ use crate::{
 };
 use domain::{
     access::Operation,
+    application::BlockedKey,
     id::OrganizationId,
     request::SeenRequest,
     search::{Findings, Found, Hit, Search},
@@ -23,18 +24,29 @@ const COLUMNS: &[Column] = &[
     Column { label: "Organization", class: "column--who" },
 ];
 
-pub(super) fn view(title: String, search: &Search, findings: &Findings) -> impl IntoView + use<> {
+pub(super) fn view(
+    title: String,
+    search: &Search,
+    findings: &Findings,
+    blocked: Option<&BlockedKey>,
+) -> impl IntoView + use<> {
     let now = surroundings().now;
     let is_in_use = |hit: &Hit| matches!(&hit.what, Found::SigningKey(key) if key.verifies(now));
     let leaked = search.fingerprint.as_ref().filter(|_| may(Operation::StopSigningKey));
-    let leaked = leaked.filter(|_| findings.hits.iter().any(is_in_use)).map(|fingerprint| {
+    let is_used = findings.hits.iter().any(is_in_use);
+    let leaked = leaked.filter(|_| blocked.is_none()).map(|fingerprint| {
+        let what = match is_used {
+            true => "Every application that uses it can be stopped at once. You see first which they are.",
+            false => "No application uses it. You can block it, so that none ever does.",
+        };
         view! {
             <Callout heading="Has its private key leaked?">
-                <p>"Every application that uses it can be stopped at once. You see first which they are."</p>
+                <p>{what}</p>
                 <ButtonLink href=paths::stop_signing_key(fingerprint) text="Stop this key everywhere" variant=Variant::DangerQuiet />
             </Callout>
         }
     });
+    let leaked = (blocked.map(blocked_keys::is_blocked), leaked);
     let list = if findings.organizations.is_empty() && findings.hits.is_empty() {
         nothing(search).into_any()
     } else {

@@ -5,6 +5,7 @@ mod api_key_deadline;
 mod application;
 mod applications;
 mod audit;
+mod blocked_keys;
 mod bulk_stop;
 mod check_key;
 mod confirm;
@@ -61,7 +62,8 @@ pub fn document(context: PageContext, page: Page) -> impl IntoView {
         | Page::People { .. }
         | Page::Account { .. }
         | Page::OrganizationHub { .. }
-        | Page::HubSearch { .. } => Width::Wide,
+        | Page::HubSearch { .. }
+        | Page::BlockedKeys { .. } => Width::Wide,
         Page::SignIn { .. }
         | Page::PasskeySignIn { .. }
         | Page::SecondFactor { .. }
@@ -116,7 +118,9 @@ fn body(page: &Page) -> AnyView {
             applications::view(title, items, leavers, unseen_support).into_any()
         }
         Page::Organization { items, health, .. } => applications::organization(title, items, health).into_any(),
-        Page::BulkStop { scope, applications } => bulk_stop::preview(title, scope, applications).into_any(),
+        Page::BulkStop { scope, applications, blocked } => {
+            bulk_stop::preview(title, scope, applications, blocked.as_ref()).into_any()
+        }
         Page::BulkStopped { scope, applications, is_unrecorded } => {
             bulk_stop::stopped(title, scope, applications, *is_unrecorded).into_any()
         }
@@ -134,7 +138,7 @@ fn body(page: &Page) -> AnyView {
         Page::Rename { application } => rename::view(title, application).into_any(),
         Page::Permissions { application, waits } => permissions::view(title, application, *waits).into_any(),
         Page::Disable { application } => enabled::disable(title, application).into_any(),
-        Page::Enable { application } => enabled::enable(title, application).into_any(),
+        Page::Enable { application, blocked_keys } => enabled::enable(title, application, blocked_keys).into_any(),
         Page::ReplaceApiKey { application } => replace_api_key::with_grace(title, application).into_any(),
         Page::ReplaceExposedApiKey { application } => replace_api_key::exposed(title, application).into_any(),
         Page::FinishByItself { application } => finish_by_itself::view(title, application).into_any(),
@@ -142,8 +146,8 @@ fn body(page: &Page) -> AnyView {
         Page::RevokeApiKey { application, key, usage } => {
             revoke_api_key::view(title, application, key, usage.as_ref()).into_any()
         }
-        Page::ReplaceSigningKey { application, challenge, waits } => {
-            replace_signing_key::replace(title, application, challenge, *waits).into_any()
+        Page::ReplaceSigningKey { application, challenge, waits, is_blocked } => {
+            replace_signing_key::replace(title, application, challenge, *waits, *is_blocked).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
         Page::People { people, invitations, leavers, you, is_managed } => {
@@ -158,8 +162,8 @@ fn body(page: &Page) -> AnyView {
         Page::RemovePerson { person } => people::remove(title, person).into_any(),
         Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
         Page::SecurityPolicy { policy } => security_policy::view(title, *policy).into_any(),
-        Page::RestoreSigningKey { application, key, waits } => {
-            replace_signing_key::restore(title, application, key, *waits).into_any()
+        Page::RestoreSigningKey { application, key, waits, is_blocked } => {
+            replace_signing_key::restore(title, application, key, *waits, *is_blocked).into_any()
         }
         Page::RetireSigningKey { application, key, usage, waits } => {
             retire_signing_key::view(title, application, key, usage.as_ref(), *waits).into_any()
@@ -177,7 +181,11 @@ fn body(page: &Page) -> AnyView {
         Page::OrganizationHub { organizations, more, counts, is_filtered } => {
             organization_hub::view(title, organizations, *more, *counts, *is_filtered).into_any()
         }
-        Page::HubSearch { search, findings } => hub_search::view(title, search, findings).into_any(),
+        Page::HubSearch { search, findings, blocked } => {
+            hub_search::view(title, search, findings, blocked.as_ref()).into_any()
+        }
+        Page::BlockedKeys { keys } => blocked_keys::list(title, keys).into_any(),
+        Page::ReleaseSigningKey { blocked } => blocked_keys::release(title, blocked).into_any(),
     }
 }
 
@@ -245,7 +253,10 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
             applications().chain([people]).collect()
         }
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
-        Page::HubSearch { .. } => vec![hub()],
+        Page::HubSearch { .. } | Page::BlockedKeys { .. } => vec![hub()],
+        Page::ReleaseSigningKey { .. } => {
+            vec![hub(), crumb("Blocked signing keys", Some(paths::HUB_SIGNING_KEYS.to_owned()))]
+        }
         Page::BulkStop { scope, .. } | Page::BulkStopped { scope, .. } => match scope {
             StopScope::Organization { .. } => applications().collect(),
             StopScope::SigningKey { .. } => vec![hub()],
@@ -261,7 +272,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Rename { application }
         | Page::Permissions { application, .. }
         | Page::Disable { application }
-        | Page::Enable { application }
+        | Page::Enable { application, .. }
         | Page::ReplaceApiKey { application }
         | Page::ReplaceExposedApiKey { application }
         | Page::FinishByItself { application }

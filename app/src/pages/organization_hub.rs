@@ -69,6 +69,7 @@ pub(super) fn view(
             </div>
             <div class="actions">
                 <ButtonLink href=Place::Nuvera.people() text="Nuvera’s people" />
+                <ButtonLink href=paths::HUB_SIGNING_KEYS text="Blocked signing keys" />
                 <ButtonLink href=paths::HUB_AUDIT text="Audit history" />
             </div>
         </div>

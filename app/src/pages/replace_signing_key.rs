@@ -2,8 +2,8 @@
 
 use super::proposed_change;
 use crate::ui::{
-    Actions, Card, Code, CodeBlock, Fact, Facts, Form, RadioGroup, RadioOption, ReasonField, SigningKeyField, Step,
-    Steps, Submit, Time, Variant, place, surroundings,
+    Actions, Callout, Card, Code, CodeBlock, Fact, Facts, Form, RadioGroup, RadioOption, ReasonField, SigningKeyField,
+    Step, Steps, Submit, Time, Variant, place, surroundings,
 };
 use domain::{application::ApiApplication, signing_key::SigningKey, time::Timestamp};
 use leptos::prelude::*;
@@ -18,10 +18,11 @@ pub(super) fn replace(
     application: &ApiApplication,
     challenge: &str,
     waits: bool,
+    is_blocked: bool,
 ) -> impl IntoView + use<> {
     let now = surroundings().now;
     let current = application.current_signing_key().public_key.fingerprint();
-    let lead = if waits {
+    let lead = if waits || is_blocked {
         ""
     } else {
         "Requests signed with the new private key are accepted at once; the old one overlaps for as long as you choose."
@@ -29,6 +30,7 @@ pub(super) fn replace(
     view! {
         {super::heading(title, lead)}
         {proposed_change::notice(waits)}
+        {blocked(is_blocked, application)}
         <Form action=place().action(application.id, "replace-signing-key") version=application.version>
             <Card id="signing-key" heading="New signing key">
                 <SigningKeyField file_stem=application.name.to_string() challenge=challenge />
@@ -37,7 +39,7 @@ pub(super) fn replace(
                 <Facts>
                     <Fact term="Fingerprint"><Code text=current /></Fact>
                 </Facts>
-                {overlap("86400", now)}
+                {overlap("86400", now, is_blocked)}
                 <ReasonField optional=true />
             </Card>
             <Actions>
@@ -67,6 +69,7 @@ pub(super) fn restore(
     application: &ApiApplication,
     key: &SigningKey,
     waits: bool,
+    is_blocked: bool,
 ) -> impl IntoView + use<> {
     let now = surroundings().now;
     view! {
@@ -87,7 +90,7 @@ pub(super) fn restore(
             action=place().signing_key_action(application.id, key.id, "restore")
             version=application.version
         >
-            {overlap("none", now)}
+            {overlap("none", now, is_blocked)}
             <ReasonField optional=true />
             <Actions>
                 <Submit variant=Variant::Primary text=proposed_change::verb(waits, "Restore signing key") />
@@ -97,8 +100,26 @@ pub(super) fn restore(
     }
 }
 
-/// How long the present key verifies still.
-fn overlap(default: &'static str, now: Timestamp) -> impl IntoView + use<> {
+/// Says that the current key is blocked.
+fn blocked(is_blocked: bool, application: &ApiApplication) -> Option<impl IntoView + use<>> {
+    let then = match application.is_enabled() {
+        true => "The new key is accepted at once.",
+        false => "Afterwards, enable the application.",
+    };
+    is_blocked.then(|| {
+        view! {
+            <Callout heading="The current signing key is blocked">
+                <p>"It is retired at once, without an overlap, and cannot be restored. " {then}</p>
+            </Callout>
+        }
+    })
+}
+
+/// How long the present key verifies still. A blocked key gets no overlap: there is no choice.
+fn overlap(default: &'static str, now: Timestamp, is_blocked: bool) -> AnyView {
+    if is_blocked {
+        return view! { <input type="hidden" name="overlap" value="none" /> }.into_any();
+    }
     let none = RadioOption {
         value: "none",
         label: "No overlap".to_owned(),
@@ -117,4 +138,5 @@ fn overlap(default: &'static str, now: Timestamp) -> impl IntoView + use<> {
             default
         />
     }
+    .into_any()
 }

@@ -266,6 +266,9 @@ fn fix(application: &ApiApplication, request: &SeenRequest, refused: &SeenRefusa
     match &*request.code {
         "permission_missing" => link(action("permissions"), "Change permissions", Operation::ChangePermissions),
         "application_disabled" => link(action("enable"), "Enable application", Operation::EnableApplication),
+        "signing_key_blocked" => {
+            link(action("replace-signing-key"), "Replace signing key", Operation::ReplaceSigningKeys)
+        }
         "revoked_api_key" | "expired_api_key" => {
             link(action("replace-api-key"), "Create replacement key", Operation::RotateApiKeys)
         }

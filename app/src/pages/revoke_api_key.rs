@@ -71,6 +71,7 @@ pub(super) fn view(
             </ul>
         </Consequences>
         <Form action=place().api_key_action(application.id, key.id, "revoke") version=application.version>
+            {exposed()}
             <ReasonField optional=true />
             {confirm}
             <Actions>
@@ -80,6 +81,18 @@ pub(super) fn view(
         </Form>
     }
     .into_any()
+}
+
+/// Marks the key as exposed, for the history.
+fn exposed() -> impl IntoView {
+    let checked = surroundings().submission.has("exposed", "yes");
+    view! {
+        <div class="choice">
+            <input type="checkbox" id="exposed" name="exposed" value="yes" checked=checked aria-describedby="exposed-hint" />
+            <label for="exposed">"This key was exposed"</label>
+            <p class="choice__hint" id="exposed-hint">"Records who reported it, and when."</p>
+        </div>
+    }
 }
 
 fn is_recent(usage: &Usage, now: Timestamp) -> bool {

@@ -9,7 +9,7 @@ use super::{
     place, surroundings,
 };
 use crate::paths::{self, Place};
-use domain::public_key::{PublicKey, PublicKeyError};
+use domain::public_key::PublicKey;
 use leptos::prelude::*;
 
 /// The field's name.
@@ -36,9 +36,9 @@ pub fn SigningKeyField(
 ) -> impl IntoView {
     let page = surroundings();
     let error = page.submission.error(NAME).map(ToOwned::to_owned);
-    // A private key that was pasted by mistake never comes back, whoever forgot to take it out.
-    let is_private = |text: &str| PublicKey::from_pem(text) == Err(PublicKeyError::PrivateKey);
-    let typed = page.submission.value(NAME).filter(|text| !is_private(text)).unwrap_or_default().to_owned();
+    // Only a public key is shown again, in its canonical form: whatever else was pasted may be a private one.
+    let typed = page.submission.value(NAME).and_then(|text| PublicKey::from_pem(text).ok());
+    let typed = typed.map(|key| key.pem()).unwrap_or_default();
     let pasting = error.is_some() || !typed.is_empty() || page.submission.has("key_source", "paste");
     let described = describe(NAME, true, error.is_some()).map(|ids| format!("{ids} public_key-check"));
     let worker = format!("{}/{}", paths::ASSETS, page.assets.keygen_worker);

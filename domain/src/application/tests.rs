@@ -225,6 +225,7 @@ proptest! {
                         *told = Published::default();
                     }
                     (AuditAction::ApiKeyRevoked, _) => told.dead = true,
+                    (AuditAction::ApiKeyExposed, _) => prop_assert!(key.exposed.is_some()),
                     (AuditAction::ApiKeyCreated, _) => prop_assert!(key.status(now).is_live()),
                     (action, state) => prop_assert!(false, "{action:?} left {state:?}"),
                 }
@@ -240,6 +241,12 @@ proptest! {
                     prop_assert_eq!(key.status(at).is_live(), !ended, "{:?} after {:?}", key, step);
                 }
             }
+            // Once a key was reported as exposed its life only gets shorter, and the report stays.
+            for old in before.api_keys.iter().filter(|old| old.exposed.is_some()) {
+                let new = application.api_keys.iter().find(|key| key.id == old.id).unwrap();
+                prop_assert_eq!(&new.exposed, &old.exposed);
+                prop_assert!(end_of(new) <= end_of(old), "{:?} after {:?}", new, step);
+            }
             prop_assert!(application.live_keys(now).count() <= MAX_LIVE_KEYS);
 
             // Exactly one signing key is current, and few verify.
@@ -253,6 +260,58 @@ proptest! {
             }
         }
     }
+}
+
+/// Until when a key works, whatever comes.
+fn end_of(key: &ApiKey) -> Timestamp {
+    match key.state {
+        crate::api_key::ApiKeyState::Active => Timestamp::from_millis(i64::MAX),
+        crate::api_key::ApiKeyState::Expiring { at, .. } | crate::api_key::ApiKeyState::Revoked { at } => at,
+    }
+}
+
+#[test]
+fn an_exposed_api_key_is_neither_kept_nor_given_more_time() {
+    let (owner, admin, why) = (actor(), admin(), reason());
+    let by = |actor, hours: u32| By { actor, at: START.plus(HOUR * hours), reason: Some(&why) };
+    let grace = Replacement::WithGrace(24 * HOUR);
+    let rotated = application().replace_api_key(new_api_key(2), grace, by(&owner, 0)).unwrap().application;
+    let (active, old) = (rotated.api_keys[0].id, rotated.api_keys[1].id);
+
+    // Nuvera was told of a leak and prepares a replacement: the keys work until somebody claims it.
+    let reported = rotated.prepare_replacement(Replacement::StopNow, by(&admin, 1)).unwrap();
+    let actions: Vec<_> = reported.events.iter().map(|event| event.action).collect();
+    assert_eq!(actions, [AuditAction::ReplacementPrepared, AuditAction::ApiKeyExposed, AuditAction::ApiKeyExposed]);
+    let reported = reported.application;
+    let exposure = reported.api_keys[1].exposed.clone().unwrap();
+    assert_eq!((exposure.at, &*exposure.by, exposure.why.as_ref()), (by(&admin, 1).at, "Ada", Some(&why)));
+
+    let exposed = Err(ChangeError::ApiKey(ApiKeyError::Exposed));
+    assert_eq!(reported.clone().keep_api_key(old, by(&owner, 2)), exposed);
+    for hours in [24, 25] {
+        let moved = reported.clone().move_deadline(old, START.plus(HOUR * hours), by(&owner, 2));
+        assert_eq!(moved, exposed, "{hours} h: no new deadline, and none that is the same");
+    }
+    assert!(reported.clone().move_deadline(old, START.plus(HOUR * 23), by(&owner, 2)).is_ok(), "earlier is fine");
+    let with_grace = reported.clone().replace_api_key(new_api_key(3), grace, by(&owner, 2));
+    assert_eq!(with_grace, Err(ChangeError::ExposedKeyGrace));
+    // Nor by declining what was prepared.
+    let declined = reported.clone().withdraw_replacement(by(&owner, 2)).unwrap().application;
+    assert_eq!(declined.clone().keep_api_key(old, by(&owner, 2)), exposed);
+    let prepared = declined.clone().prepare_replacement(grace, by(&admin, 2));
+    assert_eq!(prepared, Err(ChangeError::ExposedKeyGrace));
+    let with_grace = declined.clone().replace_api_key(new_api_key(3), grace, by(&owner, 2));
+    assert_eq!(with_grace, Err(ChangeError::ExposedKeyGrace));
+
+    // The ways out.
+    let claimed = reported.claim_replacement(new_api_key(3), by(&owner, 2)).unwrap().application;
+    assert_eq!(claimed.live_keys(by(&owner, 2).at).count(), 1);
+    let revoked = declined.revoke_api_key(old, by(&owner, 2)).unwrap().application;
+    let revoked = revoked.revoke_exposed_api_key(active, by(&owner, 3)).unwrap();
+    let after = revoked.events[0].after.as_deref().unwrap();
+    assert!(after.ends_with("; reported as exposed"), "{after}");
+    assert_eq!(revoked.application.api_keys[0].exposed.as_ref().unwrap().by, "Ada", "the first report stays");
+    assert!(revoked.application.replace_api_key(new_api_key(4), grace, by(&owner, 4)).is_ok());
 }
 
 #[test]

@@ -31,8 +31,14 @@ pub enum Refusal {
     RevokedApiKey { at: Timestamp },
     #[error("This API key expired at {at}. Send the key that replaced it, or create a replacement.")]
     ExpiredApiKey { at: Timestamp },
-    #[error("The API application is disabled. Its owner, or Nuvera where Nuvera disabled it, can enable it again.")]
+    #[error("The API application is disabled. Enable it in the console.")]
     ApplicationDisabled,
+    #[error("{}", if *.is_replaced {
+        "Nuvera blocked the key that signed this request because its private key may have leaked. Sign with the private key that replaced it."
+    } else {
+        "Nuvera blocked the application's signing key because its private key may have leaked. Replace the signing key in the console, then enable the application."
+    })]
+    SigningKeyBlocked { is_replaced: bool },
     #[error("The request token cannot be read: {0}.")]
     MalformedToken(#[from] TokenProblem),
     #[error("Sign the request token with RS256; its header's `alg` says {received}.")]
@@ -252,6 +258,7 @@ impl Refusal {
             Self::RevokedApiKey { .. } => ("revoked_api_key", 401, "API key revoked"),
             Self::ExpiredApiKey { .. } => ("expired_api_key", 401, "API key expired"),
             Self::ApplicationDisabled => ("application_disabled", 403, "Application disabled"),
+            Self::SigningKeyBlocked { .. } => ("signing_key_blocked", 403, "Signing key blocked"),
             Self::MalformedToken(_) => ("malformed_token", 401, "Malformed request token"),
             Self::UnsupportedAlgorithm { .. } => ("unsupported_algorithm", 401, "Unsupported signature algorithm"),
             Self::InvalidClaims { .. } => ("invalid_claims", 401, "Invalid claims"),

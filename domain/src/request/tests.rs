@@ -368,6 +368,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         Refusal::RevokedApiKey { at },
         Refusal::ExpiredApiKey { at },
         Refusal::ApplicationDisabled,
+        Refusal::SigningKeyBlocked { is_replaced: false },
         Refusal::MalformedToken(TokenProblem::Critical),
         Refusal::UnsupportedAlgorithm { received: text() },
         Refusal::InvalidClaims { claim: "iat", problem: ClaimProblem::Missing },

@@ -4,7 +4,7 @@
 //! Which of the two it is, is decided when the change's turn comes, by the policy as it is then. Stops, and whatever ends a
 //! key's life, never wait.
 
-use super::{Asked, Backend, BackendError, Said, has_twin, may_after_proof};
+use super::{Asked, Backend, BackendError, Said, blocked_keys, has_twin, may_after_proof};
 use crate::store::{applications, policies, users};
 use domain::{
     access::Operation,
@@ -40,11 +40,14 @@ impl Backend {
         let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
         let twin = has_twin_of(&mut transaction, asked, &change).await?;
         let by = By { actor: asked.actor, at: self.clock.now(), reason: said.reason.as_ref() };
+        // What could not be made now is not proposed.
+        let made = change.clone().carry_out(found.clone(), by)?;
+        blocked_keys::check(&mut transaction, Some(&found), &made.application, by.at).await?;
         if waits(&mut transaction, asked).await? {
             self.save(transaction, &mut pending, &found.propose(change, by)?).await?;
             return Ok((Outcome::Proposed, twin));
         }
-        self.save(transaction, &mut pending, &change.carry_out(found, by)?).await?;
+        self.save(transaction, &mut pending, &made).await?;
         Ok((Outcome::Made, twin))
     }
 
@@ -69,7 +72,8 @@ impl Backend {
             has_twin_of(&mut transaction, asked, &proposed.change).await?;
         }
         let by = By { actor: asked.actor, at: self.clock.now(), reason: None };
-        let change = found.confirm_proposal(by)?;
+        let change = found.clone().confirm_proposal(by)?;
+        blocked_keys::check(&mut transaction, Some(&found), &change.application, by.at).await?;
         self.save(transaction, &mut pending, &change).await?;
         Ok(change.application)
     }

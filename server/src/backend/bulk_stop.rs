@@ -1,13 +1,13 @@
 //! Stopping many applications at once, in an emergency. Like the stop of one, it waits for nothing: no proof, no approval,
 //! and no database that cannot be written.
 
-use super::{Backend, BackendError, authorise, flush::report};
-use crate::store::{StoreError, applications, stops};
+use super::{Backend, BackendError, authorise, blocked_keys, flush::report};
+use crate::store::{self, StoreError, applications, stops};
 use domain::{
     access::{Operation, allows},
     actor::Actor,
     application::By,
-    bulk_stop::{BulkStop, Fate, Stoppable, stop_all},
+    bulk_stop::{BulkStop, Fate, Stoppable, stop_all, stop_signing_key},
     cut_over::Traffic,
     id::{ApplicationId, OrganizationId},
     text::Why,
@@ -82,14 +82,32 @@ impl Backend {
     ) -> Result<(Vec<Stoppable>, Vec<(ApplicationId, Fate)>), BackendError> {
         let (mut pending, mut transaction) = self.turn_if(actor, |actor| may_stop(actor, scope)).await?;
         let now = self.clock.now();
+        let by = By { actor, at: now, reason };
+        if let StopScope::SigningKey(_) = scope {
+            // Before the applications are read: what registers the key at the same moment is found, or refused.
+            store::blocked_keys::lock(&mut transaction).await?;
+        }
         let found = in_scope(&mut transaction, scope, now).await?;
         let applications = found.iter().map(|found| found.application.clone()).collect();
-        let BulkStop { changes, fates } = stop_all(applications, seen, By { actor, at: now, reason })?;
+        let BulkStop { changes, fates } = match scope {
+            StopScope::Organization(_) => stop_all(applications, seen, by)?,
+            StopScope::SigningKey(fingerprint) => stop_signing_key(applications, fingerprint, seen, by)?,
+        };
+        if let StopScope::SigningKey(fingerprint) = scope {
+            let stopped = fates.iter().filter(|(_, fate)| *fate != Fate::WasDisabled).count();
+            blocked_keys::block(&mut transaction, fingerprint, stopped, by).await?;
+        }
         for change in &changes {
             applications::save(&mut transaction, change).await?;
         }
         let stopped: Vec<_> = changes.into_iter().map(|change| change.application).collect();
+        if let StopScope::SigningKey(fingerprint) = scope {
+            // Before the commit, so that nothing is accepted in between. Where the commit fails, the blocks are read again.
+            self.gateway.snapshot().block_key(fingerprint);
+            pending.doubt_blocks();
+        }
         self.commit_all(transaction, &mut pending, &stopped).await?;
+        pending.trust_blocks();
         Ok((found, fates))
     }
 }

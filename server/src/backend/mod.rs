@@ -7,6 +7,7 @@
 pub mod accounts;
 mod approval;
 mod auto_finish;
+mod blocked_keys;
 pub mod bulk_stop;
 mod error;
 pub mod flush;
@@ -181,7 +182,9 @@ impl Backend {
             None => settings::set(&mut transaction, settings::PEPPER_CHECK, &self.pepper.check_value()).await?,
         }
         let everyone = applications::of_everyone(&mut transaction).await?;
+        let blocked = crate::store::blocked_keys::in_force(&mut transaction).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        self.gateway.snapshot().set_blocked_keys(blocked);
         self.gateway.snapshot().load(everyone);
         Ok(())
     }
@@ -319,6 +322,7 @@ impl Backend {
             api_key,
         };
         let change = ApiApplication::create(new, By { actor, at: now, reason: None });
+        blocked_keys::check(&mut transaction, None, &change.application, now).await?;
         applications::create(&mut transaction, &change, &asked.creation_token).await.map_err(name_taken)?;
         self.commit(transaction, &mut pending, &change.application).await?;
         Ok((IssuedApiKey { application: change.application, id, key }, twin))
@@ -338,7 +342,8 @@ impl Backend {
         let (mut pending, mut transaction) = self.turn(asked.actor, asked.organization, operation).await?;
         let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
         let by = By { actor: asked.actor, at: self.clock.now(), reason: said.reason.as_ref() };
-        let change = transition(found, by)?;
+        let change = transition(found.clone(), by)?;
+        blocked_keys::check(&mut transaction, Some(&found), &change.application, by.at).await?;
         self.save(transaction, &mut pending, &change).await?;
         Ok(change.application)
     }

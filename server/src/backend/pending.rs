@@ -2,15 +2,15 @@
 //! nobody knows whether their commit took place.
 
 use super::{
-    Asked, Backend, BackendError, authorise,
+    Asked, Backend, BackendError, authorise, blocked_keys,
     bulk_stop::{StopScope, in_scope},
 };
-use crate::store::{Store, StoreError, applications, signed_in, users};
+use crate::store::{self, Store, StoreError, applications, signed_in, users};
 use domain::{
     access::Operation,
     actor::Actor,
     application::{ApiApplication, By, Change, ChangeError},
-    bulk_stop::{Fate, Stoppable, stop_all},
+    bulk_stop::{Fate, Stoppable, stop_all, stop_signing_key},
     id::{ApplicationId, OrganizationId},
     text::Why,
     time::Timestamp,
@@ -23,6 +23,10 @@ use tokio::sync::MutexGuard;
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     stops: Vec<UnrecordedStop>,
+    /// Signing keys that the gateway refuses and the database does not know as blocked.
+    blocks: Vec<UnrecordedBlock>,
+    /// Whether the blocked signing keys must be read again.
+    are_blocks_doubtful: bool,
     doubtful: Vec<(OrganizationId, ApplicationId)>,
 }
 
@@ -34,12 +38,46 @@ struct UnrecordedStop {
     application: ApplicationId,
     reason: Option<Why>,
     at: Timestamp,
+    /// The signing key that was blocked with it.
+    blocked_key: Option<String>,
+}
+
+/// A block of a signing key that the gateway obeys and the database does not know yet.
+#[derive(Clone, Debug)]
+struct UnrecordedBlock {
+    actor: Actor,
+    fingerprint: String,
+    /// How many applications it stopped.
+    stopped: usize,
+    reason: Option<Why>,
+    at: Timestamp,
+}
+
+impl Pending {
+    /// The blocked signing keys are read again before the next change.
+    pub(super) fn doubt_blocks(&mut self) {
+        self.are_blocks_doubtful = true;
+    }
+
+    /// The gateway knows the blocked signing keys.
+    pub(super) fn trust_blocks(&mut self) {
+        self.are_blocks_doubtful = false;
+    }
 }
 
 impl Backend {
     /// Takes the lock under which changes are made, once nothing is pending any more.
     pub(super) async fn settled(&self) -> Result<MutexGuard<'_, Pending>, BackendError> {
         let mut pending = self.changes.lock().await;
+        while let Some(block) = pending.blocks.last() {
+            record_block(&self.store, block).await?;
+            pending.blocks.pop();
+        }
+        if pending.are_blocks_doubtful {
+            let blocked = store::blocked_keys::in_force(&mut *self.store.read().await?).await?;
+            self.gateway.snapshot().set_blocked_keys(blocked);
+            pending.are_blocks_doubtful = false;
+        }
         while let Some(stop) = pending.stops.last() {
             record(&self.store, stop).await?;
             pending.stops.pop();
@@ -143,7 +181,14 @@ impl Backend {
         let mut pending = self.changes.lock().await;
         let mut conn = self.store.read().await?;
         let application = applications::find(&mut conn, organization, id).await?;
-        let stop = UnrecordedStop { actor: actor.clone(), organization, application: id, reason, at: self.clock.now() };
+        let stop = UnrecordedStop {
+            actor: actor.clone(),
+            organization,
+            application: id,
+            reason,
+            at: self.clock.now(),
+            blocked_key: None,
+        };
         let change = stop.apply_to(application.ok_or(BackendError::NotFound)?)?;
         self.gateway.snapshot().apply(&change.application);
         pending.stops.push(stop);
@@ -167,7 +212,21 @@ impl Backend {
             |application: &ApiApplication| pending.stops.iter().any(|stop| stop.application == application.id);
         let applications = found.iter().map(|found| found.application.clone());
         let (stopped, running): (Vec<_>, Vec<_>) = applications.partition(is_stopped);
-        let stop = stop_all(running, seen, By { actor, at, reason: reason.as_ref() })?;
+        let by = By { actor, at, reason: reason.as_ref() };
+        let blocked_key = match scope {
+            StopScope::Organization(_) => None,
+            StopScope::SigningKey(fingerprint) => Some(fingerprint.to_owned()),
+        };
+        let stop = match &blocked_key {
+            None => stop_all(running, seen, by)?,
+            Some(fingerprint) => stop_signing_key(running, fingerprint, seen, by)?,
+        };
+        if let Some(fingerprint) = &blocked_key {
+            self.gateway.snapshot().block_key(fingerprint);
+            let stopped = stop.fates.iter().filter(|(_, fate)| *fate != Fate::WasDisabled).count();
+            let (actor, fingerprint) = (actor.clone(), fingerprint.clone());
+            pending.blocks.push(UnrecordedBlock { actor, fingerprint, stopped, reason: reason.clone(), at });
+        }
         let applications: Vec<_> = stop.changes.into_iter().map(|change| change.application).collect();
         self.gateway.snapshot().apply_all(&applications);
         pending.stops.extend(applications.into_iter().map(|application| UnrecordedStop {
@@ -176,6 +235,7 @@ impl Backend {
             application: application.id,
             reason: reason.clone(),
             at,
+            blocked_key: blocked_key.clone(),
         }));
         let before = stopped.into_iter().map(|application| (application.id, Fate::WasDisabled));
         Ok((found, stop.fates.into_iter().chain(before).collect()))
@@ -195,8 +255,21 @@ async fn as_they_are(conn: &mut AnyConnection, actor: &Actor) -> Result<Actor, B
 
 impl UnrecordedStop {
     fn apply_to(&self, application: ApiApplication) -> Result<Change, ChangeError> {
-        application.disable(By { actor: &self.actor, at: self.at, reason: self.reason.as_ref() })
+        let by = By { actor: &self.actor, at: self.at, reason: self.reason.as_ref() };
+        match &self.blocked_key {
+            None => application.disable(by),
+            Some(key) => application.stop_for_blocked_key(key, by)?.ok_or(ChangeError::AlreadyDisabled),
+        }
     }
+}
+
+async fn record_block(store: &Store, block: &UnrecordedBlock) -> Result<(), BackendError> {
+    let mut transaction = store.write().await?;
+    store::blocked_keys::lock(&mut transaction).await?;
+    let by = By { actor: &block.actor, at: block.at, reason: block.reason.as_ref() };
+    blocked_keys::block(&mut transaction, &block.fingerprint, block.stopped, by).await?;
+    transaction.commit().await.map_err(StoreError::from)?;
+    Ok(())
 }
 
 async fn record(store: &Store, stop: &UnrecordedStop) -> Result<(), BackendError> {

@@ -29,6 +29,25 @@ pub struct Proof {
     pub signature: String,
 }
 
+impl Proof {
+    /// Whether the signature was made by the private half of `public_key`, over this text.
+    pub fn is_by(&self, public_key: &PublicKey) -> bool {
+        self.verify(public_key).is_ok()
+    }
+
+    /// Whether `text` has the beginning of a text to sign.
+    pub fn is_challenge(text: &str) -> bool {
+        text.split('.').next() == Some(KIND)
+    }
+
+    fn verify(&self, public_key: &PublicKey) -> Result<(), ProofError> {
+        let signature: String = self.signature.split_ascii_whitespace().collect();
+        let signature = STANDARD.decode(signature).map_err(|_| ProofError::Unreadable)?;
+        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key.der()).map_err(|_| ProofError::Wrong)?;
+        key.verify_sig(self.challenge.as_bytes(), &signature).map_err(|_| ProofError::Wrong)
+    }
+}
+
 /// Why a proof proves nothing; the words are for the person who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
@@ -74,14 +93,11 @@ impl Backend {
         public_key: &PublicKey,
         proof: Option<&Proof>,
     ) -> Result<bool, BackendError> {
-        let Some(Proof { challenge, signature }) = proof else { return Ok(false) };
-        if !self.is_open(challenge, organization) {
+        let Some(proof) = proof else { return Ok(false) };
+        if !self.is_open(&proof.challenge, organization) {
             return Err(ProofError::Challenge.into());
         }
-        let signature: String = signature.split_ascii_whitespace().collect();
-        let signature = STANDARD.decode(signature).map_err(|_| ProofError::Unreadable)?;
-        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key.der()).map_err(|_| ProofError::Wrong)?;
-        key.verify_sig(challenge.as_bytes(), &signature).map_err(|_| ProofError::Wrong)?;
+        proof.verify(public_key)?;
         Ok(true)
     }
 }

@@ -54,6 +54,8 @@ pub struct Snapshot {
 struct Table {
     keys: HashMap<ApiKeyHash, Arc<KnownKey>>,
     applications: HashMap<ApplicationId, Arc<KnownApplication>>,
+    /// The fingerprints of blocked signing keys.
+    blocked_keys: HashSet<String>,
 }
 
 /// An API key, and whose it is.
@@ -106,7 +108,7 @@ impl Snapshot {
     pub fn load(&self, applications: Vec<ApiApplication>) {
         let _changing = self.lock();
         let known = self.table.load();
-        let mut table = Table::default();
+        let mut table = Table { blocked_keys: known.blocked_keys.clone(), ..Table::default() };
         for application in &applications {
             table.insert(application, known.applications.get(&application.id), self.clock.now());
         }
@@ -155,6 +157,44 @@ impl Snapshot {
         let table = self.table.load();
         let known = table.applications.get(&application).filter(|known| known.organization_id == organization)?;
         Some(known.recent.seen().wrapping_add(known.version.unsigned_abs()))
+    }
+
+    /// Replaces the set of blocked signing keys.
+    pub fn set_blocked_keys(&self, fingerprints: Vec<String>) {
+        self.change_blocked_keys(|blocked| *blocked = fingerprints.into_iter().collect());
+    }
+
+    /// Blocks the signing key with `fingerprint`: from the return on, no request that it signed is accepted.
+    pub fn block_key(&self, fingerprint: &str) {
+        self.change_blocked_keys(|blocked| {
+            blocked.insert(fingerprint.to_owned());
+        });
+    }
+
+    /// Ends the block of the signing key with `fingerprint`.
+    pub fn release_key(&self, fingerprint: &str) {
+        self.change_blocked_keys(|blocked| {
+            blocked.remove(fingerprint);
+        });
+    }
+
+    fn change_blocked_keys(&self, change: impl FnOnce(&mut HashSet<String>)) {
+        let _changing = self.lock();
+        let mut table = Table::clone(&self.table.load());
+        change(&mut table.blocked_keys);
+        self.replace(table);
+    }
+
+    /// Refuses a signing key that is blocked.
+    ///
+    /// # Errors
+    /// [`Refusal::SigningKeyBlocked`]
+    pub(super) fn check_blocked(&self, key: &VerifyingKey) -> Result<(), Refusal> {
+        let table = self.table.load();
+        // Almost always there is none: then nothing is hashed.
+        let is_blocked = !table.blocked_keys.is_empty() && table.blocked_keys.contains(&key.fingerprint);
+        let is_replaced = key.key.state != SigningKeyState::Current;
+        if is_blocked { Err(Refusal::SigningKeyBlocked { is_replaced }) } else { Ok(()) }
     }
 
     fn replace(&self, table: Table) {
@@ -209,14 +249,28 @@ impl KnownApplication {
         asked.find(|known| known.verifies(&signed, token.signature()))
     }
 
+    /// The current signing key.
+    pub(super) fn current_signing_key(&self) -> Option<&VerifyingKey> {
+        self.signing_keys.iter().find(|known| known.key.state == SigningKeyState::Current)
+    }
+
     /// The signing key with this id, in whatever state, where it is known still.
     pub(super) fn signing_key(&self, id: SigningKeyId) -> Option<&VerifyingKey> {
         self.signing_keys.iter().find(|known| known.key.id == id)
     }
 
-    /// What to tell where no key that counts at `now` verifies `token`.
-    pub(super) fn invalid_signature(&self, token: &UnverifiedToken<'_>, now: Timestamp) -> Refusal {
+    /// What to tell where no key that counts at `now` verifies `token`. `check` refuses a key that was retired because it is
+    /// blocked.
+    pub(super) fn invalid_signature(
+        &self,
+        token: &UnverifiedToken<'_>,
+        now: Timestamp,
+        check: impl Fn(&VerifyingKey) -> Result<(), Refusal>,
+    ) -> Refusal {
         let retired = self.signed_with(token, |key| !key.verifies(now));
+        if let Some(Err(refusal)) = retired.map(check) {
+            return refusal;
+        }
         Refusal::InvalidSignature(retired.zip(self.signing_keys.first()).map(|(retired, current)| RetiredSignature {
             current: current.fingerprint.clone(),
             signed_with: retired.fingerprint.clone(),

@@ -6,7 +6,7 @@ use super::{
     receive::{HeldRoom, receive},
     record::Record,
     replay::ReplayError,
-    snapshot::{KnownApplication, KnownKey},
+    snapshot::{KnownApplication, KnownKey, VerifyingKey},
     usage::Use,
 };
 use bytes::Bytes;
@@ -119,11 +119,14 @@ impl Gateway {
         record.token_age_seconds = Some(now.as_seconds() - claims.issued_at());
         claims.check(&BoundRequest { api_key, method, uri }, now, self.settings.leeway)?;
         self.check_fence(&claims, now)?;
+        let check_blocked = |key: &VerifyingKey| self.snapshot.check_blocked(key);
         // Before the body: who has an API key and no private key shall not have the gateway hold what they send.
         let signed_with = {
             let application = &key.application;
             let signing_key = application.signed_with(&token, |key| key.verifies(now));
-            signing_key.ok_or_else(|| application.invalid_signature(&token, now))?.key.id
+            let signing_key = signing_key.ok_or_else(|| application.invalid_signature(&token, now, check_blocked))?;
+            check_blocked(signing_key)?;
+            signing_key.key.id
         };
         record.signing_key_id = Some(signed_with);
 
@@ -150,7 +153,8 @@ impl Gateway {
         claims.check_times(now, self.settings.leeway)?;
         let application = &key.application;
         let signing_key = application.signing_key(signed_with).filter(|known| known.key.verifies(now));
-        let signing_key = signing_key.ok_or_else(|| application.invalid_signature(&token, now))?;
+        let signing_key = signing_key.ok_or_else(|| application.invalid_signature(&token, now, check_blocked))?;
+        check_blocked(signing_key)?;
 
         self.check_rate(application, now)?;
         self.use_up(&key, &claims, now)?;
@@ -202,6 +206,8 @@ impl Gateway {
             ApiKeyStatus::Revoked { at } => Err(Refusal::RevokedApiKey { at }),
             ApiKeyStatus::Expired { at } => Err(Refusal::ExpiredApiKey { at }),
             ApiKeyStatus::Active | ApiKeyStatus::Expiring { .. } if !key.application.enabled => {
+                // Where its key is blocked, enabling it alone would not help.
+                key.application.current_signing_key().map_or(Ok(()), |current| self.snapshot.check_blocked(current))?;
                 Err(Refusal::ApplicationDisabled)
             }
             ApiKeyStatus::Active | ApiKeyStatus::Expiring { .. } => Ok(key),

@@ -2,16 +2,17 @@
 
 use super::{
     Result, StoreError, audit, convert, one_row, optional_timestamp, parse, proposals, required_why, ticket, timestamp,
+    why,
 };
 use domain::{
     actor::ActorKind,
-    api_key::{ApiKey, ApiKeyHash, ApiKeyState, KeyPrefix},
+    api_key::{ApiKey, ApiKeyHash, ApiKeyState, Exposure, KeyPrefix},
     application::{ApiApplication, AutoFinish, Change, Disabled, PreparedReplacement, Replacement},
     hex,
     id::{ApplicationId, OrganizationId},
     public_key::PublicKey,
     signing_key::{SigningKey, SigningKeyState},
-    text::ApplicationName,
+    text::{ApplicationName, Why},
 };
 use sqlx::{Any, AnyConnection, Row, any::AnyRow, query::Query};
 use std::{collections::HashMap, time::Duration};
@@ -34,7 +35,8 @@ macro_rules! queries {
             ),
             concat!(
                 "SELECT k.id, k.application_id, k.prefix, k.last_four, k.hash, k.pepper_id, k.created_at, k.created_by,
-                     k.stored_at, k.replaced_at, k.expires_at, k.revoked_at
+                     k.stored_at, k.replaced_at, k.expires_at, k.revoked_at, k.exposed_at, k.exposed_by, k.exposed_reason,
+                     k.exposed_ticket
                  FROM api_keys k JOIN applications a ON a.id = k.application_id ",
                 $condition,
                 " ORDER BY k.ordinal DESC"
@@ -289,12 +291,16 @@ async fn save_keys(conn: &mut AnyConnection, application: &ApiApplication) -> Re
             ApiKeyState::Expiring { at, replaced_at } => (Some(replaced_at.as_millis()), Some(at.as_millis()), None),
             ApiKeyState::Revoked { at } => (None, None, Some(at.as_millis())),
         };
+        let exposed_why = key.exposed.as_ref().and_then(|exposure| exposure.why.as_ref());
         let saved = sqlx::query(
             "INSERT INTO api_keys (id, application_id, ordinal, prefix, last_four, hash, pepper_id, created_at,
-                 created_by, stored_at, replaced_at, expires_at, revoked_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                 created_by, stored_at, replaced_at, expires_at, revoked_at, exposed_at, exposed_by, exposed_reason,
+                 exposed_ticket)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
              ON CONFLICT (id) DO UPDATE SET stored_at = excluded.stored_at, replaced_at = excluded.replaced_at,
-                 expires_at = excluded.expires_at, revoked_at = excluded.revoked_at",
+                 expires_at = excluded.expires_at, revoked_at = excluded.revoked_at, exposed_at = excluded.exposed_at,
+                 exposed_by = excluded.exposed_by, exposed_reason = excluded.exposed_reason,
+                 exposed_ticket = excluded.exposed_ticket",
         )
         .bind(key.id.to_string())
         .bind(application.id.to_string())
@@ -309,6 +315,10 @@ async fn save_keys(conn: &mut AnyConnection, application: &ApiApplication) -> Re
         .bind(replaced_at)
         .bind(expires_at)
         .bind(revoked_at)
+        .bind(key.exposed.as_ref().map(|exposure| exposure.at.as_millis()))
+        .bind(key.exposed.as_ref().map(|exposure| exposure.by.as_str()))
+        .bind(exposed_why.map(Why::as_str))
+        .bind(exposed_why.and_then(ticket))
         .execute(&mut *conn)
         .await?;
         one_row(&saved)?;
@@ -448,6 +458,14 @@ pub(super) fn api_key(row: &AnyRow) -> Result<ApiKey> {
         (None, Some((at, replaced_at))) => ApiKeyState::Expiring { at, replaced_at },
         (None, None) => ApiKeyState::Active,
     };
+    let exposed = match optional_timestamp(row, "exposed_at")? {
+        Some(at) => Some(Exposure {
+            at,
+            by: row.try_get("exposed_by")?,
+            why: why(row, "api_keys", "exposed_reason", "exposed_ticket")?,
+        }),
+        None => None,
+    };
     Ok(ApiKey {
         id: parse(row, "api_keys", "id")?,
         prefix: KeyPrefix::from_stored(row.try_get("prefix")?),
@@ -457,6 +475,7 @@ pub(super) fn api_key(row: &AnyRow) -> Result<ApiKey> {
         created_at: timestamp(row, "created_at")?,
         created_by: row.try_get("created_by")?,
         stored_at: optional_timestamp(row, "stored_at")?,
+        exposed,
         state,
     })
 }

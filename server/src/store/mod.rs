@@ -5,6 +5,7 @@
 
 pub mod applications;
 pub mod audit;
+pub mod blocked_keys;
 mod conditions;
 pub mod health;
 pub mod identities;

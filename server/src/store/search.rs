@@ -42,7 +42,7 @@ const BY_ID: &str = concat!(hits!("", "applications a"), "a.id = $1");
 const API_KEY: &str = concat!(
     hits!(
         ", k.id, k.prefix, k.last_four, k.hash, k.pepper_id, k.created_at, k.created_by, k.stored_at, k.replaced_at,
-             k.expires_at, k.revoked_at",
+             k.expires_at, k.revoked_at, k.exposed_at, k.exposed_by, k.exposed_reason, k.exposed_ticket",
         "api_keys k JOIN applications a ON a.id = k.application_id"
     ),
     "k.prefix = $1"

@@ -247,7 +247,12 @@ pub async fn revoke(visit: Visit, sent: Submitted) -> Response {
             let words = format!("Type the application's name, {}, to revoke its last live key.", application.name);
             return Err(Refused::field("confirm_name", words));
         }
-        visit.change(&sent, Operation::RevokeApiKeys, |application, by| application.revoke_api_key(key, by)).await?;
+        let is_exposed = sent.text("exposed") == "yes";
+        let revoke = |application: ApiApplication, by: By<'_>| match is_exposed {
+            true => application.revoke_exposed_api_key(key, by),
+            false => application.revoke_api_key(key, by),
+        };
+        visit.change(&sent, Operation::RevokeApiKeys, revoke).await?;
         Ok(Notice::KeyRevoked)
     };
     visit.changed(result.await, sent, async || revoke_page(&visit).await).await

@@ -22,7 +22,6 @@ use domain::{
     audit::{AuditFilter, AuditScope},
     health::Health,
     permission::{Permission, PermissionError, PermissionSet},
-    public_key::PublicKey,
     request::RequestFilter,
     text::ApplicationName,
 };
@@ -105,6 +104,7 @@ pub async fn show(visit: Visit) -> Response {
         let traffic = backend.traffic(asked).await?;
         let rules = backend.rotation_policy(asked.actor, asked.organization).await?.rules;
         let view = ApplicationView {
+            blocked_keys: backend.blocked_keys_of(asked.actor, &found.application).await?,
             hygiene: found.hygiene(rules, backend.clock().now()),
             application: found.application,
             api_key_usage: found.api_keys.into_iter().map(|(id, used)| (id, usage(used))).collect(),
@@ -182,7 +182,9 @@ pub async fn disable(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn enable_page(visit: &Visit) -> Result<Page, BackendError> {
-    visit.form(Operation::EnableApplication, |application| Page::Enable { application }).await
+    let application = visit.application(Operation::EnableApplication).await?;
+    let blocked_keys = visit.web.backend.blocked_keys_of(&visit.actor, &application).await?;
+    Ok(Page::Enable { application, blocked_keys })
 }
 
 /// Shows the form that enables.
@@ -218,10 +220,11 @@ fn new_application(visit: &Visit, sent: Option<&Submitted>) -> Page {
 fn read_new_application(sent: &Submitted) -> Result<CreateApplication, Refused> {
     sent.check()?;
     let mut errors = Vec::new();
-    let mut wrong = |field, message: String| errors.push(FieldError { field, message });
-    let name = ApplicationName::new(sent.text("name")).map_err(|error| wrong("name", error.to_string()));
-    let public_key = PublicKey::from_pem(sent.text("public_key")).map_err(|e| wrong("public_key", e.to_string()));
-    let permissions = read_permissions(sent).map_err(|error| wrong("permissions", error.to_string()));
+    let mut wrong = |error: FieldError| errors.push(error);
+    let of = |field, message: String| FieldError { field, message };
+    let name = ApplicationName::new(sent.text("name")).map_err(|error| wrong(of("name", error.to_string())));
+    let public_key = sent.public_key().map_err(&mut wrong);
+    let permissions = read_permissions(sent).map_err(|error| wrong(of("permissions", error.to_string())));
     let creation_token = sent.text("creation_token").to_owned();
     match (name, public_key, permissions) {
         (Ok(name), Ok(public_key), Ok(permissions)) if (1..=64).contains(&creation_token.len()) => {

@@ -62,7 +62,11 @@ fn asked<'a>(visit: &Visit, scope: &'a StopScope) -> bulk_stop::StopScope<'a> {
 
 async fn preview(visit: &Visit, scope: StopScope) -> Result<Page, BackendError> {
     let applications = visit.web.backend.stop_preview(&visit.actor, asked(visit, &scope)).await?;
-    Ok(Page::BulkStop { scope, applications })
+    let blocked = match &scope {
+        StopScope::Organization { .. } => None,
+        StopScope::SigningKey { fingerprint } => visit.web.backend.blocked_key(&visit.actor, fingerprint).await?,
+    };
+    Ok(Page::BulkStop { scope, applications, blocked })
 }
 
 /// What was stopped stands in this answer: sent again, the form finds nothing left to stop.

@@ -21,7 +21,7 @@ pub async fn form(visit: Visit, Query(After { next }): Query<After>) -> Response
 /// Checks it, and goes on to where it was needed.
 pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Response {
     let next = own_path(Some(sent.text("next")), visit.place.area());
-    let form = Some(sent.text("unsent").to_owned()).filter(|text| !text.is_empty());
+    let form = Some(sent.text("unsent")).filter(|text| !text.is_empty()).map(Submitted::still_waiting);
     let proven = async {
         check(&visit, &sent).await?;
         visit.proven_again(&session).await?;

@@ -33,12 +33,20 @@ pub async fn organizations(visit: Visit, RawQuery(query): RawQuery) -> Response 
         Ok(Some(search)) => match visit.web.backend.search(&visit.actor, &search).await {
             Ok(findings) => match only(&findings) {
                 Some(address) => Redirect::to(&with_done(address, asked.text("done"))).into_response(),
-                None => visit.show(Page::HubSearch { search, findings }).await,
+                None => visit.answer(found(&visit, search, findings).await).await,
             },
             Err(error) => visit.answer(Err(error)).await,
         },
         Err(error @ SearchError::Text(_)) => show_again(&visit, error, asked).await,
     }
+}
+
+async fn found(visit: &Visit, search: Search, findings: Findings) -> Result<Page, BackendError> {
+    let blocked = match &search.fingerprint {
+        Some(fingerprint) => visit.web.backend.blocked_key(&visit.actor, fingerprint).await?,
+        None => None,
+    };
+    Ok(Page::HubSearch { search, findings, blocked })
 }
 
 /// Leads to what was searched for. The search comes as a form, and goes on as an address that holds no secret.

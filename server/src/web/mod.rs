@@ -9,6 +9,7 @@ mod applications;
 mod approval;
 mod assets;
 mod audit;
+mod blocked_keys;
 mod bulk_stop;
 mod confirm;
 mod hub;
@@ -276,6 +277,11 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route(
             &format!("{}/{{fingerprint}}/stop", within(Area::Hub, paths::HUB_SIGNING_KEYS)),
             page(get(bulk_stop::signing_key_form), post(bulk_stop::stop_signing_key)),
+        )
+        .route(within(Area::Hub, paths::HUB_SIGNING_KEYS), get(blocked_keys::list))
+        .route(
+            &format!("{}/{{fingerprint}}/release", within(Area::Hub, paths::HUB_SIGNING_KEYS)),
+            page(get(blocked_keys::release_form), post(blocked_keys::release)),
         )
         .merge(audit::routes(within(Area::Hub, paths::HUB_AUDIT), audit::Kind::Everyone))
         .nest(within(Area::Hub, paths::NUVERA_PEOPLE), of_people())

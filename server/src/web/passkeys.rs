@@ -118,7 +118,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         Err(never) => match never {},
     };
     let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
-    let (next, waiting) = (field("next"), field("unsent"));
+    let (next, waiting) = (field("next"), field("unsent").as_deref().map(Submitted::still_waiting));
     let outcome = match answer(&sent, area) {
         Some(answer) => web.backend.sign_in_with_passkey(answer, address).await.map(Some),
         None => Ok(None),

@@ -64,7 +64,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
         Err(never) => match never {},
     };
     let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
-    let (next, waiting) = (field("next"), field("unsent"));
+    let (next, waiting) = (field("next"), field("unsent").as_deref().map(Submitted::still_waiting));
     let again = async |status, field: Option<&'static str>, problem: String| {
         let (errors, form_error) = match field {
             Some(field) => (vec![FieldError { field, message: problem }], None),
@@ -219,7 +219,7 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
         // Two interruptions, one form: it goes on waiting.
         Some(sent) if path.starts_with(area.confirm()) => {
             let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
-            Page::SignIn { next: field("next"), unsent: field("unsent") }
+            Page::SignIn { next: field("next"), unsent: field("unsent").as_deref().map(Submitted::still_waiting) }
         }
         sent => Page::SignIn { next: Some(path), unsent: sent.map(Submitted::waiting) },
     };

@@ -11,8 +11,7 @@ use app::page::{Notice, Page};
 use axum::response::Response;
 use domain::{
     access::Operation,
-    application::{RequestedChange, SigningKeyReplacement},
-    public_key::PublicKey,
+    application::{ApiApplication, RequestedChange, SigningKeyReplacement},
 };
 
 /// Shows the key doctor, and what a key is compared with. It works in the browser: nothing comes back from it.
@@ -25,7 +24,8 @@ pub async fn check(visit: Visit) -> Response {
 async fn replace_page(visit: &Visit, challenge: String) -> Result<Page, BackendError> {
     let application = visit.application(Operation::ReplaceSigningKeys).await?;
     let waits = visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
-    Ok(Page::ReplaceSigningKey { application, challenge, waits })
+    let is_blocked = is_blocked(visit, &application).await?;
+    Ok(Page::ReplaceSigningKey { application, challenge, waits, is_blocked })
 }
 
 /// Shows the form for another signing key.
@@ -37,8 +37,7 @@ pub async fn replace_form(visit: Visit) -> Response {
 pub async fn replace(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let said = sent.said()?;
-        let public_key =
-            PublicKey::from_pem(sent.text("public_key")).map_err(|error| Refused::field("public_key", error))?;
+        let public_key = sent.public_key().map_err(|error| Refused::Fields(vec![error]))?;
         let replacement = read_overlap(&sent)?;
         let (asked, proof) = (visit.asked()?, read_proof(&sent));
         let backend = &visit.web.backend;
@@ -57,7 +56,8 @@ async fn restore_page(visit: &Visit) -> Result<Page, BackendError> {
     let application = visit.application(Operation::ReplaceSigningKeys).await?;
     let key = application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
     let waits = visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
-    Ok(Page::RestoreSigningKey { application, key, waits })
+    let is_blocked = is_blocked(visit, &application).await?;
+    Ok(Page::RestoreSigningKey { application, key, waits, is_blocked })
 }
 
 /// Shows the form that makes an earlier key current again.
@@ -94,6 +94,13 @@ pub async fn retire(visit: Visit, sent: Submitted) -> Response {
         approval::request(&visit, &sent, change, Notice::SigningKeyRetired).await
     };
     visit.changed(result.await, sent, async || retire_page(&visit).await).await
+}
+
+/// Whether the current signing key is blocked.
+async fn is_blocked(visit: &Visit, application: &ApiApplication) -> Result<bool, BackendError> {
+    let current = application.current_signing_key().public_key.fingerprint();
+    let blocked = visit.web.backend.blocked_keys_of(&visit.actor, application).await?;
+    Ok(blocked.iter().any(|blocked| blocked.fingerprint == current))
 }
 
 /// The proof that somebody holds a new key's private half, where they give one.

@@ -184,7 +184,7 @@ pub async fn prove_for_form(visit: Visit, Path(id): Path<String>, session: Sessi
     let area = visit.place.area();
     let Some(issuer) = issuer_in(&visit.web, &id, area) else { return not_found(&visit.web, area).await };
     let next = own_path(Some(sent.text("next")), area);
-    let form = Some(sent.text("unsent").to_owned()).filter(|form| !form.is_empty());
+    let form = Some(sent.text("unsent")).filter(|form| !form.is_empty()).map(Submitted::still_waiting);
     let purpose = Purpose::Prove { user_id: visit.actor.user_id, form };
     match begin(&visit.web, issuer, &session, next.clone(), purpose.clone()).await {
         Ok(address) => visit.show(Page::ContinueWith { provider: provider(issuer), address }).await,

@@ -1,6 +1,6 @@
 //! What a form sent, and what was wrong with it.
 
-use crate::backend::{BackendError, Said};
+use crate::backend::{BackendError, Proof, Said};
 use app::page::{FieldError, Submission};
 use axum::{
     body::to_bytes,
@@ -9,8 +9,10 @@ use axum::{
 use domain::{
     api_key::ApiKeyError,
     application::ChangeError,
+    key_material::holds_key_material,
     passkey::PasskeyError,
     people::PeopleError,
+    public_key::{PublicKey, PublicKeyError},
     search,
     second_factor::SecondFactorError,
     text::{Reason, TextError, TicketReference, Why},
@@ -24,16 +26,43 @@ const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
 /// What is told at a field whose date and time cannot be read.
 pub const NOT_A_TIME: &str = "Enter a date and a time (UTC), such as 2026-11-23T18:30.";
 
-/// The most characters of a field that are shown again: ten times what any field takes.
-const MAX_SHOWN_AGAIN: usize = 64 * 1024;
+/// The most bytes of a field that are shown again: more than any text that a form takes.
+const MAX_SHOWN_AGAIN: usize = 4 * 1024;
 
 /// The fields that are never shown again.
 const SECRETS: [&str; 2] = ["password", "code"];
+
+/// The field that takes a public key.
+const PUBLIC_KEY: &str = "public_key";
+
+/// The field with the signature over the text in [`CHALLENGE`].
+const PROOF: &str = "proof";
+
+/// The field with the text to sign.
+const CHALLENGE: &str = "challenge";
+
+/// The field with a form that waits.
+const UNSENT: &str = "unsent";
+
+/// The fields that the console fills in itself with something that looks like key material, and the most bytes of each.
+const OWN_FIELDS: [(&str, usize); 4] =
+    [(CHALLENGE, 256), ("passkey_challenge", 256), ("enrolment", 512), ("token", 256)];
+
+/// The fields that take free text.
+const FREE_TEXT: [&str; 6] = ["name", "reason", "ticket", "email", "confirm_name", "id"];
+
+/// What stands in a free-text field in the place of a key.
+const REMOVED: &str = "[key removed]";
+
+/// What is told at a free-text field into which a key was pasted.
+const LOOKS_LIKE_A_KEY: &str = "This looks like a key, so it was dropped and is stored nowhere. Enter the text without it. If it is a private key, replace it: it has left your side.";
 
 /// The fields of a form, as they were sent.
 #[derive(Clone, Default)]
 pub struct Submitted {
     values: Vec<(String, String)>,
+    /// The free-text field from which a key was removed.
+    removed_from: Option<&'static str>,
     /// Set where the form was too large to be read.
     is_too_large: bool,
 }
@@ -55,7 +84,7 @@ impl<S: Send + Sync> FromRequest<S> for Submitted {
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
         Ok(match to_bytes(request.into_body(), MAX_FORM_BYTES).await {
             Ok(body) => Self::parse(&body),
-            Err(_) => Self { values: Vec::new(), is_too_large: true },
+            Err(_) => Self { is_too_large: true, ..Self::default() },
         })
     }
 }
@@ -63,8 +92,34 @@ impl<S: Send + Sync> FromRequest<S> for Submitted {
 impl Submitted {
     /// Reads `application/x-www-form-urlencoded`. Whatever is none has no fields, and each that is needed is then missed
     /// by its name.
+    ///
+    /// A key that was pasted into a field for free text goes no further than this.
     pub fn parse(body: &[u8]) -> Self {
-        Self { values: form_urlencoded::parse(body).into_owned().collect(), is_too_large: false }
+        let mut values: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
+        let mut removed_from = None;
+        for (name, value) in &mut values {
+            let free_text = FREE_TEXT.into_iter().find(|field| *field == name.as_str());
+            if free_text.is_some() && holds_key_material(value) {
+                REMOVED.clone_into(value);
+                removed_from = removed_from.or(free_text);
+            }
+        }
+        Self { values, removed_from, is_too_large: false }
+    }
+
+    /// The public key that the form holds.
+    ///
+    /// # Errors
+    /// It holds none: what to paste instead. What was pasted is not shown again.
+    pub fn public_key(&self) -> Result<PublicKey, FieldError> {
+        PublicKey::from_pem(self.text(PUBLIC_KEY)).map_err(|error| {
+            let dropped = match error {
+                PublicKeyError::PrivateKey => "",
+                _ if self.text(PUBLIC_KEY).trim().is_empty() => "",
+                _ => " What you pasted was dropped and is stored nowhere.",
+            };
+            FieldError { field: PUBLIC_KEY, message: format!("{error}{dropped}") }
+        })
     }
 
     /// The first value of `field`; empty where it was not sent.
@@ -115,9 +170,9 @@ impl Submitted {
     /// Why something is stopped: see [`Why::in_emergency`].
     ///
     /// # Errors
-    /// The form could not be read.
+    /// The form could not be read. A key in it holds nothing up: it is removed.
     pub fn why_in_emergency(&self) -> Result<Option<Why>, Refused> {
-        self.check()?;
+        self.check_size()?;
         Ok(Why::in_emergency(self.text("reason"), self.text("ticket")))
     }
 
@@ -130,27 +185,57 @@ impl Submitted {
         Ok(Duration::from_secs(seconds))
     }
 
-    /// Whether the form could be read.
+    /// Whether the form can be used.
     ///
     /// # Errors
-    /// It could not.
+    /// It could not be read, or a key was pasted into a field for free text.
     pub fn check(&self) -> Result<(), Refused> {
+        self.check_size()?;
+        self.removed_from.map_or(Ok(()), |field| Err(Refused::field(field, LOOKS_LIKE_A_KEY)))
+    }
+
+    fn check_size(&self) -> Result<(), Refused> {
         let problem = "What you sent is larger than any form here (8 MB). Paste the public key only.";
         if self.is_too_large { Err(Refused::Form(problem.to_owned())) } else { Ok(()) }
     }
 
-    /// What may be shown again: everything but passwords and codes, what looks like a private key or a request token, and
-    /// what is far too long. Of an API key, its prefix stays.
+    /// What may be shown again, and kept for a page that has to come first. Of the field for a public key that is a public key
+    /// and nothing else; of a proof, a signature that this key verifies. Of all other fields, what is neither a password nor a
+    /// code, holds no key material and no request token, and is not longer than any text that a form takes. Of an API key, its
+    /// prefix stays.
     pub fn shown_again(self) -> Vec<(String, String)> {
-        let private = |value: &str| value.to_ascii_uppercase().contains("PRIVATE KEY") || search::holds_token(value);
-        let harmless = |(name, value): &(String, String)| {
-            !SECRETS.contains(&name.as_str()) && value.len() <= MAX_SHOWN_AGAIN && !private(value)
+        let public_key = PublicKey::from_pem(self.text(PUBLIC_KEY)).ok();
+        let challenge = self.text(CHALLENGE).to_owned();
+        let shown = |(name, value): (String, String)| {
+            let value = match name.as_str() {
+                name if SECRETS.contains(&name) => return None,
+                PUBLIC_KEY => PublicKey::from_pem(&value).ok()?.pem(),
+                PROOF => {
+                    let proof = Proof { challenge: challenge.clone(), signature: value };
+                    public_key.as_ref().filter(|key| proof.is_by(key))?;
+                    proof.signature
+                }
+                UNSENT => Self::without_unsent(&value).waiting(),
+                name if is_own(name, &value) => value,
+                _ if value == REMOVED || value.len() > MAX_SHOWN_AGAIN => return None,
+                _ if holds_key_material(&value) || search::holds_token(&value) => return None,
+                _ => search::without_key_secrets(&value).into_owned(),
+            };
+            Some((name, value))
         };
-        let freed = |(name, value): (String, String)| {
-            let value = search::without_key_secrets(&value).into_owned();
-            (name, value)
-        };
-        self.values.into_iter().filter(harmless).map(freed).collect()
+        self.values.into_iter().filter_map(shown).collect()
+    }
+
+    /// A form that waits, read. A form that waits in it would be nobody's.
+    fn without_unsent(form: &str) -> Self {
+        let mut read = Self::parse(form.as_bytes());
+        read.values.retain(|(name, _)| name != UNSENT);
+        read
+    }
+
+    /// A form that waits, as it came back from the page that had to come first: what may be kept of it.
+    pub fn still_waiting(form: &str) -> String {
+        Self::without_unsent(form).waiting()
     }
 
     /// What may be shown again, as one hidden field of a page that has to come first.
@@ -162,6 +247,13 @@ impl Submitted {
     pub fn submission(self, errors: Vec<FieldError>, form_error: Option<String>) -> Submission {
         Submission { values: self.shown_again(), errors, form_error }
     }
+}
+
+/// Whether a field holds what the console itself put there, as far as that can be told.
+fn is_own(name: &str, value: &str) -> bool {
+    let is_code = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte));
+    let is_own = OWN_FIELDS.iter().any(|&(own, most)| own == name && value.len() <= most);
+    is_own && is_code && (name != CHALLENGE || Proof::is_challenge(value))
 }
 
 impl Refused {
@@ -199,7 +291,9 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             ChangeError::NameUnchanged => Some("name"),
             ChangeError::PermissionsUnchanged => Some("permissions"),
             ChangeError::SigningKeyIsCurrent | ChangeError::SigningKeyInHistory => Some("public_key"),
-            ChangeError::GraceTooLong => Some("grace"),
+            ChangeError::SigningKeyBlocked => Some("public_key"),
+            ChangeError::BlockedKeyOverlap => Some("overlap"),
+            ChangeError::GraceTooLong | ChangeError::ExposedKeyGrace => Some("grace"),
             ChangeError::HoldTooLong => Some("hold"),
             ChangeError::ReasonNeeded => Some("reason"),
             ChangeError::TicketNeeded => Some("ticket"),
@@ -210,7 +304,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             ChangeError::AlreadyDisabled
             | ChangeError::AlreadyEnabled
             | ChangeError::KeyNotFound
-            | ChangeError::ApiKey(ApiKeyError::NotLive(_) | ApiKeyError::NotExpiring)
+            | ChangeError::ApiKey(ApiKeyError::NotLive(_) | ApiKeyError::NotExpiring | ApiKeyError::Exposed)
             | ChangeError::AlreadyStored
             | ChangeError::TooManyLiveKeys
             | ChangeError::AlreadyPrepared
@@ -222,6 +316,8 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::ProposalIsNuveras
             | ChangeError::NothingToFinish
             | ChangeError::NoAutoFinish
+            | ChangeError::ReplaceBlockedKeyFirst(_)
+            | ChangeError::SigningKeyNotBlocked
             | ChangeError::SigningKeyRetired
             | ChangeError::SigningKeyNeeded => None,
         },

@@ -49,7 +49,7 @@ async fn every_mistake_in_a_form_is_told_at_once_and_what_was_typed_is_kept() {
         .says("Enter a name for the application.")
         .says("Paste the public key in PEM form")
         .says("PAYMENTS_WRITE needs PAYMENTS_READ");
-    assert!(answer.body.contains("hello"));
+    assert!(!answer.body.contains("hello"), "what is no public key may be a private one");
     assert!(answer.body.contains("href=\"#name\"") && answer.body.contains("href=\"#public_key\""), "{}", answer.body);
     let checked: Vec<_> = answer.body.split('<').filter(|tag| tag.contains(" checked")).collect();
     assert_eq!(checked.iter().filter(|tag| tag.contains("name=\"permissions\"")).count(), 2, "{checked:?}");

@@ -175,8 +175,12 @@ async fn a_leaked_key_is_stopped_in_every_application_that_it_verifies_requests_
         assert!(!preview.text().contains("Retired") && !preview.text().contains("Safe"), "{}", preview.text());
         let done = stop(&mut admin, &of_key(PEM_A), WHY).await;
         done.says("3 applications are stopped");
-        for (id, key) in [(&current, &current_key), (&retiring, &retiring_key), (&foreign, &foreign_key)] {
-            assert_eq!(console.gateway_says(key).await, "application_disabled", "{engine}");
+        for (id, key, code) in [
+            (&current, &current_key, "signing_key_blocked"),
+            (&retiring, &retiring_key, "application_disabled"),
+            (&foreign, &foreign_key, "signing_key_blocked"),
+        ] {
+            assert_eq!(console.gateway_says(key).await, code, "{engine}");
             assert_eq!(stops_of(&console, id).await, 1, "{engine}");
         }
         for key in [&retired_key, &safe_key] {
@@ -189,7 +193,7 @@ async fn a_leaked_key_is_stopped_in_every_application_that_it_verifies_requests_
         let mut admin = console.admin().await;
         admin.get(&of_key(PEM_A)).await.says("2 applications are disabled already");
         let unknown = paths::stop_signing_key(&format!("SHA256:{}", "A".repeat(43)));
-        admin.get(&unknown).await.says("Nothing to stop").says("registered nowhere, or retired everywhere");
+        admin.get(&unknown).await.says("This key will be blocked").says("registered nowhere, or retired everywhere");
         for nonsense in ["x", "%2e%2e", &"A".repeat(44)] {
             let path = format!("{}/{nonsense}/stop", paths::HUB_SIGNING_KEYS);
             assert_eq!(admin.get(&path).await.status, StatusCode::NOT_FOUND, "{nonsense}");
@@ -232,7 +236,7 @@ async fn a_stop_asks_for_no_fresh_proof() {
     assert_eq!(refused.status, StatusCode::FORBIDDEN, "the control");
     refused.says("Confirm that it is you");
     stop(&mut admin, &of_key(PEM_A), WHY).await.says("1 application is stopped");
-    assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    assert_eq!(console.gateway_says(&key).await, "signing_key_blocked");
     let (_, key) = {
         let mut owner = console.owner().await;
         owner.create("Payouts", PEM_B).await
@@ -306,14 +310,14 @@ async fn no_request_that_starts_after_the_answer_is_accepted() {
     let mut admin = console.admin().await;
     stop(&mut admin, &of_key(PEM_A), WHY).await.says("8 applications are stopped");
     for key in &keys {
-        assert_eq!(console.gateway_says(key).await, "application_disabled");
+        assert_eq!(console.gateway_says(key).await, "signing_key_blocked");
     }
     ended.send(true).unwrap();
     is_ended.mark_unchanged();
     for task in load {
         let outcomes = task.await.unwrap();
         assert!(
-            outcomes.is_sorted_by(|before, after| before == after || after == "application_disabled"),
+            outcomes.is_sorted_by(|before, after| before == after || after == "signing_key_blocked"),
             "{outcomes:?}"
         );
         assert_eq!(outcomes.first().map(String::as_str), Some("malformed_token"), "the control");

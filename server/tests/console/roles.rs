@@ -1,6 +1,6 @@
 //! Every role asks for every operation, over HTTP: what comes of it is what the table in the domain says.
 
-use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEOPLE, routes};
+use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEM_C, PEOPLE, routes};
 use app::paths::{self, Area, NUVERA_PEOPLE};
 use axum::http::StatusCode;
 use domain::{
@@ -80,15 +80,22 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
             return answers;
         }
         Operation::ViewOrganizationHub => {
-            for page in ["/organizations", "/organizations/audit", "/organizations?q=ledger"] {
+            for page in ["/organizations", "/organizations/audit", "/organizations?q=ledger", paths::HUB_SIGNING_KEYS] {
                 answers.push(browser.get(page).await);
             }
             answers.push(browser.post("/organizations", &[("q", "ledger")]).await);
             return answers;
         }
         Operation::StopSigningKey => {
-            let fingerprint = PublicKey::from_pem(PEM_A).unwrap().fingerprint();
+            // A key that no application has: the stop blocks it.
+            let fingerprint = PublicKey::from_pem(PEM_C).unwrap().fingerprint();
             (paths::stop_signing_key(&fingerprint), vec![because])
+        }
+        // Nobody blocked it before: whoever may release a key finds nothing to release.
+        Operation::ReleaseSigningKey => {
+            let path = paths::release_signing_key(&format!("SHA256:{}", "A".repeat(43)));
+            let answers = [browser.get(&path).await, browser.post(&path, &[version, because]).await];
+            return answers.into();
         }
         // Its form is the page that everybody reads.
         Operation::ChangePolicy => {
@@ -168,7 +175,9 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 let is_nuveras = role.side() == ActorKind::Nuvera;
                 let is_of_people = matches!(operation, Operation::ViewPeople | Operation::ManagePeople);
                 let area = match operation {
-                    Operation::ViewOrganizationHub | Operation::StopSigningKey => Area::Hub,
+                    Operation::ViewOrganizationHub | Operation::StopSigningKey | Operation::ReleaseSigningKey => {
+                        Area::Hub
+                    }
                     _ if in_hub || is_nuveras && is_of_people => Area::Hub,
                     _ => Area::Partner,
                 };
@@ -185,7 +194,8 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                     // The hub is no organization's, and Nuvera's own people look at it from theirs.
                     Operation::ViewOrganizationHub if is_nuveras => Access::Allowed,
                     Operation::StopSigningKey if role == Role::NuveraAdmin => Access::Allowed,
-                    Operation::StopSigningKey => Access::Forbidden,
+                    Operation::ReleaseSigningKey if role == Role::NuveraAdmin => Access::Hidden,
+                    Operation::StopSigningKey | Operation::ReleaseSigningKey => Access::Forbidden,
                     // Nuvera is none of the organizations that it supports.
                     _ if in_hub && organization == console.nuvera => Access::Hidden,
                     _ => access(&actor, organization, operation),

@@ -256,6 +256,17 @@ async fn given(situation: Option<&str>) -> World {
     match situation {
         "no more tokens can be remembered" | "a restart a second ago" => {}
         "the application is disabled" => world.change(|application, by| application.disable(by)),
+        "the signing key is blocked" => {
+            world.block_signing_key(0);
+            world.change(|application, by| application.disable(by));
+        }
+        "the signing key is blocked and the application enabled" => world.block_signing_key(0),
+        "the blocked signing key is replaced" => {
+            world.block_signing_key(0);
+            let (new, how) = (new_signing_key(pair(1)), SigningKeyReplacement::StopNow);
+            world.change(|application, by| application.replace_signing_key(new, how, by));
+        }
+        "another signing key is blocked" => world.block_signing_key(1),
         "the key is revoked" => world.change(|application, by| application.revoke_api_key(id, by)),
         "the key expires after a second" => {
             let new = new_api_key(&plain_key(), &world.pepper);

@@ -195,6 +195,11 @@ impl World {
         self.gateway.snapshot().apply(&self.application);
     }
 
+    /// Blocks the signing key of this number, and tells the gateway. The application stays as it is.
+    pub fn block_signing_key(&self, number: usize) {
+        self.gateway.snapshot().block_key(&public_key(pair(number)).fingerprint());
+    }
+
     /// A signed request that is accepted as it stands.
     pub fn call(&self, method: &str, uri: &str, body: &[u8]) -> Call {
         let key = self.api_key.reveal().to_owned();

@@ -162,6 +162,9 @@ fn row(view: &ApplicationView, key: &ApiKey, now: Timestamp) -> impl IntoView + 
             <Cell label="Status">
                 <ApiKeyBadge status />
                 {since.map(|(words, at)| view! { <p class="quiet">{words} <Time at /></p> })}
+                {key.exposed.as_ref().map(|exposure| view! {
+                    <p class="quiet">"Reported as exposed " <Time at=exposure.at /> {format!(" by {}", exposure.by)}</p>
+                })}
                 <KeyHygieneBadges hygiene=view.hygiene_of(KeyId::Api(key.id)) />
             </Cell>
             <Cell label="Last used"><LastUsed usage=view.api_key_usage.get(&key.id) /></Cell>

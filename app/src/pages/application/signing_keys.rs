@@ -1,15 +1,17 @@
 //! The signing keys of an application: the current one, those that overlap, and the history.
 
+use super::blocked_keys;
 use crate::{
     page::{ApplicationView, Usage},
     paths,
     ui::{
         Badge, ButtonLink, Card, Cell, Code, CodeBlock, Column, DataTable, Fact, Facts, KeyHygieneBadges, LastUsed,
-        RowHeader, SigningKeyBadge, Time, Tone, Variant, place,
+        RowHeader, Shape, SigningKeyBadge, Time, Tone, Variant, place,
     },
 };
 use domain::{
     access::Operation,
+    application::BlockedKey,
     hygiene::{KeyId, Rotation},
     signing_key::{SigningKey, SigningKeyState},
     time::Timestamp,
@@ -73,6 +75,9 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
         >
             <Facts>
                 <Fact term="Fingerprint"><Code text=current.public_key.fingerprint() /></Fact>
+                {blocked_keys::block_of(&view.blocked_keys, current).map(|block| view! {
+                    <Fact term="Status">{blocked(block)}</Fact>
+                })}
                 <Fact term="Size">{format!("RSA, {} bits", current.public_key.bits())}</Fact>
                 <Fact term="Registered"><Time at=current.created_at /> {format!(" by {}", current.created_by)}</Fact>
                 {rotation}
@@ -104,6 +109,14 @@ fn possession(key: &SigningKey, usage: Option<&Usage>) -> AnyView {
     }
 }
 
+/// Marks a key that cannot be restored.
+fn blocked(block: &BlockedKey) -> impl IntoView + use<> {
+    view! {
+        <Badge tone=Tone::Stopped shape=Shape::Barred text="Blocked" />
+        <p class="quiet"><Time at=block.at /> {format!(" by {} (Nuvera)", block.by)}</p>
+    }
+}
+
 fn row(view: &ApplicationView, key: &SigningKey, now: Timestamp) -> impl IntoView + use<> {
     let application = &view.application;
     let status = key.status(now);
@@ -114,6 +127,12 @@ fn row(view: &ApplicationView, key: &SigningKey, now: Timestamp) -> impl IntoVie
     };
     let fingerprint = key.public_key.fingerprint();
     let about = fingerprint.clone();
+    let block = blocked_keys::block_of(&view.blocked_keys, key);
+    let restore = block.is_none().then(|| {
+        let href = place().signing_key_action(application.id, key.id, "restore");
+        view! { <ButtonLink href text="Restore" about=about.clone() needs=Operation::ReplaceSigningKeys /> }
+    });
+    let blocked = block.map(|block| blocked(block));
     let retire = can_retire.then(|| {
         let href = place().signing_key_action(application.id, key.id, "retire");
         view! { <ButtonLink href text="Retire" about=about.clone() variant=Variant::DangerQuiet needs=Operation::ReplaceSigningKeys /> }
@@ -127,6 +146,7 @@ fn row(view: &ApplicationView, key: &SigningKey, now: Timestamp) -> impl IntoVie
             </RowHeader>
             <Cell label="Status">
                 <SigningKeyBadge status />
+                {blocked}
                 {since.map(|(words, at)| view! { <p class="quiet">{words} <Time at /></p> })}
                 <KeyHygieneBadges hygiene=view.hygiene_of(KeyId::Signing(key.id)) />
             </Cell>
@@ -135,12 +155,7 @@ fn row(view: &ApplicationView, key: &SigningKey, now: Timestamp) -> impl IntoVie
             </Cell>
             <Cell label="Actions">
                 <div class="actions actions--small">
-                    <ButtonLink
-                        href=place().signing_key_action(application.id, key.id, "restore")
-                        text="Restore"
-                        about=about.clone()
-                        needs=Operation::ReplaceSigningKeys
-                    />
+                    {restore}
                     {retire}
                     {can_retire.then(|| view! {
                         <ButtonLink

@@ -1,0 +1,123 @@
+//! Blocked signing keys. Every transaction that lets a key verify requests, and every one that blocks a key, calls [`lock`]
+//! first: so neither misses what the other writes.
+
+use super::{Result, one_row, optional_timestamp, parse, required_why, settings, ticket, timestamp, why};
+use domain::{
+    application::{BlockedKey, KeyRelease},
+    text::Why,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+const TABLE: &str = "blocked_fingerprints";
+
+/// The row that [`lock`] writes.
+const LOCK: &str = "signing_key_lock";
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT fingerprint AS id, blocked_at, blocked_by, blocked_by_user_id, reason, ticket, released_at,
+                 released_by, release_reason, release_ticket FROM blocked_fingerprints ",
+            $rest
+        )
+    };
+}
+
+/// Waits for the other transactions that block a signing key or let one verify requests, and keeps them waiting until this
+/// transaction ends. To be called before anything else is written, so that no two transactions wait for each other.
+///
+/// # Errors
+/// The database fails.
+pub async fn lock(conn: &mut AnyConnection) -> Result<()> {
+    settings::set(conn, LOCK, "").await
+}
+
+/// Blocks a key, in the caller's transaction. A key that is blocked already stays so, as it was blocked first. The answer
+/// says whether the block is new.
+///
+/// # Errors
+/// The database fails.
+pub async fn block(conn: &mut AnyConnection, blocked: &BlockedKey) -> Result<bool> {
+    let inserted = sqlx::query(
+        "INSERT INTO blocked_fingerprints (fingerprint, blocked_at, blocked_by, blocked_by_user_id, reason, ticket)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (fingerprint) WHERE released_at IS NULL DO NOTHING",
+    )
+    .bind(&blocked.fingerprint)
+    .bind(blocked.at.as_millis())
+    .bind(&blocked.by)
+    .bind(blocked.user_id.to_string())
+    .bind(blocked.why.as_ref().map(Why::as_str))
+    .bind(blocked.why.as_ref().and_then(ticket))
+    .execute(conn)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// The block in force of the key with `fingerprint`.
+///
+/// # Errors
+/// The database fails, or the row is corrupt.
+pub async fn find(conn: &mut AnyConnection, fingerprint: &str) -> Result<Option<BlockedKey>> {
+    let query = sqlx::query(select!("WHERE fingerprint = $1 AND released_at IS NULL")).bind(fingerprint);
+    query.fetch_optional(conn).await?.as_ref().map(blocked_key).transpose()
+}
+
+/// The newest `limit` blocks, those in force first.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn list(conn: &mut AnyConnection, limit: i64) -> Result<Vec<BlockedKey>> {
+    let sql =
+        select!("ORDER BY CASE WHEN released_at IS NULL THEN 0 ELSE 1 END, blocked_at DESC, fingerprint LIMIT $1");
+    sqlx::query(sql).bind(limit).fetch_all(conn).await?.iter().map(blocked_key).collect()
+}
+
+/// The fingerprints of all blocks in force.
+///
+/// # Errors
+/// The database fails.
+pub async fn in_force(conn: &mut AnyConnection) -> Result<Vec<String>> {
+    let sql = "SELECT fingerprint FROM blocked_fingerprints WHERE released_at IS NULL";
+    let rows = sqlx::query(sql).fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(row.try_get("fingerprint")?)).collect()
+}
+
+/// Ends a block, in the caller's transaction.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] where it was released since it was read; the database fails.
+pub async fn release(conn: &mut AnyConnection, blocked: &BlockedKey, release: &KeyRelease) -> Result<()> {
+    let released = sqlx::query(
+        "UPDATE blocked_fingerprints SET released_at = $1, released_by = $2, release_reason = $3, release_ticket = $4
+         WHERE fingerprint = $5 AND blocked_at = $6 AND released_at IS NULL",
+    )
+    .bind(release.at.as_millis())
+    .bind(&release.by)
+    .bind(release.why.as_str())
+    .bind(ticket(&release.why))
+    .bind(&blocked.fingerprint)
+    .bind(blocked.at.as_millis())
+    .execute(conn)
+    .await?;
+    one_row(&released)
+}
+
+fn blocked_key(row: &AnyRow) -> Result<BlockedKey> {
+    let release = match optional_timestamp(row, "released_at")? {
+        Some(at) => Some(KeyRelease {
+            at,
+            by: row.try_get("released_by")?,
+            why: required_why(row, TABLE, "release_reason", "release_ticket")?,
+        }),
+        None => None,
+    };
+    Ok(BlockedKey {
+        fingerprint: row.try_get("id")?,
+        at: timestamp(row, "blocked_at")?,
+        by: row.try_get("blocked_by")?,
+        user_id: parse(row, TABLE, "blocked_by_user_id")?,
+        why: why(row, TABLE, "reason", "ticket")?,
+        release,
+    })
+}
