@@ -491,7 +491,7 @@ impl Browser {
     /// Opens the page that a form redirects to.
     pub async fn follow(&mut self, answer: &Answer) -> Answer {
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
-        self.get(&answer.location().to_owned()).await
+        self.get(answer.location()).await
     }
 
     /// Sends a form, and is gone before the answer.
