@@ -340,7 +340,7 @@ mod tests {
             let pid = std::process::id();
             assert!(refused.starts_with(place), "{refused}");
             assert!(refused.contains(&format!("in use by process {pid} on host ")), "{refused}");
-            assert!(refused.contains("console 127.0.0.1:3000, gateway 127.0.0.1:45000; since 20"), "{refused}");
+            assert!(refused.contains("console 127.0.0.1:3000, gateway 127.0.0.1:45000; since "), "{refused}");
         }
         // The control: another folder and another database are free, and so are these once the lock is dropped.
         acquire(&state(&path("b"), &path("b/other.db"))).await.unwrap();

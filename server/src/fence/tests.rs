@@ -142,7 +142,7 @@ async fn a_mark_counts_if_the_clock_is_behind_it_however_many_crashes_follow() {
     assert_eq!(begin(&unmarked, NOW - 3600).await.fence, Some(NOW - 3595));
 
     let run = begin(&store, NOW + 100).await;
-    assert_eq!(run.fence, Some(NOW + 7), "what crashed keeps its bound");
+    assert_eq!(run.fence, Some(NOW + 105), "a clock that is right bounds the run before it, which crashed");
     run.counts(&store, NOW + 101).await;
     stopped(&store, &run, NOW + 106).await;
     assert_eq!(begin(&store, NOW - 3600).await.fence, Some(NOW + 106), "and so does a clean stop");
