@@ -145,6 +145,12 @@ impl DenyList {
                 && fingerprints.into_iter().any(|fingerprint| entries.fingerprints.contains(fingerprint))
     }
 
+    /// Whether the signing key with this fingerprint is stopped.
+    pub(super) fn stops_signing_key(&self, fingerprint: &str) -> bool {
+        let entries = self.entries.load();
+        !entries.fingerprints.is_empty() && entries.fingerprints.contains(fingerprint)
+    }
+
     /// Since when the API key with this prefix is stopped, if it is.
     pub(super) fn stops_api_key(&self, prefix: &str) -> Option<Timestamp> {
         let entries = self.entries.load();

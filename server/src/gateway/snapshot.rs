@@ -273,7 +273,8 @@ impl Snapshot {
     pub(super) fn check_blocked(&self, key: &VerifyingKey) -> Result<(), Refusal> {
         let table = self.table.load();
         // Almost always there is none: then nothing is hashed.
-        let is_blocked = !table.blocked_keys.is_empty() && table.blocked_keys.contains(&key.fingerprint);
+        let is_blocked = !table.blocked_keys.is_empty() && table.blocked_keys.contains(&key.fingerprint)
+            || self.deny_list.stops_signing_key(&key.fingerprint);
         let is_replaced = key.key.state != SigningKeyState::Current;
         if is_blocked { Err(Refusal::SigningKeyBlocked { is_replaced }) } else { Ok(()) }
     }

@@ -26,7 +26,7 @@ async fn a_stop_is_obeyed_at_once_and_recorded_when_the_history_can_be_written()
     assert_eq!(console.gateway_says(&key).await, "application_disabled", "the gateway obeys at once");
     assert!(console.application(&id).await.is_enabled(), "the database does not know");
     // The page does not call it enabled without a word, and neither a reload of the gateway nor a second stop matters.
-    owner.get(&format!("{LIST}/{id}")).await.says("the audit history will record the stop as soon as it can be");
+    owner.get(&format!("{LIST}/{id}")).await.says("the stop will be added to the audit history as soon as it can be");
     console.backend.start().await.unwrap();
     assert_eq!(console.gateway_says(&key).await, "application_disabled", "a reload does not lift it");
     let again = owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "stolen")]).await;

@@ -484,10 +484,14 @@ async fn owners_who_remove_or_demote_each_other_through_two_processes_always_lea
                     users::insert(&mut conn, &user, now).await.unwrap();
                 }
                 conn.commit().await.unwrap();
-                let mut changes = Vec::new();
+                let mut actors = Vec::new();
                 for (backend, by, whom) in [(console.backend.clone(), 0, 1), (other.clone(), 1, 0)] {
                     let actor = backend.actor(ids[by], None).await.unwrap().unwrap();
-                    let actor = Actor { is_proven: true, ..actor };
+                    actors.push((backend, Actor { is_proven: true, ..actor }, whom));
+                }
+                // Both are read before either acts.
+                let mut changes = Vec::new();
+                for (backend, actor, whom) in actors {
                     changes.push(tokio::spawn(async move {
                         match round % 2 {
                             0 => backend.remove_person(&actor, organization, ids[whom]).await,

@@ -316,7 +316,8 @@ async fn every_form_asks_for_the_operation_that_it_is_for_and_for_a_fresh_proof_
             }
         }
     }
-    assert_eq!(console.events(&application).await, ["api_key.created", "application.created"], "nothing was done");
+    let events = ["application.disabled", "api_key.created", "application.created"];
+    assert_eq!(console.events(&application).await, events, "an emergency stop asks for nothing; nothing else was done");
 }
 
 #[tokio::test]
