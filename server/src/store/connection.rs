@@ -265,7 +265,10 @@ mod tests {
 
     async fn count(store: &Store) -> i64 {
         let mut conn = store.read().await.unwrap();
-        sqlx::query_scalar("SELECT COUNT(*) FROM settings WHERE name IN ('dropped', 'lost', 'kept')").fetch_one(&mut *conn).await.unwrap()
+        sqlx::query_scalar("SELECT COUNT(*) FROM settings WHERE name IN ('dropped', 'lost', 'kept')")
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap()
     }
 
     async fn insert(transaction: &mut Transaction, name: &str) {

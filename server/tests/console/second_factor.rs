@@ -487,7 +487,7 @@ async fn a_recovery_code_is_good_once_and_new_ones_end_the_old() {
         console.advance(Duration::from_secs(600));
         let proven = browser.post("/confirm", &[("code", &*codes[1]), ("next", CODES)]).await;
         assert_eq!(proven.location(), CODES);
-        browser.get(CODES).await.says("8 of them are left");
+        browser.get(CODES).await.says("8 of them are unused");
         let made = self::codes(&browser.post(CODES, &[]).await);
         assert!(made.iter().all(|code| !codes.contains(code)));
         // Half a session lasts ten minutes, and these are over.

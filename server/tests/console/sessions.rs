@@ -288,7 +288,7 @@ async fn a_password_is_reset_by_a_link_once_within_a_day_and_all_sessions_end() 
         let (mut owner, mut developer) = (console.owner().await, console.signed_in("developer@alpine.example").await);
         let person = id_of(&console, "developer@alpine.example").await;
         let form = format!("{PEOPLE}/{person}/reset-password");
-        owner.get(&form).await.says("Deniz Demir").says("Their second factor stays");
+        owner.get(&form).await.says("Deniz Demir").says("Their second factor will stay");
         let first = link(&owner.post(&form, &[]).await);
         let second = owner.post(&form, &[]).await;
         second.says("It was mailed to developer@alpine.example");
