@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     gateway::DenyScope,
-    store::{self, StoreError, applications, audit},
+    store::{self, StoreError, applications, audit, organizations},
 };
 use domain::{
     actor::Actor,
@@ -21,6 +21,7 @@ use domain::{
 };
 use sqlx::AnyConnection;
 use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
 
 /// What was recorded of a stop.
 #[derive(Debug, Default)]
@@ -54,7 +55,12 @@ impl Emergency {
         if may_be_recorded && is_recorded(&mut transaction, stop).await? {
             return Ok(Recorded::default());
         }
-        let actor = stop.by.actor();
+        let mut actor = stop.by.actor();
+        if actor.organization_id == OrganizationId(Uuid::nil()) {
+            // The operator acts for Nuvera, whose id is not known without the database.
+            actor.organization_id =
+                organizations::find_nuvera(&mut transaction).await?.unwrap_or(actor.organization_id);
+        }
         let by = By { actor: &actor, at: stop.at, reason: Some(&stop.reason) };
         let (changes, recorded) = self.changes(&mut transaction, stop, seen, by).await?;
         for change in &changes {

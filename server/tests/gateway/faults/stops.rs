@@ -229,7 +229,7 @@ async fn a_stop_on_a_full_disk_is_in_force_at_once_survives_a_crash_and_is_recor
     assert_eq!(status, 303);
     assert!(place.journal().contains(&first), "it is on disk");
     let page = console.get(&format!("{LIST}/{first}")).await.unwrap();
-    assert!(page.contains("will record the stop as soon as it can be"), "{page}");
+    assert!(page.contains("will be added to the audit history as soon as it can be"), "{page}");
     let (status, text) = until_probe_says(server.gateway, "emergency stop not recorded: 1").await;
     assert!(status == 200 && text.contains("cannot write"), "the gateway goes on: {text}");
     assert_eq!(gateway_says(server.gateway, &second_key).await, "ok", "the control");
