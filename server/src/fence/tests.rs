@@ -48,7 +48,7 @@ async fn written<T>(store: &Store, change: impl AsyncFnOnce(&mut AnyConnection) 
 }
 
 async fn rows(store: &Store) -> usize {
-    replay_runs::all(&mut *store.read().await.unwrap()).await.unwrap().len()
+    replay_runs::all(&mut store.read().await.unwrap()).await.unwrap().len()
 }
 
 async fn database() -> (tempfile::TempDir, Store) {
@@ -182,7 +182,7 @@ async fn what_an_older_version_left_is_read_once() {
         let run = begin(&store, NOW + 10).await;
         assert_eq!(run.fence, expected, "{text}");
         run.stops(&store).await;
-        assert_eq!(settings::get(&mut *store.read().await.unwrap(), settings::REPLAY_FENCE).await.unwrap(), None);
+        assert_eq!(settings::get(&mut store.read().await.unwrap(), settings::REPLAY_FENCE).await.unwrap(), None);
         assert_eq!(begin(&store, NOW + 100).await.fence, expected, "{text}");
     }
 }

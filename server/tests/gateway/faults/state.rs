@@ -228,7 +228,7 @@ async fn no_token_is_accepted_before_a_crash_and_after_it_and_crashes_do_not_add
     assert!(longest < 2 * (LEEWAY + Duration::from_secs(2)), "{longest:?}");
     server.stop().await;
     let store = Store::open_migrated(&place.url()).await.unwrap();
-    let runs = replay_runs::all(&mut *store.read().await.unwrap()).await.unwrap();
+    let runs = replay_runs::all(&mut store.read().await.unwrap()).await.unwrap();
     assert!(runs.len() <= 3, "{runs:?}");
     store.close().await;
 }
