@@ -524,19 +524,25 @@ async fn the_operator_stops_anything_by_the_control_socket() {
     assert!(String::from_utf8(unknown.stderr).unwrap().contains("there is no application"));
     assert_eq!(gateway_says(server.gateway, &key).await, "ok", "the control");
 
-    for arguments in
-        [&["--application", &id][..], &["--organization", &organization], &["--fingerprint", &fingerprint], &["--all"]]
-    {
+    for (arguments, refusal) in [
+        (&["--application", &id][..], "application_disabled"),
+        (&["--organization", &organization], "application_disabled"),
+        (&["--all"], "application_disabled"),
+        // Last, because the key stays blocked.
+        (&["--fingerprint", &fingerprint], "signing_key_blocked"),
+    ] {
         let output = place.command(arguments);
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.starts_with("Stopped: 1 application. In force"), "{arguments:?}: {text}");
         assert!(text.contains("Ledger (Alpine Pay)") && text.contains("\nRecorded in"), "{arguments:?}: {text}");
-        assert_eq!(gateway_says(server.gateway, &key).await, "application_disabled", "{arguments:?}");
+        assert_eq!(gateway_says(server.gateway, &key).await, refusal, "{arguments:?}");
         let event = event().await;
         assert_eq!(event.action.code(), "application.disabled");
         assert!(event.actor.name.starts_with("Server operator (uid "), "{}", event.actor.name);
         assert_eq!(event.reason.unwrap().as_str(), "Emergency stop, no reason given");
-        enable(&mut console, &server, &id, &key).await;
+        if refusal == "application_disabled" {
+            enable(&mut console, &server, &id, &key).await;
+        }
     }
     // Of a whole key, only the prefix is used.
     let output = place.command(&["--api-key", &key, "--reason", REASON]);
