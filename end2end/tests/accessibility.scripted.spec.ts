@@ -209,7 +209,7 @@ test('an application in the organization hub, and what is prepared there', async
   await admin.getByRole('link', { name: 'Disable all applications' }).click();
   await check(admin, 'stop everything');
   await admin.goBack();
-  await admin.getByRole('link', { name: application.name }).click();
+  await admin.getByRole('link', { name: application.name, exact: true }).click();
   const inHub = { path: new URL(admin.url()).pathname };
   await openAction(admin, inHub, 'Stop this key everywhere');
   await check(admin, 'stop a key everywhere');

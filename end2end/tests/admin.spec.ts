@@ -38,7 +38,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await admin.getByRole('button', { name: 'Search' }).click();
   await expect(admin.getByRole('link', { name: 'Borealis Finance' })).toHaveCount(0);
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
-  await admin.getByRole('link', { name }).click();
+  await admin.getByRole('link', { name, exact: true }).click();
   await expect(admin.getByText('You act for Nuvera in Alpine Pay')).toBeVisible();
   const inHub = { path: new URL(admin.url()).pathname };
 
@@ -122,7 +122,7 @@ test('the history across organizations is filtered and downloaded', async ({ pag
   const application = await createApplication(page, uniqueName('Audited'), externalKeyPair());
   await signIn(admin, 'admin@nuvera.example');
   await admin.getByRole('link', { name: 'Audit history' }).click();
-  await expect(admin.getByRole('link', { name: application.name }).first()).toBeVisible();
+  await expect(admin.getByRole('link', { name: application.name, exact: true }).first()).toBeVisible();
   await admin.getByLabel('What').selectOption('Application created');
   await admin.getByLabel('Who', { exact: true }).selectOption('Olivia Okafor');
   await admin.getByRole('button', { name: 'Show' }).click();
@@ -141,6 +141,6 @@ test('the history across organizations is filtered and downloaded', async ({ pag
     expect(text).toContain(separator);
     expect(text).not.toContain('api_key.created');
   }
-  await admin.getByRole('link', { name: application.name }).first().click();
+  await admin.getByRole('link', { name: application.name, exact: true }).first().click();
   await expect(admin.getByText('You act for Nuvera in Alpine Pay')).toBeVisible();
 });

@@ -40,7 +40,7 @@ test('an admin proposes a permission, the partner confirms it, and the gateway o
   // Proposed: with a reason and a ticket, and nothing changes.
   await signIn(admin, 'admin@nuvera.example');
   await admin.getByRole('link', { name: 'Borealis Finance' }).click();
-  await admin.getByRole('link', { name }).click();
+  await admin.getByRole('link', { name, exact: true }).click();
   const inHub = { path: new URL(admin.url()).pathname };
   await openAction(admin, inHub, 'Change permissions');
   await expect(admin.getByText('Borealis Finance confirms this before it counts')).toBeVisible();

@@ -59,7 +59,7 @@ async function addresses(owner: Page, admin: Page, application: { path: string; 
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
   const organization = new URL(admin.url()).pathname;
   const ofOrganization = ['', '/rotation-policy', '/security-policy', '/audit', '/audit.csv', '/audit.jsonl'].map((end) => organization + end);
-  await admin.getByRole('link', { name: application.name }).click();
+  await admin.getByRole('link', { name: application.name, exact: true }).click();
   const inHub = await linked(admin, new URL(admin.url()).pathname);
   return {
     settings: [...new Set([...own, ...forms, ...files.map((file) => application.path + file)])],
@@ -125,7 +125,7 @@ test.describe('at the other area’s door', () => {
     ] as const) {
       await page.goto(door);
       await enterPasswordHere(page, somebody.email, somebody.password);
-      await page.getByRole('link', { name }).click();
+      await page.getByRole('link', { name, exact: true }).click();
       await expect(page.getByLabel('Password')).toBeEmpty();
       theirs.push({ somebody, way: page.url() });
     }
