@@ -42,10 +42,8 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await expect(admin.getByText('You act for Nuvera in Alpine Pay')).toBeVisible();
   const inHub = { path: new URL(admin.url()).pathname };
 
-  // Disable: not without a reason; and then at once.
+  // Disable: the page alone stops nothing; the button does, at once.
   await openAction(admin, inHub, 'Disable');
-  await admin.getByRole('button', { name: 'Disable application' }).click();
-  await expect(admin.getByText('Enter a reason').first()).toBeVisible();
   await traffic.expectNow('accepted');
   await admin.getByLabel('Reason').fill('payments to unknown beneficiaries');
   await admin.getByRole('button', { name: 'Disable application' }).click();

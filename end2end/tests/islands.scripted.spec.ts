@@ -85,6 +85,8 @@ test('what does not parse as a public key is not sent', async ({ page }) => {
   const field = page.getByLabel('Public key (PEM)');
   const pasted = 'something that no rule knows as a private key';
   await field.fill(pasted);
+  // The island is awake once it has judged the text.
+  await expect(page.getByText(/Paste the public key in PEM form/).first()).toBeVisible();
   const sent: string[] = [];
   page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()));
   await page.getByRole('button', { name: 'Create API application' }).click();
