@@ -19,9 +19,7 @@ format:
 	cargo fmt --check
 
 dependencies:
-	scripts/setup check
 	scripts/check-dependencies
-	cargo deny --all-features check --hide-inclusion-graph bans licenses sources
 
 lint-wasm:
 	scripts/setup build

@@ -62,7 +62,7 @@ test('a quarter of an hour of silence makes it safe to revoke the old key', asyn
   await says(page, application, '#rotation', /Safe to revoke: not used for 15 minutes/);
   await all(newKey);
   // The evidence did not end it: a person does.
-  await page.locator('#rotation').getByRole('link', { name: /Revoke/ }).click();
+  await page.locator('#rotation').getByRole('link', { name: /Revoke nvk/ }).click();
   await page.getByRole('button', { name: 'Revoke API key' }).click();
   await expect(page.getByText('The key is revoked.')).toBeVisible();
   await all(application.apiKey, 'revoked_api_key');

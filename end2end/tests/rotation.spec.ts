@@ -68,7 +68,7 @@ test('traffic moves from the old key to the new one, before your eyes', async ({
   await fresh.expectNow('accepted');
 
   // Whoever cannot wait revokes it now: nothing of the new key's traffic breaks.
-  await page.locator('#rotation').getByRole('link', { name: /Revoke/ }).click();
+  await page.locator('#rotation').getByRole('link', { name: /Revoke nvk/ }).click();
   await page.getByRole('button', { name: 'Revoke API key' }).click();
   await expect(page.getByText('The key is revoked.')).toBeVisible();
   await expect(page.locator('#rotation')).toHaveCount(0);

@@ -104,7 +104,7 @@ test('after the whole flow, no secret is left anywhere', async ({ browser }) => 
   secrets.set('what the admin’s app knows', ada.secret);
   ada.recoveryCodes.forEach((code) => secrets.set(`the recovery code ${code}`, code.replaceAll('-', '')));
   await admin.getByRole('link', { name: 'Alpine Pay' }).click();
-  await admin.getByRole('link', { name: 'Canary' }).click();
+  await admin.getByRole('link', { name: 'Canary', exact: true }).click();
   await admin.getByRole('link', { name: 'Prepare replacement key' }).click();
   await admin.getByLabel('Reason').fill('a drill');
   await admin.getByLabel('Ticket reference').fill('SUP-4711');

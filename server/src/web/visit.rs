@@ -121,6 +121,8 @@ impl FromRequestParts<Arc<Web>> for Visit {
         let area = area(&extensions);
         let actor = match actor(parts, web).await {
             Ok(Some(actor)) => actor,
+            // Tells the browser to ask no more (HTML, 9.2.3); it would report the sign-in page as an error.
+            Ok(None) if asks_for_events(parts) => return Err(StatusCode::NO_CONTENT.into_response()),
             Ok(None) => return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response()),
             Err(error) => return Err(failure_without_session(web, error, &extensions).await),
         };
@@ -338,6 +340,11 @@ async fn actor_in_database(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<A
     }
     parts.extensions.insert(Here { session: here, new_browser, is_from_memory: false });
     Ok(actor)
+}
+
+/// Whether the answer is to be a stream of server-sent events.
+fn asks_for_events(parts: &Parts) -> bool {
+    parts.headers.get(header::ACCEPT).is_some_and(|accepted| accepted == "text/event-stream")
 }
 
 /// Whether somebody asked for it. What a page fetches by itself, to stay up to date, does not keep a session alive
