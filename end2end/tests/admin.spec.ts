@@ -70,7 +70,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await admin.getByLabel('Reason').fill('the key was mailed to us');
   await admin.getByLabel('Ticket reference').fill('SUP-4711');
   await admin.getByRole('button', { name: 'Prepare replacement key' }).click();
-  await expect(admin.getByText('A replacement key waits to be claimed')).toBeVisible();
+  await expect(admin.getByText('A replacement key is waiting to be claimed')).toBeVisible();
   expect(await admin.content()).not.toMatch(RAW_KEY);
   await page.goto(APPLICATIONS);
   await expect(page.getByRole('row', { name: new RegExp(name) })).toContainText('Key to claim');
