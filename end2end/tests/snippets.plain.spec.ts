@@ -26,7 +26,8 @@ const SNIPPETS: Snippet[] = [
     id: 'test-rust',
     name: 'Rust',
     file: 'request.rs',
-    command: () => ['cargo', ['run', '--quiet', '--locked', '--package', 'server', '--example', 'test_request']],
+    // Without `--package`: that would select other features than the test build, and compile every dependency again.
+    command: () => ['cargo', ['run', '--quiet', '--locked', '--example', 'test_request']],
     environment: (file) => ({ NUVERA_SNIPPET: file }),
   },
   {
