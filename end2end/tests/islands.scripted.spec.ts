@@ -83,7 +83,7 @@ test('what does not parse as a public key is not sent', async ({ page }) => {
   await page.getByLabel('Application name').fill(uniqueName('Not sent'));
   await page.getByLabel('Paste a public key').check();
   const field = page.getByLabel('Public key (PEM)');
-  const pasted = 'something that no rule knows as a private key';
+  const pasted = 'something that is no key at all';
   await field.fill(pasted);
   // The island is awake once it has judged the text.
   await expect(page.getByText(/Paste the public key in PEM form/).first()).toBeVisible();
