@@ -1,6 +1,6 @@
 //! The server's program.
 
-use server::run;
+use server::{run, threads};
 use std::process::ExitCode;
 
 /// A request allocates some thirty times, and this takes a third of the time and of the memory that the system's takes.
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match threads::console_runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the runtime cannot be started: {error}");

@@ -18,6 +18,7 @@ use crate::{
     single_sign_on::{self, IssuerSettings, SingleSignOn},
     startup::{self, Opened},
     store::{self, Store, StoreError, sessions::DatabaseSessions},
+    threads,
     web::{self, Web, WebSettings},
 };
 use app::paths::Area;
@@ -43,7 +44,9 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
+    runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
     time::{Instant, sleep, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -135,14 +138,16 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     // Before anything is served: a stop that comes early shall be as clean as any.
     let mut stop_signals = StopSignals::new()?;
     ignore_hangups()?;
+    let gateway_threads = GatewayThreads::start()?;
     let console = bind("--console-address", settings.console_address).await?;
-    let api = bind("--gateway-address", settings.gateway_address).await?;
+    // A listener's runtime is the one it was bound in.
+    let api = gateway_threads.spawn(bind("--gateway-address", settings.gateway_address)).await??;
     let forward_auth = match settings.forward_auth_address {
-        Some(address) => Some(bind("--forward-auth-address", address).await?),
+        Some(address) => Some(gateway_threads.spawn(bind("--forward-auth-address", address)).await??),
         None => None,
     };
     let metrics = match settings.metrics_address {
-        Some(address) => Some(bind("--metrics-address", address).await?),
+        Some(address) => Some(gateway_threads.spawn(bind("--metrics-address", address)).await??),
         None => None,
     };
     let control_path = control::socket_path(&settings.state.data, settings.control_socket.clone());
@@ -184,13 +189,12 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let controller = tokio::spawn(control::serve(backend.clone(), control, control_path, flushing.clone()));
     let readiness = tokio::spawn(watch_readiness(backend.clone(), flushing.clone()));
     let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock, Area::Partner), stop.clone()));
-    let gateway_server = tokio::spawn(gateway.clone().serve(api, stop.clone()));
-    let forward_auth_server = forward_auth.map(|listener| {
-        let serving = gateway.clone().serve_forward_auth(listener, stop.clone());
-        tokio::spawn(serving)
+    let gateway_server = gateway_threads.spawn(gateway.clone().serve(api, stop.clone()));
+    let forward_auth_server = forward_auth
+        .map(|listener| gateway_threads.spawn(gateway.clone().serve_forward_auth(listener, stop.clone())));
+    let metrics_server = metrics.map(|listener| {
+        gateway_threads.spawn(metrics::serve(gateway.clone(), metrics_limits, listener, stop.clone()))
     });
-    let metrics_server =
-        metrics.map(|listener| tokio::spawn(metrics::serve(gateway.clone(), metrics_limits, listener, stop.clone())));
     let router = web::router(web.clone(), store.clone());
     let console_server = tokio::spawn(web::serve(web.clone(), router, console_limits, console, stop.clone()));
     web.ready.store(true, Ordering::Release);
@@ -371,7 +375,7 @@ fn read_issuers(path: Option<&Path>) -> Outcome<Vec<IssuerSettings>> {
     Ok(single_sign_on::read(path).map_err(|error| format!("--sso: {}: {error}", path.display()))?)
 }
 
-async fn bind(setting: &str, address: SocketAddr) -> Outcome<TcpListener> {
+async fn bind(setting: &'static str, address: SocketAddr) -> Outcome<TcpListener> {
     Ok(TcpListener::bind(address).await.map_err(|error| format!("{setting}: {address} cannot be used: {error}"))?)
 }
 
@@ -410,6 +414,28 @@ fn ignore_hangups() -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// The gateway's runtime, which ends with the server.
+struct GatewayThreads(Option<Runtime>);
+
+impl GatewayThreads {
+    fn start() -> io::Result<Self> {
+        Ok(Self(Some(threads::gateway_runtime()?)))
+    }
+
+    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.as_ref().expect("the runtime is there until it is dropped").spawn(task)
+    }
+}
+
+impl Drop for GatewayThreads {
+    fn drop(&mut self) {
+        // Dropping a runtime waits for its threads, which async code must not do.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// What asks the program to stop.

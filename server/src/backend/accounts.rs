@@ -2,8 +2,9 @@
 
 use super::{
     Backend, BackendError,
+    cpu_pool::{Place, Requester},
     passkeys::Answer,
-    password_hashing::{self, Asking, Place},
+    password_hashing,
     sessions::{Client, known_browser},
 };
 use crate::{
@@ -174,9 +175,11 @@ impl Backend {
         let now = self.clock.now();
         let email = EmailAddress::new(email);
         let email = email.as_ref().map_or(NO_ADDRESS, EmailAddress::as_str);
-        let known = self.known_browser_of(email, client).await?;
-        let asking = if known.is_some() { Asking::KnownBrowser } else { Asking::Client(client.address) };
-        let place = Place::take(asking)?;
+        let (requester, known) = match self.known_browser_of(email, client).await? {
+            Some((user, browser)) => (Requester::Account(user.0), Some(browser)),
+            None => (Requester::Client(client.address), None),
+        };
+        let place = Place::take(requester)?;
         let turn = if known.is_some() { None } else { Some(turn_to_write().await?) };
         let mut transaction = self.store.write().await?;
         // Somebody without a password is as unknown here as somebody without an account, and takes as long.
@@ -197,14 +200,17 @@ impl Backend {
         Ok(account)
     }
 
-    /// What the client's browser is known by, where the owner of this account has signed in with it before. Read before a
-    /// place in the queue is taken, so that a flood of sign-ins does not keep the owner out.
-    async fn known_browser_of(&self, email: &str, client: &Client) -> Result<Option<String>, BackendError> {
+    /// The account's owner, and the hash by which the client's browser is known, if the owner has signed in with it before.
+    /// Read before a place in the queue is taken, so that a flood of sign-ins does not keep the owner out.
+    async fn known_browser_of(&self, email: &str, client: &Client) -> Result<Option<(UserId, String)>, BackendError> {
         let Some(token) = &client.token else { return Ok(None) };
         let mut conn = self.store.read().await?;
         let account = users::find_account(&mut conn, email).await?;
         match account.filter(|account| account.password_hash.is_some()) {
-            Some(account) => Ok(known_browser(&mut conn, account.user_id, token).await?),
+            Some(account) => {
+                let browser = known_browser(&mut conn, account.user_id, token).await?;
+                Ok(browser.map(|browser| (account.user_id, browser)))
+            }
             None => Ok(None),
         }
     }

@@ -9,6 +9,7 @@ mod approval;
 mod auto_finish;
 mod blocked_keys;
 pub mod bulk_stop;
+mod cpu_pool;
 pub mod emergency;
 mod error;
 pub mod flush;

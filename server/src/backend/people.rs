@@ -3,7 +3,9 @@
 use super::{
     Backend, BackendError,
     accounts::{self, Entrant},
-    authorise, password_hashing, passwords,
+    authorise,
+    cpu_pool::Requester,
+    password_hashing,
     pending::{Pending, as_they_are},
     sessions,
 };
@@ -312,8 +314,10 @@ impl Backend {
     ) -> Result<Entrant, BackendError> {
         let (invitation, organization_name) = self.invitation(token).await?.ok_or(BackendError::NotFound)?;
         let Invitation { id, organization_id, email, name, role, .. } = &invitation;
-        passwords::check(password, &[name.as_str(), email.as_str(), &organization_name])?;
-        let password_hash = password_hashing::hash(password.to_owned(), self.password_cost.clone()).await;
+        let known = [name.as_str(), email.as_str(), &organization_name];
+        let cost = self.password_cost.clone();
+        let password_hash =
+            password_hashing::check_and_hash(Requester::Account(id.0), password, &known, cost).await?;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         // It was withdrawn, or accepted, while the password was hashed.

@@ -12,7 +12,6 @@
 //! | for the peer to take its answer | 30 seconds without progress |
 //! | for requests in flight after a stop | [`Limits::drain_timeout`] |
 
-mod addresses;
 mod body;
 mod stream;
 mod timer;
@@ -20,7 +19,10 @@ mod timer;
 pub use body::{BodyRate, RatedBody};
 pub use stream::GuardedStream;
 
-use addresses::{AddressPlace, Addresses};
+use crate::{
+    gateway::network,
+    keyed_limit::{KeyedLimit, KeyedPlace},
+};
 use futures::FutureExt;
 use http::{Request, Response};
 use hyper::{
@@ -30,7 +32,14 @@ use hyper::{
 };
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use timer::ConnectionTimer;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -138,7 +147,8 @@ struct Accepting {
     room: Arc<Semaphore>,
     /// Connections that are served.
     places: Arc<Semaphore>,
-    addresses: Option<Arc<Addresses>>,
+    /// Connections by network address: an IPv4 address, or an IPv6 network of 64 bits.
+    addresses: Option<Arc<KeyedLimit<IpAddr>>>,
     /// How many were refused since that was logged, and when it was.
     unlogged: u64,
     logged_at: Option<Instant>,
@@ -183,7 +193,7 @@ impl Accepting {
             connections: JoinSet::new(),
             room: Arc::new(Semaphore::new(max + waiting_places(max))),
             places: Arc::new(Semaphore::new(max)),
-            addresses: limits.max_connections_per_address.map(Addresses::new),
+            addresses: limits.max_connections_per_address.map(KeyedLimit::new),
             unlogged: 0,
             logged_at: None,
         }
@@ -227,10 +237,10 @@ impl Accepting {
     }
 
     /// What a connection takes of the listener, or `None` where it is too much.
-    fn room_for(&self, peer: SocketAddr) -> Option<(OwnedSemaphorePermit, Option<AddressPlace>)> {
+    fn room_for(&self, peer: SocketAddr) -> Option<(OwnedSemaphorePermit, Option<KeyedPlace<IpAddr>>)> {
         let room = self.room.clone().try_acquire_owned().ok()?;
         let address = match &self.addresses {
-            Some(addresses) => Some(addresses.enter(peer.ip())?),
+            Some(addresses) => Some(addresses.enter(network(peer.ip().to_canonical()))?),
             None => None,
         };
         Some((room, address))

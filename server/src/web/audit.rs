@@ -6,7 +6,7 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    backend::{Backend, BackendError},
+    backend::BackendError,
     store,
 };
 use app::page::{AuditSubject, FieldError, Page, PageContext};
@@ -20,7 +20,7 @@ use axum::{
 };
 use domain::{
     access::Operation,
-    actor::{Actor, ActorKind},
+    actor::ActorKind,
     audit::{AuditAction, AuditFilter, AuditScope, RecordedEvent},
     time::Timestamp,
 };
@@ -254,24 +254,24 @@ async fn file(visit: Visit, kind: Kind, query: Option<String>, format: Format) -
         // A file that says more than was asked for would be taken for the answer.
         return page(visit, kind, query).await;
     }
-    let reader = Reader {
-        backend: visit.web.backend.clone(),
-        actor: visit.actor.clone(),
-        filter: asked.filter,
-        format,
-        scope: match subject(&visit, kind).await {
-            Ok((_, scope)) => scope,
-            Err(error) => return visit.answer(Err(error)).await,
-        },
-    };
-    // What goes wrong at the first batch still has a page to say so; later the connection breaks off, and the file is
-    // seen to be incomplete.
-    let first = match reader.batch(asked.before, true).await {
-        Ok(first) => first,
+    let scope = match subject(&visit, kind).await {
+        Ok((_, scope)) => scope,
         Err(error) => return visit.answer(Err(error)).await,
     };
-    let rest = futures::stream::unfold((reader, first.1), |(reader, next)| async move {
-        let batch = reader.batch(Some(next?), false).await;
+    let reader = Reader { visit, filter: asked.filter, format, scope };
+    // An error at the first batch is answered with a page. At a later one the connection is closed early, and the client sees
+    // that the file is incomplete.
+    let first = match reader.batch(asked.before, true).await {
+        Ok(first) => first,
+        Err(error) => return reader.visit.answer(Err(error)).await,
+    };
+    let rest = futures::stream::unfold((reader, first.1), |(mut reader, next)| async move {
+        let next = next?;
+        let reloaded = store::bounded(reader.visit.reload()).await.unwrap_or_else(|stalled| Err(stalled.into()));
+        let batch = match reloaded {
+            Ok(()) => reader.batch(Some(next), false).await,
+            Err(error) => Err(error),
+        };
         let next = batch.as_ref().ok().and_then(|(_, next)| *next);
         Some((batch.map(|(text, _)| text), (reader, next)))
     });
@@ -292,8 +292,7 @@ async fn file(visit: Visit, kind: Kind, query: Option<String>, format: Format) -
 
 /// Reads a history batch by batch.
 struct Reader {
-    backend: Arc<Backend>,
-    actor: Actor,
+    visit: Visit,
     scope: AuditScope,
     filter: AuditFilter,
     format: Format,
@@ -302,7 +301,8 @@ struct Reader {
 impl Reader {
     /// The next batch as text, and where the one after it begins, if there is one.
     async fn batch(&self, before: Option<i64>, is_first: bool) -> Result<(Bytes, Option<i64>), BackendError> {
-        let events = self.backend.audit_events(&self.actor, self.scope, self.filter, before, BATCH);
+        let Visit { web, actor, .. } = &self.visit;
+        let events = web.backend.audit_events(actor, self.scope, self.filter, before, BATCH);
         let events = store::bounded(events).await??;
         let next = events.last().filter(|_| events.len() as i64 == BATCH).map(|event| event.sequence);
         let lines = events.iter().map(Line::of);

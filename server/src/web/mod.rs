@@ -37,6 +37,7 @@ pub use serve::{HEAD_TIMEOUT, serve};
 use crate::{
     backend::Backend,
     clock::Clock,
+    keyed_limit::KeyedLimit,
     mail::Mailer,
     single_sign_on::SingleSignOn,
     store::{Store, sessions::DatabaseSessions},
@@ -49,7 +50,7 @@ use axum::{
     Router, middleware,
     routing::{MethodRouter, get, post},
 };
-use domain::sign_in::lifetime;
+use domain::{id::UserId, sign_in::lifetime};
 use std::{
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
@@ -58,6 +59,10 @@ use tower_sessions::{
     Expiry, SessionManagerLayer,
     cookie::{self, SameSite},
 };
+
+/// How many requests of one user are in progress at a time, live updates and emergency stops aside. A browser opens six
+/// connections; a user has several tabs.
+const MAX_REQUESTS_PER_USER: usize = 32;
 
 /// What the handlers share.
 pub struct Web {
@@ -71,6 +76,8 @@ pub struct Web {
     pub single_sign_on: SingleSignOn,
     /// Whether requests are welcome: not before the start, nor after a stop was asked for.
     pub ready: AtomicBool,
+    /// Requests in progress, by signed-in user.
+    in_progress: Arc<KeyedLimit<UserId>>,
 }
 
 /// What the console must know of its surroundings.
@@ -93,7 +100,14 @@ pub struct WebSettings {
 impl Web {
     /// A console that is not ready yet.
     pub fn new(backend: Arc<Backend>, settings: WebSettings, mailer: Arc<Mailer>) -> Self {
-        Self { backend, settings, mailer, single_sign_on: SingleSignOn::default(), ready: AtomicBool::new(false) }
+        Self {
+            backend,
+            settings,
+            mailer,
+            single_sign_on: SingleSignOn::default(),
+            ready: AtomicBool::new(false),
+            in_progress: KeyedLimit::new(MAX_REQUESTS_PER_USER),
+        }
     }
 
     /// The same, with these identity providers.

@@ -112,7 +112,8 @@ pub async fn detail(visit: Visit) -> Response {
 
 /// Sends an event whenever there is something new to see of an application (server-sent events; HTML, 9.2). It says no
 /// more than that: what is new, its page shows to whoever may see it.
-pub async fn events(visit: Visit) -> Response {
+pub async fn events(mut visit: Visit) -> Response {
+    visit.release_place();
     let activity = match visit.asked().and_then(|asked| visit.web.backend.activity(asked)) {
         Ok(activity) => activity,
         Err(error) => return visit.answer(Err(error)).await,
@@ -129,8 +130,8 @@ pub async fn events(visit: Visit) -> Response {
             }
             let activity = visit.web.backend.activity(visit.asked().ok()?).ok()?;
             if activity != known || now >= quiet {
-                // Whoever was removed meanwhile hears nothing any more.
-                visit.actor = visit.web.backend.actor(visit.actor.user_id, visit.actor.address).await.ok()??;
+                // Ends the stream when the session has ended or the user was removed.
+                visit.reload().await.ok()?;
                 return Some((Ok::<_, Infallible>(Event::default().data("new")), (visit, activity)));
             }
         }

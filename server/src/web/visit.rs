@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     backend::{Asked, BackendError, accounts::Entrant, sessions::Client},
+    keyed_limit::KeyedPlace,
     store::{StoreError, sessions::SIGNED_IN},
 };
 use app::{
@@ -26,7 +27,7 @@ use domain::{
     access::{Operation, PROOF_LIFETIME, allows},
     actor::Actor,
     application::{ApiApplication, By, Change, ChangeError},
-    id::{OrganizationId, SessionId},
+    id::{OrganizationId, SessionId, UserId},
     sign_in::{Attempt, Method, SignedIn},
 };
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,8 @@ pub struct Visit {
     /// The parts of the path that are named.
     params: HashMap<String, String>,
     extensions: Extensions,
+    /// This request's place among those of the user that are in progress.
+    in_progress: Option<KeyedPlace<UserId>>,
 }
 
 impl FromRequestParts<Arc<Web>> for Visit {
@@ -130,6 +133,10 @@ impl FromRequestParts<Arc<Web>> for Visit {
             let set_up = with_next(&area.account_action("second-factor"), &extensions);
             return Err(Redirect::to(&set_up).into_response());
         }
+        let in_progress = web.in_progress.enter(actor.user_id);
+        if in_progress.is_none() && !is_emergency_stop(original_path(&extensions)) {
+            return Err(too_many_requests());
+        }
         let notice = notice::take(parts, web);
         // A path without named parts has none: that is no error.
         let params = RawPathParams::from_request_parts(parts, web).await.map_or_else(
@@ -143,8 +150,19 @@ impl FromRequestParts<Arc<Web>> for Visit {
         };
         let unsent = if is_from_memory { None } else { take_unsent(parts, web).await };
         let web = web.clone();
-        let mut visit =
-            Self { web, actor, place, session, is_from_memory, new_browser, notice, unsent, params, extensions };
+        let mut visit = Self {
+            web,
+            actor,
+            place,
+            session,
+            is_from_memory,
+            new_browser,
+            notice,
+            unsent,
+            params,
+            extensions,
+            in_progress,
+        };
         if visit.params.contains_key("organization") {
             match visit.hub_place().await {
                 Ok(place) => visit.place = place,
@@ -380,6 +398,11 @@ fn request_id(extensions: &Extensions) -> String {
     extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }
 
+fn too_many_requests() -> Response {
+    let text = "Too many requests of yours are in progress. Wait a second, then try again.\n";
+    retry_after((StatusCode::TOO_MANY_REQUESTS, text).into_response(), Duration::from_secs(1))
+}
+
 /// Tells whoever asked how long they have to wait.
 pub fn retry_after(mut response: Response, wait: Duration) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
@@ -387,6 +410,26 @@ pub fn retry_after(mut response: Response, wait: Duration) -> Response {
 }
 
 impl Visit {
+    /// Stops counting this request among those of the user that are in progress: it stays open without doing work.
+    pub fn release_place(&mut self) {
+        self.in_progress = None;
+    }
+
+    /// Reloads the user, for an answer that takes long: a removal, a role change or the end of the session that happened
+    /// meanwhile is honoured.
+    ///
+    /// # Errors
+    /// [`BackendError::Forbidden`] if the session has ended or the user was removed; the database fails.
+    pub async fn reload(&mut self) -> Result<(), BackendError> {
+        let backend = &self.web.backend;
+        let session = backend.session(self.session.id, self.place.area().side()).await?;
+        let actor = backend.actor(self.actor.user_id, self.actor.address).await?;
+        let actor = actor.filter(|actor| session.is_some() && actor.kind() == self.place.area().side());
+        let Actor { is_proven, session, .. } = self.actor;
+        self.actor = Actor { is_proven, session, ..actor.ok_or(BackendError::Forbidden)? };
+        Ok(())
+    }
+
     /// What surrounds every page of this visit.
     pub fn context(&self) -> PageContext {
         let viewer = Viewer {

@@ -1,0 +1,262 @@
+//! Threads for work that takes a processor for milliseconds, and that a stranger or any signed-in user can ask for: hashing
+//! a password (19 MiB and some 30 ms each) and judging how easily one is guessed.
+//!
+//! - The threads are few and of low priority (`nice`), so that a flood of sign-ins does not slow the gateway down.
+//! - The queue is bounded: further work is refused at once, with a time to wait.
+//! - No client fills it alone: one network address has at most half of it and one account four places. Accounts have a queue
+//!   of their own, which is served first.
+
+use super::BackendError;
+use crate::gateway::network;
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    num::NonZero,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// Number of places for accounts, and for other clients.
+const ACCOUNT_PLACES: usize = 50;
+const CLIENT_PLACES: usize = 100;
+
+/// Number of places that one account can hold: a user has a few tabs.
+const PLACES_PER_ACCOUNT: usize = 4;
+
+/// Number of places that one network address can hold.
+const PLACES_PER_ADDRESS: usize = CLIENT_PLACES / 2;
+
+/// How long a refused client is asked to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// While both queues hold jobs, every fourth turn goes to the clients', so that it is never starved.
+const CLIENTS_TURN: u64 = 4;
+
+/// The threads' `nice` value, below that of the console's own threads.
+const NICE: i32 = 10;
+
+static POOL: LazyLock<Pool> = LazyLock::new(Pool::start);
+
+/// The party on whose behalf a job runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Requester {
+    /// A signed-in user, a browser in which the account's owner has signed in before, or the holder of a link: by the id of
+    /// the account or of the invitation.
+    Account(Uuid),
+    /// Any other client, by its address.
+    Client(Option<IpAddr>),
+}
+
+/// A place in the queue, released when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place(Requester);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Pool {
+    queues: Mutex<Queues>,
+    waiting: Condvar,
+}
+
+#[derive(Default)]
+struct Queues {
+    accounts: VecDeque<Job>,
+    clients: VecDeque<Job>,
+    turns: u64,
+    /// Number of places held, by requester and in total.
+    held: HashMap<Requester, usize>,
+    account_places: usize,
+    client_places: usize,
+}
+
+impl Place {
+    /// Takes a place in the queue.
+    ///
+    /// # Errors
+    /// [`BackendError::Throttled`] if the queue is full, or this requester's share of it.
+    pub(super) fn take(requester: Requester) -> Result<Self, BackendError> {
+        let requester = match requester {
+            Requester::Client(address) => Requester::Client(address.map(network)),
+            Requester::Account(_) => requester,
+        };
+        // The check comes first: a place that is constructed is released when it is dropped.
+        if POOL.lock().enter(requester) { Ok(Self(requester)) } else { Err(BackendError::Throttled(RETRY_AFTER)) }
+    }
+
+    /// Runs `job` on one of the threads. Returns `None` if it panicked.
+    pub(super) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, receiver) = oneshot::channel();
+        let job = Box::new(move || {
+            // The request may have been dropped while it was queued.
+            if !sender.is_closed() {
+                let _ = sender.send(job());
+            }
+        });
+        POOL.enqueue(self.0, job);
+        receiver.await.ok()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        POOL.lock().leave(self.0);
+    }
+}
+
+impl Pool {
+    /// Starts one thread for two processors.
+    fn start() -> Self {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        for number in 0..(processors / 2).clamp(1, 4) {
+            let thread = thread::Builder::new().name(format!("cpu-pool-{number}"));
+            thread.spawn(|| POOL.work()).expect("a thread can be started");
+        }
+        Self::default()
+    }
+
+    fn enqueue(&self, requester: Requester, job: Job) {
+        let mut queues = self.lock();
+        match requester {
+            Requester::Account(_) => queues.accounts.push_back(job),
+            Requester::Client(_) => queues.clients.push_back(job),
+        }
+        drop(queues);
+        self.waiting.notify_one();
+    }
+
+    fn work(&self) {
+        // On Linux the value applies to this thread only. Where it cannot be changed, the jobs run at normal priority.
+        let _ = rustix::process::setpriority_process(None, NICE);
+        loop {
+            let job = self.next_job();
+            // A panic drops the job's sender, and so the requester receives no result.
+            let _ = catch_unwind(AssertUnwindSafe(job));
+        }
+    }
+
+    fn next_job(&self) -> Job {
+        let mut queues = self.lock();
+        loop {
+            if let Some(job) = queues.next() {
+                return job;
+            }
+            queues = self.waiting.wait(queues).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        // Nothing under the lock panics halfway through a change.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queues {
+    /// The next job: an account's, except on the clients' turn.
+    fn next(&mut self) -> Option<Job> {
+        self.turns += 1;
+        let (first, second) = match self.turns.is_multiple_of(CLIENTS_TURN) {
+            true => (&mut self.clients, &mut self.accounts),
+            false => (&mut self.accounts, &mut self.clients),
+        };
+        first.pop_front().or_else(|| second.pop_front())
+    }
+
+    fn enter(&mut self, requester: Requester) -> bool {
+        let (all_held, most, most_each) = match requester {
+            Requester::Account(_) => (&mut self.account_places, ACCOUNT_PLACES, PLACES_PER_ACCOUNT),
+            Requester::Client(_) => (&mut self.client_places, CLIENT_PLACES, PLACES_PER_ADDRESS),
+        };
+        let held = self.held.get(&requester).copied().unwrap_or_default();
+        if *all_held >= most || held >= most_each {
+            return false;
+        }
+        *all_held += 1;
+        self.held.insert(requester, held + 1);
+        true
+    }
+
+    fn leave(&mut self, requester: Requester) {
+        match requester {
+            Requester::Account(_) => self.account_places -= 1,
+            Requester::Client(_) => self.client_places -= 1,
+        }
+        if let Some(held) = self.held.get_mut(&requester) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&requester);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(number: u128) -> Requester {
+        Requester::Account(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn an_address_holds_half_of_the_places_and_accounts_have_their_own() {
+        let mut queues = Queues::default();
+        let address = |last| Requester::Client(Some(IpAddr::from([192, 0, 2, last])));
+        let flood = (0..1_000).filter(|_| queues.enter(address(1))).count();
+        assert_eq!(flood, PLACES_PER_ADDRESS);
+        assert!(queues.enter(address(2)), "another address gets in");
+        let flood = (3..=255).filter(|&last| queues.enter(address(last))).count();
+        assert_eq!(flood, CLIENT_PLACES - PLACES_PER_ADDRESS - 1);
+        assert!(!queues.enter(Requester::Client(None)));
+        let hostile = (0..1_000).filter(|_| queues.enter(account(1))).count();
+        assert_eq!(hostile, PLACES_PER_ACCOUNT);
+        assert!(queues.enter(account(2)), "another account gets in");
+        queues.leave(address(2));
+        assert!(queues.enter(Requester::Client(None)));
+        for _ in 0..PLACES_PER_ADDRESS {
+            queues.leave(address(1));
+        }
+        assert!(!queues.held.contains_key(&address(1)), "no entry is left behind");
+    }
+
+    #[test]
+    fn accounts_are_served_first_and_clients_are_not_starved() {
+        use std::sync::{Arc, Mutex};
+        let (mut queues, order) = (Queues::default(), Arc::<Mutex<String>>::default());
+        let job = |name| {
+            let order = order.clone();
+            Box::new(move || order.lock().unwrap().push(name))
+        };
+        for _ in 0..5 {
+            queues.clients.push_back(job('c'));
+            queues.accounts.push_back(job('a'));
+        }
+        while let Some(job) = queues.next() {
+            job();
+        }
+        assert_eq!(*order.lock().unwrap(), "aaacaacccc");
+    }
+
+    #[test]
+    fn a_refused_client_releases_no_place() {
+        let address = Requester::Client(Some(IpAddr::from([198, 51, 100, 1])));
+        let held: Vec<_> = (0..PLACES_PER_ADDRESS).map(|_| Place::take(address).unwrap()).collect();
+        for _ in 0..2 {
+            assert!(matches!(Place::take(address), Err(BackendError::Throttled(RETRY_AFTER))));
+        }
+        assert!(Place::take(account(1)).is_ok());
+        drop(held);
+        assert!(Place::take(address).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_has_no_result_and_its_thread_survives() {
+        let place = Place::take(account(2)).unwrap();
+        assert_eq!(place.run(|| -> bool { panic!("a test") }).await, None);
+        assert_eq!(place.run(|| true).await, Some(true));
+    }
+}
