@@ -4,6 +4,7 @@
 //
 //   node server/benches/gateway/run.mjs [rounds] [seconds] [the peers' names, a regular expression]
 //   node server/benches/gateway/run.mjs memory [minutes]     the gateway's memory under full load, minute by minute
+//   node server/benches/gateway/run.mjs hostile [rounds]     the gateway's p99 without and with hostile console users
 //
 // Needs the release builds of `server` and of its examples, haproxy, openssl and taskset. Nothing here passes or fails,
 // except that a peer that does not refuse what it must is not measured.
@@ -18,6 +19,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const memory = process.argv[2] === 'memory' ? Number(process.argv[3] ?? 10) : undefined;
+const hostile = process.argv[2] === 'hostile' ? Number(process.argv[3] ?? 5) : undefined;
 const [rounds, seconds] = [Number(process.argv[2] ?? 5), Number(process.argv[3] ?? 3)];
 const here = dirname(fileURLToPath(import.meta.url));
 const target = process.env.CARGO_TARGET_DIR ?? join(here, '../../../target');
@@ -77,7 +79,50 @@ async function startGateway() {
     cookie,
   );
   const apiKey = (await created.text()).match(/nvk_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}/)[0];
-  return { child, apiKey };
+  return { child, apiKey, post, cookie };
+}
+
+/** Weak, so that it is refused after zxcvbn has judged it, which takes as long as a password can make it. */
+const COSTLY_PASSWORD = '@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$';
+
+/** Console users who keep it busy until the function that is returned is called: a signed-in one, and strangers who sign in. */
+function attack({ post, cookie }) {
+  const counted = { passwords: 0, signIns: 0 };
+  let isOver = false;
+  const repeat = async (kind, request) => {
+    while (!isOver) {
+      await request().then((response) => response.arrayBuffer());
+      counted[kind] += 1;
+    }
+  };
+  const attackers = [];
+  for (let count = 0; count < 8; count += 1) {
+    const change = () => post('/settings/account/password', { password: COSTLY_PASSWORD }, cookie);
+    const signIn = () => post('/sign-in', { email: `stranger-${randomUUID()}@example.com`, password: 'no such password' });
+    attackers.push(repeat('passwords', change), repeat('signIns', signIn));
+  }
+  return async () => {
+    isOver = true;
+    await Promise.all(attackers);
+    return counted;
+  };
+}
+
+/** The latency of a steady 2,000 requests a second, in turns without and with the attack. */
+async function underAttack(rounds) {
+  const rate = 2_000;
+  const runs = { idle: [], attacked: [] };
+  await load(own, rate * 2, rate);
+  for (let round = 1; round <= rounds; round += 1) {
+    runs.idle.push(await load(own, rate * 5, rate));
+    const stop = attack(gatewayUnderTest);
+    runs.attacked.push(await load(own, rate * 5, rate));
+    const { passwords, signIns } = await stop();
+    const [idle, attacked] = [runs.idle.at(-1), runs.attacked.at(-1)].map((run) => `${run.p50.toFixed(2)} and ${run.p99.toFixed(2)} ms`);
+    say(`round ${round}: p50 and p99 ${idle}; attacked ${attacked} (${passwords} passwords, ${signIns} sign-ins answered)`);
+  }
+  const p99 = (kind) => median(runs[kind].map((run) => run.p99));
+  say(`p99 ${p99('idle').toFixed(2)} ms, attacked ${p99('attacked').toFixed(2)} ms: ${(p99('attacked') / p99('idle')).toFixed(2)} ×`);
 }
 
 const residentMegabytes = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
@@ -96,7 +141,8 @@ async function steady(minutes) {
   rmSync(folder, { recursive: true, force: true });
 }
 
-const { child: gateway, apiKey } = await startGateway();
+const gatewayUnderTest = await startGateway();
+const { child: gateway, apiKey } = gatewayUnderTest;
 if (memory) {
   await steady(memory);
   process.exit(0);
@@ -111,22 +157,24 @@ const configuration = readFileSync(join(here, 'haproxy.cfg'), 'utf8')
 writeFileSync(join(folder, 'haproxy.cfg'), configuration);
 
 const all = [
-  { name: 'this gateway', port: PORTS.gateway, child: gateway, guess: 30_000 },
-  { name: 'HAProxy', port: PORTS.haproxy, child: start('haproxy', ['-db', '-f', join(folder, 'haproxy.cfg')]), guess: 15_000 },
+  { name: 'this gateway', port: PORTS.gateway, start: () => gateway, guess: 30_000 },
+  { name: 'HAProxy', port: PORTS.haproxy, start: () => start('haproxy', ['-db', '-f', join(folder, 'haproxy.cfg')]), guess: 15_000 },
   {
     name: 'axum + jsonwebtoken',
     port: PORTS.axum,
-    child: start(release('examples/bench_baseline'), [], { ...env, PORT: PORTS.axum }),
+    start: () => start(release('examples/bench_baseline'), [], { ...env, PORT: PORTS.axum }),
     guess: 25_000,
   },
   {
     name: 'fastify + jose',
     port: PORTS.fastify,
-    child: start('node', [join(here, 'fastify.mjs')], { ...env, PORT: PORTS.fastify }),
+    start: () => start('node', [join(here, 'fastify.mjs')], { ...env, PORT: PORTS.fastify }),
     guess: 8_000,
   },
 ];
-const peers = all.filter((peer) => peer.child === gateway || peer.name.match(process.argv[4] ?? ''));
+const [own, ...others] = all;
+const peers = hostile ? [own] : [own, ...others.filter((peer) => peer.name.match(process.argv[4] ?? ''))];
+for (const peer of peers) peer.child = peer.start();
 
 const client = { NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
 const processorSeconds = (pid) => {
@@ -162,6 +210,12 @@ async function load(peer, requests, rate) {
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 const say = (text) => process.stdout.write(`${text}\n`);
 
+if (hostile) {
+  await underAttack(hostile);
+  rmSync(folder, { recursive: true, force: true });
+  process.exit(0);
+}
+
 try {
   for (const peer of peers) {
     await answers(`http://127.0.0.1:${peer.port}/`);
@@ -178,7 +232,6 @@ try {
     say(`round ${round}: ${peers.map((peer) => `${peer.name} ${Math.round(peer.runs.at(-1).rate)}/s`).join(', ')}`);
   }
   const after = await verifications();
-  const [own] = peers;
   const rate = (peer) => median(peer.runs.map((run) => run.rate));
   // A stall of the machine shows in a round's slowest answers: so there are several, and their median.
   for (let round = 1; round <= rounds; round += 1) {

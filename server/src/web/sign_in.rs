@@ -15,7 +15,6 @@ use app::{
     paths::Area,
 };
 use axum::{
-    body::{Body, to_bytes},
     extract::{FromRequest, FromRequestParts, Query, Request, State},
     http::{self, Extensions, StatusCode},
     middleware::Next,
@@ -25,7 +24,6 @@ use domain::{
     actor::Actor,
     sign_in::{Method, Outcome},
 };
-use http_body_util::Limited;
 use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
@@ -186,12 +184,6 @@ pub async fn other_door(
     Ok(Some(Page::OtherDoor { theirs, href: format!("{origin}{}", theirs.sign_in()) }))
 }
 
-/// The most bytes of a form that wait for a sign-in.
-const MAX_UNSENT_BYTES: usize = 64 * 1024;
-
-/// The most bytes of a form that anybody may send: one that waits for a sign-in has room in it, encoded once more.
-const MAX_DOOR_BYTES: usize = 4 * MAX_UNSENT_BYTES;
-
 /// Lets a form that comes without a session wait on the sign-in page: whoever was signed out while they filled it in
 /// finds it as it was. It is nowhere but on that page until somebody has signed in.
 pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
@@ -201,7 +193,7 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
         return next.run(request).await;
     }
     if needs_no_session(&path, area) {
-        return next.run(request.map(|body| Body::new(Limited::new(body, MAX_DOOR_BYTES)))).await;
+        return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
     match visit::actor(&mut parts, &web).await {
@@ -214,14 +206,13 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
         // Where nobody can tell, the page itself says what is wrong.
         Err(_) => return next.run(Request::from_parts(parts, body)).await,
     }
-    let sent = to_bytes(body, MAX_UNSENT_BYTES).await.ok().map(|body| Submitted::parse(&body));
-    let page = match sent {
-        // Two interruptions, one form: it goes on waiting.
-        Some(sent) if path.starts_with(area.confirm()) => {
-            let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
-            Page::SignIn { next: field("next"), unsent: field("unsent").as_deref().map(Submitted::still_waiting) }
-        }
-        sent => Page::SignIn { next: Some(path), unsent: sent.map(Submitted::waiting) },
+    let sent = Submitted::read(body).await;
+    let page = if path.starts_with(area.confirm()) {
+        // The form was interrupted twice: it keeps waiting.
+        let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
+        Page::SignIn { next: field("next"), unsent: field("unsent").as_deref().map(Submitted::still_waiting) }
+    } else {
+        Page::SignIn { next: Some(path), unsent: sent.check_size().is_ok().then(|| sent.waiting()) }
     };
     render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(&web, area)).await
 }

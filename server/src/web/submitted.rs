@@ -3,7 +3,7 @@
 use crate::backend::{BackendError, Proof, Said};
 use app::page::{FieldError, SUGGESTED_REASON, Submission};
 use axum::{
-    body::to_bytes,
+    body::Body,
     extract::{FromRequest, Request},
 };
 use domain::{
@@ -17,11 +17,22 @@ use domain::{
     second_factor::SecondFactorError,
     text::{Reason, TextError, TicketReference, Why},
 };
+use http_body_util::BodyExt;
 use std::time::Duration;
 
-/// The most bytes that a form may have: room for a file that was pasted by mistake, so that it is refused with what
-/// stands in the form's other fields kept.
+/// The most bytes that are read of a form: room for a file that was pasted by mistake, so that the answer keeps the form's
+/// other fields. No more than [`MAX_KEPT_BYTES`] of them are held or parsed.
 const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most bytes that are kept of one field as it was sent, percent-encoding included. Each limit on a field's text is below
+/// a third of this, so a field that is cut here is refused as too long.
+const MAX_FIELD_BYTES: usize = 32 * 1024;
+
+/// The most bytes that are kept of a form as it was sent.
+const MAX_KEPT_BYTES: usize = 96 * 1024;
+
+/// The most fields of a form: several times the permissions that there are.
+const MAX_FIELDS: usize = 128;
 
 /// What is told at a field whose date and time cannot be read.
 pub const NOT_A_TIME: &str = "Enter a date and a time (UTC), such as 2026-11-23T18:30.";
@@ -82,14 +93,57 @@ impl<S: Send + Sync> FromRequest<S> for Submitted {
     type Rejection = std::convert::Infallible;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(match to_bytes(request.into_body(), MAX_FORM_BYTES).await {
-            Ok(body) => Self::parse(&body),
-            Err(_) => Self { is_too_large: true, ..Self::default() },
-        })
+        Ok(Self::read(request.into_body()).await)
+    }
+}
+
+/// A form's body as it arrives, cut to the limits above before anything is parsed: so the memory and time that a form takes
+/// do not depend on what its sender chose.
+#[derive(Default)]
+struct FormBody {
+    kept: Vec<u8>,
+    read: usize,
+    /// Number of bytes kept of the field that is arriving.
+    field: usize,
+    fields: usize,
+}
+
+impl FormBody {
+    /// Takes the next bytes. Returns whether the form is within the limits.
+    fn push(&mut self, mut bytes: &[u8]) -> bool {
+        self.read += bytes.len();
+        loop {
+            let end = memchr::memchr(b'&', bytes);
+            let part = &bytes[..end.unwrap_or(bytes.len())];
+            let part = &part[..part.len().min(MAX_FIELD_BYTES - self.field)];
+            self.kept.extend_from_slice(part);
+            self.field += part.len();
+            if self.read > MAX_FORM_BYTES || self.kept.len() > MAX_KEPT_BYTES || self.fields >= MAX_FIELDS {
+                return false;
+            }
+            let Some(end) = end else { return true };
+            self.kept.push(b'&');
+            self.field = 0;
+            self.fields += 1;
+            bytes = &bytes[end + 1..];
+        }
     }
 }
 
 impl Submitted {
+    /// Reads a form from a request's body.
+    pub async fn read(mut body: Body) -> Self {
+        let mut form = FormBody::default();
+        while let Some(frame) = body.frame().await {
+            // A body that breaks off has no reader any more; what arrived of it is not a form.
+            let Ok(frame) = frame else { return Self::default() };
+            if frame.data_ref().is_some_and(|data| !form.push(data)) {
+                return Self { is_too_large: true, ..Self::default() };
+            }
+        }
+        Self::parse(&form.kept)
+    }
+
     /// Reads `application/x-www-form-urlencoded`. Whatever is none has no fields, and each that is needed is then missed
     /// by its name.
     ///
@@ -200,8 +254,12 @@ impl Submitted {
         self.removed_from.map_or(Ok(()), |field| Err(Refused::field(field, LOOKS_LIKE_A_KEY)))
     }
 
-    fn check_size(&self) -> Result<(), Refused> {
-        let problem = "What you sent is larger than any form here (8 MB). Paste the public key only.";
+    /// Whether the form was small enough to be read.
+    ///
+    /// # Errors
+    /// It was not.
+    pub fn check_size(&self) -> Result<(), Refused> {
+        let problem = "This is larger than any form here, so it was not read. Paste the public key only.";
         if self.is_too_large { Err(Refused::Form(problem.to_owned())) } else { Ok(()) }
     }
 
@@ -347,5 +405,31 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::WrongPepper
         | BackendError::Session(_)
         | BackendError::Store(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(form: &str) -> Submitted {
+        Submitted::read(Body::from(form.to_owned())).await
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_a_form_does_not_grow_with_what_was_sent() {
+        let sent = read(&format!("name=Ledger&public_key={}&reason=audit", "A".repeat(4 * 1024 * 1024))).await;
+        assert_eq!((sent.text("name"), sent.text("reason")), ("Ledger", "audit"));
+        assert!(sent.text("public_key").len() <= MAX_FIELD_BYTES);
+        assert!(sent.public_key().is_err_and(|error| error.message.contains("longer than any public key")));
+        let many_fields = "a=b&".repeat(MAX_FIELDS + 1);
+        let long_fields = format!("a={}&", "x".repeat(MAX_FIELD_BYTES)).repeat(4);
+        let long_form = "a".repeat(MAX_FORM_BYTES + 1);
+        for hostile in [many_fields, long_fields, long_form] {
+            let sent = read(&hostile).await;
+            assert!(sent.is_too_large && sent.values.is_empty());
+            assert!(matches!(sent.check(), Err(Refused::Form(_))));
+        }
+        assert!(!read(&"a=b&".repeat(MAX_FIELDS - 1)).await.is_too_large, "the control: a form within the limits is read");
     }
 }
