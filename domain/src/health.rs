@@ -114,6 +114,12 @@ impl Health {
         }
     }
 
+    /// Replaces the counts of keys.
+    pub fn recount_keys(&mut self, rotations: impl Iterator<Item = Rotation>) {
+        (self.stopping_in_use, self.first_stop, self.expiring, self.overdue) = (0, None, 0, 0);
+        rotations.for_each(|rotation| self.count_key(rotation));
+    }
+
     /// The loudest that can be said; `None` where nobody needs help. A disabled application was disabled by somebody who
     /// knows, and a key with a deadline that nothing uses any more is as it should be.
     pub fn concern(&self) -> Option<Concern> {

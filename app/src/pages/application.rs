@@ -118,7 +118,9 @@ fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
     let switch = if application.is_enabled() {
         view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet needs=Operation::DisableApplication /> }
     } else {
-        view! { <ButtonLink href=action("enable") text="Enable" variant=Variant::Primary needs=Operation::EnableApplication /> }
+        // A blocked signing key has to be replaced first: that is the button to see.
+        let variant = if view.blocked_keys.is_empty() { Variant::Primary } else { Variant::Secondary };
+        view! { <ButtonLink href=action("enable") text="Enable" variant needs=Operation::EnableApplication /> }
     };
     view! {
         <div class="page-head">

@@ -96,8 +96,16 @@ pub(super) fn preview(
         </Consequences>
         {table}
         {before}
+        {stop_form(scope, title, seen)}
+    }
+    .into_any()
+}
+
+/// The form that stops what the page lists.
+fn stop_form(scope: &StopScope, title: String, fields: impl IntoView + 'static) -> impl IntoView + use<> {
+    view! {
         <Form action=address(scope)>
-            {seen}
+            {fields.into_any()}
             <EmergencyReason />
             <Actions>
                 <Submit variant=Variant::Danger text=title />
@@ -105,7 +113,6 @@ pub(super) fn preview(
             </Actions>
         </Form>
     }
-    .into_any()
 }
 
 /// Blocks a key that no running application uses, so that none ever does.
@@ -126,13 +133,7 @@ fn block(title: String, scope: &StopScope, disabled: usize) -> impl IntoView + u
                 <li>"It cannot be registered, restored or used to sign requests until Nuvera releases it."</li>
             </ul>
         </Consequences>
-        <Form action=address(scope)>
-            <EmergencyReason />
-            <Actions>
-                <Submit variant=Variant::Danger text=title />
-                <a class="button button--plain" href=back(scope)>"Cancel"</a>
-            </Actions>
-        </Form>
+        {stop_form(scope, title, ())}
     }
 }
 

@@ -1,12 +1,12 @@
 //! The organization hub: how everybody is doing, and whatever is searched for across organizations.
 
-use super::{ApplicationUsage, Backend, BackendError, authorise};
-use crate::store::{health, organizations, search};
+use super::{ApplicationUsage, Backend, BackendError, authorise, requests, used_applications};
+use crate::store::{health, organizations, policies, search};
 use domain::{
     access::{Operation, allows},
     actor::Actor,
     health::Health,
-    hygiene::RotationRules,
+    hygiene::{KeyHygiene, RotationRules},
     id::OrganizationId,
     search::{Findings, Search},
 };
@@ -35,21 +35,28 @@ impl Backend {
         may_look(actor)?;
         self.bring_usage_up_to_date().await;
         self.bring_requests_up_to_date().await;
+        let now = self.clock.now();
         let mut conn = self.store.read().await?;
-        let mut health = health::of_everyone(&mut conn, self.clock.now()).await?;
-        let found = organizations::partners(&mut conn).await?.into_iter();
-        let mut partners: Vec<_> = found
-            .map(|counted| Partner {
-                health: health.remove(&counted.id).unwrap_or_default(),
-                id: counted.id,
-                name: counted.name,
-            })
-            .collect();
+        let mut health = health::of_everyone(&mut conn, now).await?;
+        let mut partners = Vec::new();
+        for organization in organizations::partners(&mut conn).await? {
+            let mut health = health.remove(&organization.id).unwrap_or_default();
+            // The times alone say that some key stops while it is in use; the traffic may say that the key is not used any more.
+            if health.stopping_in_use > 0 {
+                let rules = policies::find::<RotationRules>(&mut conn, organization.id).await?.rules;
+                let mut keys = Vec::new();
+                for used in used_applications(&mut conn, organization.id).await? {
+                    keys.extend(requests::hygiene(&mut conn, &used, rules, now).await?);
+                }
+                health.recount_keys(keys.iter().map(|key| key.rotation));
+            }
+            partners.push(Partner { health, id: organization.id, name: organization.name });
+        }
         partners.sort_by_cached_key(|partner| (partner.health.order(), partner.name.to_lowercase()));
         Ok(partners)
     }
 
-    /// How an organization is doing whose `applications` have been read already.
+    /// How an organization is doing whose `applications` have been assessed: see [`Backend::hygiene`].
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -57,8 +64,7 @@ impl Backend {
         &self,
         actor: &Actor,
         organization: OrganizationId,
-        applications: &[ApplicationUsage],
-        rules: RotationRules,
+        applications: &[(ApplicationUsage, Vec<KeyHygiene>)],
     ) -> Result<Health, BackendError> {
         authorise(actor, organization, Operation::ViewApplications)?;
         self.bring_requests_up_to_date().await;
@@ -66,11 +72,11 @@ impl Backend {
         let mut conn = self.store.read().await?;
         let (last_hour, last_day) = health::outcomes(&mut conn, organization, now).await?;
         let mut health = Health { last_hour, last_day, ..Health::default() };
-        for used in applications {
+        for (used, hygiene) in applications {
             let application = &used.application;
             let is_used = used.last_used_at().is_some();
             health.count_application(application.is_enabled(), application.created_at, is_used, now);
-            used.hygiene(rules, now).iter().for_each(|key| health.count_key(key.rotation));
+            hygiene.iter().for_each(|key| health.count_key(key.rotation));
         }
         Ok(health)
     }

@@ -5,7 +5,7 @@
 
 mod letter;
 
-use super::{Backend, BackendError, flush::within, used_applications};
+use super::{Backend, BackendError, flush::within, requests, used_applications};
 use crate::{
     clock::Every,
     mail::{Mail, Mailer},
@@ -87,7 +87,7 @@ impl Backend {
             let rules = policies::find::<RotationRules>(&mut conn, organization.id).await?.rules;
             let mut due = Vec::new();
             for used in used_applications(&mut conn, organization.id).await? {
-                let keys = used.hygiene(rules, now);
+                let keys = requests::hygiene(&mut conn, &used, rules, now).await?;
                 let application = Arc::new(used.application);
                 let reminded = keys.into_iter().filter_map(|key| Some((key.reminder(now)?, key)));
                 due.extend(reminded.map(|(reminder, key)| Due { application: application.clone(), key, reminder }));

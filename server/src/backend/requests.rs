@@ -1,14 +1,16 @@
 //! What became of an application's latest requests, for the people whose requests they were.
 
-use super::{Asked, Backend, BackendError, authorise};
+use super::{ApplicationUsage, Asked, Backend, BackendError, authorise};
 use crate::store::{StoreError, requests, traffic};
 use domain::{
     access::Operation,
     cut_over::{Traffic, WATCHED},
-    id::{ApiKeyId, RequestId, SigningKeyId},
+    hygiene::{KeyHygiene, RotationRules},
+    id::{ApiKeyId, ApplicationId, RequestId, SigningKeyId},
     request::{KEPT_FOR, RequestFilter, SeenRequest},
     time::Timestamp,
 };
+use sqlx::AnyConnection;
 use std::{collections::HashMap, time::Duration};
 
 /// How many minutes of its keys' traffic are shown of an application.
@@ -22,7 +24,54 @@ pub struct KeyTraffic {
     pub signing_keys: HashMap<SigningKeyId, Traffic>,
 }
 
+/// Reads the traffic of an application's keys in the last [`SHOWN_MINUTES`].
+async fn key_traffic(
+    conn: &mut AnyConnection,
+    application: ApplicationId,
+    now: Timestamp,
+) -> Result<KeyTraffic, StoreError> {
+    let since = Traffic::minute(now) + 1 - SHOWN_MINUTES;
+    Ok(KeyTraffic {
+        api_keys: traffic::of_api_keys(conn, application, since).await?,
+        signing_keys: traffic::of_signing_keys(conn, application, since).await?,
+    })
+}
+
+/// Assesses the keys of an application that work. A key that stops soon and was used recently is judged by its traffic, as
+/// the cut-over meter judges it.
+pub(super) async fn hygiene(
+    conn: &mut AnyConnection,
+    used: &ApplicationUsage,
+    rules: RotationRules,
+    now: Timestamp,
+) -> Result<Vec<KeyHygiene>, StoreError> {
+    let mut hygiene = used.hygiene(rules, now);
+    if hygiene.iter().any(KeyHygiene::stops_in_use) {
+        used.judge_by_traffic(&mut hygiene, &key_traffic(conn, used.application.id, now).await?, now);
+    }
+    Ok(hygiene)
+}
+
 impl Backend {
+    /// As [`hygiene`], for each of an organization's `applications`, which have been read.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn hygiene(
+        &self,
+        applications: Vec<ApplicationUsage>,
+        rules: RotationRules,
+    ) -> Result<Vec<(ApplicationUsage, Vec<KeyHygiene>)>, BackendError> {
+        let now = self.clock.now();
+        let mut conn = self.store.read().await?;
+        let mut assessed = Vec::with_capacity(applications.len());
+        for used in applications {
+            let hygiene = hygiene(&mut conn, &used, rules, now).await?;
+            assessed.push((used, hygiene));
+        }
+        Ok(assessed)
+    }
+
     /// Lets go of requests and traffic that are too old to be kept.
     ///
     /// # Errors
@@ -62,12 +111,8 @@ impl Backend {
     /// Not allowed, not found, or the database fails.
     pub async fn traffic(&self, asked: Asked<'_>) -> Result<KeyTraffic, BackendError> {
         let id = self.application(asked, Operation::ViewApplications).await?.id;
-        let since = Traffic::minute(self.clock.now()) + 1 - SHOWN_MINUTES;
         let mut conn = self.store.read().await?;
-        Ok(KeyTraffic {
-            api_keys: traffic::of_api_keys(&mut conn, id, since).await?,
-            signing_keys: traffic::of_signing_keys(&mut conn, id, since).await?,
-        })
+        Ok(key_traffic(&mut conn, id, self.clock.now()).await?)
     }
 
     /// One request of an application's.

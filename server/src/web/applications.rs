@@ -23,7 +23,6 @@ use domain::{
     audit::{AuditFilter, AuditScope},
     bulk_stop::{Fate, Stoppable},
     health::Health,
-    hygiene::KeyHygiene,
     id::ApplicationId,
     permission::{Permission, PermissionError, PermissionSet},
     request::RequestFilter,
@@ -47,21 +46,16 @@ pub async fn list_page(visit: &Visit) -> Result<Page, BackendError> {
     let organization = visit.organization();
     let found = backend.applications(&visit.actor, organization).await?;
     let rules = backend.rotation_policy(&visit.actor, organization).await?.rules;
-    let now = backend.clock().now();
+    let found = backend.hygiene(found, rules).await?;
     let health = match visit.place {
-        Place::Hub { organization, .. } => backend.health(&visit.actor, organization, &found, rules).await?,
+        Place::Hub { organization, .. } => backend.health(&visit.actor, organization, &found).await?,
         Place::Settings | Place::Nuvera => Health::default(),
     };
-    let mut items = Vec::with_capacity(found.len());
-    for used in found {
-        let mut hygiene = used.hygiene(rules, now);
-        if hygiene.iter().any(KeyHygiene::stops_in_use) {
-            let asked = Asked { actor: &visit.actor, organization, application: used.application.id };
-            used.judge_by_traffic(&mut hygiene, &backend.traffic(asked).await?, now);
-        }
+    let items = found.into_iter().map(|(used, hygiene)| {
         let last_used_at = used.last_used_at();
-        items.push(ApplicationSummary { application: used.application, last_used_at, hygiene });
-    }
+        ApplicationSummary { application: used.application, last_used_at, hygiene }
+    });
+    let items = items.collect();
     Ok(match &visit.place {
         Place::Settings | Place::Nuvera => {
             let leavers = backend.leavers(&visit.actor, organization).await?;

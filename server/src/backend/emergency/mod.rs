@@ -40,7 +40,7 @@ use std::{
 };
 use tokio::{
     sync::{Mutex, oneshot},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -53,6 +53,8 @@ const JOURNAL_WITHIN: Duration = Duration::from_secs(1);
 pub(super) const TURN_WITHIN: Duration = Duration::from_secs(5);
 /// How often what is not recorded is tried again.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often at most a failed retry is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// An emergency stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -535,13 +537,18 @@ impl Backend {
 
 /// Records stops that could not be recorded at once, and clears up after commits that failed, until `stop`.
 pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
+    let mut logged_at: Option<Instant> = None;
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => break,
             () = sleep(RETRY) => {}
         }
-        if let Err(error) = backend.settle().await {
-            tracing::warn!(%error, unrecorded = backend.unrecorded_stops(), "what is not recorded could not be recorded and is tried again");
+        if let Err(error) = backend.settle().await
+            && logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL)
+        {
+            let unrecorded = backend.unrecorded_stops();
+            tracing::warn!(%error, unrecorded, "emergency stops could not be recorded and are retried; they are in force");
+            logged_at = Some(Instant::now());
         }
     }
 }

@@ -5,3 +5,4 @@
 mod connections;
 mod state;
 mod stops;
+mod threads;
