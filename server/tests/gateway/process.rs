@@ -46,25 +46,33 @@ impl Server {
     /// it is tried again with others.
     pub async fn start_limited(site: &Path, data: &Path, files: Option<u32>, more: &[&str]) -> Self {
         for _ in 0..5 {
-            if let Some(server) = Self::try_start(site, data, files, more).await {
+            let program = match files {
+                None => Command::new(env!("CARGO_BIN_EXE_server")),
+                Some(files) => {
+                    let mut shell = Command::new("sh");
+                    shell.args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", &files.to_string()]);
+                    shell.arg(env!("CARGO_BIN_EXE_server"));
+                    shell
+                }
+            };
+            if let Some(server) = Self::try_start(program, site, data, more).await {
                 return server;
             }
         }
         panic!("the server does not start");
     }
 
+    /// Starts a server under another program, such as a debugger, which starts it with the arguments that follow its own.
+    /// Returns `None` if it exited at once.
+    pub async fn start_under(program: &str, arguments: &[&str], site: &Path, data: &Path) -> Option<Self> {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(env!("CARGO_BIN_EXE_server"));
+        Self::try_start(command, site, data, &[]).await
+    }
+
     /// Returns `None` if the server exited at once.
-    async fn try_start(site: &Path, data: &Path, files: Option<u32>, more: &[&str]) -> Option<Self> {
+    async fn try_start(mut command: Command, site: &Path, data: &Path, more: &[&str]) -> Option<Self> {
         let (console, gateway) = (free_address().await, free_address().await);
-        let mut command = match files {
-            None => Command::new(env!("CARGO_BIN_EXE_server")),
-            Some(files) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", &files.to_string()]);
-                shell.arg(env!("CARGO_BIN_EXE_server"));
-                shell
-            }
-        };
         command.arg("serve").arg("--demo").args(["--leeway", "1"]).arg("--data").arg(data).arg("--site").arg(site);
         command.args(["--console-address", &console.to_string(), "--gateway-address", &gateway.to_string()]);
         command.args(more);
@@ -182,6 +190,12 @@ impl Console {
     pub async fn again(&self) -> Self {
         let (address, cookie) = (self.address, self.cookie.clone());
         Self { address, connection: Connection::open(address).await, cookie }
+    }
+
+    /// A browser with the same cookie at another server of the same database. Returns `None` if the server is gone.
+    pub async fn at(&self, server: &Server) -> Option<Self> {
+        let stream = tokio::net::TcpStream::connect(server.console).await.ok()?;
+        Some(Self { address: server.console, connection: Connection::over(stream), cookie: self.cookie.clone() })
     }
 
     pub async fn create(&mut self, name: &str) -> (String, String) {

@@ -3,6 +3,8 @@
 //! afterwards.
 
 mod connections;
+mod frozen;
+mod nth_write;
 mod state;
 mod stops;
 mod threads;

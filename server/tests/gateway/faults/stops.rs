@@ -32,11 +32,11 @@ use tokio::{
 
 const IN_FORCE: Duration = Duration::from_secs(2);
 /// Until when anything else must have happened.
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 const REASON: &str = "A private key leaked";
 
 /// What the gateway says to a signed request.
-async fn gateway_says(gateway: SocketAddr, key: &str) -> String {
+pub(super) async fn gateway_says(gateway: SocketAddr, key: &str) -> String {
     let mut connection = Connection::open(gateway).await;
     connection.write(&signed_request(key)).await;
     let reply = connection.read().await.expect("the gateway answers");
@@ -44,7 +44,7 @@ async fn gateway_says(gateway: SocketAddr, key: &str) -> String {
 }
 
 /// Polls until the gateway says `code`, and returns how long that took.
-async fn until_gateway_says(gateway: SocketAddr, key: &str, code: &str) -> Duration {
+pub(super) async fn until_gateway_says(gateway: SocketAddr, key: &str, code: &str) -> Duration {
     let begun = Instant::now();
     loop {
         let said = gateway_says(gateway, key).await;
@@ -75,12 +75,12 @@ async fn until_probe_says(address: SocketAddr, text: &str) -> (u16, String) {
     until_probe(address, |_, said| said.contains(text)).await
 }
 
-async fn until_ready(address: SocketAddr) {
+pub(super) async fn until_ready(address: SocketAddr) {
     until_probe(address, |status, said| status == 200 && said == "ready\n").await;
 }
 
 /// Sends an emergency stop and measures how long the gateway goes on accepting. Returns the answer as well.
-async fn stop(console: &mut Console, server: &Server, path: &str, key: &str) -> (Duration, u16, String) {
+pub(super) async fn stop(console: &mut Console, server: &Server, path: &str, key: &str) -> (Duration, u16, String) {
     let fields = [("reason", REASON.to_owned())];
     let posted = async {
         let begun = Instant::now();
@@ -94,17 +94,17 @@ async fn stop(console: &mut Console, server: &Server, path: &str, key: &str) -> 
     (in_force, status, page)
 }
 
-fn disable(id: &str) -> String {
+pub(super) fn disable(id: &str) -> String {
     format!("{LIST}/{id}/disable")
 }
 
-fn signal(server: &Server, name: &str) {
+pub(super) fn signal(server: &Server, name: &str) {
     let sent = Command::new("kill").args([name, &server.child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
 /// The audit events of an application, the newest first.
-async fn events(url: &str, id: &str) -> Vec<RecordedEvent> {
+pub(super) async fn events(url: &str, id: &str) -> Vec<RecordedEvent> {
     let store = Store::open(url).await.unwrap();
     let mut conn = store.read().await.unwrap();
     let all = audit::events(&mut conn, AuditScope::Everyone, AuditFilter::default(), i64::MAX, 1000).await.unwrap();
@@ -114,7 +114,7 @@ async fn events(url: &str, id: &str) -> Vec<RecordedEvent> {
 }
 
 /// Waits until the stop of an application is recorded, once, and checks by whom, why and when.
-async fn until_recorded(url: &str, id: &str, actor: &str, before: domain::time::Timestamp) {
+pub(super) async fn until_recorded(url: &str, id: &str, actor: &str, before: domain::time::Timestamp) {
     let begun = Instant::now();
     loop {
         let events = events(url, id).await;
@@ -130,12 +130,12 @@ async fn until_recorded(url: &str, id: &str, actor: &str, before: domain::time::
     }
 }
 
-fn now() -> domain::time::Timestamp {
+pub(super) fn now() -> domain::time::Timestamp {
     server::clock::Clock::system().now()
 }
 
 /// Enables an application, which must be possible after the stop is recorded.
-async fn enable(console: &mut Console, server: &Server, id: &str, key: &str) {
+pub(super) async fn enable(console: &mut Console, server: &Server, id: &str, key: &str) {
     let path = format!("{LIST}/{id}/enable");
     let version = hidden(&console.get(&path).await.unwrap(), "version");
     let (status, page) = console.post(&path, &[("version", version), ("reason", "a test".to_owned())]).await.unwrap();
@@ -143,24 +143,24 @@ async fn enable(console: &mut Console, server: &Server, id: &str, key: &str) {
     until_gateway_says(server.gateway, key, "ok").await;
 }
 
-struct Place {
-    site: TempDir,
-    data: PathBuf,
+pub(super) struct Place {
+    pub(super) site: TempDir,
+    pub(super) data: PathBuf,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let site = tempfile::tempdir().unwrap();
         write_assets(site.path());
         let data = site.path().join("data");
         Self { site, data }
     }
 
-    async fn start(&self, more: &[&str]) -> Server {
+    pub(super) async fn start(&self, more: &[&str]) -> Server {
         Server::start_with(self.site.path(), &self.data, more).await
     }
 
-    fn sqlite(&self) -> String {
+    pub(super) fn sqlite(&self) -> String {
         format!("sqlite://{}", self.data.join("nuvera.db").display())
     }
 
