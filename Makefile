@@ -50,9 +50,10 @@ setup:
 	scripts/setup build
 
 # `--bin` and not `--package`: so cargo unifies features over the same crates as for the tests, and compiles none of them a
-# second time. What is shipped is never compiled by a wrapper such as .ci/run's.
+# second time.
 site:
-	env -u RUSTC_WORKSPACE_WRAPPER cargo run --bin xtask -- site
+	cargo run --bin xtask -- site
 
+# What is shipped is never compiled by a wrapper such as .ci/run's.
 release:
 	env -u RUSTC_WORKSPACE_WRAPPER cargo build --release --package server

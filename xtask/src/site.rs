@@ -39,19 +39,18 @@ impl Mode {
             Self::Release => (RELEASE, Optimize::Size),
             Self::Dev => ("wasm-dev", Optimize::No),
         };
-        (Wasm { package: "frontend", profile, rust_flags: &[] }, optimize)
+        (Wasm { package: "frontend", profile }, optimize)
     }
 }
 
 /// The optimised profile of all three modules. One profile, so that what they share is compiled once: the macros, above all.
 const RELEASE: &str = "wasm-release";
 
-/// WASM multiplies no two 64-bit numbers into 128 bits; with 32-bit limbs a key takes 60 % of the time. It is optimised
-/// in either mode: otherwise a key would take minutes.
-const KEYGEN: Wasm = Wasm { package: "keygen", profile: RELEASE, rust_flags: &["--cfg", "cpubits=\"32\""] };
+/// Optimised in either mode: otherwise a key would take minutes.
+const KEYGEN: Wasm = Wasm { package: "keygen", profile: RELEASE };
 
 /// Optimised in either mode, like key generation: a passphrase is hashed 600,000 times.
-const KEYDOCTOR: Wasm = Wasm { package: "keydoctor", profile: RELEASE, rust_flags: &[] };
+const KEYDOCTOR: Wasm = Wasm { package: "keydoctor", profile: RELEASE };
 
 /// `assets.json`: what the server puts into its pages.
 #[derive(Serialize)]

@@ -1,12 +1,13 @@
 //! What Nuvera's admins do for partners, and what the partners see of it.
 
-use crate::support::{Browser, Console, LIST, PEM_A, PEM_B, PEM_C};
+use crate::support::{Browser, Console, LIST, PEM_A, PEM_B, PEM_C, START};
 use axum::http::StatusCode;
 use domain::api_key::ApiKeyStatus;
 use std::time::Duration;
 
 const WHY: &str = "The partner called us.";
 const TICKET: &str = "SUP-4711";
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn an_organization_is_found_by_a_part_of_its_name() {
@@ -190,6 +191,36 @@ async fn a_prepared_replacement_is_claimed_by_the_partner_who_alone_sees_the_key
     let again = colleague.post(&format!("{LIST}/{id}/claim-replacement"), &[("version", "3")]).await;
     assert_eq!((again.status, again.keys().len()), (StatusCode::CONFLICT, 0));
     colleague.get(&format!("{LIST}/{id}/claim-replacement")).await.says("There is no prepared replacement key");
+}
+
+#[tokio::test]
+async fn a_key_that_nuvera_reported_as_exposed_gets_no_more_time_from_the_partner() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, old) = owner.create("Ledger", PEM_A).await;
+    owner.submit(&format!("{LIST}/{id}/replace-api-key"), &[("grace", "3600")]).await;
+    let key = console.application(&id).await.api_keys[1].id;
+    let (deadline, keep) = (format!("{LIST}/{id}/api-keys/{key}/deadline"), format!("{LIST}/{id}/api-keys/{key}/keep"));
+    let later = START.plus(HOUR * 2).input_value();
+    let moved = owner.submit(&deadline, &[("deadline", &later)]).await;
+    assert_eq!(moved.status, StatusCode::SEE_OTHER, "the control: before the report it gets more time");
+
+    let mut admin = console.admin().await;
+    prepare(&console, &mut admin, &id, "none").await;
+    let exposed = "This key was reported as exposed";
+    let even_later = START.plus(HOUR * 3).input_value();
+    owner.submit(&deadline, &[("deadline", &even_later)]).await.says(exposed);
+    let version = owner.get(&deadline).await.hidden("version");
+    let kept = owner.post(&keep, &[("version", &version)]).await;
+    assert_eq!(kept.status, StatusCode::CONFLICT);
+    kept.says(exposed);
+    let rotated = owner.submit(&format!("{LIST}/{id}/replace-api-key"), &[("grace", "3600")]).await;
+    rotated.says("was reported as exposed, so it gets no grace window");
+    assert!(rotated.keys().is_empty());
+    let earlier = START.plus(HOUR).input_value();
+    let moved = owner.submit(&deadline, &[("deadline", &earlier)]).await;
+    assert_eq!(moved.status, StatusCode::SEE_OTHER, "it can be ended earlier");
+    assert_eq!(console.gateway_says(&old).await, "malformed_token", "until then it works");
 }
 
 #[tokio::test]
