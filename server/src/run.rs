@@ -190,11 +190,10 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let readiness = tokio::spawn(watch_readiness(backend.clone(), flushing.clone()));
     let sweeper = tokio::spawn(sweep(web::sessions(store.clone(), clock, Area::Partner), stop.clone()));
     let gateway_server = gateway_threads.spawn(gateway.clone().serve(api, stop.clone()));
-    let forward_auth_server = forward_auth
-        .map(|listener| gateway_threads.spawn(gateway.clone().serve_forward_auth(listener, stop.clone())));
-    let metrics_server = metrics.map(|listener| {
-        gateway_threads.spawn(metrics::serve(gateway.clone(), metrics_limits, listener, stop.clone()))
-    });
+    let forward_auth_server =
+        forward_auth.map(|listener| gateway_threads.spawn(gateway.clone().serve_forward_auth(listener, stop.clone())));
+    let metrics_server = metrics
+        .map(|listener| gateway_threads.spawn(metrics::serve(gateway.clone(), metrics_limits, listener, stop.clone())));
     let router = web::router(web.clone(), store.clone());
     let console_server = tokio::spawn(web::serve(web.clone(), router, console_limits, console, stop.clone()));
     web.ready.store(true, Ordering::Release);

@@ -41,7 +41,6 @@ impl Wasm {
     fn path(&self) -> PathBuf {
         target_directory().join(TARGET).join(self.profile).join(format!("{}.wasm", self.package))
     }
-
 }
 
 /// Flags for rustc beyond the profile's, the same for every module, so that the crates they share are compiled once. WASM has

@@ -96,16 +96,16 @@ pub(super) fn preview(
         </Consequences>
         {table}
         {before}
-        {stop_form(scope, title, seen)}
+        {stop_form(scope, title, seen.into_any())}
     }
     .into_any()
 }
 
 /// The form that stops what the page lists.
-fn stop_form(scope: &StopScope, title: String, fields: impl IntoView + 'static) -> impl IntoView + use<> {
+fn stop_form(scope: &StopScope, title: String, fields: AnyView) -> impl IntoView + use<> {
     view! {
         <Form action=address(scope)>
-            {fields.into_any()}
+            {fields}
             <EmergencyReason />
             <Actions>
                 <Submit variant=Variant::Danger text=title />
@@ -133,7 +133,7 @@ fn block(title: String, scope: &StopScope, disabled: usize) -> impl IntoView + u
                 <li>"It cannot be registered, restored or used to sign requests until Nuvera releases it."</li>
             </ul>
         </Consequences>
-        {stop_form(scope, title, ())}
+        {stop_form(scope, title, ().into_any())}
     }
 }
 

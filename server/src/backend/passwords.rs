@@ -169,7 +169,7 @@ impl Backend {
         address: Option<IpAddr>,
     ) -> Result<Actor, BackendError> {
         let actor = self.password_reset(token, address).await?.ok_or(BackendError::NotFound)?;
-        let password_hash = self.hash_new_password(actor, password).await?;
+        let password_hash = self.hash_new_password(&actor, password).await?;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         // It was used, replaced or taken away while the password was hashed.

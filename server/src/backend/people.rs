@@ -316,8 +316,7 @@ impl Backend {
         let Invitation { id, organization_id, email, name, role, .. } = &invitation;
         let known = [name.as_str(), email.as_str(), &organization_name];
         let cost = self.password_cost.clone();
-        let password_hash =
-            password_hashing::check_and_hash(Requester::Account(id.0), password, &known, cost).await?;
+        let password_hash = password_hashing::check_and_hash(Requester::Account(id.0), password, &known, cost).await?;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         // It was withdrawn, or accepted, while the password was hashed.

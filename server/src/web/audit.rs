@@ -5,10 +5,7 @@ use super::{
     submitted::{NOT_A_TIME, Submitted},
     visit::Visit,
 };
-use crate::{
-    backend::BackendError,
-    store,
-};
+use crate::{backend::BackendError, store};
 use app::page::{AuditSubject, FieldError, Page, PageContext};
 use axum::{
     Router,

@@ -430,6 +430,9 @@ mod tests {
             assert!(sent.is_too_large && sent.values.is_empty());
             assert!(matches!(sent.check(), Err(Refused::Form(_))));
         }
-        assert!(!read(&"a=b&".repeat(MAX_FIELDS - 1)).await.is_too_large, "the control: a form within the limits is read");
+        assert!(
+            !read(&"a=b&".repeat(MAX_FIELDS - 1)).await.is_too_large,
+            "the control: a form within the limits is read"
+        );
     }
 }

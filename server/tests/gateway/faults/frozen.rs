@@ -39,7 +39,8 @@ impl Postgres {
             Self { programs, url: format!("postgres://nuvera@127.0.0.1:{port}/postgres?sslmode=disable"), folder };
         let path = postgres.folder.path().display();
         postgres.run("initdb", &["--username=nuvera", "--auth=trust", "--no-sync"]);
-        let options = format!("-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={path} -c fsync=off");
+        let options =
+            format!("-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={path} -c fsync=off");
         let log = format!("--log={path}/log");
         postgres.run("pg_ctl", &["--wait", &log, &format!("--options={options}"), "start"]);
         Some(postgres)
