@@ -7,7 +7,7 @@ run: setup site release
 
 test:
 	scripts/setup test
-	scripts/with-postgres cargo nextest run --workspace --exclude frontend --profile ci
+	scripts/with-postgres cargo nextest run --workspace --exclude frontend --cargo-profile bench --profile ci
 	$(MAKE) site release
 	cd end2end && npx playwright test
 	scripts/slowest-tests
@@ -27,16 +27,16 @@ lint-wasm:
 
 # Quicker builds, for work on the pages.
 dev: setup
-	cargo run --package xtask -- site --dev
-	cargo run --package server -- serve --demo --console-url http://localhost:3000
+	cargo run --bin xtask -- site --dev
+	cargo run --bin server -- serve --demo --console-url http://localhost:3000
 
 # Figures for whoever compares; nothing here passes or fails.
-bench: site release
+bench: site
 	scripts/setup bench
 	node keygen/benches/browser.mjs
-	cargo build --release --package server --examples
+	cargo build --profile production --bin server --examples
 	node server/benches/gateway/run.mjs
-	cargo bench --package verifier
+	cargo bench --profile production --package verifier
 
 # What takes too long for every run: a million tokens sent twice at the same time, on one gateway.
 soak:
@@ -52,8 +52,8 @@ setup:
 # `--bin` and not `--package`: so cargo unifies features over the same crates as for the tests, and compiles none of them a
 # second time.
 site:
-	cargo run --bin xtask -- site
+	cargo run --profile bench --bin xtask -- site
 
 # What is shipped is never compiled by a wrapper such as .ci/run's.
 release:
-	env -u RUSTC_WORKSPACE_WRAPPER cargo build --release --package server
+	env -u RUSTC_WORKSPACE_WRAPPER cargo build --release --bin server

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { RELEASED_SERVER } from './addresses';
+import { SERVER } from './addresses';
 import { Instance, newData } from './instance';
 import { createApplication, expect, externalKeyPair, present, signedToken, signIn, test, uniqueName } from './support';
 
@@ -10,7 +10,7 @@ import { createApplication, expect, externalKeyPair, present, signedToken, signI
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test(`no token is accepted before a ${signal} and again after the restart`, async ({ browser }) => {
     const instance = await Instance.create(newData(), '--demo');
-    await instance.start(RELEASED_SERVER);
+    await instance.start();
     const page = await browser.newPage({ baseURL: instance.console, javaScriptEnabled: false });
     await signIn(page);
     const pair = externalKeyPair();
@@ -20,7 +20,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     expect(await present(instance.gateway, application.apiKey, bearer)).toBe('replay_detected');
 
     expect(await instance.stop(signal)).toBe(signal === 'SIGTERM' ? 0 : null);
-    await instance.start(RELEASED_SERVER);
+    await instance.start();
     expect(await present(instance.gateway, application.apiKey, bearer)).toBe('token_predates_start');
     // A token that is signed afterwards is accepted: after a clean stop at the next second, after a crash once the
     // leeway is over.
@@ -46,7 +46,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 test('a production start creates no people; a command creates the first admin', async ({ browser }) => {
   const data = newData();
   const instance = await Instance.create(data);
-  await instance.start(RELEASED_SERVER);
+  await instance.start();
   expect(statSync(join(data, 'pepper')).mode & 0o777).toBe(0o600);
   const page = await browser.newPage({ baseURL: instance.console, javaScriptEnabled: false });
   const tryToSignIn = async (email: string, password: string, door = '/sign-in') => {
@@ -59,7 +59,7 @@ test('a production start creates no people; a command creates the first admin', 
   await expect(page.getByText('do not belong together').first()).toBeVisible();
 
   const create = (password: string) =>
-    execFileSync(RELEASED_SERVER, ['create-admin', '--data', data, '--email', 'ada@nuvera.example', '--name', 'Ada'], {
+    execFileSync(SERVER, ['create-admin', '--data', data, '--email', 'ada@nuvera.example', '--name', 'Ada'], {
       input: `${password}\n`,
       encoding: 'utf8',
       stdio: 'pipe',
@@ -74,7 +74,7 @@ test('a production start creates no people; a command creates the first admin', 
 
 test('what a stranger sends makes no line of the log', async () => {
   const instance = await Instance.create(newData());
-  await instance.start(RELEASED_SERVER);
+  await instance.start();
   const forged = '{"level":"INFO","message":"forged"}';
   const form = new URLSearchParams({ email: `x\n${forged}\n`, password: 'x', next: `/\n${forged}` });
   const headers = { origin: instance.console, 'user-agent': `x" ${forged}`, 'x-forwarded-for': `1.2.3.4 ${forged}` };
@@ -101,7 +101,7 @@ test('a setting that cannot be used is named, and nothing starts', async () => {
     ['--site', 'no-such-folder'],
     ['--leeway', '61'],
   ]) {
-    const start = () => execFileSync(RELEASED_SERVER, ['serve', '--data', newData(), setting, value], { stdio: 'pipe' });
+    const start = () => execFileSync(SERVER, ['serve', '--data', newData(), setting, value], { stdio: 'pipe' });
     expect(start, setting).toThrow(setting);
   }
 });

@@ -27,7 +27,7 @@ const SNIPPETS: Snippet[] = [
     name: 'Rust',
     file: 'request.rs',
     // Without `--package`: that would select other features than the test build, and compile every dependency again.
-    command: () => ['cargo', ['run', '--quiet', '--locked', '--example', 'test_request']],
+    command: () => ['cargo', ['run', '--quiet', '--locked', '--profile', 'bench', '--example', 'test_request']],
     environment: (file) => ({ NUVERA_SNIPPET: file }),
   },
   {

@@ -6,7 +6,7 @@
 //   node server/benches/gateway/run.mjs memory [minutes]     the gateway's memory under full load, minute by minute
 //   node server/benches/gateway/run.mjs hostile [rounds]     the gateway's p99 without and with hostile console users
 //
-// Needs the release builds of `server` and of its examples, haproxy, openssl and taskset. Nothing here passes or fails,
+// Needs the production builds of `server` and of its examples, haproxy, openssl and taskset. Nothing here passes or fails,
 // except that a peer that does not refuse what it must is not measured.
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -23,7 +23,7 @@ const hostile = process.argv[2] === 'hostile' ? Number(process.argv[3] ?? 5) : u
 const [rounds, seconds] = [Number(process.argv[2] ?? 5), Number(process.argv[3] ?? 3)];
 const here = dirname(fileURLToPath(import.meta.url));
 const target = process.env.CARGO_TARGET_DIR ?? join(here, '../../../target');
-const release = (program) => join(target, 'release', program);
+const built = (program) => join(target, 'production', program);
 const folder = mkdtempSync(join(tmpdir(), 'nuvera-bench-'));
 const CONNECTIONS = 32;
 const PORTS = { console: 3400, metrics: 3401, gateway: 45400, haproxy: 45401, fastify: 45402, axum: 45403 };
@@ -58,7 +58,7 @@ async function answers(url) {
 /** Starts the real thing, and creates an application in its console, as a person would. */
 async function startGateway() {
   const console = `http://127.0.0.1:${PORTS.console}`;
-  const child = start(release('server'), [
+  const child = start(built('server'), [
     ...['serve', '--demo', '--data', join(folder, 'data'), '--site', join(target, 'site')],
     ...['--console-address', `127.0.0.1:${PORTS.console}`, '--gateway-address', `127.0.0.1:${PORTS.gateway}`],
     ...['--metrics-address', `127.0.0.1:${PORTS.metrics}`],
@@ -131,7 +131,7 @@ const residentMegabytes = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'u
 async function steady(minutes) {
   const args = [`127.0.0.1:${PORTS.gateway}`, 'steady', minutes * 60, CONNECTIONS].map(String);
   const env = { ...process.env, NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
-  const client = spawn('taskset', ['-c', '1', release('examples/bench_load'), ...args], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  const client = spawn('taskset', ['-c', '1', built('examples/bench_load'), ...args], { env, stdio: ['ignore', 'inherit', 'inherit'] });
   const begun = Date.now();
   const sample = setInterval(() => {
     process.stdout.write(`${Math.round((Date.now() - begun) / 60_000)} min: ${residentMegabytes(gateway.pid).toFixed(0)} MB\n`);
@@ -162,7 +162,7 @@ const all = [
   {
     name: 'axum + jsonwebtoken',
     port: PORTS.axum,
-    start: () => start(release('examples/bench_baseline'), [], { ...env, PORT: PORTS.axum }),
+    start: () => start(built('examples/bench_baseline'), [], { ...env, PORT: PORTS.axum }),
     guess: 25_000,
   },
   {
@@ -193,7 +193,7 @@ async function verifications() {
 /** Signs, pins the load to the other core, and lets it run. */
 async function load(peer, requests, rate) {
   const args = [`127.0.0.1:${peer.port}`, requests, CONNECTIONS, ...(rate ? [rate] : [])].map(String);
-  const child = spawn(release('examples/bench_load'), args, { env: { ...process.env, ...client }, stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(built('examples/bench_load'), args, { env: { ...process.env, ...client }, stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   await lines.next();
   execFileSync('taskset', ['-acp', '1', child.pid], { stdio: 'ignore' });
@@ -219,7 +219,7 @@ if (hostile) {
 try {
   for (const peer of peers) {
     await answers(`http://127.0.0.1:${peer.port}/`);
-    execFileSync(release('examples/bench_load'), [`127.0.0.1:${peer.port}`, 'check'], { env: { ...process.env, ...client } });
+    execFileSync(built('examples/bench_load'), [`127.0.0.1:${peer.port}`, 'check'], { env: { ...process.env, ...client } });
     // Warm up, and learn how many requests fill the time.
     peer.guess = (await load(peer, Math.round(peer.guess / 2))).rate;
     peer.runs = [];
