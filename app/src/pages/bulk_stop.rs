@@ -213,7 +213,7 @@ pub(super) fn stopped(
             <div>
                 <p>{heading}</p>
                 {is_key.then(|| view! {
-                    <p>"The key will be blocked in every organization until Nuvera releases it. Each application can be enabled once its signing key is replaced."</p>
+                    <p>"The key is blocked in every organization until Nuvera releases it. Each application can be enabled once its signing key is replaced."</p>
                 })}
                 {owed}
             </div>
