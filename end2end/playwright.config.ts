@@ -10,7 +10,8 @@ process.env.NUVERA_END2END_DATA ??= mkdtempSync(join(tmpdir(), 'nuvera-end2end-'
 const chromium = {
   ...devices['Desktop Chrome'],
   launchOptions: {
-    executablePath: process.env.NUVERA_CHROMIUM ?? '/usr/bin/chromium',
+    // Chromium without the parts that draw windows: it takes half of the processor time of `chromium --headless`.
+    executablePath: process.env.NUVERA_CHROMIUM ?? '/usr/bin/chromium-headless-shell',
     args: [
       '--no-sandbox',
       '--disable-gpu',
