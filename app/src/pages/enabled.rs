@@ -37,7 +37,8 @@ pub(super) fn enable(
 ) -> impl IntoView + use<> {
     // With a blocked key it cannot be enabled: there is no form.
     if let Some(panel) = blocked_keys::panel(application, blocked_keys) {
-        return view! { {super::heading(title, "")} {panel} <Actions>{super::cancel(application)}</Actions> }.into_any();
+        return view! { {super::heading(title, "")} {panel} <Actions>{super::cancel(application)}</Actions> }
+            .into_any();
     }
     let now = surroundings().now;
     let live: Vec<_> = application

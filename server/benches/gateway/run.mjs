@@ -83,7 +83,7 @@ async function startGateway() {
 }
 
 /** Weak, so that it is refused after zxcvbn has judged it, which takes as long as a password can make it. */
-const COSTLY_PASSWORD = '@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$@4dM1n!5tr4t0r$';
+const COSTLY_PASSWORD = 'P4$$w0rd'.repeat(11);
 
 /** Console users who keep it busy until the function that is returned is called: a signed-in one, and strangers who sign in. */
 function attack({ post, cookie }) {

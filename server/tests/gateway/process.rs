@@ -62,14 +62,6 @@ impl Server {
         panic!("the server does not start");
     }
 
-    /// Starts a server under another program, such as a debugger, which starts it with the arguments that follow its own.
-    /// Returns `None` if it exited at once.
-    pub async fn start_under(program: &str, arguments: &[&str], site: &Path, data: &Path) -> Option<Self> {
-        let mut command = Command::new(program);
-        command.args(arguments).arg(env!("CARGO_BIN_EXE_server"));
-        Self::try_start(command, site, data, &[]).await
-    }
-
     /// Returns `None` if the server exited at once.
     async fn try_start(mut command: Command, site: &Path, data: &Path, more: &[&str]) -> Option<Self> {
         let (console, gateway) = (free_address().await, free_address().await);
