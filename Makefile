@@ -54,6 +54,7 @@ setup:
 site:
 	cargo run --profile bench --bin xtask -- site
 
-# What is shipped is never compiled by a wrapper such as .ci/run's.
+# The example brings in the tests' dependencies: cargo then unifies the same features as for the tests, and compiles our own
+# crates only. They are never compiled by a wrapper such as .ci/run's.
 release:
-	env -u RUSTC_WORKSPACE_WRAPPER cargo build --release --bin server
+	env -u RUSTC_WORKSPACE_WRAPPER cargo build --release --bin server --example system_allocator
