@@ -217,6 +217,7 @@ notices! {
     SessionEnded "session-ended" "The session is ended: its next request is refused.",
     SessionsEnded "sessions-ended" "All other sessions are ended: their next request is refused.",
     PasswordChanged "password-changed" "Your password is changed. All other sessions are ended.",
+    PasswordChangedInvitationsWithdrawn "password-changed-invitations-withdrawn" "Your password is changed. All other sessions are ended, and invitations you sent that were still open are withdrawn.",
     PasswordChosen "password-chosen" "Your new password is set, and you are signed out everywhere. Sign in with it.",
     WholeKey "whole-key" "You searched for more of an API key than its prefix. Only the prefix was used; the rest was dropped and is kept nowhere. Whoever sent you the key has exposed it: have it replaced.",
     SecretDropped "secret-dropped" "What you searched for looks like a private key or a request token. It was dropped and is kept nowhere. Search by a name, a key’s prefix, a fingerprint or a request id.",
@@ -542,7 +543,10 @@ pub enum Page {
         passkey: Passkey,
     },
     /// Change one's own password.
-    ChangePassword,
+    ChangePassword {
+        /// Whether invitations that the user sent are still open: they are withdrawn.
+        withdraws_invitations: bool,
+    },
     /// Reset somebody's password.
     ResetPassword {
         /// Whose.
@@ -927,7 +931,7 @@ impl Page {
             Self::SignIn { .. } => "Sign in",
             Self::Confirm { .. } => "Confirm that it is you",
             Self::Account { .. } => "Sign-in and security",
-            Self::ChangePassword => "Change password",
+            Self::ChangePassword { .. } => "Change password",
             Self::ResetPassword { .. } => "Reset password",
             Self::ResetLink { .. } => "Pass the link on",
             Self::ChoosePassword { .. } => "Choose a new password",
@@ -1010,7 +1014,7 @@ impl Page {
             }
             Self::SignIn { .. }
             | Self::Account { .. }
-            | Self::ChangePassword
+            | Self::ChangePassword { .. }
             | Self::ResetPassword { .. }
             | Self::ChoosePassword { .. }
             | Self::ResetGone

@@ -543,7 +543,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
     };
     let anonymous = || PageContext { viewer: None, ..context() };
     Ok(vec![
-        ("change-password", context(), Page::ChangePassword),
+        ("change-password", context(), Page::ChangePassword { withdraws_invitations: true }),
         ("reset-password", context(), Page::ResetPassword { person: you.clone() }),
         (
             "reset-link",

@@ -98,7 +98,7 @@ fn body(page: &Page) -> AnyView {
         }
         Page::NewPasskey { prompt } => passkeys::new(title, prompt).into_any(),
         Page::RemovePasskey { passkey } => passkeys::remove(title, passkey).into_any(),
-        Page::ChangePassword => passwords::change(title).into_any(),
+        Page::ChangePassword { withdraws_invitations } => passwords::change(title, *withdraws_invitations).into_any(),
         Page::ResetPassword { person } => passwords::reset(title, person).into_any(),
         Page::ResetLink { person, link, expires_at, is_mailed } => {
             passwords::link(title, person, link, *expires_at, *is_mailed).into_any()
@@ -236,7 +236,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::OrganizationHub { .. } => Vec::new(),
         // Who is signed in has an account, whatever their role lets them see.
         Page::Account { .. } => vec![crumb("Settings", None)],
-        Page::ChangePassword
+        Page::ChangePassword { .. }
         | Page::NewPasskey { .. }
         | Page::RemovePasskey { .. }
         | Page::SetUpFactor { .. }

@@ -9,7 +9,7 @@ use super::{
     Backend, BackendError,
     cpu_pool::Requester,
     password_hashing,
-    people::{LinkToken, hash},
+    people::{LinkToken, hash, withdraw_unfinished},
     sessions,
 };
 use crate::store::{StoreError, audit, password_resets, second_factors, users};
@@ -74,20 +74,29 @@ impl Backend {
         if actor.is_proven { Ok(()) } else { Err(BackendError::ProofNeeded) }
     }
 
-    /// Changes one's own password. All other sessions end, and a link to choose one is good for nothing any more.
+    /// Changes one's own password. All other sessions end, a link to choose one is good for nothing any more, and the links
+    /// that the account made are withdrawn. Returns the number of open invitations among these.
     ///
     /// # Errors
     /// A fresh proof is needed; the password is not taken; the database fails.
-    pub async fn change_password(&self, actor: &Actor, here: SessionId, password: &str) -> Result<(), BackendError> {
+    pub async fn change_password(
+        &self,
+        actor: &Actor,
+        here: SessionId,
+        password: &str,
+    ) -> Result<usize, BackendError> {
         self.may_change_password(actor)?;
         let password_hash = self.hash_new_password(actor, password).await?;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
+        let by = self.by(&actor);
+        let withdrawn = withdraw_unfinished(&mut transaction, actor.organization_id, actor.user_id, by).await?;
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, actor.user_id, Some(here)).await?;
-        audit::append(&mut transaction, &[password_changed(self.by(&actor))]).await?;
+        audit::append(&mut transaction, &[password_changed(by)]).await?;
         let committed = transaction.commit().await.map_err(StoreError::from);
         self.emergency.authority.forget_user(actor.user_id);
-        Ok(committed?)
+        committed?;
+        Ok(withdrawn)
     }
 
     async fn hash_new_password(&self, actor: &Actor, password: &str) -> Result<String, BackendError> {
@@ -133,7 +142,9 @@ impl Backend {
         let actor = users::find_actor(&mut transaction, id, None).await?.ok_or(BackendError::NotFound)?;
         let why = Reason::new("On the server’s command line, by whoever runs it").ok().map(Why::from);
         let now = self.clock.now();
-        let events = recovered(By { actor: &actor, at: now, reason: why.as_ref() });
+        let by = By { actor: &actor, at: now, reason: why.as_ref() };
+        let events = recovered(by);
+        withdraw_unfinished(&mut transaction, actor.organization_id, id, by).await?;
         second_factors::delete_all(&mut transaction, id).await?;
         users::set_password(&mut transaction, id, &unusable_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, id, None).await?;
@@ -172,11 +183,12 @@ impl Backend {
         let password_hash = self.hash_new_password(&actor, password).await?;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
+        let by = By { actor: &actor, at: self.clock.now(), reason: None };
+        withdraw_unfinished(&mut transaction, actor.organization_id, actor.user_id, by).await?;
         // It was used, replaced or taken away while the password was hashed.
         password_resets::delete(&mut transaction, &hash(token)).await.map_err(BackendError::gone)?;
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, actor.user_id, None).await?;
-        let by = By { actor: &actor, at: self.clock.now(), reason: None };
         audit::append(&mut transaction, &[password_reset(by)]).await?;
         let committed = transaction.commit().await.map_err(StoreError::from);
         self.emergency.authority.forget_user(actor.user_id);

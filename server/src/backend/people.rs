@@ -194,10 +194,20 @@ impl Backend {
         Ok(committed?)
     }
 
-    /// Begins a change by which an organization could lose an owner. Only one is under way at a time, in whatever process: the
+    /// Whether the actor has invited people who have not joined yet and still can.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn has_open_invitations(&self, actor: &Actor) -> Result<bool, BackendError> {
+        let invitations = invitations::made_by(&mut *self.store.read().await?, actor.user_id).await?;
+        Ok(invitations.iter().any(|invitation| invitation.is_open(self.clock.now())))
+    }
+
+    /// Begins a change by which an organization could lose an owner, or which must not pass a change of its author's
+    /// credentials. Only one is under way at a time, in whatever process: the
     /// change lock keeps apart those of this one, the organization's row those of all. The actor is read again once the row
     /// is locked, because the change that was waited for may have removed or demoted them.
-    async fn begin_people_change(
+    pub(super) async fn begin_people_change(
         &self,
         actor: &Actor,
         organization: OrganizationId,
@@ -239,7 +249,7 @@ impl Backend {
     /// Not allowed; the address has an account; the role is not given there; the database fails.
     pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<(Invitation, LinkToken), BackendError> {
         let organization = actor.organization_id;
-        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let by = self.by(actor);
         // Counted before it is known, so that what is told beyond the limit tells nothing.
         let asked = (format!("addresses that {organization} asked about"), MAX_TAKEN_ADDRESSES);
@@ -357,16 +367,36 @@ async fn keeps_an_owner(conn: &mut AnyConnection, organization: OrganizationId) 
 
 /// Takes back the links that somebody has made, where their role is one by now that could not make them.
 pub(super) async fn take_back_links(conn: &mut AnyConnection, person: &Person, by: By<'_>) -> Result<(), StoreError> {
-    if person.role.decides_on_people() { Ok(()) } else { take_back_all_links(conn, person.id, by).await }
+    if !person.role.decides_on_people() {
+        take_back_all_links(conn, person.id, by).await?;
+    }
+    Ok(())
 }
 
-/// Takes back the links that somebody has made: they would outlive their power.
-async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'_>) -> Result<(), StoreError> {
-    let invitations = invitations::made_by(&mut *conn, made_by).await?;
+/// Takes back the links that somebody has made: they would outlive their power. Returns the number of invitations among
+/// them that were still open.
+async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'_>) -> Result<usize, StoreError> {
+    let mut invitations = invitations::made_by(&mut *conn, made_by).await?;
     for invitation in &invitations {
         invitations::delete(&mut *conn, invitation.id).await?;
     }
     password_resets::delete_made_by(&mut *conn, made_by).await?;
+    invitations.retain(|invitation| invitation.is_open(by.at));
     let withdrawn: Vec<_> = invitations.iter().map(|invitation| invitation.withdrawn(by)).collect();
-    audit::append(conn, &withdrawn).await
+    audit::append(conn, &withdrawn).await?;
+    Ok(invitations.len())
+}
+
+/// Withdraws what an account has begun and others can finish, because its credentials change: an attacker who had the
+/// account may have begun it. Returns the number of open invitations that were withdrawn.
+pub(super) async fn withdraw_unfinished(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    user: UserId,
+    by: By<'_>,
+) -> Result<usize, BackendError> {
+    // Locked first: what another process begins meanwhile in a session of the account is withdrawn here, or finds the session
+    // ended.
+    organizations::lock(&mut *conn, organization).await.map_err(BackendError::gone)?;
+    Ok(take_back_all_links(conn, user, by).await?)
 }

@@ -3,6 +3,7 @@
 use super::{
     Backend, BackendError,
     accounts::{self, Subjects},
+    people::withdraw_unfinished,
 };
 use crate::{
     random,
@@ -10,7 +11,6 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    access::Operation,
     actor::Actor,
     application::By,
     id::{OrganizationId, UserId},
@@ -173,9 +173,11 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
     ) -> Result<Person, BackendError> {
-        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
-        let event = found.reset_factor(By { actor, at: self.clock.now(), reason: None })?;
+        let by = self.by(actor);
+        let event = found.reset_factor(by)?;
+        withdraw_unfinished(&mut transaction, organization, id, by).await?;
         second_factors::delete_all(&mut transaction, id).await?;
         signed_in::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
