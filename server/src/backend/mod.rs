@@ -28,6 +28,7 @@ pub mod second_factor;
 pub mod sessions;
 pub mod single_sign_on;
 mod support;
+pub mod team_events;
 
 pub use approval::Outcome;
 pub use error::BackendError;

@@ -144,7 +144,7 @@ impl Backend {
         users::find(&mut conn, organization, id).await?.ok_or(BackendError::NotFound)
     }
 
-    /// Gives somebody another role. What they ask for from now on is judged by it.
+    /// Gives somebody another role. What they ask for from now on is judged by it. Returns the member as they were.
     ///
     /// # Errors
     /// Not allowed; not found; the domain refuses; the database fails.
@@ -154,22 +154,23 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
         role: Role,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Person, BackendError> {
         let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
-        let (changed, event) = found.change_role(role, by)?;
+        let (changed, event) = found.clone().change_role(role, by)?;
         users::set_role(&mut transaction, id, changed.role).await?;
         keeps_an_owner(&mut transaction, organization).await?;
         audit::append(&mut transaction, &[event]).await?;
         take_back_links(&mut transaction, &changed, by).await?;
         let committed = transaction.commit().await.map_err(StoreError::from);
         self.emergency.authority.forget_user(id);
-        Ok(committed?)
+        committed?;
+        Ok(found)
     }
 
     /// Removes somebody. No request and no change of theirs succeeds that starts after this has returned, nor one that waits
-    /// for its turn meanwhile.
+    /// for its turn meanwhile. Returns the member as they were.
     ///
     /// # Errors
     /// Not allowed; not found; it is oneself; the database fails.
@@ -178,7 +179,7 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         id: UserId,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Person, BackendError> {
         let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
@@ -191,7 +192,8 @@ impl Backend {
         take_back_all_links(&mut transaction, id, by).await?;
         let committed = transaction.commit().await.map_err(StoreError::from);
         self.emergency.authority.forget_user(id);
-        Ok(committed?)
+        committed?;
+        Ok(found)
     }
 
     /// Whether the actor has invited people who have not joined yet and still can.
@@ -284,7 +286,7 @@ impl Backend {
         Ok((invitation, token))
     }
 
-    /// Takes an invitation back: its link is good for nothing from now on.
+    /// Takes an invitation back: its link is good for nothing from now on. Returns the invitation.
     ///
     /// # Errors
     /// Not allowed; not found; the database fails.
@@ -293,12 +295,13 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         id: InvitationId,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Invitation, BackendError> {
         let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let found = invitations::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         invitations::delete(&mut transaction, id).await?;
         audit::append(&mut transaction, &[found.withdrawn(self.by(actor))]).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(found)
     }
 
     /// The invitation that a link holds, and the name of its organization, while it can be accepted.

@@ -1,7 +1,7 @@
 //! People who sign in by an identity provider: found by what it knows them as, made where they are new, and what it says
 //! they are.
 
-use super::{Backend, BackendError, accounts::Entrant, people::take_back_links};
+use super::{Backend, BackendError, accounts::Entrant, people::take_back_links, team_events::TeamChange};
 use crate::{
     random,
     store::{StoreError, audit, identities, organizations, policies, users},
@@ -41,6 +41,17 @@ pub struct Asserted<'a> {
     pub proven_at: Option<Timestamp>,
     /// Whether they did so with a second factor, by the operator's reading.
     pub has_second_factor: bool,
+}
+
+/// A user whom a provider's word lets in.
+#[derive(Debug)]
+pub struct Admitted {
+    /// What begins their session.
+    pub entrant: Entrant,
+    /// The user as they are now.
+    pub actor: Actor,
+    /// What the provider's word changed about the members of their organization.
+    pub change: Option<TeamChange>,
 }
 
 /// How somebody can prove that it is they.
@@ -97,17 +108,19 @@ impl Backend {
         &self,
         asserted: Asserted<'_>,
         address: Option<IpAddr>,
-    ) -> Result<Entrant, NotAdmitted> {
+    ) -> Result<Admitted, NotAdmitted> {
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let now = self.clock.now();
-        let user_id = match identities::find(&mut transaction, asserted.issuer, asserted.subject).await? {
+        let (user_id, change) = match identities::find(&mut transaction, asserted.issuer, asserted.subject).await? {
             Some(known) if known.organization_id != asserted.organization => return Err(NotAdmitted::Elsewhere),
             Some(known) => {
-                follow(&mut transaction, known.user_id, &asserted, address, now).await?;
-                known.user_id
+                (known.user_id, follow(&mut transaction, known.user_id, &asserted, address, now).await?)
             }
-            None => join(&mut transaction, &asserted, address, now).await?,
+            None => {
+                let (user_id, role) = join(&mut transaction, &asserted, address, now).await?;
+                (user_id, Some(TeamChange::Joined(role)))
+            }
         };
         let actor = users::find_actor(&mut transaction, user_id, address).await?.ok_or(NotAdmitted::Removed)?;
         if !asserted.has_second_factor && must_have_factor(&mut transaction, &actor).await? {
@@ -116,7 +129,8 @@ impl Backend {
         let sign_ins_ended = users::sign_ins_ended(&mut transaction, user_id).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         let proven_at = asserted.proven_at.unwrap_or(now.minus(PROOF_LIFETIME));
-        Ok(Entrant { user_id, sign_ins_ended, proven_at: Some(proven_at) })
+        let entrant = Entrant { user_id, sign_ins_ended, proven_at: Some(proven_at) };
+        Ok(Admitted { entrant, actor, change })
     }
 
     /// Whether it is `actor` whom `issuer` knows as `subject`.
@@ -168,14 +182,14 @@ async fn must_have_factor(conn: &mut AnyConnection, actor: &Actor) -> Result<boo
     Ok(second_factor::is_required(actor.role, policy.requires_second_factor()))
 }
 
-/// Gives somebody who was here before the role that the provider says.
+/// Gives somebody who was here before the role that the provider says. Returns the change, if it is one.
 async fn follow(
     conn: &mut AnyConnection,
     id: UserId,
     asserted: &Asserted<'_>,
     address: Option<IpAddr>,
     now: Timestamp,
-) -> Result<(), NotAdmitted> {
+) -> Result<Option<TeamChange>, NotAdmitted> {
     let role = asserted.role;
     let mut found = users::find(&mut *conn, asserted.organization, id).await?.ok_or(NotAdmitted::Removed)?;
     if role.is_some_and(|role| role != found.role) {
@@ -186,29 +200,31 @@ async fn follow(
     let actor = users::find_actor(&mut *conn, id, address).await?.ok_or(NotAdmitted::Removed)?;
     let role = role.ok_or(NotAdmitted::NoRole)?;
     let others_decide = users::has_other_manager(&mut *conn, asserted.organization, Some(id)).await?;
-    let why = why(asserted);
+    let (why, from) = (why(asserted), found.role);
     match found.follow_provider(role, others_decide, By { actor: &actor, at: now, reason: why.as_ref() }) {
-        Followed::Unchanged => {}
+        Followed::Unchanged => Ok(None),
         Followed::Changed(changed) => {
             let (changed, event) = *changed;
+            let change = TeamChange::RoleChanged { from, to: changed.role };
             users::set_role(&mut *conn, id, changed.role).await?;
             audit::append(&mut *conn, &[event]).await?;
             take_back_links(conn, &changed, By { actor: &actor, at: now, reason: why.as_ref() }).await?;
+            Ok(Some(change))
         }
         Followed::Kept => {
             tracing::warn!(user = %id, issuer = asserted.issuer, said = role.code(), "a role was not changed by single sign-on: nobody else of the organization decides on people");
+            Ok(None)
         }
     }
-    Ok(())
 }
 
-/// Makes somebody who was not here before.
+/// Makes somebody who was not here before. Returns who it is, and their role.
 async fn join(
     conn: &mut AnyConnection,
     asserted: &Asserted<'_>,
     address: Option<IpAddr>,
     now: Timestamp,
-) -> Result<UserId, NotAdmitted> {
+) -> Result<(UserId, Role), NotAdmitted> {
     let role = asserted.role.ok_or(NotAdmitted::NoRole)?;
     let email = asserted.email.and_then(|email| EmailAddress::new(email).ok()).ok_or(NotAdmitted::NoEmail)?;
     match users::find_account(&mut *conn, email.as_str()).await? {
@@ -232,7 +248,7 @@ async fn join(
     let actor = users::find_actor(&mut *conn, id, address).await?.ok_or(BackendError::NotFound)?;
     let why = why(asserted);
     audit::append(conn, &[joined_by_provider(By { actor: &actor, at: now, reason: why.as_ref() })]).await?;
-    Ok(id)
+    Ok((id, role))
 }
 
 /// What the history says of how it came.

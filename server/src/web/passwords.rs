@@ -9,7 +9,7 @@ use super::{
     visit::{self, Visit, redirect},
 };
 use crate::{
-    backend::{BackendError, PasswordReset, authorise},
+    backend::{BackendError, PasswordReset, authorise, team_events::TeamChange},
     mail::Mail,
 };
 use app::{
@@ -71,6 +71,7 @@ pub async fn begin(visit: Visit, sent: Submitted) -> Response {
         let person: UserId = visit.param("person")?;
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let reset = visit.web.backend.begin_password_reset(&visit.actor, visit.organization(), person).await?;
+        visit.notify_team(&reset.person, TeamChange::PasswordResetStarted);
         Ok(link_page(&visit, reset).await)
     };
     match result.await {

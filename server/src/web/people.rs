@@ -9,6 +9,7 @@ use crate::{
     backend::{
         BackendError, authorise, may_after_proof,
         people::{Invite, LinkToken},
+        team_events::TeamChange,
     },
     mail::Mail,
 };
@@ -57,6 +58,7 @@ pub async fn invite(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let (invitation, token) = visit.web.backend.invite(&visit.actor, read_invite(&sent)?).await?;
+        visit.notify_team(&invitation, TeamChange::Invited(invitation.role));
         Ok(invitation_link(&visit, invitation, &token).await)
     };
     match result.await {
@@ -123,7 +125,8 @@ pub async fn change_role(visit: Visit, sent: Submitted) -> Response {
         let person: UserId = visit.param("person")?;
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let role = Role::from_code(sent.text("role")).ok_or(Refused::field("role", "Choose one of the roles."))?;
-        visit.web.backend.change_role(&visit.actor, visit.organization(), person, role).await?;
+        let before = visit.web.backend.change_role(&visit.actor, visit.organization(), person, role).await?;
+        visit.notify_team(&before, TeamChange::RoleChanged { from: before.role, to: role });
         Ok(())
     };
     match result.await {
@@ -149,6 +152,7 @@ pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
     match result.await {
         Ok(person) => {
             visit.tell(Owner::of(&person, visit.place.area()), News::FactorReset(&visit.actor.name));
+            visit.notify_team(&person, TeamChange::FactorReset);
             redirect(&visit.place.people(), Notice::FactorReset)
         }
         Err(refused) => {
@@ -167,7 +171,8 @@ pub async fn remove_form(visit: Visit) -> Response {
 pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
-        visit.web.backend.remove_person(&visit.actor, visit.organization(), person).await?;
+        let removed = visit.web.backend.remove_person(&visit.actor, visit.organization(), person).await?;
+        visit.notify_team(&removed, TeamChange::Removed(removed.role));
         Ok(())
     };
     match result.await {
@@ -183,7 +188,9 @@ pub async fn remove(visit: Visit, sent: Submitted) -> Response {
 pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let invitation: InvitationId = visit.param("invitation")?;
-        visit.web.backend.withdraw_invitation(&visit.actor, visit.organization(), invitation).await?;
+        let withdrawn =
+            visit.web.backend.withdraw_invitation(&visit.actor, visit.organization(), invitation).await?;
+        visit.notify_team(&withdrawn, TeamChange::InvitationWithdrawn(withdrawn.role));
         Ok(())
     };
     match result.await {

@@ -5,7 +5,7 @@
 //! `nonce` and the PKCE verifier are derived from `state`, which only the browser has.
 
 use super::{
-    Web, render,
+    Web, letters, render,
     security::{ClientAddress, RequestId},
     sign_in::{self, After, own_path, unsent},
     submitted::Submitted,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     backend::{
         BackendError,
-        single_sign_on::{Asserted, NotAdmitted},
+        single_sign_on::{Admitted, Asserted, NotAdmitted},
     },
     random,
     single_sign_on::{Failure, Issuer, Question, Verified},
@@ -258,7 +258,11 @@ async fn signed_in(
         has_second_factor: verified.has_second_factor,
     };
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
-    let entrant = web.backend.sign_in_by_provider(asserted, address).await.map_err(Refused::NotAdmitted)?;
+    let admitted = web.backend.sign_in_by_provider(asserted, address).await.map_err(Refused::NotAdmitted)?;
+    let Admitted { entrant, actor, change } = admitted;
+    if let Some(change) = change {
+        letters::notify_team(web, &actor, &actor, change, &visit::client(web, extensions));
+    }
     tracing::info!(request_id = request_id(extensions), user = %entrant.user_id, issuer = issuer.id(), "signed in by single sign-on");
     Ok(sign_in::go_on(web, session, entrant, Method::SingleSignOn, Some(next), None, extensions).await)
 }

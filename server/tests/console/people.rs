@@ -502,7 +502,7 @@ async fn owners_who_remove_or_demote_each_other_through_two_processes_always_lea
                 let mut done = 0;
                 for change in changes {
                     match change.await.unwrap() {
-                        Ok(()) => done += 1,
+                        Ok(_) => done += 1,
                         Err(error) => drop(refused.insert(error.to_string())),
                     }
                 }
