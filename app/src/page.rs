@@ -100,6 +100,8 @@ pub enum SingleSignOnProblem {
     OneFactor,
     /// No account can be made for them; nobody is told why.
     NotAdmitted,
+    /// The address that it asserts is in a domain that is not its own.
+    ForeignAddress,
     /// It knows them as somebody else than who is signed in here.
     SomebodyElse,
 }
@@ -789,13 +791,11 @@ pub enum Page {
         /// On whose side: each has its roles.
         side: ActorKind,
     },
-    /// The response that shows an invitation's link, once.
-    InvitationLink {
+    /// The response that says whether an invitation was mailed.
+    InvitationSent {
         /// The invitation.
         invitation: Invitation,
-        /// Its link.
-        link: String,
-        /// Whether it is on its way by mail.
+        /// Whether it was.
         is_mailed: bool,
     },
     /// Give somebody another role.
@@ -979,7 +979,8 @@ impl Page {
             Self::CheckKey { .. } => "Check a key",
             Self::People { .. } => "People",
             Self::Invite { .. } => "Invite somebody",
-            Self::InvitationLink { .. } => "Pass the link on",
+            Self::InvitationSent { is_mailed: true, .. } => "Invitation sent",
+            Self::InvitationSent { is_mailed: false, .. } => "Invitation not sent",
             Self::ChangeRole { .. } => "Change role",
             Self::ResetFactor { .. } => "Reset second factor",
             Self::RemovePerson { .. } => "Remove somebody",
@@ -1044,6 +1045,7 @@ impl Page {
             | Self::Invitation { .. }
             | Self::InvitationGone
             | Self::Invite { .. }
+            | Self::InvitationSent { .. }
             | Self::ChangeRole { .. }
             | Self::RemovePerson { .. }
             | Self::RemovePasskey { .. }
@@ -1072,7 +1074,6 @@ impl Page {
             | Self::ReplaceSigningKey { .. }
             | Self::CheckKey { .. }
             | Self::People { .. }
-            | Self::InvitationLink { .. }
             | Self::ResetLink { .. }
             | Self::RestoreSigningKey { .. }
             | Self::RetireSigningKey { .. }

@@ -70,6 +70,7 @@ actions! {
     PolicyChanged "policy.changed" "Rotation policy changed",
     SecurityPolicyChanged "security_policy.changed" "Security policy changed",
     PersonInvited "person.invited" "Person invited",
+    InvitationSentAgain "invitation.sent_again" "Invitation sent again",
     InvitationWithdrawn "invitation.withdrawn" "Invitation withdrawn",
     PersonJoined "person.joined" "Person joined",
     PersonRoleChanged "person.role_changed" "Role changed",

@@ -101,6 +101,9 @@ pub enum PeopleError {
     /// The address has an account elsewhere; nobody is told where.
     #[error("This e-mail address cannot be invited. Use another one of theirs.")]
     EmailTaken,
+    /// The invitation can no longer be accepted.
+    #[error("This invitation has expired. Invite the person again.")]
+    InvitationExpired,
     /// The organization has invited very many lately.
     #[error(
         "Your organization has invited a hundred people within a day. Invite more tomorrow, or ask Nuvera support."
@@ -239,6 +242,20 @@ impl Invitation {
             expires_at: by.at.plus(INVITATION_LIFETIME),
         };
         Ok((invitation, event))
+    }
+
+    /// Sends it again: with a new link, for [`INVITATION_LIFETIME`] from now, in the name of whoever sends it. The event is
+    /// recorded with it.
+    ///
+    /// # Errors
+    /// [`PeopleError::InvitationExpired`]
+    pub fn send_again(self, by: By<'_>) -> Result<(Self, AuditEvent), PeopleError> {
+        if !self.is_open(by.at) {
+            return Err(PeopleError::InvitationExpired);
+        }
+        let role = Some(self.role.label());
+        let event = event(by, AuditAction::InvitationSentAgain, self.email.as_str(), role, role);
+        Ok((Self { invited_by: by.actor.name.clone(), expires_at: by.at.plus(INVITATION_LIFETIME), ..self }, event))
     }
 
     /// Whether it can still be accepted at `now`.

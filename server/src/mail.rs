@@ -121,6 +121,11 @@ pub fn quoted(name: &str) -> String {
     format!("“{}”", without_links(&one_line(name).replace(['“', '”', '"', '„'], "'")))
 }
 
+/// An e-mail address that a user entered. One with a slash could pass for a URL.
+pub fn shown_address(email: &str) -> String {
+    if email.contains('/') { without_links(email) } else { one_line(email) }
+}
+
 /// A text that a user chose, on one line, with the dots of host names and the colons of URLs in brackets, as in
 /// `login[.]example` and `https[:]//`.
 pub fn without_links(text: &str) -> String {

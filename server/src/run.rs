@@ -156,7 +156,8 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         .map_err(|error| format!("--control-socket: {} cannot be used: {error}", control_path.display()))?;
     if settings.demo {
         demo::create_people(&backend).await?;
-        demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin);
+        let mail = settings.mail_folder();
+        demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin, mail.as_deref());
     }
 
     let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await;

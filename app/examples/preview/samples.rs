@@ -531,7 +531,6 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
     };
     let by_provider = Person { has_password: false, ..person("Vera Vidal", Role::PartnerViewer, None) };
     let many = vec![deniz.clone(), you.clone(), by_provider.clone()];
-    let link = "https://console.nuvera.example/invitation?token=4mJ1Yq0c7bXn3kS9rTq2vLw8pZd5hGf6aUeRiOyBxCM".to_owned();
     let weak = Submission {
         errors: vec![FieldError { field: "password", message: "Use at least 15 characters.".into() }],
         ..Submission::default()
@@ -581,7 +580,8 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("people", context(), page(many.clone(), vec![invitation.clone()], vec![leaver], true)),
         ("people-seen", hub_context(), page(many, vec![invitation.clone()], vec![], false)),
         ("invite", context(), Page::Invite { side: ActorKind::Partner }),
-        ("invitation-link", context(), Page::InvitationLink { invitation: invitation.clone(), link, is_mailed: true }),
+        ("invitation-sent", context(), Page::InvitationSent { invitation: invitation.clone(), is_mailed: true }),
+        ("invitation-not-sent", context(), Page::InvitationSent { invitation: invitation.clone(), is_mailed: false }),
         ("change-role", context(), Page::ChangeRole { person: deniz.clone() }),
         ("change-role-by-provider", context(), Page::ChangeRole { person: by_provider }),
         ("reset-factor", context(), Page::ResetFactor { person: deniz.clone() }),

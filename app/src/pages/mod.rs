@@ -158,9 +158,7 @@ fn body(page: &Page) -> AnyView {
             people::view(title, people, invitations, leavers, *you, *is_managed).into_any()
         }
         Page::Invite { side } => people::invite(title, *side).into_any(),
-        Page::InvitationLink { invitation, link, is_mailed } => {
-            people::link(title, invitation, link, *is_mailed).into_any()
-        }
+        Page::InvitationSent { invitation, is_mailed } => people::sent(title, invitation, *is_mailed).into_any(),
         Page::ChangeRole { person } => people::change_role(title, person).into_any(),
         Page::ResetFactor { person } => people::reset_factor(title, person).into_any(),
         Page::RemovePerson { person } => people::remove(title, person).into_any(),
@@ -249,7 +247,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         Page::ResetPassword { .. }
         | Page::ResetLink { .. }
         | Page::Invite { .. }
-        | Page::InvitationLink { .. }
+        | Page::InvitationSent { .. }
         | Page::ChangeRole { .. }
         | Page::ResetFactor { .. }
         | Page::RemovePerson { .. } => {

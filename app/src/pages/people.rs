@@ -46,7 +46,7 @@ pub(super) fn view(
             <Card
                 id="invited"
                 heading="Invited"
-                lead="Whoever opens their link first joins. Inviting an address again makes a new link and ends the one before."
+                lead="Each has a link by mail, which works once. Sending it again makes a new link; the one before no longer works."
             >
                 <DataTable caption="People who are invited" columns=INVITED>{rows.collect_view()}</DataTable>
             </Card>
@@ -128,10 +128,16 @@ fn proves(person: &Person) -> &'static str {
 fn invited_row(invitation: &Invitation, is_managed: bool) -> impl IntoView + use<> {
     let withdraw = if is_managed {
         let action = place().people_action(format!("invitations/{}/withdraw", invitation.id));
+        let about = || format!("the invitation of {}", invitation.name);
         view! {
-            <Form action inline=true>
-                <Submit text="Withdraw" about=format!("the invitation of {}", invitation.name) />
-            </Form>
+            <div class="actions actions--small">
+                <Form action=send_again(invitation) inline=true>
+                    <Submit text="Send again" about=about() />
+                </Form>
+                <Form action inline=true>
+                    <Submit text="Withdraw" about=about() />
+                </Form>
+            </div>
         }
         .into_any()
     } else {
@@ -208,7 +214,7 @@ pub(super) fn invite(title: String, side: ActorKind) -> impl IntoView + use<> {
         ActorKind::Nuvera => Role::NuveraAuditor,
     };
     view! {
-        {super::heading(title, "They get a link, good for 72 hours and once, with which they choose a password and join.")}
+        {super::heading(title, "They get a link by mail. It works once, within 72 hours: with it they choose a password and join.")}
         <Form action=place().people_action("invite")>
             <TextField name="name" label="Name" hint="As your colleagues know them; it stands in the audit history." autofocus=true />
             <TextField name="email" label="Email" hint="They sign in with it." input=Input::Email />
@@ -221,10 +227,45 @@ pub(super) fn invite(title: String, side: ActorKind) -> impl IntoView + use<> {
     }
 }
 
-pub(super) fn link(title: String, invitation: &Invitation, link: &str, is_mailed: bool) -> impl IntoView + use<> {
-    let (name, email) = (invitation.name.to_string(), invitation.email.to_string());
-    let words = "Whoever opens it first joins. It works once, until ";
-    one_time_link(title, "invitation-link", &name, &email, link, is_mailed, words, invitation.expires_at)
+/// Says whether an invitation was mailed. Its link is on no page.
+pub(super) fn sent(title: String, invitation: &Invitation, is_mailed: bool) -> impl IntoView + use<> {
+    let (name, email) = (&invitation.name, &invitation.email);
+    let lead = if is_mailed {
+        format!("The link to join was mailed to {email}.")
+    } else {
+        format!("The message to {email} could not be sent, so {name} cannot join yet.")
+    };
+    let happened = if is_mailed {
+        view! {
+            <p>
+                "It works once, until " <Time at=invitation.expires_at />
+                ". If it does not arrive, check the address and the spam folder, then send it again."
+            </p>
+        }
+        .into_any()
+    } else {
+        view! {
+            <p>
+                "The mail server did not accept the message. Send it again in a moment. If it keeps failing, tell whoever operates this console."
+            </p>
+        }
+        .into_any()
+    };
+    let variant = if is_mailed { Variant::Secondary } else { Variant::Primary };
+    view! {
+        {super::heading(title, &lead)}
+        <div class="prose">{happened}</div>
+        <Form action=send_again(invitation)>
+            <Actions>
+                <Submit variant text="Send again" about=format!("the invitation of {name}") />
+                <ButtonLink href=place().people() text="Back to people" />
+            </Actions>
+        </Form>
+    }
+}
+
+fn send_again(invitation: &Invitation) -> String {
+    place().people_action(format!("invitations/{}/send-again", invitation.id))
 }
 
 /// The answer that shows a link of somebody's, once: to whoever has to pass it on if mail does not arrive.

@@ -26,7 +26,7 @@ use domain::{
     id::{InvitationId, OrganizationId, UserId},
     people::{self, Invitation, Leaver, PeopleError, Person},
     text::{EmailAddress, PersonName, Reason, Why},
-    time::DAY,
+    time::{DAY, Timestamp},
 };
 use sqlx::AnyConnection;
 use std::net::IpAddr;
@@ -265,22 +265,35 @@ impl Backend {
             return Err(PeopleError::EmailTaken.into());
         }
         sign_in_failures::take_back(&mut transaction, &asked.0).await?;
-        let invited = AuditFilter {
-            action: Some(AuditAction::PersonInvited),
-            from: Some(by.at.minus(DAY)),
-            ..AuditFilter::default()
-        };
-        let scope = AuditScope::Organization(organization);
-        if audit::events(&mut transaction, scope, invited, i64::MAX, MAX_INVITATIONS_A_DAY).await?.len() as i64
-            >= MAX_INVITATIONS_A_DAY
-        {
-            return Err(PeopleError::TooManyInvitations.into());
-        }
+        may_mail_invitation(&mut transaction, organization, by.at).await?;
         let id = InvitationId(random::uuid(by.at));
         let (invitation, event) = Invitation::new(id, invite.email, invite.name, invite.role, by)?;
         let token = LinkToken::generate();
         invitations::purge(&mut transaction, by.at).await?;
         invitations::insert(&mut transaction, &invitation, actor.user_id, &hash(token.reveal())).await?;
+        audit::append(&mut transaction, &[event]).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok((invitation, token))
+    }
+
+    /// Makes another link for an open invitation, for another 72 hours. The link before it no longer works.
+    ///
+    /// # Errors
+    /// Not allowed; not found; it has expired; the organization has sent too many; the database fails.
+    pub async fn send_invitation_again(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: InvitationId,
+    ) -> Result<(Invitation, LinkToken), BackendError> {
+        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
+        let found = invitations::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
+        let by = self.by(actor);
+        may_mail_invitation(&mut transaction, organization, by.at).await?;
+        let (invitation, event) = found.send_again(by)?;
+        let token = LinkToken::generate();
+        let renewed = invitations::renew(&mut transaction, &invitation, actor.user_id, &hash(token.reveal())).await;
+        renewed.map_err(BackendError::gone)?;
         audit::append(&mut transaction, &[event]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok((invitation, token))
@@ -358,6 +371,21 @@ impl Backend {
     pub(super) fn by<'a>(&self, actor: &'a Actor) -> By<'a> {
         By { actor, at: self.clock.now(), reason: None }
     }
+}
+
+/// Refuses to mail an invitation to an organization that has mailed too many within a day, those sent again included.
+async fn may_mail_invitation(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    now: Timestamp,
+) -> Result<(), BackendError> {
+    let scope = AuditScope::Organization(organization);
+    let mut mailed = 0;
+    for action in [AuditAction::PersonInvited, AuditAction::InvitationSentAgain] {
+        let filter = AuditFilter { action: Some(action), from: Some(now.minus(DAY)), ..AuditFilter::default() };
+        mailed += audit::events(conn, scope, filter, i64::MAX, MAX_INVITATIONS_A_DAY).await?.len() as i64;
+    }
+    if mailed < MAX_INVITATIONS_A_DAY { Ok(()) } else { Err(PeopleError::TooManyInvitations.into()) }
 }
 
 /// Refuses a change, in its transaction, that leaves an organization without a user who manages its people.

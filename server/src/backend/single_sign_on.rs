@@ -29,6 +29,8 @@ pub struct Asserted<'a> {
     pub label: &'a str,
     /// The organization that it speaks for.
     pub organization: OrganizationId,
+    /// The domains of the e-mail addresses that it may assert.
+    pub email_domains: &'a [String],
     /// What it knows them as.
     pub subject: &'a str,
     /// Their e-mail address, unless it says itself that nobody has verified it.
@@ -84,6 +86,9 @@ pub enum NotAdmitted {
     /// They must show a second factor, and the provider does not say that they did.
     #[error("no second factor follows from the claims")]
     OneFactor,
+    /// The e-mail address is in a domain that is not the provider's. Holds the account to whose sign-in history it belongs.
+    #[error("the e-mail address is outside the provider's domains")]
+    ForeignAddress(Option<UserId>),
     /// The use case did not come about.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -112,7 +117,9 @@ impl Backend {
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let now = self.clock.now();
-        let (user_id, change) = match identities::find(&mut transaction, asserted.issuer, asserted.subject).await? {
+        let known = identities::find(&mut transaction, asserted.issuer, asserted.subject).await?;
+        check_domain(&mut transaction, &asserted, known.as_ref().map(|known| known.user_id)).await?;
+        let (user_id, change) = match known {
             Some(known) if known.organization_id != asserted.organization => return Err(NotAdmitted::Elsewhere),
             Some(known) => {
                 (known.user_id, follow(&mut transaction, known.user_id, &asserted, address, now).await?)
@@ -173,6 +180,32 @@ impl Backend {
     pub fn is_derived(&self, purpose: &str, text: &str, derived: &str) -> bool {
         self.pepper.is_sealed(&format!("{purpose} {text}"), derived)
     }
+}
+
+/// Refuses an e-mail address outside the provider's domains: the one that it asserts, and the one that the account of a
+/// known user has from earlier.
+async fn check_domain(
+    conn: &mut AnyConnection,
+    asserted: &Asserted<'_>,
+    known: Option<UserId>,
+) -> Result<(), NotAdmitted> {
+    let is_foreign = |email: &str| {
+        EmailAddress::new(email).is_ok_and(|email| !asserted.email_domains.iter().any(|domain| domain == email.domain()))
+    };
+    if let Some(email) = asserted.email.filter(|email| is_foreign(email)) {
+        let holder = match known {
+            Some(known) => Some(known),
+            None => users::find_account(conn, email).await?.map(|account| account.user_id),
+        };
+        return Err(NotAdmitted::ForeignAddress(holder));
+    }
+    if let Some(known) = known
+        && let Some(found) = users::find(conn, asserted.organization, known).await?
+        && is_foreign(&found.email)
+    {
+        return Err(NotAdmitted::ForeignAddress(Some(known)));
+    }
+    Ok(())
 }
 
 /// What is asked of somebody who has no second factor here, because a provider looks after that: see

@@ -3,7 +3,7 @@
 
 use super::{Backend, BackendError};
 use crate::{
-    mail::{Mail, Mailer, quoted},
+    mail::{Mail, Mailer, quoted, shown_address},
     store::users,
 };
 use app::paths::{Area, Place};
@@ -200,8 +200,8 @@ fn write(event: &TeamEvent, recipient: Recipient, origin: &str) -> String {
          If you expected this, there is nothing to do. ",
         change.happened(),
         quoted(&member.name),
-        member.email,
-        actor.email,
+        shown_address(&member.email),
+        shown_address(&actor.email),
     );
     let (members, account) = (Place::of(area).people(), area.account());
     // Writing into a string does not fail.

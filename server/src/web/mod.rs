@@ -224,6 +224,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/{person}/reset-factor", page(get(people::reset_form), post(people::reset_factor)))
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
+            .route("/invitations/{invitation}/send-again", page(get(people::back_to_people), post(people::send_again)))
     };
     let of_account = || {
         Router::new()

@@ -11,7 +11,7 @@ use crate::{
         people::{Invite, LinkToken},
         team_events::TeamChange,
     },
-    mail::Mail,
+    mail::{Mail, quoted},
 };
 use app::page::{FieldError, Notice, Page};
 use axum::response::{Redirect, Response};
@@ -53,13 +53,13 @@ pub async fn invite_form(visit: Visit) -> Response {
     visit.answer(invite_page(&visit)).await
 }
 
-/// Invites somebody: the answer shows the link, once.
+/// Invites somebody: the link goes to them by mail.
 pub async fn invite(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let (invitation, token) = visit.web.backend.invite(&visit.actor, read_invite(&sent)?).await?;
         visit.notify_team(&invitation, TeamChange::Invited(invitation.role));
-        Ok(invitation_link(&visit, invitation, &token).await)
+        Ok(mail_invitation(&visit, invitation, &token).await)
     };
     match result.await {
         Ok(page) => visit.show(page).await,
@@ -84,21 +84,23 @@ fn read_invite(sent: &Submitted) -> Result<Invite, Refused> {
     }
 }
 
-/// Mails the link, and shows it to whoever invited: mail may not arrive.
-async fn invitation_link(visit: &Visit, invitation: Invitation, token: &LinkToken) -> Page {
+/// Mails the link to the invitee. No page shows it: only someone who reads the mailbox can join, so an account is proof of
+/// its address.
+async fn mail_invitation(visit: &Visit, invitation: Invitation, token: &LinkToken) -> Page {
     // Whom they invite belongs to their own area.
     let area = visit.place.area();
     let link = format!("{}{}?token={}", visit.web.origin(area), area.invitation(), token.reveal());
-    let organization = &visit.actor.organization_name;
+    let organization = quoted(&visit.actor.organization_name);
     let mail = Mail {
         to: invitation.email.as_str(),
-        subject: format!("{} invites you to {organization} at Nuvera", invitation.invited_by),
+        subject: "You are invited to API applications at Nuvera".to_owned(),
         body: format!(
-            "Hello {},\n\n{} invites you to {organization}’s API applications at Nuvera. Your role: {}.\n\n\
-             Open this link until {}, and choose a password:\n\n{link}\n\n\
-             It works once. If you did not expect it, leave it: nobody joins without it.\n",
-            invitation.name,
-            invitation.invited_by,
+            "Hello,\n\n{} invites you to the API applications of {organization} at Nuvera.\n\n  \
+             Your name there: {}\n  Your role:       {}\n\n\
+             To join, open this link until {}, and choose a password:\n\n  {link}\n\n\
+             It works once. If you did not expect it, ignore it: nothing happens without it.\n",
+            quoted(&invitation.invited_by),
+            quoted(invitation.name.as_str()),
             invitation.role.label(),
             invitation.expires_at,
         ),
@@ -111,7 +113,22 @@ async fn invitation_link(visit: &Visit, invitation: Invitation, token: &LinkToke
             false
         }
     };
-    Page::InvitationLink { invitation, link, is_mailed }
+    Page::InvitationSent { invitation, is_mailed }
+}
+
+/// Mails an open invitation again, with another link.
+pub async fn send_again(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let id: InvitationId = visit.param("invitation")?;
+        let again = visit.web.backend.send_invitation_again(&visit.actor, visit.organization(), id).await;
+        let (invitation, token) = again?;
+        visit.notify_team(&invitation, TeamChange::Invited(invitation.role));
+        Ok(mail_invitation(&visit, invitation, &token).await)
+    };
+    match result.await {
+        Ok(page) => visit.show(page).await,
+        Err(refused) => visit.show_again(refused, sent, async || people_page(&visit).await).await,
+    }
 }
 
 /// The form that gives somebody another role.

@@ -352,6 +352,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | PeopleError::LastOwner
             | PeopleError::HasOwner(_)
             | PeopleError::CustomerUser(_)
+            | PeopleError::InvitationExpired
             | PeopleError::TooManyInvitations => None,
         },
         BackendError::Refused(refused) => match refused {
