@@ -723,6 +723,8 @@ pub enum Page {
         application: ApiApplication,
         /// The blocks in force of its signing keys.
         blocked_keys: Vec<BlockedKey>,
+        /// Whether it becomes a proposal, because the partner disabled the application.
+        waits: bool,
     },
     /// Create replacement key, with a grace window.
     ReplaceApiKey {

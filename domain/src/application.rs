@@ -231,6 +231,8 @@ pub enum ChangeError {
     AlreadyDisabled,
     #[error("This application is already enabled.")]
     AlreadyEnabled,
+    #[error("The partner disabled this application. Nuvera can propose to enable it; the partner confirms that.")]
+    DisabledByPartner,
     #[error("The name is unchanged.")]
     NameUnchanged,
     #[error("The permissions are unchanged.")]
@@ -339,6 +341,13 @@ impl ApiApplication {
         Change { application, events }
     }
 
+    /// Whether it is disabled by its partner, so that enabling by `kind` waits for a confirmation there.
+    pub fn waits_for_partner(&self, kind: ActorKind) -> bool {
+        let is_disabled_by_partner =
+            self.disabled.as_ref().is_some_and(|disabled| disabled.by_kind == ActorKind::Partner);
+        is_disabled_by_partner && kind == ActorKind::Nuvera
+    }
+
     /// Whether requests are accepted at all.
     pub fn is_enabled(&self) -> bool {
         self.disabled.is_none()
@@ -404,18 +413,22 @@ impl ApiApplication {
     }
 
     /// Stops it: no request is accepted, however valid its key and signature. An emergency needs no reason: see
-    /// [`Why::NOT_GIVEN`].
+    /// [`Why::NOT_GIVEN`]. What Nuvera has disabled the partner can disable as well: then it is the partner's to enable, see
+    /// [`ApiApplication::waits_for_partner`].
     ///
     /// # Errors
     /// [`ChangeError::AlreadyDisabled`]
     pub fn disable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
         let reason = by.emergency_reason();
         let by = By { reason: Some(&reason), ..by };
-        if self.disabled.is_some() {
-            return Err(ChangeError::AlreadyDisabled);
-        }
-        let noted =
-            Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before("enabled").after("disabled");
+        let before = match &self.disabled {
+            None => "enabled",
+            Some(disabled) if disabled.by_kind == ActorKind::Nuvera && by.actor.kind() == ActorKind::Partner => {
+                "disabled by Nuvera"
+            }
+            Some(_) => return Err(ChangeError::AlreadyDisabled),
+        };
+        let noted = Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before(before).after("disabled");
         self.disabled =
             Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason: reason.clone() });
         // An emergency is not held up by a ticket that nobody has opened yet.
@@ -425,12 +438,17 @@ impl ApiApplication {
     /// Lets it work again. No key that has expired or was revoked comes back.
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyEnabled`], [`ChangeError::ReasonNeeded`]
+    /// [`ChangeError::AlreadyEnabled`], [`ChangeError::ReasonNeeded`]; [`ChangeError::DisabledByPartner`] where Nuvera can
+    /// only propose it.
     pub fn enable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
         by.required_reason()?;
-        if self.disabled.take().is_none() {
+        if self.disabled.is_none() {
             return Err(ChangeError::AlreadyEnabled);
         }
+        if self.waits_for_partner(by.actor.kind()) {
+            return Err(ChangeError::DisabledByPartner);
+        }
+        self.disabled = None;
         let noted = Noted::new(AuditAction::ApplicationEnabled, self.name.as_str()).before("disabled").after("enabled");
         self.changed(by, [noted])
     }

@@ -824,7 +824,8 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("permissions", context(), Page::Permissions { application: one.clone(), waits: false }),
         ("disable", context(), Page::Disable { application: one.clone() }),
         ("disable-stale", stale, Page::Disable { application: one.clone() }),
-        ("enable", context(), Page::Enable { application: disabled()?, blocked_keys: vec![] }),
+        ("enable", context(), Page::Enable { application: disabled()?, blocked_keys: vec![], waits: false }),
+        ("enable-waits", hub_context(), Page::Enable { application: disabled()?, blocked_keys: vec![], waits: true }),
         ("replace-key", context(), Page::ReplaceApiKey { application: rotation.clone() }),
         ("replace-key-full", context(), Page::ReplaceApiKey { application: full }),
         ("replace-key-none", context(), Page::ReplaceApiKey { application: without_live_key()? }),
@@ -1058,7 +1059,7 @@ fn blocked_keys() -> Result<Vec<(&'static str, PageContext, Page)>> {
         (
             "enable-blocked",
             context(),
-            Page::Enable { application: application.clone(), blocked_keys: vec![blocked.clone()] },
+            Page::Enable { application: application.clone(), blocked_keys: vec![blocked.clone()], waits: false },
         ),
         (
             "replace-blocked-key",

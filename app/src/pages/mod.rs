@@ -142,7 +142,9 @@ fn body(page: &Page) -> AnyView {
         Page::Rename { application } => rename::view(title, application).into_any(),
         Page::Permissions { application, waits } => permissions::view(title, application, *waits).into_any(),
         Page::Disable { application } => enabled::disable(title, application).into_any(),
-        Page::Enable { application, blocked_keys } => enabled::enable(title, application, blocked_keys).into_any(),
+        Page::Enable { application, blocked_keys, waits } => {
+            enabled::enable(title, application, blocked_keys, *waits).into_any()
+        }
         Page::ReplaceApiKey { application } => replace_api_key::with_grace(title, application).into_any(),
         Page::ReplaceExposedApiKey { application } => replace_api_key::exposed(title, application).into_any(),
         Page::FinishByItself { application } => finish_by_itself::view(title, application).into_any(),

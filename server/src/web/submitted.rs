@@ -371,6 +371,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             }
             ChangeError::AlreadyDisabled
             | ChangeError::AlreadyEnabled
+            | ChangeError::DisabledByPartner
             | ChangeError::KeyNotFound
             | ChangeError::ApiKey(ApiKeyError::NotLive(_) | ApiKeyError::NotExpiring | ApiKeyError::Exposed)
             | ChangeError::AlreadyStored

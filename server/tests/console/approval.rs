@@ -5,7 +5,7 @@ use crate::support::{Answer, Browser, Console, LIST, PASSWORD, PEM_A, PEM_B, PEM
 use axum::http::StatusCode;
 use domain::{
     access::{Operation, Role},
-    application::RequestedChange,
+    application::{ApiApplication, ChangeError, RequestedChange},
     permission::PermissionSet,
     text::{Reason, TicketReference, Why},
 };
@@ -338,4 +338,52 @@ async fn an_admin_who_proposes_is_refused_by_the_use_case_as_well() {
     assert!(matches!(sneaked, Err(BackendError::Refused(_))), "{sneaked:?}");
     let by_owner = Asked { actor: &owner, ..by_admin };
     console.backend.confirm_proposal(by_owner, Said::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nuvera_enables_what_the_partner_disabled_only_once_the_partner_confirms_it() {
+    for policy in ["at_once", "confirmed"] {
+        let console = Console::start().await;
+        let mut owner = console.owner().await;
+        let (id, key) = owner.create("Ledger", PEM_A).await;
+        if policy == "confirmed" {
+            decide(&console, policy).await;
+        }
+        let mut admin = console.admin().await;
+        let (page, enable) = (console.in_hub(&id), format!("{}/enable", console.in_hub(&id)));
+        owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "A leak")]).await;
+
+        let waits = "Alpine Pay disabled this application. Enabling waits for their confirmation.";
+        admin.get(&page).await.says(waits);
+        admin.get(&enable).await.says(waits).says("Propose change");
+        let proposed = admin.submit(&enable, &BECAUSE).await;
+        assert_eq!(proposed.notice(), Some("change-proposed"), "{policy}: {}", proposed.text());
+        assert_eq!(console.gateway_says(&key).await, "application_disabled", "{policy}");
+        // Nor by another way: the operation itself is refused.
+        let actor = console.admin_actor().await;
+        let asked = Asked { actor: &actor, organization: console.alpine, application: id.parse().unwrap() };
+        let why = Why { ticket: TicketReference::new("SUP-4711").ok(), ..Why::from(Reason::new(WHY).unwrap()) };
+        let said = Said { seen_version: None, reason: Some(why) };
+        let forced = console.backend.change(asked, Operation::EnableApplication, said, ApiApplication::enable).await;
+        assert!(matches!(forced, Err(BackendError::Refused(ChangeError::DisabledByPartner))), "{forced:?}");
+
+        let form = owner.get(&format!("{LIST}/{id}/confirm-change")).await;
+        form.says("Enable application").says("disabled by Olivia Okafor");
+        let confirmed = owner.submit(&format!("{LIST}/{id}/confirm-change"), &[]).await;
+        assert_eq!(confirmed.notice(), Some("change-confirmed"), "{}", confirmed.text());
+        assert_eq!(console.gateway_says(&key).await, "malformed_token", "it works again");
+        assert_eq!(console.events(&id).await[..2], ["application.enabled", "change.confirmed"]);
+
+        // What Nuvera disabled it enables itself; once the partner disables it as well, it waits again.
+        admin.submit(&format!("{page}/disable"), &BECAUSE).await;
+        assert!(!admin.get(&page).await.text().contains(waits));
+        let enabled = admin.submit(&enable, &BECAUSE).await;
+        assert_eq!(enabled.notice(), Some("enabled"), "{policy}: {}", enabled.text());
+        admin.submit(&format!("{page}/disable"), &BECAUSE).await;
+        let both = owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "Ours as well")]).await;
+        assert_eq!(both.notice(), Some("disabled"), "{}", both.text());
+        let proposed = admin.submit(&enable, &BECAUSE).await;
+        assert_eq!(proposed.notice(), Some("change-proposed"), "{policy}: {}", proposed.text());
+        assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    }
 }
