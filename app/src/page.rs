@@ -13,7 +13,7 @@ use domain::{
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
     passkey::{Passkey, Prompt},
-    people::{Invitation, Leaver, Person},
+    people::{Invitation, Leaver, OwnerChange, PendingOwnerChange, Person},
     request::{RequestFilter, SeenRequest},
     search::{Findings, Search},
     second_factor::{RecoveryCode, SecondFactor, TotpSecret},
@@ -214,6 +214,8 @@ notices! {
     SigningKeyRestored "signing-key-restored" "The earlier signing key is current again. Send a signed test request.",
     RoleChanged "role-changed" "The role is changed. It counts from their next request.",
     PersonRemoved "person-removed" "They are removed, and signed out everywhere.",
+    OwnerChangeRequested "owner-change-requested" "Requested. It takes effect in 72 hours, unless it is cancelled or another owner confirms it sooner. Everyone who manages members is notified by e-mail.",
+    OwnerChangeCancelled "owner-change-cancelled" "Cancelled. Nothing changes.",
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
     SessionEnded "session-ended" "The session is ended: its next request is refused.",
@@ -783,6 +785,8 @@ pub enum Page {
         invitations: Vec<Invitation>,
         /// Those who have left, while keys work that they may have a copy of.
         leavers: Vec<Leaver>,
+        /// The removals and demotions of users who manage members that have not taken effect.
+        pending: Vec<PendingOwnerChange>,
         /// Who is looking.
         you: UserId,
         /// Whether whoever is looking decides on them.
@@ -804,6 +808,8 @@ pub enum Page {
     ChangeRole {
         /// Whom.
         person: Person,
+        /// When another role takes effect, where it does not at once.
+        waits_until: Option<Timestamp>,
     },
     /// Remove the second factor that somebody has lost.
     ResetFactor {
@@ -814,6 +820,13 @@ pub enum Page {
     RemovePerson {
         /// Whom.
         person: Person,
+        /// When it takes effect, where it does not at once.
+        waits_until: Option<Timestamp>,
+    },
+    /// Confirm the pending removal or demotion of a user who manages members.
+    ConfirmOwnerChange {
+        /// The change.
+        pending: PendingOwnerChange,
     },
     /// How old the organization lets its keys become.
     RotationPolicy {
@@ -986,6 +999,10 @@ impl Page {
             Self::ChangeRole { .. } => "Change role",
             Self::ResetFactor { .. } => "Reset second factor",
             Self::RemovePerson { .. } => "Remove somebody",
+            Self::ConfirmOwnerChange { pending: PendingOwnerChange { change: OwnerChange::Remove, .. } } => {
+                "Confirm removal"
+            }
+            Self::ConfirmOwnerChange { .. } => "Confirm change of role",
             Self::RotationPolicy { .. } => "Rotation policy",
             Self::SecurityPolicy { .. } => "Security policy",
             Self::RestoreSigningKey { .. } => "Restore signing key",
@@ -1050,6 +1067,7 @@ impl Page {
             | Self::InvitationSent { .. }
             | Self::ChangeRole { .. }
             | Self::RemovePerson { .. }
+            | Self::ConfirmOwnerChange { .. }
             | Self::RemovePasskey { .. }
             | Self::RotationPolicy { .. }
             | Self::SecurityPolicy { .. }

@@ -3,6 +3,10 @@
 //! Nobody changes their own role or removes themselves, and an identity provider does not demote the last one who decides
 //! on people. So no organization is ever without somebody who does.
 
+mod owner_change;
+
+pub use owner_change::{OWNER_CHANGE_DELAY, OwnerChange, PendingOwnerChange};
+
 use crate::{
     access::Role,
     actor::ActorKind,
@@ -86,6 +90,15 @@ pub enum PeopleError {
     /// The organization would be left without a user who manages its people.
     #[error("This would leave your organization without an owner. Give another person that role first.")]
     LastOwner,
+    /// A removal or demotion of theirs is pending.
+    #[error("A change of {0} is pending already: {1}. Confirm or cancel it first, on the page of all members.")]
+    ChangePending(String, String),
+    /// The requester or the target cannot confirm it.
+    #[error("Someone else confirms this: not who requested it, and not whom it is about.")]
+    OwnConfirmation,
+    /// The actor has managed members for too short a time to confirm it.
+    #[error("You have managed members for less than 72 hours. You can confirm this from {0} on, or it takes effect by itself.")]
+    ManagesTooShort(Timestamp),
     /// The organization has an owner, who can change roles.
     #[error("{0} has an owner already, who can change roles. Ask them, or recover their account.")]
     HasOwner(String),

@@ -167,7 +167,13 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let metrics_limits = metrics::limits(shares.metrics, settings.idle_timeout(), connections_drain);
     let stop_delay = settings.stop_delay();
     let stop = CancellationToken::new();
-    let reminder = tokio::spawn(reminders::run(backend.clone(), mailer.clone(), console_origin.clone(), stop.clone()));
+    let reminder = tokio::spawn(reminders::run(
+        backend.clone(),
+        mailer.clone(),
+        console_origin.clone(),
+        hub_origin.clone().unwrap_or_else(|| console_origin.clone()),
+        stop.clone(),
+    ));
     let web = Web::new(
         backend.clone(),
         WebSettings {

@@ -156,14 +156,15 @@ fn body(page: &Page) -> AnyView {
             replace_signing_key::replace(title, application, challenge, *waits, *is_blocked).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
-        Page::People { people, invitations, leavers, you, is_managed } => {
-            people::view(title, people, invitations, leavers, *you, *is_managed).into_any()
+        Page::People { people, invitations, leavers, pending, you, is_managed } => {
+            people::view(title, people, invitations, leavers, pending, *you, *is_managed).into_any()
         }
         Page::Invite { side } => people::invite(title, *side).into_any(),
         Page::InvitationSent { invitation, is_mailed } => people::sent(title, invitation, *is_mailed).into_any(),
-        Page::ChangeRole { person } => people::change_role(title, person).into_any(),
+        Page::ChangeRole { person, waits_until } => people::change_role(title, person, *waits_until).into_any(),
         Page::ResetFactor { person } => people::reset_factor(title, person).into_any(),
-        Page::RemovePerson { person } => people::remove(title, person).into_any(),
+        Page::RemovePerson { person, waits_until } => people::remove(title, person, *waits_until).into_any(),
+        Page::ConfirmOwnerChange { pending } => people::confirm_change(title, pending).into_any(),
         Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
         Page::SecurityPolicy { policy } => security_policy::view(title, *policy).into_any(),
         Page::RestoreSigningKey { application, key, waits, is_blocked } => {
@@ -252,7 +253,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::InvitationSent { .. }
         | Page::ChangeRole { .. }
         | Page::ResetFactor { .. }
-        | Page::RemovePerson { .. } => {
+        | Page::RemovePerson { .. }
+        | Page::ConfirmOwnerChange { .. } => {
             let people = crumb("People", Some(place.people()));
             applications().chain([people]).collect()
         }

@@ -14,6 +14,7 @@ pub mod emergency;
 mod error;
 pub mod flush;
 pub mod hub;
+mod owner_changes;
 pub mod passkeys;
 mod password_hashing;
 mod passwords;

@@ -5,6 +5,7 @@ use super::{
     accounts::{self, Entrant},
     authorise,
     cpu_pool::Requester,
+    owner_changes::request_owner_change,
     password_hashing,
     pending::{Pending, as_they_are},
     sessions,
@@ -12,8 +13,8 @@ use super::{
 use crate::{
     random,
     store::{
-        StoreError, Transaction, applications, audit, invitations, organizations, password_resets, second_factors,
-        sign_in_failures, users,
+        StoreError, Transaction, applications, audit, invitations, organizations, owner_changes, password_resets,
+        second_factors, sign_in_failures, users,
     },
 };
 use aws_lc_rs::digest;
@@ -24,7 +25,7 @@ use domain::{
     application::By,
     audit::{AuditAction, AuditFilter, AuditScope},
     id::{InvitationId, OrganizationId, UserId},
-    people::{self, Invitation, Leaver, PeopleError, Person},
+    people::{self, Invitation, Leaver, OwnerChange, PendingOwnerChange, PeopleError, Person},
     text::{EmailAddress, PersonName, Reason, Why},
     time::{DAY, Timestamp},
 };
@@ -66,6 +67,8 @@ pub struct People {
     pub invitations: Vec<Invitation>,
     /// Those who have left, while keys work that they may have a copy of.
     pub leavers: Vec<Leaver>,
+    /// The removals and demotions of users who manage members that have not taken effect.
+    pub pending: Vec<PendingOwnerChange>,
 }
 
 /// Whom to invite.
@@ -77,6 +80,15 @@ pub struct Invite {
     pub name: PersonName,
     /// What they will be.
     pub role: Role,
+}
+
+/// What came of changing a member's role, or of removing them.
+#[derive(Debug)]
+pub enum MemberChange {
+    /// It is made. Holds the member as they were before.
+    Made(Person),
+    /// It is requested: the member manages members.
+    Requested(PendingOwnerChange),
 }
 
 impl Backend {
@@ -91,6 +103,7 @@ impl Backend {
             people: users::of_organization(&mut conn, organization).await?,
             invitations: invitations::open(&mut conn, organization, self.clock.now()).await?,
             leavers: self.leavers_of(&mut conn, organization).await?,
+            pending: owner_changes::of_organization(&mut conn, organization).await?,
         })
     }
 
@@ -144,7 +157,8 @@ impl Backend {
         users::find(&mut conn, organization, id).await?.ok_or(BackendError::NotFound)
     }
 
-    /// Gives somebody another role. What they ask for from now on is judged by it. Returns the member as they were.
+    /// Gives somebody another role. What they ask for from now on is judged by it. The demotion of a user who manages members
+    /// is requested only: see [`PendingOwnerChange`].
     ///
     /// # Errors
     /// Not allowed; not found; the domain refuses; the database fails.
@@ -154,23 +168,24 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
         role: Role,
-    ) -> Result<Person, BackendError> {
+    ) -> Result<MemberChange, BackendError> {
         let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
-        let (changed, event) = found.clone().change_role(role, by)?;
-        users::set_role(&mut transaction, id, changed.role).await?;
-        keeps_an_owner(&mut transaction, organization).await?;
-        audit::append(&mut transaction, &[event]).await?;
-        take_back_links(&mut transaction, &changed, by).await?;
+        if found.is_delayed(OwnerChange::Demote(role)) {
+            let requested = request_owner_change(&mut transaction, &found, OwnerChange::Demote(role), by).await?;
+            transaction.commit().await.map_err(StoreError::from)?;
+            return Ok(MemberChange::Requested(requested));
+        }
+        set_role(&mut transaction, organization, &found, role, by).await?;
         let committed = transaction.commit().await.map_err(StoreError::from);
         self.emergency.authority.forget_user(id);
         committed?;
-        Ok(found)
+        Ok(MemberChange::Made(found))
     }
 
     /// Removes somebody. No request and no change of theirs succeeds that starts after this has returned, nor one that waits
-    /// for its turn meanwhile. Returns the member as they were.
+    /// for its turn meanwhile. The removal of a user who manages members is requested only: see [`PendingOwnerChange`].
     ///
     /// # Errors
     /// Not allowed; not found; it is oneself; the database fails.
@@ -179,21 +194,20 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         id: UserId,
-    ) -> Result<Person, BackendError> {
+    ) -> Result<MemberChange, BackendError> {
         let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
-        let event = found.remove(by)?;
-        second_factors::delete_all(&mut transaction, id).await?;
-        users::remove(&mut transaction, id, by.at).await?;
-        keeps_an_owner(&mut transaction, organization).await?;
-        sessions::end_all(&mut transaction, id, None).await?;
-        audit::append(&mut transaction, &[event]).await?;
-        take_back_all_links(&mut transaction, id, by).await?;
+        if found.is_delayed(OwnerChange::Remove) {
+            let requested = request_owner_change(&mut transaction, &found, OwnerChange::Remove, by).await?;
+            transaction.commit().await.map_err(StoreError::from)?;
+            return Ok(MemberChange::Requested(requested));
+        }
+        remove(&mut transaction, organization, &found, by).await?;
         let committed = transaction.commit().await.map_err(StoreError::from);
         self.emergency.authority.forget_user(id);
         committed?;
-        Ok(found)
+        Ok(MemberChange::Made(found))
     }
 
     /// Whether the actor has invited people who have not joined yet and still can.
@@ -239,7 +253,7 @@ impl Backend {
         let why = Reason::new("On the server’s command line, by whoever runs it").ok().map(Why::from);
         let by = By { actor: &actor, at: self.clock.now(), reason: why.as_ref() };
         let (changed, event) = found.make_owner(others_decide, by)?;
-        users::set_role(&mut transaction, id, changed.role).await?;
+        users::set_role(&mut transaction, id, changed.role, by.at).await?;
         audit::append(&mut transaction, &[event]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(Actor { role: changed.role, ..actor })
@@ -396,22 +410,83 @@ async fn keeps_an_owner(conn: &mut AnyConnection, organization: OrganizationId) 
     }
 }
 
-/// Takes back the links that somebody has made, where their role is one by now that could not make them.
-pub(super) async fn take_back_links(conn: &mut AnyConnection, person: &Person, by: By<'_>) -> Result<(), StoreError> {
-    if !person.role.decides_on_people() {
-        take_back_all_links(conn, person.id, by).await?;
-    }
-    Ok(())
+/// Gives a user another role, in the caller's transaction.
+pub(super) async fn set_role(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    found: &Person,
+    role: Role,
+    by: By<'_>,
+) -> Result<(), BackendError> {
+    let (changed, event) = found.clone().change_role(role, by)?;
+    users::set_role(&mut *conn, found.id, changed.role, by.at).await?;
+    keeps_an_owner(&mut *conn, organization).await?;
+    audit::append(&mut *conn, &[event]).await?;
+    Ok(take_back_links(conn, organization, &changed, by).await?)
 }
 
-/// Takes back the links that somebody has made: they would outlive their power. Returns the number of invitations among
-/// them that were still open.
+/// Removes a user, in the caller's transaction.
+pub(super) async fn remove(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    found: &Person,
+    by: By<'_>,
+) -> Result<(), BackendError> {
+    let event = found.remove(by)?;
+    end_power(&mut *conn, organization, found.id, by).await?;
+    second_factors::delete_all(&mut *conn, found.id).await?;
+    users::remove(&mut *conn, found.id, by.at).await?;
+    keeps_an_owner(&mut *conn, organization).await?;
+    sessions::end_all(&mut *conn, found.id, None).await?;
+    Ok(audit::append(conn, &[event]).await?)
+}
+
+/// Takes back the links that somebody has made, where their role is one by now that could not make them.
+pub(super) async fn take_back_links(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    person: &Person,
+    by: By<'_>,
+) -> Result<(), StoreError> {
+    if person.role.decides_on_people() { Ok(()) } else { end_power(conn, organization, person.id, by).await }
+}
+
+/// Ends what a user began who no longer manages members, and the removal or demotion that they had ahead.
+async fn end_power(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    user: UserId,
+    by: By<'_>,
+) -> Result<(), StoreError> {
+    take_back_all_links(&mut *conn, user, by).await?;
+    let ahead = owner_changes::find(&mut *conn, organization, user).await?;
+    cancel_owner_changes(conn, ahead, by).await
+}
+
+/// Cancels pending removals and demotions, in the caller's transaction.
+pub(super) async fn cancel_owner_changes(
+    conn: &mut AnyConnection,
+    pending: impl IntoIterator<Item = PendingOwnerChange>,
+    by: By<'_>,
+) -> Result<(), StoreError> {
+    let mut events = Vec::new();
+    for pending in pending {
+        owner_changes::delete(&mut *conn, &pending).await?;
+        events.push(pending.cancelled(by));
+    }
+    audit::append(conn, &events).await
+}
+
+/// Takes back the links that somebody has made, and the removals and demotions that they requested: they would outlive their
+/// power. Returns the number of invitations among them that were still open.
 async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'_>) -> Result<usize, StoreError> {
     let mut invitations = invitations::made_by(&mut *conn, made_by).await?;
     for invitation in &invitations {
         invitations::delete(&mut *conn, invitation.id).await?;
     }
     password_resets::delete_made_by(&mut *conn, made_by).await?;
+    let requested = owner_changes::requested_by(&mut *conn, made_by).await?;
+    cancel_owner_changes(&mut *conn, requested, by).await?;
     invitations.retain(|invitation| invitation.is_open(by.at));
     let withdrawn: Vec<_> = invitations.iter().map(|invitation| invitation.withdrawn(by)).collect();
     audit::append(conn, &withdrawn).await?;

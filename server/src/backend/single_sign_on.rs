@@ -239,9 +239,9 @@ async fn follow(
         Followed::Changed(changed) => {
             let (changed, event) = *changed;
             let change = TeamChange::RoleChanged { from, to: changed.role };
-            users::set_role(&mut *conn, id, changed.role).await?;
+            users::set_role(&mut *conn, id, changed.role, now).await?;
             audit::append(&mut *conn, &[event]).await?;
-            take_back_links(conn, &changed, By { actor: &actor, at: now, reason: why.as_ref() }).await?;
+            take_back_links(conn, asserted.organization, &changed, By { actor: &actor, at: now, reason: why.as_ref() }).await?;
             Ok(Some(change))
         }
         Followed::Kept => {

@@ -11,7 +11,7 @@ use domain::{
     access::Role,
     actor::Actor,
     id::{OrganizationId, UserId},
-    people::{Invitation, Person},
+    people::{Invitation, OwnerChange, PendingOwnerChange, Person},
     time::Timestamp,
 };
 use std::fmt::Write;
@@ -54,6 +54,16 @@ impl From<&Actor> for TeamMember {
     }
 }
 
+impl From<&PendingOwnerChange> for TeamMember {
+    fn from(pending: &PendingOwnerChange) -> Self {
+        Self {
+            user: Some(pending.target),
+            name: pending.target_name.clone(),
+            email: pending.target_email.clone(),
+        }
+    }
+}
+
 impl From<&Invitation> for TeamMember {
     fn from(invitation: &Invitation) -> Self {
         Self { user: None, name: invitation.name.to_string(), email: invitation.email.to_string() }
@@ -82,9 +92,21 @@ pub enum TeamChange {
     FactorReset,
     /// A link to choose a new password was sent to the member.
     PasswordResetStarted,
+    /// The removal or demotion of the member, who manages members, was requested: it is applied at this instant.
+    OwnerChangeRequested(OwnerChange, Timestamp),
+    /// It was cancelled.
+    OwnerChangeCancelled(OwnerChange),
 }
 
 impl TeamChange {
+    /// The change that applying `change` to a member with this role is.
+    pub fn applied(change: OwnerChange, from: Role) -> Self {
+        match change {
+            OwnerChange::Remove => Self::Removed(from),
+            OwnerChange::Demote(to) => Self::RoleChanged { from, to },
+        }
+    }
+
     fn subject(self) -> &'static str {
         match self {
             Self::Invited(_) => "A member was invited to your organization",
@@ -93,6 +115,8 @@ impl TeamChange {
             Self::RoleChanged { .. } => "The role of a member of your organization was changed",
             Self::Removed(_) => "A member was removed from your organization",
             Self::FactorReset => "The second factor of a member of your organization was reset",
+            Self::OwnerChangeRequested(..) => "Removing or demoting an owner of your organization was requested",
+            Self::OwnerChangeCancelled(_) => "Removing or demoting an owner of your organization was cancelled",
             Self::PasswordResetStarted => "A password reset was started for a member of your organization",
         }
     }
@@ -106,6 +130,10 @@ impl TeamChange {
             Self::Removed(role) => format!("Removed, role before: {}", role.label()),
             Self::FactorReset => "Second factor removed, signed out everywhere".to_owned(),
             Self::PasswordResetStarted => "Link to choose a new password sent".to_owned(),
+            Self::OwnerChangeRequested(change, at) => {
+                format!("{change} requested, takes effect on {at} or once another owner confirms it")
+            }
+            Self::OwnerChangeCancelled(change) => format!("{change} cancelled"),
         }
     }
 
@@ -117,6 +145,8 @@ impl TeamChange {
             Self::Joined(_) => "remove them",
             Self::RoleChanged { .. } => "change the role back",
             Self::FactorReset => "speak to the member in person, who sets up a second factor again",
+            Self::OwnerChangeRequested(..) => "cancel it",
+            Self::OwnerChangeCancelled(_) => "request it again",
             Self::PasswordResetStarted => "speak to the member in person, who must not use the link",
         }
     }
@@ -124,7 +154,10 @@ impl TeamChange {
     /// Whether the member is notified even if they do not manage members. (Of the others, they learn otherwise.)
     fn concerns_member(self) -> bool {
         match self {
-            Self::RoleChanged { .. } | Self::Removed(_) => true,
+            Self::RoleChanged { .. }
+            | Self::Removed(_)
+            | Self::OwnerChangeRequested(..)
+            | Self::OwnerChangeCancelled(_) => true,
             Self::Invited(_)
             | Self::InvitationWithdrawn(_)
             | Self::Joined(_)

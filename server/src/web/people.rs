@@ -8,7 +8,7 @@ use super::{
 use crate::{
     backend::{
         BackendError, authorise, may_after_proof,
-        people::{Invite, LinkToken},
+        people::{Invite, LinkToken, MemberChange},
         team_events::TeamChange,
     },
     mail::{Mail, quoted},
@@ -18,8 +18,9 @@ use axum::response::{Redirect, Response};
 use domain::{
     access::{Operation, Role},
     id::{InvitationId, UserId},
-    people::Invitation,
+    people::{Invitation, OWNER_CHANGE_DELAY, OwnerChange, Person},
     text::{EmailAddress, PersonName},
+    time::Timestamp,
 };
 
 async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
@@ -28,12 +29,13 @@ async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
         people: found.people,
         invitations: found.invitations,
         leavers: found.leavers,
+        pending: found.pending,
         you: visit.actor.user_id,
         is_managed: may_after_proof(&visit.actor, visit.organization(), Operation::ManagePeople),
     })
 }
 
-async fn person_page(visit: &Visit, page: impl FnOnce(domain::people::Person) -> Page) -> Result<Page, BackendError> {
+async fn person_page(visit: &Visit, page: impl FnOnce(Person) -> Page) -> Result<Page, BackendError> {
     let person = visit.web.backend.person(&visit.actor, visit.organization(), visit.param("person")?).await?;
     Ok(page(person))
 }
@@ -133,7 +135,33 @@ pub async fn send_again(visit: Visit, sent: Submitted) -> Response {
 
 /// The form that gives somebody another role.
 pub async fn role_form(visit: Visit) -> Response {
-    visit.answer(person_page(&visit, |person| Page::ChangeRole { person }).await).await
+    visit.answer(role_page(&visit).await).await
+}
+
+async fn role_page(visit: &Visit) -> Result<Page, BackendError> {
+    person_page(visit, |person| Page::ChangeRole { waits_until: waits_until(visit, &person), person }).await
+}
+
+/// When removing or demoting a member takes effect, where it does not at once.
+fn waits_until(visit: &Visit, person: &Person) -> Option<Timestamp> {
+    person.is_delayed(OwnerChange::Remove).then(|| visit.web.backend.clock().now().plus(OWNER_CHANGE_DELAY))
+}
+
+/// Mails a change of a member, and says what came of it.
+fn made_or_requested(visit: &Visit, changed: &MemberChange, asked: OwnerChange) -> Notice {
+    match changed {
+        MemberChange::Made(before) => {
+            visit.notify_team(before, TeamChange::applied(asked, before.role));
+            match asked {
+                OwnerChange::Remove => Notice::PersonRemoved,
+                OwnerChange::Demote(_) => Notice::RoleChanged,
+            }
+        }
+        MemberChange::Requested(pending) => {
+            visit.notify_team(pending, TeamChange::OwnerChangeRequested(pending.change, pending.applies_at));
+            Notice::OwnerChangeRequested
+        }
+    }
 }
 
 /// Gives somebody another role.
@@ -142,14 +170,13 @@ pub async fn change_role(visit: Visit, sent: Submitted) -> Response {
         let person: UserId = visit.param("person")?;
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let role = Role::from_code(sent.text("role")).ok_or(Refused::field("role", "Choose one of the roles."))?;
-        let before = visit.web.backend.change_role(&visit.actor, visit.organization(), person, role).await?;
-        visit.notify_team(&before, TeamChange::RoleChanged { from: before.role, to: role });
-        Ok(())
+        let changed = visit.web.backend.change_role(&visit.actor, visit.organization(), person, role).await?;
+        Ok(made_or_requested(&visit, &changed, OwnerChange::Demote(role)))
     };
     match result.await {
-        Ok(()) => redirect(&visit.place.people(), Notice::RoleChanged),
+        Ok(notice) => redirect(&visit.place.people(), notice),
         Err(refused) => {
-            let page = async || person_page(&visit, |person| Page::ChangeRole { person }).await;
+            let page = async || role_page(&visit).await;
             visit.show_again(refused, sent, page).await
         }
     }
@@ -181,7 +208,11 @@ pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
 
 /// What follows from removing somebody.
 pub async fn remove_form(visit: Visit) -> Response {
-    visit.answer(person_page(&visit, |person| Page::RemovePerson { person }).await).await
+    visit.answer(remove_page(&visit).await).await
+}
+
+async fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
+    person_page(visit, |person| Page::RemovePerson { waits_until: waits_until(visit, &person), person }).await
 }
 
 /// Removes somebody. The page after it offers to replace the keys that they may have a copy of.
@@ -189,15 +220,57 @@ pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
         let removed = visit.web.backend.remove_person(&visit.actor, visit.organization(), person).await?;
-        visit.notify_team(&removed, TeamChange::Removed(removed.role));
+        Ok(made_or_requested(&visit, &removed, OwnerChange::Remove))
+    };
+    match result.await {
+        Ok(notice) => redirect(&visit.place.people(), notice),
+        Err(refused) => {
+            let page = async || remove_page(&visit).await;
+            visit.show_again(refused, sent, page).await
+        }
+    }
+}
+
+async fn confirm_page(visit: &Visit) -> Result<Page, BackendError> {
+    let pending =
+        visit.web.backend.owner_change(&visit.actor, visit.organization(), visit.param("person")?).await?;
+    Ok(Page::ConfirmOwnerChange { pending })
+}
+
+/// What follows from confirming a pending removal or demotion.
+pub async fn confirm_form(visit: Visit) -> Response {
+    visit.answer(confirm_page(&visit).await).await
+}
+
+/// Confirms a pending removal or demotion: it is applied at once.
+pub async fn confirm(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let person: UserId = visit.param("person")?;
+        let backend = &visit.web.backend;
+        let (pending, before) = backend.confirm_owner_change(&visit.actor, visit.organization(), person).await?;
+        visit.notify_team(&before, TeamChange::applied(pending.change, before.role));
+        Ok(match pending.change {
+            OwnerChange::Remove => Notice::PersonRemoved,
+            OwnerChange::Demote(_) => Notice::RoleChanged,
+        })
+    };
+    match result.await {
+        Ok(notice) => redirect(&visit.place.people(), notice),
+        Err(refused) => visit.show_again(refused, sent, async || confirm_page(&visit).await).await,
+    }
+}
+
+/// Cancels a pending removal or demotion.
+pub async fn cancel(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let person: UserId = visit.param("person")?;
+        let cancelled = visit.web.backend.cancel_owner_change(&visit.actor, visit.organization(), person).await?;
+        visit.notify_team(&cancelled, TeamChange::OwnerChangeCancelled(cancelled.change));
         Ok(())
     };
     match result.await {
-        Ok(()) => redirect(&visit.place.people(), Notice::PersonRemoved),
-        Err(refused) => {
-            let page = async || person_page(&visit, |person| Page::RemovePerson { person }).await;
-            visit.show_again(refused, sent, page).await
-        }
+        Ok(()) => redirect(&visit.place.people(), Notice::OwnerChangeCancelled),
+        Err(refused) => visit.show_again(refused, sent, async || people_page(&visit).await).await,
     }
 }
 

@@ -350,6 +350,9 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | PeopleError::NoFactor(_)
             | PeopleError::NoPassword(_)
             | PeopleError::LastOwner
+            | PeopleError::ChangePending(..)
+            | PeopleError::OwnConfirmation
+            | PeopleError::ManagesTooShort(_)
             | PeopleError::HasOwner(_)
             | PeopleError::CustomerUser(_)
             | PeopleError::InvitationExpired

@@ -289,7 +289,7 @@ async fn what_somebody_proposed_who_is_gone_is_not_confirmed() {
     let ada = console.user_id("admin@nuvera.example").await;
     let set_role = async |role: Role| {
         let mut transaction = console.store.write().await.unwrap();
-        server::store::users::set_role(&mut transaction, ada, role).await.unwrap();
+        server::store::users::set_role(&mut transaction, ada, role, console.clock.now()).await.unwrap();
         transaction.commit().await.unwrap();
     };
     set_role(Role::NuveraAuditor).await;

@@ -22,6 +22,7 @@ use domain::{
     access::Role,
     audit::{AuditFilter, AuditScope, RecordedEvent},
     id::OrganizationId,
+    people::OWNER_CHANGE_DELAY,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value, json};
@@ -465,6 +466,8 @@ async fn every_sign_in_brings_the_role_up_to_date_but_somebody_always_decides_on
     assert!(people.body.contains(&olivia.to_string()));
     let removed = dora.post(&format!("/settings/platform/people/{olivia}/remove"), &[]).await;
     assert_eq!(removed.status, StatusCode::SEE_OTHER, "{}", removed.text());
+    console.advance(OWNER_CHANGE_DELAY);
+    assert_eq!(console.backend.apply_owner_changes().await.unwrap().len(), 1);
     let demoted = account("dora", "dora@alpine.example", &["developers"]);
     assert_eq!(signs_in(&mut console.browser(), &alpine, BEGIN, &demoted).await.location(), LIST);
     assert_eq!(role_of(&console, "dora@alpine.example").await, Some(Role::PartnerOwner), "the last one stays");
