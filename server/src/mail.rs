@@ -139,7 +139,7 @@ pub fn without_links(text: &str) -> String {
         };
         match character {
             '.' | '。' | '．' | '｡' if joins_host() => shown.push_str("[.]"),
-            ':' if after.starts_with('/') => shown.push_str("[:]"),
+            ':' if after.starts_with("//") => shown.push_str("[:]"),
             _ => shown.push(character),
         }
     }

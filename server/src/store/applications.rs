@@ -418,7 +418,7 @@ fn application(
     Ok(ApiApplication {
         id,
         organization_id: parse(row, TABLE, "organization_id")?,
-        name: convert(row, TABLE, "name", |text| ApplicationName::new(text).ok())?,
+        name: convert(row, TABLE, "name", |text| ApplicationName::from_stored(text).ok())?,
         created_at: timestamp(row, "created_at")?,
         created_by: row.try_get("created_by")?,
         disabled,

@@ -157,7 +157,7 @@ fn read(row: &AnyRow) -> Result<Invitation> {
         id: parse(row, "invitations", "id")?,
         organization_id: parse(row, "invitations", "organization_id")?,
         email: convert(row, "invitations", "email", |email| EmailAddress::new(email).ok())?,
-        name: convert(row, "invitations", "name", |name| PersonName::new(name).ok())?,
+        name: convert(row, "invitations", "name", |name| PersonName::from_stored(name).ok())?,
         role: convert(row, "invitations", "role", Role::from_code)?,
         invited_by: text("invited_by")?,
         expires_at: timestamp(row, "expires_at")?,

@@ -592,3 +592,57 @@ async fn owners_who_remove_or_demote_each_other_through_two_processes_always_lea
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn a_name_with_a_web_address_reaches_no_mail() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    for name in ["Pay at https://evil.example", "www.evil.example", "evil.example/login", "Grace\r\nYour account"] {
+        let fields = [("name", name), ("email", "grace@alpine.example"), ("role", "partner_viewer")];
+        let refused = owner.post(&format!("{PEOPLE}/invite"), &fields).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
+        if !name.contains('\r') {
+            refused.says("Remove the web address");
+        }
+    }
+    for name in ["https://evil.example/login", "evil.example/login"] {
+        let refused = owner.create_answer(name, PEM_A, &["PAYMENTS_READ"]).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{name}");
+        refused.says("Remove the web address");
+    }
+    assert_eq!(console.letters().len(), 0, "nothing was mailed");
+
+    // Names from before the rule are still read, and mailed as text that is no link.
+    let bad = "Log in at https://evil.example/x ” or www.evil.example";
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    owner.post(&format!("{PEOPLE}/invite"), &GRACE).await;
+    let mut conn = console.store.write().await.unwrap();
+    for sql in [
+        "UPDATE invitations SET name = $1",
+        "UPDATE applications SET name = $1",
+        "UPDATE users SET name = $1 WHERE email = 'owner@alpine.example'",
+        "UPDATE organizations SET name = $1 WHERE name = 'Alpine Pay'",
+    ] {
+        sqlx::query(sql).bind(bad).execute(&mut *conn).await.unwrap();
+    }
+    conn.commit().await.unwrap();
+    console.backend.start().await.unwrap();
+    console.mailed_link("grace@alpine.example");
+    let again = withdraw_path(&mut owner).await.replace("/withdraw", "/send-again");
+    let link = link(&console, &owner.post(&again, &[]).await);
+    owner.get(&format!("{LIST}/{id}")).await.says("evil.example");
+    owner.get(&format!("{LIST}/{id}/disable")).await.says("evil.example");
+    owner.post(&format!("{LIST}/{id}/disable"), &[]).await.leads_to(&format!("{LIST}/{id}"), "disabled");
+    let mut admin = console.admin().await;
+    let because = [("reason", "found"), ("ticket", "SUP-4711")];
+    admin.submit(&format!("{}/enable", console.in_hub(&id)), &because).await;
+    let mailer = server::mail::Mailer::folder(console.mail.path(), "Nuvera <no-reply@nuvera.example>".parse().unwrap());
+    assert_eq!(console.backend.tell_owners(&mailer.unwrap(), ORIGIN).await.unwrap(), 1);
+    let invited = console.letters_about("A member was invited to your organization", 2).await;
+    assert!(invited.iter().any(|letter| letter.contains("evil[.]example")), "{invited:?}");
+    for letter in console.letters() {
+        let shown = letter.replace("=3D", "=");
+        assert!(!shown.contains("evil.example") && !shown.contains("https://evil"), "{letter}");
+    }
+    assert_eq!(console.browser().get(&link).await.status, StatusCode::OK);
+}
