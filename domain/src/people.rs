@@ -97,7 +97,9 @@ pub enum PeopleError {
     #[error("Someone else confirms this: not who requested it, and not whom it is about.")]
     OwnConfirmation,
     /// The actor has managed members for too short a time to confirm it.
-    #[error("You have managed members for less than 72 hours. You can confirm this from {0} on, or it takes effect by itself.")]
+    #[error(
+        "You have managed members for less than 72 hours. You can confirm this from {0} on, or it takes effect by itself."
+    )]
     ManagesTooShort(Timestamp),
     /// The organization has an owner, who can change roles.
     #[error("{0} has an owner already, who can change roles. Ask them, or recover their account.")]

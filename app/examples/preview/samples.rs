@@ -598,11 +598,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("change-role-by-provider", context(), Page::ChangeRole { person: by_provider, waits_until: None }),
         ("reset-factor", context(), Page::ResetFactor { person: deniz.clone() }),
         ("remove-person", context(), Page::RemovePerson { person: deniz.clone(), waits_until: None }),
-        (
-            "remove-owner",
-            context(),
-            Page::RemovePerson { person: deniz, waits_until: Some(removal.applies_at) },
-        ),
+        ("remove-owner", context(), Page::RemovePerson { person: deniz, waits_until: Some(removal.applies_at) }),
         ("confirm-removal", context(), Page::ConfirmOwnerChange { pending: removal.clone() }),
         (
             "people-pending",

@@ -1,7 +1,9 @@
 //! Passwords: one's own is changed, and somebody who has lost theirs chooses another.
 
 use super::people::back;
-use crate::ui::{Actions, ButtonLink, Callout, Consequences, Form, Input, Submit, TextField, Variant, place, surroundings};
+use crate::ui::{
+    Actions, ButtonLink, Callout, Consequences, Form, Input, Submit, TextField, Variant, place, surroundings,
+};
 use domain::{people::Person, time::Timestamp};
 use leptos::prelude::*;
 

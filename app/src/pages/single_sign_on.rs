@@ -119,7 +119,9 @@ pub(super) fn refused(
         ),
         Problem::ForeignAddress => (
             format!("{label} gave an e-mail address that is not in a domain of your organization."),
-            format!("Ask whoever looks after {label} to correct your address there, or Nuvera support to add its domain."),
+            format!(
+                "Ask whoever looks after {label} to correct your address there, or Nuvera support to add its domain."
+            ),
         ),
         Problem::OneFactor => (
             format!("A second factor is needed here, and {label} does not say that you showed one."),

@@ -161,7 +161,7 @@ impl ProposedChange {
     }
 
     /// Ends the proposal's place in the history.
-    fn noted(&self, action: AuditAction, application: &ApiApplication) -> Noted {
+    pub(super) fn noted(&self, action: AuditAction, application: &ApiApplication) -> Noted {
         Noted::new(action, application.name.as_str())
             .before(format!("proposed by {}: {}", self.by, self.why))
             .after(format!("{}: {}", self.change.label(), self.change.after(application)))

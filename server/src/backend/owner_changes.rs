@@ -3,6 +3,7 @@
 use super::{
     Backend, BackendError, may_after_proof,
     people::{cancel_owner_changes, remove, set_role},
+    support::withdraw_support_of,
     team_events::{TeamChange, TeamEvent, TeamMember},
 };
 use crate::store::{StoreError, audit, organizations, owner_changes, users};
@@ -75,7 +76,7 @@ impl Backend {
         organization: OrganizationId,
         target: UserId,
     ) -> Result<(PendingOwnerChange, Person), BackendError> {
-        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
+        let (mut settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let pending = owner_changes::find(&mut transaction, organization, target).await?;
         let pending = pending.ok_or(BackendError::NotFound)?;
         let found = users::find(&mut transaction, organization, target).await?.ok_or(BackendError::NotFound)?;
@@ -86,7 +87,8 @@ impl Backend {
         audit::append(&mut transaction, &[event]).await?;
         let why = reason(&format!("Requested by {} on {}", pending.requester_name, pending.requested_at));
         apply(&mut transaction, &pending, &found, By { reason: why.as_ref(), ..by }).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let withdrawn = withdraw_support_of(&mut transaction, target, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(target);
         committed?;
         Ok((pending, found))
@@ -114,7 +116,7 @@ impl Backend {
     }
 
     async fn apply_owner_change(&self, due: &PendingOwnerChange) -> Result<Option<TeamEvent>, BackendError> {
-        let _settled = self.settled().await?;
+        let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let organization = due.organization_id;
         organizations::lock(&mut transaction, organization).await.map_err(BackendError::gone)?;
@@ -134,8 +136,10 @@ impl Backend {
         };
         let at = self.clock.now();
         let why = reason(&format!("Requested on {}, applied after 72 hours", pending.requested_at));
-        apply(&mut transaction, &pending, &found, By { actor: &requester, at, reason: why.as_ref() }).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let by = By { actor: &requester, at, reason: why.as_ref() };
+        apply(&mut transaction, &pending, &found, by).await?;
+        let withdrawn = withdraw_support_of(&mut transaction, pending.target, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(pending.target);
         committed?;
         let member = TeamMember::from(&found);

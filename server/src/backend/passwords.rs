@@ -11,6 +11,7 @@ use super::{
     password_hashing,
     people::{LinkToken, hash, withdraw_unfinished},
     sessions,
+    support::withdraw_support_of,
 };
 use crate::store::{StoreError, audit, password_resets, second_factors, users};
 use aws_lc_rs::digest;
@@ -79,12 +80,7 @@ impl Backend {
     ///
     /// # Errors
     /// A fresh proof is needed; the password is not taken; the database fails.
-    pub async fn change_password(
-        &self,
-        actor: &Actor,
-        here: SessionId,
-        password: &str,
-    ) -> Result<usize, BackendError> {
+    pub async fn change_password(&self, actor: &Actor, here: SessionId, password: &str) -> Result<usize, BackendError> {
         self.may_change_password(actor)?;
         let password_hash = self.hash_new_password(actor, password).await?;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
@@ -134,7 +130,7 @@ impl Backend {
     pub async fn recover(&self, email: &str) -> Result<(Actor, LinkToken, Timestamp), BackendError> {
         let unknown_password = LinkToken::generate();
         let unusable_hash = password_hashing::hash_here(unknown_password.reveal(), self.password_cost.clone());
-        let _settled = self.settled().await?;
+        let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let account = users::find_account(&mut transaction, email.trim()).await?;
         let account = account.filter(|account| account.password_hash.is_some()).ok_or(BackendError::NotFound)?;
@@ -151,7 +147,8 @@ impl Backend {
         let (token, expires_at) = (LinkToken::generate(), now.plus(RESET_LIFETIME));
         password_resets::insert(&mut transaction, id, None, &hash(token.reveal()), expires_at).await?;
         audit::append(&mut transaction, &events).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
+        self.commit_all(transaction, &mut settled, &withdrawn).await?;
         Ok((actor, token, expires_at))
     }
 
@@ -181,7 +178,7 @@ impl Backend {
     ) -> Result<Actor, BackendError> {
         let actor = self.password_reset(token, address).await?.ok_or(BackendError::NotFound)?;
         let password_hash = self.hash_new_password(&actor, password).await?;
-        let _settled = self.settled().await?;
+        let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let by = By { actor: &actor, at: self.clock.now(), reason: None };
         withdraw_unfinished(&mut transaction, actor.organization_id, actor.user_id, by).await?;
@@ -190,7 +187,8 @@ impl Backend {
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, actor.user_id, None).await?;
         audit::append(&mut transaction, &[password_reset(by)]).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let withdrawn = withdraw_support_of(&mut transaction, actor.user_id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(actor.user_id);
         committed?;
         Ok(actor)

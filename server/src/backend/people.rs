@@ -9,6 +9,7 @@ use super::{
     password_hashing,
     pending::{Pending, as_they_are},
     sessions,
+    support::withdraw_support_of,
 };
 use crate::{
     random,
@@ -169,7 +170,7 @@ impl Backend {
         id: UserId,
         role: Role,
     ) -> Result<MemberChange, BackendError> {
-        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
+        let (mut settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         if found.is_delayed(OwnerChange::Demote(role)) {
@@ -178,7 +179,8 @@ impl Backend {
             return Ok(MemberChange::Requested(requested));
         }
         set_role(&mut transaction, organization, &found, role, by).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(id);
         committed?;
         Ok(MemberChange::Made(found))
@@ -195,7 +197,7 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
     ) -> Result<MemberChange, BackendError> {
-        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
+        let (mut settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         if found.is_delayed(OwnerChange::Remove) {
@@ -204,7 +206,8 @@ impl Backend {
             return Ok(MemberChange::Requested(requested));
         }
         remove(&mut transaction, organization, &found, by).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(id);
         committed?;
         Ok(MemberChange::Made(found))

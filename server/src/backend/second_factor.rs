@@ -4,6 +4,7 @@ use super::{
     Backend, BackendError,
     accounts::{self, Subjects},
     people::withdraw_unfinished,
+    support::withdraw_support_of,
 };
 use crate::{
     random,
@@ -173,7 +174,7 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
     ) -> Result<Person, BackendError> {
-        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
+        let (mut settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let event = found.reset_factor(by)?;
@@ -181,7 +182,8 @@ impl Backend {
         second_factors::delete_all(&mut transaction, id).await?;
         signed_in::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(id);
         committed?;
         Ok(found)

@@ -1,13 +1,16 @@
 //! People who sign in by an identity provider: found by what it knows them as, made where they are new, and what it says
 //! they are.
 
-use super::{Backend, BackendError, accounts::Entrant, people::take_back_links, team_events::TeamChange};
+use super::{
+    Backend, BackendError, accounts::Entrant, people::take_back_links, support::withdraw_support_of,
+    team_events::TeamChange,
+};
 use crate::{
     random,
     store::{StoreError, audit, identities, organizations, policies, users},
 };
 use domain::{
-    access::{PROOF_LIFETIME, Role},
+    access::{Operation, PROOF_LIFETIME, Role, allows},
     actor::Actor,
     application::By,
     id::{OrganizationId, UserId},
@@ -114,16 +117,14 @@ impl Backend {
         asserted: Asserted<'_>,
         address: Option<IpAddr>,
     ) -> Result<Admitted, NotAdmitted> {
-        let _settled = self.settled().await?;
+        let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let now = self.clock.now();
         let known = identities::find(&mut transaction, asserted.issuer, asserted.subject).await?;
         check_domain(&mut transaction, &asserted, known.as_ref().map(|known| known.user_id)).await?;
         let (user_id, change) = match known {
             Some(known) if known.organization_id != asserted.organization => return Err(NotAdmitted::Elsewhere),
-            Some(known) => {
-                (known.user_id, follow(&mut transaction, known.user_id, &asserted, address, now).await?)
-            }
+            Some(known) => (known.user_id, follow(&mut transaction, known.user_id, &asserted, address, now).await?),
             None => {
                 let (user_id, role) = join(&mut transaction, &asserted, address, now).await?;
                 (user_id, Some(TeamChange::Joined(role)))
@@ -134,7 +135,14 @@ impl Backend {
             return Err(NotAdmitted::OneFactor);
         }
         let sign_ins_ended = users::sign_ins_ended(&mut transaction, user_id).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        let withdrawn = match change {
+            Some(TeamChange::RoleChanged { to, .. }) if !allows(to, Operation::PrepareReplacement) => {
+                let by = By { actor: &actor, at: now, reason: None };
+                withdraw_support_of(&mut transaction, user_id, by).await?
+            }
+            _ => Vec::new(),
+        };
+        self.commit_all(transaction, &mut settled, &withdrawn).await?;
         let proven_at = asserted.proven_at.unwrap_or(now.minus(PROOF_LIFETIME));
         let entrant = Entrant { user_id, sign_ins_ended, proven_at: Some(proven_at) };
         Ok(Admitted { entrant, actor, change })
@@ -190,7 +198,8 @@ async fn check_domain(
     known: Option<UserId>,
 ) -> Result<(), NotAdmitted> {
     let is_foreign = |email: &str| {
-        EmailAddress::new(email).is_ok_and(|email| !asserted.email_domains.iter().any(|domain| domain == email.domain()))
+        EmailAddress::new(email)
+            .is_ok_and(|email| !asserted.email_domains.iter().any(|domain| domain == email.domain()))
     };
     if let Some(email) = asserted.email.filter(|email| is_foreign(email)) {
         let holder = match known {
@@ -241,7 +250,8 @@ async fn follow(
             let change = TeamChange::RoleChanged { from, to: changed.role };
             users::set_role(&mut *conn, id, changed.role, now).await?;
             audit::append(&mut *conn, &[event]).await?;
-            take_back_links(conn, asserted.organization, &changed, By { actor: &actor, at: now, reason: why.as_ref() }).await?;
+            take_back_links(conn, asserted.organization, &changed, By { actor: &actor, at: now, reason: why.as_ref() })
+                .await?;
             Ok(Some(change))
         }
         Followed::Kept => {

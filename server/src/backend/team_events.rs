@@ -56,11 +56,7 @@ impl From<&Actor> for TeamMember {
 
 impl From<&PendingOwnerChange> for TeamMember {
     fn from(pending: &PendingOwnerChange) -> Self {
-        Self {
-            user: Some(pending.target),
-            name: pending.target_name.clone(),
-            email: pending.target_email.clone(),
-        }
+        Self { user: Some(pending.target), name: pending.target_name.clone(), email: pending.target_email.clone() }
     }
 }
 

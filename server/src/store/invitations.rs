@@ -57,12 +57,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// [`StoreError::Conflict`] if it is gone; the database fails.
-pub async fn renew(
-    conn: &mut AnyConnection,
-    invitation: &Invitation,
-    made_by: UserId,
-    token_hash: &str,
-) -> Result<()> {
+pub async fn renew(conn: &mut AnyConnection, invitation: &Invitation, made_by: UserId, token_hash: &str) -> Result<()> {
     let renewed = sqlx::query(
         "UPDATE invitations SET token_hash = $1, expires_at = $2, invited_by = $3, made_by = $4 WHERE id = $5",
     )

@@ -243,10 +243,11 @@ pub async fn set_role(conn: &mut AnyConnection, id: UserId, role: Role, now: Tim
 /// # Errors
 /// [`super::StoreError::Conflict`] if they are gone; the database fails.
 pub async fn role_since(conn: &mut AnyConnection, id: UserId) -> Result<Timestamp> {
-    let row = sqlx::query("SELECT COALESCE(role_since, created_at) AS since FROM users WHERE id = $1 AND removed_at IS NULL")
-        .bind(id.to_string())
-        .fetch_optional(conn)
-        .await?;
+    let row =
+        sqlx::query("SELECT COALESCE(role_since, created_at) AS since FROM users WHERE id = $1 AND removed_at IS NULL")
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await?;
     timestamp(&row.ok_or(super::StoreError::Conflict)?, "since")
 }
 

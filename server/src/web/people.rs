@@ -232,8 +232,7 @@ pub async fn remove(visit: Visit, sent: Submitted) -> Response {
 }
 
 async fn confirm_page(visit: &Visit) -> Result<Page, BackendError> {
-    let pending =
-        visit.web.backend.owner_change(&visit.actor, visit.organization(), visit.param("person")?).await?;
+    let pending = visit.web.backend.owner_change(&visit.actor, visit.organization(), visit.param("person")?).await?;
     Ok(Page::ConfirmOwnerChange { pending })
 }
 
@@ -278,8 +277,7 @@ pub async fn cancel(visit: Visit, sent: Submitted) -> Response {
 pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let invitation: InvitationId = visit.param("invitation")?;
-        let withdrawn =
-            visit.web.backend.withdraw_invitation(&visit.actor, visit.organization(), invitation).await?;
+        let withdrawn = visit.web.backend.withdraw_invitation(&visit.actor, visit.organization(), invitation).await?;
         visit.notify_team(&withdrawn, TeamChange::InvitationWithdrawn(withdrawn.role));
         Ok(())
     };

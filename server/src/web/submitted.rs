@@ -385,6 +385,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::NothingProposed
             | ChangeError::ProposalOutdated
             | ChangeError::ProposerGone
+            | ChangeError::PreparerGone
             | ChangeError::ProposalIsNuveras
             | ChangeError::NothingToFinish
             | ChangeError::NoAutoFinish

@@ -44,9 +44,7 @@ async fn withdrawn(console: &Console) -> usize {
 
 #[tokio::test]
 async fn links_made_in_a_hijacked_session_do_not_survive_new_credentials() {
-    for remedy in
-        [Remedy::None, Remedy::ChangePassword, Remedy::ResetPassword, Remedy::Recover, Remedy::ResetFactor]
-    {
+    for remedy in [Remedy::None, Remedy::ChangePassword, Remedy::ResetPassword, Remedy::Recover, Remedy::ResetFactor] {
         for database in Database::all().await {
             println!("{remedy:?} on {}", database.engine);
             let console = Console::start_on(database).await;
@@ -74,7 +72,10 @@ async fn links_made_in_a_hijacked_session_do_not_survive_new_credentials() {
                 Remedy::None => {}
                 Remedy::ChangePassword => {
                     let mut owner = console.owner().await;
-                    owner.get("/settings/account/password").await.says("Invitations you sent that are still open are withdrawn.");
+                    owner
+                        .get("/settings/account/password")
+                        .await
+                        .says("Invitations you sent that are still open are withdrawn.");
                     let changed = owner.post("/settings/account/password", &[("password", CHOSEN)]).await;
                     changed.leads_to("/settings/account", "password-changed-invitations-withdrawn");
                     owner.follow(&changed).await.says("invitations you sent that were still open are withdrawn");
@@ -135,7 +136,8 @@ async fn everyone_who_manages_members_learns_of_each_change_to_them() {
 
     owner.post(&format!("{PEOPLE}/invite"), &INTRUDER).await;
     for message in mailed(&console, "A member was invited to your organization", &managers).await {
-        for said in ["Ivy Intruder", "ivy@attacker.example", "role Owner", "Olivia Okafor", "Unknown browser, 203.0.113.7"]
+        for said in
+            ["Ivy Intruder", "ivy@attacker.example", "role Owner", "Olivia Okafor", "Unknown browser, 203.0.113.7"]
         {
             assert!(message.contains(said), "{said}: {message}");
         }
@@ -221,7 +223,10 @@ async fn an_owner_is_removed_after_72_hours_in_which_every_owner_learns_of_it() 
         attacker.post(&form, &[]).await.leads_to(PEOPLE, "owner-change-requested");
         let all = [OWNER, RESCUER, "viewer@alpine.example"];
         for message in mailed(&console, REQUESTED, &all).await {
-            assert!(message.contains("Removal requested, takes effect on") && message.contains("cancel it"), "{message}");
+            assert!(
+                message.contains("Removal requested, takes effect on") && message.contains("cancel it"),
+                "{message}"
+            );
         }
         let again = attacker.post(&format!("{PEOPLE}/{second}/role"), &[("role", "partner_viewer")]).await;
         assert_eq!(again.status, StatusCode::CONFLICT);
@@ -229,7 +234,10 @@ async fn an_owner_is_removed_after_72_hours_in_which_every_owner_learns_of_it() 
 
         let mut target = console.signed_in(RESCUER).await;
         let members = target.get(PEOPLE).await;
-        members.says("Deniz Demir will be removed").says("Removal on 29 Nov 2026, 03:25:10 UTC").says("requested by Olivia Okafor.");
+        members
+            .says("Deniz Demir will be removed")
+            .says("Removal on 29 Nov 2026, 03:25:10 UTC")
+            .says("requested by Olivia Okafor.");
         assert!(!members.body.contains("/confirm-change"), "the target cannot confirm it");
         let applied = console.backend.apply_owner_changes().await.unwrap().len();
         assert_eq!((applied, role(&console, second).await), (0, Some(Role::PartnerOwner)), "nothing happens before");

@@ -633,11 +633,13 @@ async fn a_name_with_a_web_address_reaches_no_mail() {
     owner.get(&format!("{LIST}/{id}")).await.says("evil.example");
     owner.get(&format!("{LIST}/{id}/disable")).await.says("evil.example");
     owner.post(&format!("{LIST}/{id}/disable"), &[]).await.leads_to(&format!("{LIST}/{id}"), "disabled");
+    let sender = "Nuvera <no-reply@nuvera.example>".parse().unwrap();
+    let mailer = server::mail::Mailer::folder(console.mail.path(), sender).unwrap();
+    assert_eq!(console.backend.tell_owners(&mailer, ORIGIN).await.unwrap(), 0, "so far Nuvera did nothing");
     let mut admin = console.admin().await;
     let because = [("reason", "found"), ("ticket", "SUP-4711")];
     admin.submit(&format!("{}/enable", console.in_hub(&id)), &because).await;
-    let mailer = server::mail::Mailer::folder(console.mail.path(), "Nuvera <no-reply@nuvera.example>".parse().unwrap());
-    assert_eq!(console.backend.tell_owners(&mailer.unwrap(), ORIGIN).await.unwrap(), 1);
+    assert_eq!(console.backend.tell_owners(&mailer, ORIGIN).await.unwrap(), 1);
     let invited = console.letters_about("A member was invited to your organization", 2).await;
     assert!(invited.iter().any(|letter| letter.contains("evil[.]example")), "{invited:?}");
     for letter in console.letters() {

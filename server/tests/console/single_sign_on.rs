@@ -972,7 +972,8 @@ async fn an_e_mail_domain_belongs_to_the_issuers_of_one_organization() {
         let bound = single_sign_on::SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await;
         bound.map(drop).map_err(|error| error.to_string())
     };
-    let problem = "issuer \"two\": email_domains: \"alpine.example\" is listed by issuer \"one\" of another organization";
+    let problem =
+        "issuer \"two\": email_domains: \"alpine.example\" is listed by issuer \"one\" of another organization";
     assert_eq!(bind("Borealis Finance", "Alpine.Example").await, Err(problem.to_owned()));
     assert_eq!(bind("Borealis Finance", "borealis.example").await, Ok(()));
     assert_eq!(bind("Alpine Pay", "alpine.example").await, Ok(()), "two providers of one organization");
