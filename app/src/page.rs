@@ -13,7 +13,7 @@ use domain::{
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
     passkey::{Passkey, Prompt},
-    people::{Invitation, Leaver, Person},
+    people::{Invitation, Leaver, OwnerChange, PendingOwnerChange, Person},
     request::{RequestFilter, SeenRequest},
     search::{Findings, Search},
     second_factor::{RecoveryCode, SecondFactor, TotpSecret},
@@ -100,6 +100,8 @@ pub enum SingleSignOnProblem {
     OneFactor,
     /// No account can be made for them; nobody is told why.
     NotAdmitted,
+    /// The address that it asserts is in a domain that is not its own.
+    ForeignAddress,
     /// It knows them as somebody else than who is signed in here.
     SomebodyElse,
 }
@@ -212,11 +214,14 @@ notices! {
     SigningKeyRestored "signing-key-restored" "The earlier signing key is current again. Send a signed test request.",
     RoleChanged "role-changed" "The role is changed. It counts from their next request.",
     PersonRemoved "person-removed" "They are removed, and signed out everywhere.",
+    OwnerChangeRequested "owner-change-requested" "Requested. It takes effect in 72 hours, unless it is cancelled or another owner confirms it sooner. Everyone who manages members is notified by e-mail.",
+    OwnerChangeCancelled "owner-change-cancelled" "Cancelled. Nothing changes.",
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
     SessionEnded "session-ended" "The session is ended: its next request is refused.",
     SessionsEnded "sessions-ended" "All other sessions are ended: their next request is refused.",
     PasswordChanged "password-changed" "Your password is changed. All other sessions are ended.",
+    PasswordChangedInvitationsWithdrawn "password-changed-invitations-withdrawn" "Your password is changed. All other sessions are ended, and invitations you sent that were still open are withdrawn.",
     PasswordChosen "password-chosen" "Your new password is set, and you are signed out everywhere. Sign in with it.",
     WholeKey "whole-key" "You searched for more of an API key than its prefix. Only the prefix was used; the rest was dropped and is kept nowhere. Whoever sent you the key has exposed it: have it replaced.",
     SecretDropped "secret-dropped" "What you searched for looks like a private key or a request token. It was dropped and is kept nowhere. Search by a name, a key’s prefix, a fingerprint or a request id.",
@@ -542,7 +547,10 @@ pub enum Page {
         passkey: Passkey,
     },
     /// Change one's own password.
-    ChangePassword,
+    ChangePassword {
+        /// Whether invitations that the user sent are still open: they are withdrawn.
+        withdraws_invitations: bool,
+    },
     /// Reset somebody's password.
     ResetPassword {
         /// Whose.
@@ -717,6 +725,8 @@ pub enum Page {
         application: ApiApplication,
         /// The blocks in force of its signing keys.
         blocked_keys: Vec<BlockedKey>,
+        /// Whether it becomes a proposal, because the partner disabled the application.
+        waits: bool,
     },
     /// Create replacement key, with a grace window.
     ReplaceApiKey {
@@ -775,6 +785,8 @@ pub enum Page {
         invitations: Vec<Invitation>,
         /// Those who have left, while keys work that they may have a copy of.
         leavers: Vec<Leaver>,
+        /// The removals and demotions of users who manage members that have not taken effect.
+        pending: Vec<PendingOwnerChange>,
         /// Who is looking.
         you: UserId,
         /// Whether whoever is looking decides on them.
@@ -785,19 +797,19 @@ pub enum Page {
         /// On whose side: each has its roles.
         side: ActorKind,
     },
-    /// The response that shows an invitation's link, once.
-    InvitationLink {
+    /// The response that says whether an invitation was mailed.
+    InvitationSent {
         /// The invitation.
         invitation: Invitation,
-        /// Its link.
-        link: String,
-        /// Whether it is on its way by mail.
+        /// Whether it was.
         is_mailed: bool,
     },
     /// Give somebody another role.
     ChangeRole {
         /// Whom.
         person: Person,
+        /// When another role takes effect, where it does not at once.
+        waits_until: Option<Timestamp>,
     },
     /// Remove the second factor that somebody has lost.
     ResetFactor {
@@ -808,6 +820,13 @@ pub enum Page {
     RemovePerson {
         /// Whom.
         person: Person,
+        /// When it takes effect, where it does not at once.
+        waits_until: Option<Timestamp>,
+    },
+    /// Confirm the pending removal or demotion of a user who manages members.
+    ConfirmOwnerChange {
+        /// The change.
+        pending: PendingOwnerChange,
     },
     /// How old the organization lets its keys become.
     RotationPolicy {
@@ -927,7 +946,7 @@ impl Page {
             Self::SignIn { .. } => "Sign in",
             Self::Confirm { .. } => "Confirm that it is you",
             Self::Account { .. } => "Sign-in and security",
-            Self::ChangePassword => "Change password",
+            Self::ChangePassword { .. } => "Change password",
             Self::ResetPassword { .. } => "Reset password",
             Self::ResetLink { .. } => "Pass the link on",
             Self::ChoosePassword { .. } => "Choose a new password",
@@ -975,10 +994,15 @@ impl Page {
             Self::CheckKey { .. } => "Check a key",
             Self::People { .. } => "People",
             Self::Invite { .. } => "Invite somebody",
-            Self::InvitationLink { .. } => "Pass the link on",
+            Self::InvitationSent { is_mailed: true, .. } => "Invitation sent",
+            Self::InvitationSent { is_mailed: false, .. } => "Invitation not sent",
             Self::ChangeRole { .. } => "Change role",
             Self::ResetFactor { .. } => "Reset second factor",
             Self::RemovePerson { .. } => "Remove somebody",
+            Self::ConfirmOwnerChange { pending: PendingOwnerChange { change: OwnerChange::Remove, .. } } => {
+                "Confirm removal"
+            }
+            Self::ConfirmOwnerChange { .. } => "Confirm change of role",
             Self::RotationPolicy { .. } => "Rotation policy",
             Self::SecurityPolicy { .. } => "Security policy",
             Self::RestoreSigningKey { .. } => "Restore signing key",
@@ -1010,7 +1034,7 @@ impl Page {
             }
             Self::SignIn { .. }
             | Self::Account { .. }
-            | Self::ChangePassword
+            | Self::ChangePassword { .. }
             | Self::ResetPassword { .. }
             | Self::ChoosePassword { .. }
             | Self::ResetGone
@@ -1040,8 +1064,10 @@ impl Page {
             | Self::Invitation { .. }
             | Self::InvitationGone
             | Self::Invite { .. }
+            | Self::InvitationSent { .. }
             | Self::ChangeRole { .. }
             | Self::RemovePerson { .. }
+            | Self::ConfirmOwnerChange { .. }
             | Self::RemovePasskey { .. }
             | Self::RotationPolicy { .. }
             | Self::SecurityPolicy { .. }
@@ -1068,7 +1094,6 @@ impl Page {
             | Self::ReplaceSigningKey { .. }
             | Self::CheckKey { .. }
             | Self::People { .. }
-            | Self::InvitationLink { .. }
             | Self::ResetLink { .. }
             | Self::RestoreSigningKey { .. }
             | Self::RetireSigningKey { .. }

@@ -17,7 +17,7 @@ use crate::{
     permission::PermissionSet,
     public_key::PublicKey,
     signing_key::{MAX_VERIFYING_KEYS, SigningKey, SigningKeyState},
-    text::{ApplicationName, Why},
+    text::{ApplicationName, Reason, Why},
     time::{Timestamp, in_words},
 };
 use std::{fmt, time::Duration};
@@ -102,6 +102,8 @@ pub struct PreparedReplacement {
     pub at: Timestamp,
     /// By whom.
     pub by: String,
+    /// The account of who prepared it; `None` for one from before that was recorded.
+    pub user_id: Option<UserId>,
     /// Why.
     pub reason: Why,
     /// What becomes of the live keys when it is claimed.
@@ -231,6 +233,8 @@ pub enum ChangeError {
     AlreadyDisabled,
     #[error("This application is already enabled.")]
     AlreadyEnabled,
+    #[error("The partner disabled this application. Nuvera can propose to enable it; the partner confirms that.")]
+    DisabledByPartner,
     #[error("The name is unchanged.")]
     NameUnchanged,
     #[error("The permissions are unchanged.")]
@@ -272,6 +276,11 @@ pub enum ChangeError {
         "Whoever proposed this change at Nuvera may not make such changes any more. Decline it, and ask Nuvera support to propose it again if you want it."
     )]
     ProposerGone,
+    /// Whoever prepared it is gone, or may do such a thing no more.
+    #[error(
+        "Whoever prepared this replacement key at Nuvera may not do that any more. Decline it, and create a replacement key or ask Nuvera support for another."
+    )]
+    PreparerGone,
     #[error("What Nuvera proposes, somebody of the partner’s confirms.")]
     ProposalIsNuveras,
     #[error("No old key is left that could be revoked: the rotation is finished.")]
@@ -339,6 +348,13 @@ impl ApiApplication {
         Change { application, events }
     }
 
+    /// Whether it is disabled by its partner, so that enabling by `kind` waits for a confirmation there.
+    pub fn waits_for_partner(&self, kind: ActorKind) -> bool {
+        let is_disabled_by_partner =
+            self.disabled.as_ref().is_some_and(|disabled| disabled.by_kind == ActorKind::Partner);
+        is_disabled_by_partner && kind == ActorKind::Nuvera
+    }
+
     /// Whether requests are accepted at all.
     pub fn is_enabled(&self) -> bool {
         self.disabled.is_none()
@@ -404,18 +420,22 @@ impl ApiApplication {
     }
 
     /// Stops it: no request is accepted, however valid its key and signature. An emergency needs no reason: see
-    /// [`Why::NOT_GIVEN`].
+    /// [`Why::NOT_GIVEN`]. What Nuvera has disabled the partner can disable as well: then it is the partner's to enable, see
+    /// [`ApiApplication::waits_for_partner`].
     ///
     /// # Errors
     /// [`ChangeError::AlreadyDisabled`]
     pub fn disable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
         let reason = by.emergency_reason();
         let by = By { reason: Some(&reason), ..by };
-        if self.disabled.is_some() {
-            return Err(ChangeError::AlreadyDisabled);
-        }
-        let noted =
-            Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before("enabled").after("disabled");
+        let before = match &self.disabled {
+            None => "enabled",
+            Some(disabled) if disabled.by_kind == ActorKind::Nuvera && by.actor.kind() == ActorKind::Partner => {
+                "disabled by Nuvera"
+            }
+            Some(_) => return Err(ChangeError::AlreadyDisabled),
+        };
+        let noted = Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before(before).after("disabled");
         self.disabled =
             Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason: reason.clone() });
         // An emergency is not held up by a ticket that nobody has opened yet.
@@ -425,12 +445,17 @@ impl ApiApplication {
     /// Lets it work again. No key that has expired or was revoked comes back.
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyEnabled`], [`ChangeError::ReasonNeeded`]
+    /// [`ChangeError::AlreadyEnabled`], [`ChangeError::ReasonNeeded`]; [`ChangeError::DisabledByPartner`] where Nuvera can
+    /// only propose it.
     pub fn enable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
         by.required_reason()?;
-        if self.disabled.take().is_none() {
+        if self.disabled.is_none() {
             return Err(ChangeError::AlreadyEnabled);
         }
+        if self.waits_for_partner(by.actor.kind()) {
+            return Err(ChangeError::DisabledByPartner);
+        }
+        self.disabled = None;
         let noted = Noted::new(AuditAction::ApplicationEnabled, self.name.as_str()).before("disabled").after("enabled");
         self.changed(by, [noted])
     }
@@ -461,6 +486,7 @@ impl ApiApplication {
         let prepared = PreparedReplacement {
             at: by.at,
             by: by.actor.name.clone(),
+            user_id: Some(by.actor.user_id),
             reason: by.required_reason()?,
             replacement,
             expires_at: by.at.plus(CLAIM_WINDOW),
@@ -488,6 +514,28 @@ impl ApiApplication {
         self.prepared_replacement = None;
         let noted = Noted::new(AuditAction::ReplacementWithdrawn, self.name.as_str()).before(prepared);
         self.changed(by, [noted])
+    }
+
+    /// Withdraws the replacement key that `user` prepared and the change that they proposed, because their account no longer
+    /// has the power or may have been in other hands. `None` where there is nothing to withdraw.
+    pub fn withdraw_support_of(mut self, user: UserId, by: By<'_>) -> Option<Change> {
+        let mut noted = Vec::new();
+        if let Some(prepared) = self.claimable_replacement(by.at).filter(|prepared| prepared.user_id == Some(user)) {
+            let withdrawn = Noted::new(AuditAction::ReplacementWithdrawn, self.name.as_str());
+            noted.push(withdrawn.before(prepared.to_string()));
+            self.prepared_replacement = None;
+        }
+        if let Some(proposed) = self.open_proposal(by.at).filter(|proposed| proposed.user_id == user).cloned() {
+            noted.push(proposed.noted(AuditAction::ChangeWithdrawn, &self));
+            self.proposed_change = None;
+        }
+        if noted.is_empty() {
+            return None;
+        }
+        let why = "The Nuvera admin who began this was removed, has another role, or had their credentials reset.";
+        let why = Reason::new(why).ok().map(Why::from);
+        // There is no support case: it follows from a change of the admin's account.
+        self.changed_without_ticket(By { reason: why.as_ref(), ..by }, noted).ok()
     }
 
     /// Claims a prepared replacement key: `new` is made for the person who claims it, and the others end as prepared,

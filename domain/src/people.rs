@@ -3,6 +3,10 @@
 //! Nobody changes their own role or removes themselves, and an identity provider does not demote the last one who decides
 //! on people. So no organization is ever without somebody who does.
 
+mod owner_change;
+
+pub use owner_change::{OWNER_CHANGE_DELAY, OwnerChange, PendingOwnerChange};
+
 use crate::{
     access::Role,
     actor::ActorKind,
@@ -86,6 +90,17 @@ pub enum PeopleError {
     /// The organization would be left without a user who manages its people.
     #[error("This would leave your organization without an owner. Give another person that role first.")]
     LastOwner,
+    /// A removal or demotion of theirs is pending.
+    #[error("A change of {0} is pending already: {1}. Confirm or cancel it first, on the page of all members.")]
+    ChangePending(String, String),
+    /// The requester or the target cannot confirm it.
+    #[error("Someone else confirms this: not who requested it, and not whom it is about.")]
+    OwnConfirmation,
+    /// The actor has managed members for too short a time to confirm it.
+    #[error(
+        "You have managed members for less than 72 hours. You can confirm this from {0} on, or it takes effect by itself."
+    )]
+    ManagesTooShort(Timestamp),
     /// The organization has an owner, who can change roles.
     #[error("{0} has an owner already, who can change roles. Ask them, or recover their account.")]
     HasOwner(String),
@@ -101,6 +116,9 @@ pub enum PeopleError {
     /// The address has an account elsewhere; nobody is told where.
     #[error("This e-mail address cannot be invited. Use another one of theirs.")]
     EmailTaken,
+    /// The invitation can no longer be accepted.
+    #[error("This invitation has expired. Invite the person again.")]
+    InvitationExpired,
     /// The organization has invited very many lately.
     #[error(
         "Your organization has invited a hundred people within a day. Invite more tomorrow, or ask Nuvera support."
@@ -239,6 +257,20 @@ impl Invitation {
             expires_at: by.at.plus(INVITATION_LIFETIME),
         };
         Ok((invitation, event))
+    }
+
+    /// Sends it again: with a new link, for [`INVITATION_LIFETIME`] from now, in the name of whoever sends it. The event is
+    /// recorded with it.
+    ///
+    /// # Errors
+    /// [`PeopleError::InvitationExpired`]
+    pub fn send_again(self, by: By<'_>) -> Result<(Self, AuditEvent), PeopleError> {
+        if !self.is_open(by.at) {
+            return Err(PeopleError::InvitationExpired);
+        }
+        let role = Some(self.role.label());
+        let event = event(by, AuditAction::InvitationSentAgain, self.email.as_str(), role, role);
+        Ok((Self { invited_by: by.actor.name.clone(), expires_at: by.at.plus(INVITATION_LIFETIME), ..self }, event))
     }
 
     /// Whether it can still be accepted at `now`.

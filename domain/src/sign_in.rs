@@ -86,6 +86,8 @@ codes! {
     NewBrowser "new_browser" "Signed in, new browser",
     /// What should have proven it did not.
     Refused "refused" "Refused: wrong password or code",
+    /// An identity provider asserted an e-mail address that is not in its domains.
+    ForeignAddress "foreign_address" "Refused: a single sign-on provider used an e-mail address outside its domains",
     /// It was proven, at the door of the other area.
     OtherDoor "other_door" "Refused: at the other area’s sign-in",
 }

@@ -20,10 +20,13 @@ pub enum TextError {
     /// A control character, or one that changes the direction of the text around it.
     #[error("Remove the control character at position {0}: it cannot be shown.")]
     ControlCharacter(usize),
+    /// A web address in a name.
+    #[error("Remove the web address: a name is also shown in messages from Nuvera, and cannot hold one.")]
+    WebAddress,
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $read:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -36,8 +39,17 @@ macro_rules! text {
             /// Trims `text` and checks it.
             ///
             /// # Errors
-            /// Empty, longer than [`Self::MAX_CHARACTERS`], or holding a control character.
+            /// Empty, longer than [`Self::MAX_CHARACTERS`], holding a control character, or a name that holds a web
+            /// address.
             pub fn new(text: &str) -> Result<Self, TextError> {
+                $read(text, $what, $max).map(Self)
+            }
+
+            /// Reads `text` from the database. A name from before the rule against web addresses stays readable.
+            ///
+            /// # Errors
+            /// Empty, longer than [`Self::MAX_CHARACTERS`], or holding a control character.
+            pub fn from_stored(text: &str) -> Result<Self, TextError> {
                 line(text, $what, $max).map(Self)
             }
 
@@ -57,23 +69,23 @@ macro_rules! text {
 
 text!(
     /// The name of an API application, unique in its organization.
-    ApplicationName, "a name for the application", 80
+    ApplicationName, "a name for the application", 80, name
 );
 text!(
     /// Why somebody did something: kept in the audit history.
-    Reason, "a reason", 500
+    Reason, "a reason", 500, line
 );
 text!(
     /// What people know somebody by.
-    PersonName, "a name", 80
+    PersonName, "a name", 80, name
 );
 text!(
     /// What somebody searches for.
-    SearchText, "what to search for", 200
+    SearchText, "what to search for", 200, line
 );
 text!(
     /// What somebody calls a passkey of theirs.
-    PasskeyName, "a name for the passkey", 50
+    PasskeyName, "a name for the passkey", 50, name
 );
 
 /// What a support case is called in the system that it is worked on in.
@@ -208,12 +220,59 @@ impl EmailAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The domain, behind the `@`.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
 }
 
 impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// As [`line`], for a name: it is shown in messages in Nuvera's name, where a web address would be taken for Nuvera's.
+fn name(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
+    let text = line(text, what, max)?;
+    if holds_web_address(&text) { Err(TextError::WebAddress) } else { Ok(text) }
+}
+
+/// Whether a text holds a URL, `www.`, or a host name that a port, path, query or fragment follows. A host name alone may be
+/// the name of a company.
+fn holds_web_address(text: &str) -> bool {
+    // The full-width forms that browsers read as these (UTS #46).
+    let text: String = text
+        .chars()
+        .map(|c| match c {
+            '。' | '．' | '｡' => '.',
+            '／' => '/',
+            '：' => ':',
+            c => c,
+        })
+        .collect();
+    let text = text.to_lowercase();
+    let has_path = |word: &str| {
+        let mut ends = word.char_indices().filter(|(_, c)| "/?#:".contains(*c)).map(|(index, _)| index);
+        ends.any(|end| {
+            let host = word[..end].trim_start_matches(|c: char| !c.is_alphanumeric());
+            let labels: Vec<_> = host.split('.').collect();
+            let is_label = |label: &&str| {
+                !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_' || c == '@')
+            };
+            let top = labels.last().copied().unwrap_or_default();
+            labels.len() > 1
+                && labels.iter().all(is_label)
+                && (top.chars().filter(|c| c.is_alphabetic()).count() > 1 || labels.len() == 4)
+                && match (&word[end..=end], word[end + 1..].chars().next()) {
+                    (":", next) => next.is_some_and(|c| c.is_ascii_digit()),
+                    (_, next) => next.is_some(),
+                }
+        })
+    };
+    let starts_www = |word: &str| word.trim_start_matches(|c: char| !c.is_alphanumeric()).starts_with("www.");
+    text.contains("://") || text.split_whitespace().any(|word| starts_www(word) || has_path(word))
 }
 
 fn line(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
@@ -253,6 +312,49 @@ mod tests {
         assert_eq!(ApplicationName::new("a\nb"), Err(TextError::ControlCharacter(2)));
         assert_eq!(ApplicationName::new(&"é".repeat(81)), Err(TextError::TooLong { max: 80, found: 81 }));
         assert!(ApplicationName::new(&"é".repeat(80)).is_ok());
+    }
+
+    #[test]
+    fn a_name_holds_no_web_address_and_one_from_before_stays_readable() {
+        for bad in [
+            "https://evil.example/login",
+            "See HTTPS://evil.example",
+            "www.evil.example",
+            "Call us (WWW.evil.example)",
+            "evil.example/login",
+            "Your account: evil.example/login now",
+            "evil.example:8443/x",
+            "evil.example?x=1",
+            "evil.example#x",
+            "evil。example/login",
+            "evil.example／login",
+            "198.51.100.7/login",
+            "user@evil.example/login",
+        ] {
+            assert_eq!(PersonName::new(bad), Err(TextError::WebAddress), "{bad}");
+            assert_eq!(ApplicationName::new(bad), Err(TextError::WebAddress), "{bad}");
+            assert_eq!(PasskeyName::new(bad), Err(TextError::WebAddress), "{bad}");
+            assert_eq!(PersonName::from_stored(bad).map(|name| name.to_string()), Ok(bad.to_owned()));
+            assert_eq!(ApplicationName::from_stored(bad).map(|name| name.to_string()), Ok(bad.to_owned()));
+            assert!(Reason::new(bad).is_ok());
+        }
+        for good in [
+            "Grace Green",
+            "J. R. O’Neill-Øst",
+            "St. John/Smith",
+            "Alpine.example",
+            "Booking.com Ltd.",
+            "Ledger v1.2/EU",
+            "Payments: EU",
+            "A/B",
+            "Node.js: production",
+            "Alpine.Pay:EU",
+            "WWW team",
+            "Ledger 1.2.3",
+        ] {
+            assert_eq!(PersonName::new(good).map(|name| name.to_string()), Ok(good.to_owned()));
+        }
+        assert_eq!(PersonName::from_stored("a\nb"), Err(TextError::ControlCharacter(2)));
     }
 
     #[test]

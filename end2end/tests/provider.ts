@@ -67,7 +67,7 @@ export class IdentityProvider {
   }
 
   /** What the operator writes of it. */
-  settings(id: string, label: string, organization: string, roles: Record<string, string>): string {
+  settings(id: string, label: string, organization: string, domain: string, roles: Record<string, string>): string {
     const meanings = Object.entries(roles).map(([group, role]) => `${group} = "${role}"`);
     return [
       '[[issuer]]',
@@ -75,6 +75,7 @@ export class IdentityProvider {
       `label = "${label}"`,
       `url = "${this.issuer}"`,
       `organization = "${organization}"`,
+      `email_domains = ["${domain}"]`,
       `client_id = "${CLIENT.id}"`,
       'client_secret_env = "NUVERA_TEST_CLIENT_SECRET"',
       `scopes = ${JSON.stringify(SCOPES.split(' '))}`,

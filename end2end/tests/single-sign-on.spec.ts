@@ -32,8 +32,8 @@ const test = base.extend<{ surroundings: Surroundings }>({
     const partner = { developers: 'partner_developer', viewers: 'partner_viewer' };
     writeFileSync(
       file,
-      alpine.settings('alpine-id', 'Alpine ID', 'Alpine Pay', partner) +
-        nuvera.settings('nuvera-id', 'Nuvera ID', 'Nuvera', { support: 'nuvera_admin' }),
+      alpine.settings('alpine-id', 'Alpine ID', 'Alpine Pay', 'alpine.example', partner) +
+        nuvera.settings('nuvera-id', 'Nuvera ID', 'Nuvera', 'nuvera.example', { support: 'nuvera_admin' }),
     );
     await instance.start(undefined, { NUVERA_TEST_CLIENT_SECRET: alpine.secret });
     const log = () => Buffer.concat(instance.logged).toString();

@@ -1,7 +1,7 @@
 import { test as base, expect, type Page } from '@playwright/test';
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash, createHmac, createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -95,6 +95,16 @@ export async function signInAsNewAdmin(page: Page, data = process.env.NUVERA_END
   await page.getByRole('button', { name: 'I have stored these codes' }).click();
   await expect(page).toHaveURL(/organizations$/);
   return { email, password, secret, recoveryCodes };
+}
+
+/** The link in the one message with a link that was mailed to `email`: the server writes mail to files. */
+export function mailedLink(email: string, data = process.env.NUVERA_END2END_DATA!): string {
+  const folder = join(data, 'mail');
+  const messages = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
+  const mine = messages.filter((message) => message.includes(`To: ${email}\r\n`));
+  const links = mine.flatMap((message) => message.replaceAll('=\r\n', '').replaceAll('=3D', '=').match(/\S+\?token=\S+/g) ?? []);
+  expect(links, `links for ${email}`).toHaveLength(1);
+  return links[0];
 }
 
 /** The code that an authenticator app shows for a secret (RFC 6238). */

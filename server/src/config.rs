@@ -246,6 +246,9 @@ impl StateSettings {
     }
 }
 
+/// The folder for mail, in the data folder.
+const MAIL_FOLDER: &str = "mail";
+
 impl ServeSettings {
     /// The console's public origin.
     ///
@@ -296,14 +299,19 @@ impl ServeSettings {
         }
     }
 
+    /// The folder that mail is written to, where no server sends it.
+    pub fn mail_folder(&self) -> Option<PathBuf> {
+        self.smtp_url.is_none().then(|| self.state.data.join(MAIL_FOLDER))
+    }
+
     /// What reminders go out by. The data folder must be there.
     ///
     /// # Errors
     /// The server's URL is none, or would send a password in the clear; there is no sender; the folder cannot be made.
     pub fn mailer(&self) -> Result<Mailer, SettingError> {
         let Some(url) = &self.smtp_url else {
+            let folder = self.state.data.join(MAIL_FOLDER);
             let nobody = || "Nuvera <no-reply@localhost>".parse().expect("a mailbox (RFC 5322, 3.4)");
-            let folder = self.state.data.join("mail");
             let problem = |error| format!("{} cannot be made: {error}", folder.display());
             return Mailer::folder(&folder, self.mail_from.clone().unwrap_or_else(nobody))
                 .map_err(|error| SettingError { setting: "--data", problem: problem(error) });

@@ -10,6 +10,7 @@ use domain::{
     second_factor::{self, TotpSecret},
     time::Timestamp,
 };
+use std::path::Path;
 
 /// The password of every demo person: no secret, because `--demo` is no production.
 pub const PASSWORD: &str = "nuvera-demo-password";
@@ -60,8 +61,8 @@ pub fn code(now: Timestamp) -> String {
     TotpSecret::new(*SECRET).code(now)
 }
 
-/// Prints where everything is and how to sign in.
-pub fn announce(console: &str, hub: Option<&str>, gateway: &str) {
+/// Prints where everything is and how to sign in. `mail` is the folder that mail is written to, where no server sends it.
+pub fn announce(console: &str, hub: Option<&str>, gateway: &str, mail: Option<&Path>) {
     println!("\nNuvera API Applications, with demo people\n");
     println!("  Console  {console}");
     println!("  Hub      {}{}", hub.unwrap_or(console), Area::Hub.home());
@@ -81,5 +82,8 @@ pub fn announce(console: &str, hub: Option<&str>, gateway: &str) {
         "\n  Nuvera’s people need a second factor. Their code of the moment is what `server demo-code` prints, or what an"
     );
     println!("  authenticator app shows for the secret {}.", TotpSecret::new(*SECRET).base32());
+    if let Some(folder) = mail {
+        println!("\n  Mail, such as the link of an invitation, is written to files in {}.", folder.display());
+    }
     println!("\n  Stop with Ctrl-C.\n");
 }

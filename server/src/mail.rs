@@ -114,3 +114,57 @@ pub fn one_line(name: &str) -> String {
     let is_break = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     name.chars().map(|c| if is_break(c) { ' ' } else { c }).collect()
 }
+
+/// A name that a user chose, as it is written in a message from Nuvera: on one line, in quotation marks that it cannot close,
+/// and with nothing that a mail program would turn into a link.
+pub fn quoted(name: &str) -> String {
+    format!("“{}”", without_links(&one_line(name).replace(['“', '”', '"', '„'], "'")))
+}
+
+/// An e-mail address that a user entered. One with a slash could pass for a URL.
+pub fn shown_address(email: &str) -> String {
+    if email.contains('/') { without_links(email) } else { one_line(email) }
+}
+
+/// A text that a user chose, on one line, with the dots of host names and the colons of URLs in brackets, as in
+/// `login[.]example` and `https[:]//`.
+pub fn without_links(text: &str) -> String {
+    let line = one_line(text);
+    let mut shown = String::with_capacity(line.len());
+    for (index, character) in line.char_indices() {
+        let (before, after) = (&line[..index], &line[index + character.len_utf8()..]);
+        let joins_host = || {
+            before.ends_with(char::is_alphanumeric)
+                && after.chars().take_while(|next| next.is_alphanumeric() || *next == '-').count() > 1
+        };
+        match character {
+            '.' | '。' | '．' | '｡' if joins_host() => shown.push_str("[.]"),
+            ':' if after.starts_with("//") => shown.push_str("[:]"),
+            _ => shown.push(character),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_name_is_one_line_that_neither_links_nor_closes_its_quotation() {
+        for (name, expected) in [
+            ("Grace Green", "“Grace Green”"),
+            ("J. R. O’Neill-Øst", "“J. R. O’Neill-Øst”"),
+            ("Alpine Pay Ltd.", "“Alpine Pay Ltd.”"),
+            ("https://evil.example/x", "“https[:]//evil[.]example/x”"),
+            ("www.evil.example", "“www[.]evil[.]example”"),
+            ("evil.example", "“evil[.]example”"),
+            ("evil。example", "“evil[.]example”"),
+            ("x” Nuvera asks you to call “y", "“x' Nuvera asks you to call 'y”"),
+            ("Grace\r\n\r\nYour account is closed.\u{2028}Call us", "“Grace    Your account is closed. Call us”"),
+            ("help@evil.example", "“help@evil[.]example”"),
+        ] {
+            assert_eq!(quoted(name), expected);
+        }
+    }
+}

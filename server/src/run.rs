@@ -156,7 +156,8 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         .map_err(|error| format!("--control-socket: {} cannot be used: {error}", control_path.display()))?;
     if settings.demo {
         demo::create_people(&backend).await?;
-        demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin);
+        let mail = settings.mail_folder();
+        demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin, mail.as_deref());
     }
 
     let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await;
@@ -166,7 +167,13 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let metrics_limits = metrics::limits(shares.metrics, settings.idle_timeout(), connections_drain);
     let stop_delay = settings.stop_delay();
     let stop = CancellationToken::new();
-    let reminder = tokio::spawn(reminders::run(backend.clone(), mailer.clone(), console_origin.clone(), stop.clone()));
+    let reminder = tokio::spawn(reminders::run(
+        backend.clone(),
+        mailer.clone(),
+        console_origin.clone(),
+        hub_origin.clone().unwrap_or_else(|| console_origin.clone()),
+        stop.clone(),
+    ));
     let web = Web::new(
         backend.clone(),
         WebSettings {

@@ -25,7 +25,7 @@ use domain::{
         ApiKeyId, ApplicationId, InvitationId, OrganizationId, PasskeyId, RequestId, SessionId, SigningKeyId, UserId,
     },
     passkey::{Passkey, Prompt},
-    people::{Invitation, Leaver, Person},
+    people::{Invitation, Leaver, OWNER_CHANGE_DELAY, OwnerChange, PendingOwnerChange, Person},
     permission::PermissionSet,
     policy::Policy,
     public_key::PublicKey,
@@ -526,12 +526,23 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         people,
         invitations,
         leavers,
+        pending: vec![],
         you: you.id,
         is_managed,
     };
+    let removal = PendingOwnerChange {
+        organization_id: invitation.organization_id,
+        target: deniz.id,
+        target_name: deniz.name.clone(),
+        target_email: deniz.email.clone(),
+        change: OwnerChange::Remove,
+        requested_by: UserId(Uuid::from_u128(77)),
+        requester_name: "Lee Long".into(),
+        requested_at: ago(3600),
+        applies_at: ago(3600).plus(OWNER_CHANGE_DELAY),
+    };
     let by_provider = Person { has_password: false, ..person("Vera Vidal", Role::PartnerViewer, None) };
     let many = vec![deniz.clone(), you.clone(), by_provider.clone()];
-    let link = "https://console.nuvera.example/invitation?token=4mJ1Yq0c7bXn3kS9rTq2vLw8pZd5hGf6aUeRiOyBxCM".to_owned();
     let weak = Submission {
         errors: vec![FieldError { field: "password", message: "Use at least 15 characters.".into() }],
         ..Submission::default()
@@ -543,7 +554,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
     };
     let anonymous = || PageContext { viewer: None, ..context() };
     Ok(vec![
-        ("change-password", context(), Page::ChangePassword),
+        ("change-password", context(), Page::ChangePassword { withdraws_invitations: true }),
         ("reset-password", context(), Page::ResetPassword { person: you.clone() }),
         (
             "reset-link",
@@ -581,11 +592,26 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("people", context(), page(many.clone(), vec![invitation.clone()], vec![leaver], true)),
         ("people-seen", hub_context(), page(many, vec![invitation.clone()], vec![], false)),
         ("invite", context(), Page::Invite { side: ActorKind::Partner }),
-        ("invitation-link", context(), Page::InvitationLink { invitation: invitation.clone(), link, is_mailed: true }),
-        ("change-role", context(), Page::ChangeRole { person: deniz.clone() }),
-        ("change-role-by-provider", context(), Page::ChangeRole { person: by_provider }),
+        ("invitation-sent", context(), Page::InvitationSent { invitation: invitation.clone(), is_mailed: true }),
+        ("invitation-not-sent", context(), Page::InvitationSent { invitation: invitation.clone(), is_mailed: false }),
+        ("change-role", context(), Page::ChangeRole { person: deniz.clone(), waits_until: None }),
+        ("change-role-by-provider", context(), Page::ChangeRole { person: by_provider, waits_until: None }),
         ("reset-factor", context(), Page::ResetFactor { person: deniz.clone() }),
-        ("remove-person", context(), Page::RemovePerson { person: deniz }),
+        ("remove-person", context(), Page::RemovePerson { person: deniz.clone(), waits_until: None }),
+        ("remove-owner", context(), Page::RemovePerson { person: deniz, waits_until: Some(removal.applies_at) }),
+        ("confirm-removal", context(), Page::ConfirmOwnerChange { pending: removal.clone() }),
+        (
+            "people-pending",
+            context(),
+            Page::People {
+                people: vec![you.clone()],
+                invitations: vec![],
+                leavers: vec![],
+                pending: vec![removal],
+                you: you.id,
+                is_managed: true,
+            },
+        ),
         ("invitation", anonymous(), joining()),
         ("invitation-error", PageContext { submission: weak, ..anonymous() }, joining()),
         ("invitation-gone", anonymous(), Page::InvitationGone),
@@ -824,7 +850,8 @@ fn changes() -> Result<Vec<(&'static str, PageContext, Page)>> {
         ("permissions", context(), Page::Permissions { application: one.clone(), waits: false }),
         ("disable", context(), Page::Disable { application: one.clone() }),
         ("disable-stale", stale, Page::Disable { application: one.clone() }),
-        ("enable", context(), Page::Enable { application: disabled()?, blocked_keys: vec![] }),
+        ("enable", context(), Page::Enable { application: disabled()?, blocked_keys: vec![], waits: false }),
+        ("enable-waits", hub_context(), Page::Enable { application: disabled()?, blocked_keys: vec![], waits: true }),
         ("replace-key", context(), Page::ReplaceApiKey { application: rotation.clone() }),
         ("replace-key-full", context(), Page::ReplaceApiKey { application: full }),
         ("replace-key-none", context(), Page::ReplaceApiKey { application: without_live_key()? }),
@@ -1058,7 +1085,7 @@ fn blocked_keys() -> Result<Vec<(&'static str, PageContext, Page)>> {
         (
             "enable-blocked",
             context(),
-            Page::Enable { application: application.clone(), blocked_keys: vec![blocked.clone()] },
+            Page::Enable { application: application.clone(), blocked_keys: vec![blocked.clone()], waits: false },
         ),
         (
             "replace-blocked-key",

@@ -104,7 +104,7 @@ fn attempts(attempts: &[Attempt]) -> impl IntoView + use<> {
         let (tone, shape) = match attempt.outcome {
             Outcome::Accepted => (Tone::Good, Shape::Check),
             Outcome::NewBrowser => (Tone::Waning, Shape::Warning),
-            Outcome::Refused | Outcome::OtherDoor => (Tone::Stopped, Shape::Barred),
+            Outcome::Refused | Outcome::ForeignAddress | Outcome::OtherDoor => (Tone::Stopped, Shape::Barred),
         };
         view! {
             <tr role="row">

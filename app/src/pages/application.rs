@@ -140,7 +140,13 @@ fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
     }
 }
 
+/// Whether enabling by the reader waits for the partner, who disabled the application.
+fn enabling_waits(application: &ApiApplication) -> bool {
+    application.waits_for_partner(surroundings().area().side())
+}
+
 fn banner(disabled: Disabled, application: &ApiApplication) -> impl IntoView + use<> {
+    let waits = enabling_waits(application);
     view! {
         <Callout heading="This application is disabled: every request is refused" danger=true>
             <p>
@@ -149,7 +155,11 @@ fn banner(disabled: Disabled, application: &ApiApplication) -> impl IntoView + u
             <Why why=&disabled.reason />
             {may(Operation::EnableApplication).then(|| {
                 let href = place().action(application.id, "enable");
-                view! { <p><a href=href>"Enable application"</a></p> }
+                let text = if waits { "Propose to enable it" } else { "Enable application" };
+                view! {
+                    {waits.then(|| view! { <p>{proposed_change::enabling_waits()}</p> })}
+                    <p><a href=href>{text}</a></p>
+                }
             })}
         </Callout>
     }
@@ -183,10 +193,12 @@ fn summary(view: &ApplicationView, now: Timestamp) -> impl IntoView + use<> {
 }
 
 fn danger_zone(application: &ApiApplication) -> impl IntoView + use<> {
+    let waits = enabling_waits(application);
     let (heading, lead, action, text, variant) = if application.is_enabled() {
         (
             "Emergency stop",
-            "Disabling refuses every request at once, even with a valid key. You can enable the application again.",
+            "Disabling refuses every request at once, even with a valid key. You can enable the application again."
+                .to_owned(),
             "disable",
             "Disable application",
             Variant::DangerQuiet,
@@ -194,9 +206,13 @@ fn danger_zone(application: &ApiApplication) -> impl IntoView + use<> {
     } else {
         (
             "This application is disabled",
-            "Once it is enabled, requests with its live keys are accepted again.",
+            if waits {
+                proposed_change::enabling_waits()
+            } else {
+                "Once it is enabled, requests with its live keys are accepted again.".to_owned()
+            },
             "enable",
-            "Enable application",
+            if waits { "Propose to enable it" } else { "Enable application" },
             Variant::Secondary,
         )
     };

@@ -1,8 +1,8 @@
 //! Disable an application in an emergency, and enable it again.
 
-use super::blocked_keys;
+use super::{blocked_keys, proposed_change};
 use crate::ui::{
-    Actions, Code, Consequences, EmergencyReason, Form, ReasonField, Submit, Variant, place, surroundings,
+    Actions, Callout, Code, Consequences, EmergencyReason, Form, ReasonField, Submit, Variant, place, surroundings,
 };
 use domain::{
     api_key::ApiKeyStatus,
@@ -34,6 +34,7 @@ pub(super) fn enable(
     title: String,
     application: &ApiApplication,
     blocked_keys: &[BlockedKey],
+    waits: bool,
 ) -> impl IntoView + use<> {
     // With a blocked key it cannot be enabled: there is no form.
     if let Some(panel) = blocked_keys::panel(application, blocked_keys) {
@@ -58,7 +59,7 @@ pub(super) fn enable(
         .into_any()
     } else {
         view! {
-            <p>"Requests with these keys will be accepted as soon as you confirm:"</p>
+            <p>{format!("Requests with these keys will be accepted as soon as {}:", if waits { "they confirm" } else { "you confirm" })}</p>
             <ul>{live}</ul>
             <p>"If one of them may be exposed, revoke it first."</p>
         }
@@ -66,11 +67,19 @@ pub(super) fn enable(
     };
     view! {
         {super::heading(title, "")}
+        {waits
+            .then(|| {
+                view! {
+                    <Callout heading=proposed_change::enabling_waits()>
+                        <p>"What you send is a proposal. Requests stay refused until a developer or owner there confirms it, within 72 hours."</p>
+                    </Callout>
+                }
+            })}
         <Consequences heading=format!("{} will accept requests again", application.name)>{consequence}</Consequences>
         <Form action=place().action(application.id, "enable") version=application.version>
             <ReasonField autofocus=true />
             <Actions>
-                <Submit variant=Variant::Primary text="Enable application" />
+                <Submit variant=Variant::Primary text=proposed_change::verb(waits, "Enable application") />
                 {super::cancel(application)}
             </Actions>
         </Form>

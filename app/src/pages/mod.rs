@@ -98,7 +98,7 @@ fn body(page: &Page) -> AnyView {
         }
         Page::NewPasskey { prompt } => passkeys::new(title, prompt).into_any(),
         Page::RemovePasskey { passkey } => passkeys::remove(title, passkey).into_any(),
-        Page::ChangePassword => passwords::change(title).into_any(),
+        Page::ChangePassword { withdraws_invitations } => passwords::change(title, *withdraws_invitations).into_any(),
         Page::ResetPassword { person } => passwords::reset(title, person).into_any(),
         Page::ResetLink { person, link, expires_at, is_mailed } => {
             passwords::link(title, person, link, *expires_at, *is_mailed).into_any()
@@ -142,7 +142,9 @@ fn body(page: &Page) -> AnyView {
         Page::Rename { application } => rename::view(title, application).into_any(),
         Page::Permissions { application, waits } => permissions::view(title, application, *waits).into_any(),
         Page::Disable { application } => enabled::disable(title, application).into_any(),
-        Page::Enable { application, blocked_keys } => enabled::enable(title, application, blocked_keys).into_any(),
+        Page::Enable { application, blocked_keys, waits } => {
+            enabled::enable(title, application, blocked_keys, *waits).into_any()
+        }
         Page::ReplaceApiKey { application } => replace_api_key::with_grace(title, application).into_any(),
         Page::ReplaceExposedApiKey { application } => replace_api_key::exposed(title, application).into_any(),
         Page::FinishByItself { application } => finish_by_itself::view(title, application).into_any(),
@@ -154,16 +156,15 @@ fn body(page: &Page) -> AnyView {
             replace_signing_key::replace(title, application, challenge, *waits, *is_blocked).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
-        Page::People { people, invitations, leavers, you, is_managed } => {
-            people::view(title, people, invitations, leavers, *you, *is_managed).into_any()
+        Page::People { people, invitations, leavers, pending, you, is_managed } => {
+            people::view(title, people, invitations, leavers, pending, *you, *is_managed).into_any()
         }
         Page::Invite { side } => people::invite(title, *side).into_any(),
-        Page::InvitationLink { invitation, link, is_mailed } => {
-            people::link(title, invitation, link, *is_mailed).into_any()
-        }
-        Page::ChangeRole { person } => people::change_role(title, person).into_any(),
+        Page::InvitationSent { invitation, is_mailed } => people::sent(title, invitation, *is_mailed).into_any(),
+        Page::ChangeRole { person, waits_until } => people::change_role(title, person, *waits_until).into_any(),
         Page::ResetFactor { person } => people::reset_factor(title, person).into_any(),
-        Page::RemovePerson { person } => people::remove(title, person).into_any(),
+        Page::RemovePerson { person, waits_until } => people::remove(title, person, *waits_until).into_any(),
+        Page::ConfirmOwnerChange { pending } => people::confirm_change(title, pending).into_any(),
         Page::RotationPolicy { policy } => rotation_policy::view(title, *policy).into_any(),
         Page::SecurityPolicy { policy } => security_policy::view(title, *policy).into_any(),
         Page::RestoreSigningKey { application, key, waits, is_blocked } => {
@@ -236,7 +237,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::OrganizationHub { .. } => Vec::new(),
         // Who is signed in has an account, whatever their role lets them see.
         Page::Account { .. } => vec![crumb("Settings", None)],
-        Page::ChangePassword
+        Page::ChangePassword { .. }
         | Page::NewPasskey { .. }
         | Page::RemovePasskey { .. }
         | Page::SetUpFactor { .. }
@@ -249,10 +250,11 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         Page::ResetPassword { .. }
         | Page::ResetLink { .. }
         | Page::Invite { .. }
-        | Page::InvitationLink { .. }
+        | Page::InvitationSent { .. }
         | Page::ChangeRole { .. }
         | Page::ResetFactor { .. }
-        | Page::RemovePerson { .. } => {
+        | Page::RemovePerson { .. }
+        | Page::ConfirmOwnerChange { .. } => {
             let people = crumb("People", Some(place.people()));
             applications().chain([people]).collect()
         }

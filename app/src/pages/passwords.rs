@@ -1,7 +1,9 @@
 //! Passwords: one's own is changed, and somebody who has lost theirs chooses another.
 
 use super::people::back;
-use crate::ui::{Actions, ButtonLink, Consequences, Form, Input, Submit, TextField, Variant, place, surroundings};
+use crate::ui::{
+    Actions, ButtonLink, Callout, Consequences, Form, Input, Submit, TextField, Variant, place, surroundings,
+};
 use domain::{people::Person, time::Timestamp};
 use leptos::prelude::*;
 
@@ -22,12 +24,20 @@ fn new_password(email: String) -> impl IntoView {
     }
 }
 
-pub(super) fn change(title: String) -> impl IntoView + use<> {
+pub(super) fn change(title: String, withdraws_invitations: bool) -> impl IntoView + use<> {
     let page = surroundings();
     let account = page.area().account();
     let email = page.viewer.as_ref().map(|viewer| viewer.email.clone()).unwrap_or_default();
     view! {
         {super::heading(title, "You stay signed in here. All your other sessions end at once.")}
+        {withdraws_invitations
+            .then(|| {
+                view! {
+                    <Callout heading="Open invitations will be withdrawn">
+                        <p>"Invitations you sent that are still open are withdrawn. Send them again after you change your password."</p>
+                    </Callout>
+                }
+            })}
         <Form action=format!("{account}/password")>
             {new_password(email)}
             <Actions>

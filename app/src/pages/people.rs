@@ -10,7 +10,7 @@ use domain::{
     application::ApiApplication,
     hygiene::KeyId,
     id::UserId,
-    people::{Invitation, Leaver, Person},
+    people::{Invitation, Leaver, OwnerChange, PendingOwnerChange, Person},
     time::Timestamp,
 };
 use leptos::prelude::*;
@@ -34,6 +34,7 @@ pub(super) fn view(
     people: &[Person],
     invitations: &[Invitation],
     leavers: &[Leaver],
+    pending: &[PendingOwnerChange],
     you: UserId,
     is_managed: bool,
 ) -> impl IntoView + use<> {
@@ -46,7 +47,7 @@ pub(super) fn view(
             <Card
                 id="invited"
                 heading="Invited"
-                lead="Whoever opens their link first joins. Inviting an address again makes a new link and ends the one before."
+                lead="Each has a link by mail, which works once. Sending it again makes a new link; the one before no longer works."
             >
                 <DataTable caption="People who are invited" columns=INVITED>{rows.collect_view()}</DataTable>
             </Card>
@@ -61,11 +62,46 @@ pub(super) fn view(
             </div>
             <div class="actions">{invite}</div>
         </div>
+        {pending.iter().map(|pending| pending_change(pending, you, is_managed)).collect_view()}
         {leavers.iter().map(left_with_keys).collect_view()}
         <div class="card card--table">
             <DataTable caption="People by name" columns=PEOPLE>{rows.collect_view()}</DataTable>
         </div>
         {invited}
+    }
+}
+
+/// A removal or demotion that has not taken effect, and what can be done about it.
+fn pending_change(pending: &PendingOwnerChange, you: UserId, is_managed: bool) -> impl IntoView + use<> {
+    let PendingOwnerChange { target, target_name, change, requester_name, .. } = pending;
+    let heading = match change {
+        OwnerChange::Remove => format!("{target_name} will be removed"),
+        OwnerChange::Demote(role) => format!("{target_name} will be {}", role.label()),
+    };
+    let about = format!("of {target_name}");
+    let action = |action: &str| place().people_action(format!("{target}/{action}"));
+    let actions = is_managed.then(|| {
+        let confirm = pending.is_confirmable_by(you).then(|| {
+            view! { <ButtonLink href=action("confirm-change") text="Confirm now" about=about.clone() variant=Variant::DangerQuiet /> }
+        });
+        view! {
+            <div class="actions">
+                <Form action=action("cancel-change") inline=true>
+                    <Submit text="Cancel" about=format!("the change {about}") />
+                </Form>
+                {confirm}
+            </div>
+        }
+    });
+    let how = is_managed.then_some(
+        "Everyone who manages members can cancel it until then. Another owner than the one who requested it can confirm it, which applies it at once.",
+    );
+    view! {
+        <Callout heading>
+            <p>{change.to_string()} " on " <Time at=pending.applies_at /> {format!(", requested by {requester_name}.")}</p>
+            {how.map(|how| view! { <p>{how}</p> })}
+            {actions}
+        </Callout>
     }
 }
 
@@ -128,10 +164,16 @@ fn proves(person: &Person) -> &'static str {
 fn invited_row(invitation: &Invitation, is_managed: bool) -> impl IntoView + use<> {
     let withdraw = if is_managed {
         let action = place().people_action(format!("invitations/{}/withdraw", invitation.id));
+        let about = || format!("the invitation of {}", invitation.name);
         view! {
-            <Form action inline=true>
-                <Submit text="Withdraw" about=format!("the invitation of {}", invitation.name) />
-            </Form>
+            <div class="actions actions--small">
+                <Form action=send_again(invitation) inline=true>
+                    <Submit text="Send again" about=about() />
+                </Form>
+                <Form action inline=true>
+                    <Submit text="Withdraw" about=about() />
+                </Form>
+            </div>
         }
         .into_any()
     } else {
@@ -208,7 +250,7 @@ pub(super) fn invite(title: String, side: ActorKind) -> impl IntoView + use<> {
         ActorKind::Nuvera => Role::NuveraAuditor,
     };
     view! {
-        {super::heading(title, "They get a link, good for 72 hours and once, with which they choose a password and join.")}
+        {super::heading(title, "They get a link by mail. It works once, within 72 hours: with it they choose a password and join.")}
         <Form action=place().people_action("invite")>
             <TextField name="name" label="Name" hint="As your colleagues know them; it stands in the audit history." autofocus=true />
             <TextField name="email" label="Email" hint="They sign in with it." input=Input::Email />
@@ -221,10 +263,45 @@ pub(super) fn invite(title: String, side: ActorKind) -> impl IntoView + use<> {
     }
 }
 
-pub(super) fn link(title: String, invitation: &Invitation, link: &str, is_mailed: bool) -> impl IntoView + use<> {
-    let (name, email) = (invitation.name.to_string(), invitation.email.to_string());
-    let words = "Whoever opens it first joins. It works once, until ";
-    one_time_link(title, "invitation-link", &name, &email, link, is_mailed, words, invitation.expires_at)
+/// Says whether an invitation was mailed. Its link is on no page.
+pub(super) fn sent(title: String, invitation: &Invitation, is_mailed: bool) -> impl IntoView + use<> {
+    let (name, email) = (&invitation.name, &invitation.email);
+    let lead = if is_mailed {
+        format!("The link to join was mailed to {email}.")
+    } else {
+        format!("The message to {email} could not be sent, so {name} cannot join yet.")
+    };
+    let happened = if is_mailed {
+        view! {
+            <p>
+                "It works once, until " <Time at=invitation.expires_at />
+                ". If it does not arrive, check the address and the spam folder, then send it again."
+            </p>
+        }
+        .into_any()
+    } else {
+        view! {
+            <p>
+                "The mail server did not accept the message. Send it again in a moment. If it keeps failing, tell whoever operates this console."
+            </p>
+        }
+        .into_any()
+    };
+    let variant = if is_mailed { Variant::Secondary } else { Variant::Primary };
+    view! {
+        {super::heading(title, &lead)}
+        <div class="prose">{happened}</div>
+        <Form action=send_again(invitation)>
+            <Actions>
+                <Submit variant text="Send again" about=format!("the invitation of {name}") />
+                <ButtonLink href=place().people() text="Back to people" />
+            </Actions>
+        </Form>
+    }
+}
+
+fn send_again(invitation: &Invitation) -> String {
+    place().people_action(format!("invitations/{}/send-again", invitation.id))
 }
 
 /// The answer that shows a link of somebody's, once: to whoever has to pass it on if mail does not arrive.
@@ -262,9 +339,11 @@ pub(super) fn one_time_link(
     }
 }
 
-pub(super) fn change_role(title: String, person: &Person) -> impl IntoView + use<> {
+pub(super) fn change_role(title: String, person: &Person, waits_until: Option<Timestamp>) -> impl IntoView + use<> {
+    let when = if waits_until.is_some() { "" } else { " It counts from their next request." };
     view! {
-        {super::heading(title, &format!("{}, {}. It counts from their next request.", person.name, person.email))}
+        {super::heading(title, &format!("{}, {}.{when}", person.name, person.email))}
+        {waits_until.map(|at| waiting(&format!("{}’s role will change in 72 hours", person.name), at))}
         {(!person.has_password)
             .then(|| {
                 view! {
@@ -303,11 +382,28 @@ pub(super) fn reset_factor(title: String, person: &Person) -> impl IntoView + us
     }
 }
 
-pub(super) fn remove(title: String, person: &Person) -> impl IntoView + use<> {
+/// Says that a removal or demotion takes effect later, and how it can be stopped.
+fn waiting(heading: &str, at: Timestamp) -> impl IntoView + use<> {
+    view! {
+        <Callout heading=heading.to_owned()>
+            <p>
+                "They manage members, so this is a request. It takes effect on " <Time at />
+                ", or once another owner confirms it. Everyone who manages members is notified by e-mail, the person too, and can cancel it until then."
+            </p>
+        </Callout>
+    }
+}
+
+pub(super) fn remove(title: String, person: &Person, waits_until: Option<Timestamp>) -> impl IntoView + use<> {
     let name = &person.name;
+    let (heading, submit) = match waits_until {
+        Some(_) => (format!("{name} will then be signed out everywhere"), format!("Request removal of {name}")),
+        None => (format!("{name} will be signed out everywhere at once"), format!("Remove {name}")),
+    };
     view! {
         {super::heading(title, &format!("{name}, {}", person.email))}
-        <Consequences heading=format!("{name} will be signed out everywhere at once") danger=true>
+        {waits_until.map(|at| waiting(&format!("{name} will be removed in 72 hours"), at))}
+        <Consequences heading danger=true>
             <ul>
                 <li>"They will no longer be able to sign in. Their name will stay in the audit history."</li>
                 <li>"Keys will keep working. You will be shown which ones they may have a copy of, to replace them."</li>
@@ -316,7 +412,36 @@ pub(super) fn remove(title: String, person: &Person) -> impl IntoView + use<> {
         </Consequences>
         <Form action=place().people_action(format!("{}/remove", person.id))>
             <Actions>
-                <Submit variant=Variant::Danger text=format!("Remove {name}") />
+                <Submit variant=Variant::Danger text=submit />
+                {back()}
+            </Actions>
+        </Form>
+    }
+}
+
+pub(super) fn confirm_change(title: String, pending: &PendingOwnerChange) -> impl IntoView + use<> {
+    let PendingOwnerChange { target_name, target_email, change, requester_name, .. } = pending;
+    let consequence = match change {
+        OwnerChange::Remove => {
+            "They will be signed out everywhere and no longer be able to sign in. Their name will stay in the audit history."
+                .to_owned()
+        }
+        OwnerChange::Demote(role) => {
+            format!("They will be {}, from their next request. They will no longer manage members.", role.label())
+        }
+    };
+    view! {
+        {super::heading(title, &format!("{target_name}, {target_email}"))}
+        <Consequences heading="It will take effect as soon as you confirm" danger=true>
+            <ul>
+                <li>{consequence}</li>
+                <li>{change.to_string()} " was requested by " {requester_name.clone()} " on " <Time at=pending.requested_at /> "."</li>
+                <li>"Confirm it only if you know why. Without you it takes effect on " <Time at=pending.applies_at /> ", unless it is cancelled."</li>
+            </ul>
+        </Consequences>
+        <Form action=place().people_action(format!("{}/confirm-change", pending.target))>
+            <Actions>
+                <Submit variant=Variant::Danger text="Confirm now" />
                 {back()}
             </Actions>
         </Form>

@@ -32,6 +32,15 @@ pub(super) fn notice(waits: bool) -> impl IntoView + use<> {
     })
 }
 
+/// Says that enabling an application waits for the partner, who disabled it.
+pub(super) fn enabling_waits() -> String {
+    let name = match place() {
+        Place::Hub { name, .. } => name,
+        Place::Settings | Place::Nuvera => "The partner".to_owned(),
+    };
+    format!("{name} disabled this application. Enabling waits for their confirmation.")
+}
+
 /// What the button of such a form says.
 pub(super) fn verb(waits: bool, text: &'static str) -> &'static str {
     if waits { "Propose change" } else { text }

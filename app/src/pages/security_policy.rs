@@ -40,7 +40,7 @@ fn form(policy: SecurityPolicy) -> impl IntoView + use<> {
                     option(
                         "confirmed",
                         "It waits for us",
-                        "Somebody of yours confirms or declines it within 72 hours. Nuvera still disables, enables and revokes at once.",
+                        "Somebody of yours confirms or declines it within 72 hours. Nuvera still disables and revokes at once, and enables what it disabled itself.",
                     ),
                 ]
                 default=if rules.nuvera_changes_need_confirmation { "confirmed" } else { "at_once" }

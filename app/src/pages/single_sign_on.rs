@@ -117,6 +117,12 @@ pub(super) fn refused(
                 "Sign in to it with its password. To use {label} instead, have an owner remove it first; your next sign-in with {label} then makes a new one."
             ),
         ),
+        Problem::ForeignAddress => (
+            format!("{label} gave an e-mail address that is not in a domain of your organization."),
+            format!(
+                "Ask whoever looks after {label} to correct your address there, or Nuvera support to add its domain."
+            ),
+        ),
         Problem::OneFactor => (
             format!("A second factor is needed here, and {label} does not say that you showed one."),
             format!(

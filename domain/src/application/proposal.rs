@@ -1,5 +1,5 @@
 //! Two-sided approval: what somebody of Nuvera wants changed about permissions or signing keys, where the partner's policy
-//! has it wait for the partner.
+//! has it wait for the partner; and, whatever the policy, enabling what the partner disabled.
 //!
 //! A proposal changes nothing. Confirmed, the change is made to the version of the application that it was proposed for,
 //! or not at all: who confirms has seen what comes of it.
@@ -24,6 +24,8 @@ pub const PROPOSAL_WINDOW: Duration = Duration::from_secs(72 * 60 * 60);
 /// A change that waits for the partner where their policy says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestedChange {
+    /// [`ApiApplication::enable`]
+    Enable,
     /// [`ApiApplication::change_permissions`]
     Permissions(PermissionSet),
     /// [`ApiApplication::replace_signing_key`]
@@ -70,6 +72,7 @@ impl RequestedChange {
     /// What somebody must be allowed to do to make the change.
     pub fn operation(&self) -> Operation {
         match self {
+            Self::Enable => Operation::EnableApplication,
             Self::Permissions(_) => Operation::ChangePermissions,
             Self::ReplaceSigningKey { .. } | Self::RestoreSigningKey { .. } | Self::RetireSigningKey { .. } => {
                 Operation::ReplaceSigningKeys
@@ -83,6 +86,7 @@ impl RequestedChange {
     /// As the transition that it stands for.
     pub fn carry_out(self, application: ApiApplication, by: By<'_>) -> Result<Change, ChangeError> {
         match self {
+            Self::Enable => application.enable(by),
             Self::Permissions(permissions) => application.change_permissions(permissions, by),
             Self::ReplaceSigningKey { key, replacement } => application.replace_signing_key(key, replacement, by),
             Self::RestoreSigningKey { id, replacement } => application.restore_signing_key(id, replacement, by),
@@ -93,6 +97,7 @@ impl RequestedChange {
     /// What the change is called.
     pub fn label(&self) -> &'static str {
         match self {
+            Self::Enable => "Enable application",
             Self::Permissions(_) => "Change permissions",
             Self::ReplaceSigningKey { .. } => "Replace signing key",
             Self::RestoreSigningKey { .. } => "Restore signing key",
@@ -103,6 +108,10 @@ impl RequestedChange {
     /// How that which it changes is in `application`, in words.
     pub fn before(&self, application: &ApiApplication) -> String {
         match self {
+            Self::Enable => match &application.disabled {
+                Some(disabled) => format!("disabled by {}", disabled.by),
+                None => "enabled".to_owned(),
+            },
             Self::Permissions(_) => permissions_in_words(application.permissions),
             Self::ReplaceSigningKey { .. } | Self::RestoreSigningKey { .. } => {
                 format!("{} current", application.current_signing_key().public_key.fingerprint())
@@ -117,6 +126,7 @@ impl RequestedChange {
     /// How it is once the change is made, in words.
     pub fn after(&self, application: &ApiApplication) -> String {
         match self {
+            Self::Enable => "enabled".to_owned(),
             Self::Permissions(permissions) => permissions_in_words(*permissions),
             Self::ReplaceSigningKey { key, replacement } => {
                 let proof = if key.is_proven { "possession proven" } else { "possession not proven" };
@@ -151,7 +161,7 @@ impl ProposedChange {
     }
 
     /// Ends the proposal's place in the history.
-    fn noted(&self, action: AuditAction, application: &ApiApplication) -> Noted {
+    pub(super) fn noted(&self, action: AuditAction, application: &ApiApplication) -> Noted {
         Noted::new(action, application.name.as_str())
             .before(format!("proposed by {}: {}", self.by, self.why))
             .after(format!("{}: {}", self.change.label(), self.change.after(application)))
@@ -179,8 +189,11 @@ impl ApiApplication {
         if self.confirmable_proposal(by.at).is_some() {
             return Err(ChangeError::AlreadyProposed);
         }
-        // What could not be done now is not proposed.
-        change.clone().carry_out(self.clone(), by).map(drop)?;
+        // What could not be done now is not proposed, unless all it needs is the confirmation.
+        match change.clone().carry_out(self.clone(), by) {
+            Ok(_) | Err(ChangeError::DisabledByPartner) => {}
+            Err(error) => return Err(error),
+        }
         let noted = Noted::new(AuditAction::ChangeProposed, self.name.as_str())
             .before(change.before(&self))
             .after(format!("{}: {}", change.label(), change.after(&self)));

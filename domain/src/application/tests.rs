@@ -479,6 +479,35 @@ fn a_proposal_changes_nothing_and_is_confirmed_once_in_time_by_somebody_else() {
 }
 
 #[test]
+fn what_the_partner_disabled_nuvera_enables_only_by_a_proposal_that_the_partner_confirms() {
+    let (admin, partner, why) = (admin(), actor(), reason());
+    let by_admin = By { actor: &admin, at: START, reason: Some(&why) };
+    let by_partner = By { actor: &partner, at: START, reason: Some(&why) };
+    let stopped = application().disable(by_partner).unwrap().application;
+    assert_eq!(stopped.clone().enable(by_admin), Err(ChangeError::DisabledByPartner));
+    assert!(stopped.clone().enable(by_partner).is_ok());
+    let proposed = stopped.clone().propose(RequestedChange::Enable, by_admin).unwrap().application;
+    assert!(!proposed.is_enabled());
+    assert_eq!(proposed.clone().confirm_proposal(by_admin), Err(ChangeError::ProposalIsNuveras));
+    assert!(proposed.clone().confirm_proposal(by_partner).unwrap().application.is_enabled());
+    // Enabled and disabled again in between, it is not what was proposed.
+    let enabled = proposed.enable(by_partner).unwrap().application;
+    let again = enabled.disable(by_partner).unwrap().application;
+    assert_eq!(again.confirm_proposal(by_partner), Err(ChangeError::ProposalOutdated));
+
+    // What Nuvera disabled it enables, until the partner disables it as well: also where that is recorded later.
+    let by_nuvera = application().disable(by_admin).unwrap().application;
+    assert!(by_nuvera.clone().enable(by_admin).is_ok());
+    assert_eq!(by_nuvera.clone().disable(by_admin), Err(ChangeError::AlreadyDisabled));
+    let by_both = by_nuvera.disable(by_partner).unwrap();
+    assert_eq!(by_both.events[0].before.as_deref(), Some("disabled by Nuvera"));
+    assert_eq!(by_both.application.clone().enable(by_admin), Err(ChangeError::DisabledByPartner));
+    assert_eq!(by_both.application.disable(by_partner), Err(ChangeError::AlreadyDisabled));
+    assert_eq!(stopped.disable(by_admin), Err(ChangeError::AlreadyDisabled), "nor does Nuvera take it over");
+    assert_eq!(application().propose(RequestedChange::Enable, by_admin), Err(ChangeError::AlreadyEnabled));
+}
+
+#[test]
 fn what_cannot_be_done_is_not_proposed_and_each_kind_says_what_comes_of_it() {
     let (admin, why) = (admin(), reason());
     let by = By { actor: &admin, at: START, reason: Some(&why) };

@@ -1,5 +1,5 @@
 //! Two-sided approval: where an organization's security policy says so, what Nuvera wants changed about permissions or
-//! signing keys waits until somebody there confirms it.
+//! signing keys waits until somebody there confirms it. Enabling what the partner disabled waits whatever the policy says.
 //!
 //! Which of the two it is, is decided when the change's turn comes, by the policy as it is then. Stops, and whatever ends a
 //! key's life, never wait.
@@ -40,13 +40,24 @@ impl Backend {
         let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
         let twin = has_twin_of(&mut transaction, asked, &change).await?;
         let by = By { actor: asked.actor, at: self.clock.now(), reason: said.reason.as_ref() };
-        // What could not be made now is not proposed.
-        let made = change.clone().carry_out(found.clone(), by)?;
-        blocked_keys::check(&mut transaction, Some(&found), &made.application, by.at).await?;
-        if waits(&mut transaction, asked).await? {
+        // What could not be made now is not proposed, unless all it needs is the partner's confirmation.
+        let made = match change.clone().carry_out(found.clone(), by) {
+            Err(ChangeError::DisabledByPartner) => None,
+            made => Some(made?),
+        };
+        let after = match &made {
+            Some(made) => made.application.clone(),
+            None => ApiApplication { disabled: None, ..found.clone() },
+        };
+        blocked_keys::check(&mut transaction, Some(&found), &after, by.at).await?;
+        let made = match made {
+            Some(made) if !waits(&mut transaction, asked, &change).await? => Some(made),
+            _ => None,
+        };
+        let Some(made) = made else {
             self.save(transaction, &mut pending, &found.propose(change, by)?).await?;
             return Ok((Outcome::Proposed, twin));
-        }
+        };
         self.save(transaction, &mut pending, &made).await?;
         Ok((Outcome::Made, twin))
     }
@@ -56,7 +67,7 @@ impl Backend {
     /// # Errors
     /// The database fails.
     pub async fn waits_for_confirmation(&self, asked: Asked<'_>) -> Result<bool, BackendError> {
-        waits(&mut *self.store.read().await?, asked).await
+        waits_by_policy(&mut *self.store.read().await?, asked).await
     }
 
     /// Confirms the change that Nuvera proposed for an application: it is made, to the version that it was proposed for.
@@ -132,13 +143,26 @@ async fn has_twin_of(
         RequestedChange::ReplaceSigningKey { key, .. } => {
             has_twin(conn, asked.organization, Some(asked.application), &key.public_key).await
         }
-        RequestedChange::Permissions(_)
+        RequestedChange::Enable
+        | RequestedChange::Permissions(_)
         | RequestedChange::RestoreSigningKey { .. }
         | RequestedChange::RetireSigningKey { .. } => Ok(false),
     }
 }
 
-async fn waits(conn: &mut AnyConnection, asked: Asked<'_>) -> Result<bool, BackendError> {
+/// Whether a change that the actor could make waits for the partner all the same. Policies are about permissions and signing
+/// keys; what Nuvera itself disabled it enables.
+async fn waits(conn: &mut AnyConnection, asked: Asked<'_>, change: &RequestedChange) -> Result<bool, BackendError> {
+    match change {
+        RequestedChange::Enable => Ok(false),
+        RequestedChange::Permissions(_)
+        | RequestedChange::ReplaceSigningKey { .. }
+        | RequestedChange::RestoreSigningKey { .. }
+        | RequestedChange::RetireSigningKey { .. } => waits_by_policy(conn, asked).await,
+    }
+}
+
+async fn waits_by_policy(conn: &mut AnyConnection, asked: Asked<'_>) -> Result<bool, BackendError> {
     if asked.actor.kind() != ActorKind::Nuvera {
         return Ok(false);
     }

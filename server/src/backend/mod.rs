@@ -14,6 +14,7 @@ pub mod emergency;
 mod error;
 pub mod flush;
 pub mod hub;
+mod owner_changes;
 pub mod passkeys;
 mod password_hashing;
 mod passwords;
@@ -28,6 +29,7 @@ pub mod second_factor;
 pub mod sessions;
 pub mod single_sign_on;
 mod support;
+pub mod team_events;
 
 pub use approval::Outcome;
 pub use error::BackendError;
@@ -470,6 +472,15 @@ impl Backend {
     /// # Errors
     /// As [`Backend::change`].
     pub async fn claim_replacement(&self, asked: Asked<'_>, said: Said) -> Result<IssuedApiKey, BackendError> {
+        let application = self.application(asked, Operation::RotateApiKeys).await?;
+        if let Some(preparer) = application.prepared_replacement.and_then(|prepared| prepared.user_id) {
+            // It was withdrawn with the preparer's power, unless another process prepared it at that moment.
+            let preparer = self.actor(preparer, None).await?;
+            let may = |actor: &Actor| may_after_proof(actor, asked.organization, Operation::PrepareReplacement);
+            if !preparer.as_ref().is_some_and(may) {
+                return Err(ChangeError::PreparerGone.into());
+            }
+        }
         self.issue(asked, said, ApiApplication::claim_replacement).await
     }
 

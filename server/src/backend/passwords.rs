@@ -9,8 +9,9 @@ use super::{
     Backend, BackendError,
     cpu_pool::Requester,
     password_hashing,
-    people::{LinkToken, hash},
+    people::{LinkToken, hash, withdraw_unfinished},
     sessions,
+    support::withdraw_support_of,
 };
 use crate::store::{StoreError, audit, password_resets, second_factors, users};
 use aws_lc_rs::digest;
@@ -74,20 +75,24 @@ impl Backend {
         if actor.is_proven { Ok(()) } else { Err(BackendError::ProofNeeded) }
     }
 
-    /// Changes one's own password. All other sessions end, and a link to choose one is good for nothing any more.
+    /// Changes one's own password. All other sessions end, a link to choose one is good for nothing any more, and the links
+    /// that the account made are withdrawn. Returns the number of open invitations among these.
     ///
     /// # Errors
     /// A fresh proof is needed; the password is not taken; the database fails.
-    pub async fn change_password(&self, actor: &Actor, here: SessionId, password: &str) -> Result<(), BackendError> {
+    pub async fn change_password(&self, actor: &Actor, here: SessionId, password: &str) -> Result<usize, BackendError> {
         self.may_change_password(actor)?;
         let password_hash = self.hash_new_password(actor, password).await?;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
+        let by = self.by(&actor);
+        let withdrawn = withdraw_unfinished(&mut transaction, actor.organization_id, actor.user_id, by).await?;
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, actor.user_id, Some(here)).await?;
-        audit::append(&mut transaction, &[password_changed(self.by(&actor))]).await?;
+        audit::append(&mut transaction, &[password_changed(by)]).await?;
         let committed = transaction.commit().await.map_err(StoreError::from);
         self.emergency.authority.forget_user(actor.user_id);
-        Ok(committed?)
+        committed?;
+        Ok(withdrawn)
     }
 
     async fn hash_new_password(&self, actor: &Actor, password: &str) -> Result<String, BackendError> {
@@ -125,7 +130,7 @@ impl Backend {
     pub async fn recover(&self, email: &str) -> Result<(Actor, LinkToken, Timestamp), BackendError> {
         let unknown_password = LinkToken::generate();
         let unusable_hash = password_hashing::hash_here(unknown_password.reveal(), self.password_cost.clone());
-        let _settled = self.settled().await?;
+        let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let account = users::find_account(&mut transaction, email.trim()).await?;
         let account = account.filter(|account| account.password_hash.is_some()).ok_or(BackendError::NotFound)?;
@@ -133,14 +138,17 @@ impl Backend {
         let actor = users::find_actor(&mut transaction, id, None).await?.ok_or(BackendError::NotFound)?;
         let why = Reason::new("On the server’s command line, by whoever runs it").ok().map(Why::from);
         let now = self.clock.now();
-        let events = recovered(By { actor: &actor, at: now, reason: why.as_ref() });
+        let by = By { actor: &actor, at: now, reason: why.as_ref() };
+        let events = recovered(by);
+        withdraw_unfinished(&mut transaction, actor.organization_id, id, by).await?;
         second_factors::delete_all(&mut transaction, id).await?;
         users::set_password(&mut transaction, id, &unusable_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, id, None).await?;
         let (token, expires_at) = (LinkToken::generate(), now.plus(RESET_LIFETIME));
         password_resets::insert(&mut transaction, id, None, &hash(token.reveal()), expires_at).await?;
         audit::append(&mut transaction, &events).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
+        self.commit_all(transaction, &mut settled, &withdrawn).await?;
         Ok((actor, token, expires_at))
     }
 
@@ -170,15 +178,17 @@ impl Backend {
     ) -> Result<Actor, BackendError> {
         let actor = self.password_reset(token, address).await?.ok_or(BackendError::NotFound)?;
         let password_hash = self.hash_new_password(&actor, password).await?;
-        let _settled = self.settled().await?;
+        let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
+        let by = By { actor: &actor, at: self.clock.now(), reason: None };
+        withdraw_unfinished(&mut transaction, actor.organization_id, actor.user_id, by).await?;
         // It was used, replaced or taken away while the password was hashed.
         password_resets::delete(&mut transaction, &hash(token)).await.map_err(BackendError::gone)?;
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, actor.user_id, None).await?;
-        let by = By { actor: &actor, at: self.clock.now(), reason: None };
         audit::append(&mut transaction, &[password_reset(by)]).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let withdrawn = withdraw_support_of(&mut transaction, actor.user_id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(actor.user_id);
         committed?;
         Ok(actor)

@@ -5,15 +5,17 @@ use super::{
     accounts::{self, Entrant},
     authorise,
     cpu_pool::Requester,
+    owner_changes::request_owner_change,
     password_hashing,
     pending::{Pending, as_they_are},
     sessions,
+    support::withdraw_support_of,
 };
 use crate::{
     random,
     store::{
-        StoreError, Transaction, applications, audit, invitations, organizations, password_resets, second_factors,
-        sign_in_failures, users,
+        StoreError, Transaction, applications, audit, invitations, organizations, owner_changes, password_resets,
+        second_factors, sign_in_failures, users,
     },
 };
 use aws_lc_rs::digest;
@@ -24,9 +26,9 @@ use domain::{
     application::By,
     audit::{AuditAction, AuditFilter, AuditScope},
     id::{InvitationId, OrganizationId, UserId},
-    people::{self, Invitation, Leaver, PeopleError, Person},
+    people::{self, Invitation, Leaver, OwnerChange, PendingOwnerChange, PeopleError, Person},
     text::{EmailAddress, PersonName, Reason, Why},
-    time::DAY,
+    time::{DAY, Timestamp},
 };
 use sqlx::AnyConnection;
 use std::net::IpAddr;
@@ -66,6 +68,8 @@ pub struct People {
     pub invitations: Vec<Invitation>,
     /// Those who have left, while keys work that they may have a copy of.
     pub leavers: Vec<Leaver>,
+    /// The removals and demotions of users who manage members that have not taken effect.
+    pub pending: Vec<PendingOwnerChange>,
 }
 
 /// Whom to invite.
@@ -77,6 +81,15 @@ pub struct Invite {
     pub name: PersonName,
     /// What they will be.
     pub role: Role,
+}
+
+/// What came of changing a member's role, or of removing them.
+#[derive(Debug)]
+pub enum MemberChange {
+    /// It is made. Holds the member as they were before.
+    Made(Person),
+    /// It is requested: the member manages members.
+    Requested(PendingOwnerChange),
 }
 
 impl Backend {
@@ -91,6 +104,7 @@ impl Backend {
             people: users::of_organization(&mut conn, organization).await?,
             invitations: invitations::open(&mut conn, organization, self.clock.now()).await?,
             leavers: self.leavers_of(&mut conn, organization).await?,
+            pending: owner_changes::of_organization(&mut conn, organization).await?,
         })
     }
 
@@ -144,7 +158,8 @@ impl Backend {
         users::find(&mut conn, organization, id).await?.ok_or(BackendError::NotFound)
     }
 
-    /// Gives somebody another role. What they ask for from now on is judged by it.
+    /// Gives somebody another role. What they ask for from now on is judged by it. The demotion of a user who manages members
+    /// is requested only: see [`PendingOwnerChange`].
     ///
     /// # Errors
     /// Not allowed; not found; the domain refuses; the database fails.
@@ -154,22 +169,25 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
         role: Role,
-    ) -> Result<(), BackendError> {
-        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
+    ) -> Result<MemberChange, BackendError> {
+        let (mut settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
-        let (changed, event) = found.change_role(role, by)?;
-        users::set_role(&mut transaction, id, changed.role).await?;
-        keeps_an_owner(&mut transaction, organization).await?;
-        audit::append(&mut transaction, &[event]).await?;
-        take_back_links(&mut transaction, &changed, by).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        if found.is_delayed(OwnerChange::Demote(role)) {
+            let requested = request_owner_change(&mut transaction, &found, OwnerChange::Demote(role), by).await?;
+            transaction.commit().await.map_err(StoreError::from)?;
+            return Ok(MemberChange::Requested(requested));
+        }
+        set_role(&mut transaction, organization, &found, role, by).await?;
+        let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(id);
-        Ok(committed?)
+        committed?;
+        Ok(MemberChange::Made(found))
     }
 
     /// Removes somebody. No request and no change of theirs succeeds that starts after this has returned, nor one that waits
-    /// for its turn meanwhile.
+    /// for its turn meanwhile. The removal of a user who manages members is requested only: see [`PendingOwnerChange`].
     ///
     /// # Errors
     /// Not allowed; not found; it is oneself; the database fails.
@@ -178,26 +196,37 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         id: UserId,
-    ) -> Result<(), BackendError> {
-        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
+    ) -> Result<MemberChange, BackendError> {
+        let (mut settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
-        let event = found.remove(by)?;
-        second_factors::delete_all(&mut transaction, id).await?;
-        users::remove(&mut transaction, id, by.at).await?;
-        keeps_an_owner(&mut transaction, organization).await?;
-        sessions::end_all(&mut transaction, id, None).await?;
-        audit::append(&mut transaction, &[event]).await?;
-        take_back_all_links(&mut transaction, id, by).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        if found.is_delayed(OwnerChange::Remove) {
+            let requested = request_owner_change(&mut transaction, &found, OwnerChange::Remove, by).await?;
+            transaction.commit().await.map_err(StoreError::from)?;
+            return Ok(MemberChange::Requested(requested));
+        }
+        remove(&mut transaction, organization, &found, by).await?;
+        let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(id);
-        Ok(committed?)
+        committed?;
+        Ok(MemberChange::Made(found))
     }
 
-    /// Begins a change by which an organization could lose an owner. Only one is under way at a time, in whatever process: the
+    /// Whether the actor has invited people who have not joined yet and still can.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn has_open_invitations(&self, actor: &Actor) -> Result<bool, BackendError> {
+        let invitations = invitations::made_by(&mut *self.store.read().await?, actor.user_id).await?;
+        Ok(invitations.iter().any(|invitation| invitation.is_open(self.clock.now())))
+    }
+
+    /// Begins a change by which an organization could lose an owner, or which must not pass a change of its author's
+    /// credentials. Only one is under way at a time, in whatever process: the
     /// change lock keeps apart those of this one, the organization's row those of all. The actor is read again once the row
     /// is locked, because the change that was waited for may have removed or demoted them.
-    async fn begin_people_change(
+    pub(super) async fn begin_people_change(
         &self,
         actor: &Actor,
         organization: OrganizationId,
@@ -227,7 +256,7 @@ impl Backend {
         let why = Reason::new("On the server’s command line, by whoever runs it").ok().map(Why::from);
         let by = By { actor: &actor, at: self.clock.now(), reason: why.as_ref() };
         let (changed, event) = found.make_owner(others_decide, by)?;
-        users::set_role(&mut transaction, id, changed.role).await?;
+        users::set_role(&mut transaction, id, changed.role, by.at).await?;
         audit::append(&mut transaction, &[event]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok(Actor { role: changed.role, ..actor })
@@ -239,7 +268,7 @@ impl Backend {
     /// Not allowed; the address has an account; the role is not given there; the database fails.
     pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<(Invitation, LinkToken), BackendError> {
         let organization = actor.organization_id;
-        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let by = self.by(actor);
         // Counted before it is known, so that what is told beyond the limit tells nothing.
         let asked = (format!("addresses that {organization} asked about"), MAX_TAKEN_ADDRESSES);
@@ -253,17 +282,7 @@ impl Backend {
             return Err(PeopleError::EmailTaken.into());
         }
         sign_in_failures::take_back(&mut transaction, &asked.0).await?;
-        let invited = AuditFilter {
-            action: Some(AuditAction::PersonInvited),
-            from: Some(by.at.minus(DAY)),
-            ..AuditFilter::default()
-        };
-        let scope = AuditScope::Organization(organization);
-        if audit::events(&mut transaction, scope, invited, i64::MAX, MAX_INVITATIONS_A_DAY).await?.len() as i64
-            >= MAX_INVITATIONS_A_DAY
-        {
-            return Err(PeopleError::TooManyInvitations.into());
-        }
+        may_mail_invitation(&mut transaction, organization, by.at).await?;
         let id = InvitationId(random::uuid(by.at));
         let (invitation, event) = Invitation::new(id, invite.email, invite.name, invite.role, by)?;
         let token = LinkToken::generate();
@@ -274,7 +293,30 @@ impl Backend {
         Ok((invitation, token))
     }
 
-    /// Takes an invitation back: its link is good for nothing from now on.
+    /// Makes another link for an open invitation, for another 72 hours. The link before it no longer works.
+    ///
+    /// # Errors
+    /// Not allowed; not found; it has expired; the organization has sent too many; the database fails.
+    pub async fn send_invitation_again(
+        &self,
+        actor: &Actor,
+        organization: OrganizationId,
+        id: InvitationId,
+    ) -> Result<(Invitation, LinkToken), BackendError> {
+        let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
+        let found = invitations::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
+        let by = self.by(actor);
+        may_mail_invitation(&mut transaction, organization, by.at).await?;
+        let (invitation, event) = found.send_again(by)?;
+        let token = LinkToken::generate();
+        let renewed = invitations::renew(&mut transaction, &invitation, actor.user_id, &hash(token.reveal())).await;
+        renewed.map_err(BackendError::gone)?;
+        audit::append(&mut transaction, &[event]).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok((invitation, token))
+    }
+
+    /// Takes an invitation back: its link is good for nothing from now on. Returns the invitation.
     ///
     /// # Errors
     /// Not allowed; not found; the database fails.
@@ -283,12 +325,13 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         id: InvitationId,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Invitation, BackendError> {
         let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let found = invitations::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         invitations::delete(&mut transaction, id).await?;
         audit::append(&mut transaction, &[found.withdrawn(self.by(actor))]).await?;
-        Ok(transaction.commit().await.map_err(StoreError::from)?)
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(found)
     }
 
     /// The invitation that a link holds, and the name of its organization, while it can be accepted.
@@ -347,6 +390,21 @@ impl Backend {
     }
 }
 
+/// Refuses to mail an invitation to an organization that has mailed too many within a day, those sent again included.
+async fn may_mail_invitation(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    now: Timestamp,
+) -> Result<(), BackendError> {
+    let scope = AuditScope::Organization(organization);
+    let mut mailed = 0;
+    for action in [AuditAction::PersonInvited, AuditAction::InvitationSentAgain] {
+        let filter = AuditFilter { action: Some(action), from: Some(now.minus(DAY)), ..AuditFilter::default() };
+        mailed += audit::events(conn, scope, filter, i64::MAX, MAX_INVITATIONS_A_DAY).await?.len() as i64;
+    }
+    if mailed < MAX_INVITATIONS_A_DAY { Ok(()) } else { Err(PeopleError::TooManyInvitations.into()) }
+}
+
 /// Refuses a change, in its transaction, that leaves an organization without a user who manages its people.
 async fn keeps_an_owner(conn: &mut AnyConnection, organization: OrganizationId) -> Result<(), BackendError> {
     match users::has_other_manager(conn, organization, None).await? {
@@ -355,18 +413,99 @@ async fn keeps_an_owner(conn: &mut AnyConnection, organization: OrganizationId) 
     }
 }
 
-/// Takes back the links that somebody has made, where their role is one by now that could not make them.
-pub(super) async fn take_back_links(conn: &mut AnyConnection, person: &Person, by: By<'_>) -> Result<(), StoreError> {
-    if person.role.decides_on_people() { Ok(()) } else { take_back_all_links(conn, person.id, by).await }
+/// Gives a user another role, in the caller's transaction.
+pub(super) async fn set_role(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    found: &Person,
+    role: Role,
+    by: By<'_>,
+) -> Result<(), BackendError> {
+    let (changed, event) = found.clone().change_role(role, by)?;
+    users::set_role(&mut *conn, found.id, changed.role, by.at).await?;
+    keeps_an_owner(&mut *conn, organization).await?;
+    audit::append(&mut *conn, &[event]).await?;
+    Ok(take_back_links(conn, organization, &changed, by).await?)
 }
 
-/// Takes back the links that somebody has made: they would outlive their power.
-async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'_>) -> Result<(), StoreError> {
-    let invitations = invitations::made_by(&mut *conn, made_by).await?;
+/// Removes a user, in the caller's transaction.
+pub(super) async fn remove(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    found: &Person,
+    by: By<'_>,
+) -> Result<(), BackendError> {
+    let event = found.remove(by)?;
+    end_power(&mut *conn, organization, found.id, by).await?;
+    second_factors::delete_all(&mut *conn, found.id).await?;
+    users::remove(&mut *conn, found.id, by.at).await?;
+    keeps_an_owner(&mut *conn, organization).await?;
+    sessions::end_all(&mut *conn, found.id, None).await?;
+    Ok(audit::append(conn, &[event]).await?)
+}
+
+/// Takes back the links that somebody has made, where their role is one by now that could not make them.
+pub(super) async fn take_back_links(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    person: &Person,
+    by: By<'_>,
+) -> Result<(), StoreError> {
+    if person.role.decides_on_people() { Ok(()) } else { end_power(conn, organization, person.id, by).await }
+}
+
+/// Ends what a user began who no longer manages members, and the removal or demotion that they had ahead.
+async fn end_power(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    user: UserId,
+    by: By<'_>,
+) -> Result<(), StoreError> {
+    take_back_all_links(&mut *conn, user, by).await?;
+    let ahead = owner_changes::find(&mut *conn, organization, user).await?;
+    cancel_owner_changes(conn, ahead, by).await
+}
+
+/// Cancels pending removals and demotions, in the caller's transaction.
+pub(super) async fn cancel_owner_changes(
+    conn: &mut AnyConnection,
+    pending: impl IntoIterator<Item = PendingOwnerChange>,
+    by: By<'_>,
+) -> Result<(), StoreError> {
+    let mut events = Vec::new();
+    for pending in pending {
+        owner_changes::delete(&mut *conn, &pending).await?;
+        events.push(pending.cancelled(by));
+    }
+    audit::append(conn, &events).await
+}
+
+/// Takes back the links that somebody has made, and the removals and demotions that they requested: they would outlive their
+/// power. Returns the number of invitations among them that were still open.
+async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'_>) -> Result<usize, StoreError> {
+    let mut invitations = invitations::made_by(&mut *conn, made_by).await?;
     for invitation in &invitations {
         invitations::delete(&mut *conn, invitation.id).await?;
     }
     password_resets::delete_made_by(&mut *conn, made_by).await?;
+    let requested = owner_changes::requested_by(&mut *conn, made_by).await?;
+    cancel_owner_changes(&mut *conn, requested, by).await?;
+    invitations.retain(|invitation| invitation.is_open(by.at));
     let withdrawn: Vec<_> = invitations.iter().map(|invitation| invitation.withdrawn(by)).collect();
-    audit::append(conn, &withdrawn).await
+    audit::append(conn, &withdrawn).await?;
+    Ok(invitations.len())
+}
+
+/// Withdraws what an account has begun and others can finish, because its credentials change: an attacker who had the
+/// account may have begun it. Returns the number of open invitations that were withdrawn.
+pub(super) async fn withdraw_unfinished(
+    conn: &mut AnyConnection,
+    organization: OrganizationId,
+    user: UserId,
+    by: By<'_>,
+) -> Result<usize, BackendError> {
+    // Locked first: what another process begins meanwhile in a session of the account is withdrawn here, or finds the session
+    // ended.
+    organizations::lock(&mut *conn, organization).await.map_err(BackendError::gone)?;
+    Ok(take_back_all_links(conn, user, by).await?)
 }

@@ -15,6 +15,7 @@ use crate::{
     },
 };
 use domain::{
+    actor::ActorKind,
     application::ApiApplication,
     hygiene::{KeyHygiene, Reminder, RotationRules},
     id::OrganizationId,
@@ -28,6 +29,9 @@ const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// How often somebody looks whether Nuvera did something that owners are told of.
 const NEWS_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How often removals and demotions of users who manage members are applied.
+const OWNER_CHANGES_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A key of which somebody is to be reminded.
 #[derive(Clone, Debug)]
@@ -121,15 +125,41 @@ impl Backend {
     }
 }
 
-/// Sends letters until `stop`: reminders, and what Nuvera did. A letter on its way then is given up, and sent after the next start.
-pub async fn run(backend: Arc<Backend>, mailer: Arc<Mailer>, console_origin: String, stop: CancellationToken) {
+/// Sends letters until `stop`: reminders, and what Nuvera did. A letter on its way then is given up, and sent after the next
+/// start. Applies the removals and demotions whose time has come, and mails them.
+pub async fn run(
+    backend: Arc<Backend>,
+    mailer: Arc<Mailer>,
+    console_origin: String,
+    hub_origin: String,
+    stop: CancellationToken,
+) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     let mut due = Every::new(backend.clock.clone(), INTERVAL);
     let mut news = Every::new(backend.clock.clone(), NEWS_INTERVAL);
+    let mut owner_changes = Every::new(backend.clock.clone(), OWNER_CHANGES_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let reminding = async {
         loop {
             interval.tick().await;
+            if owner_changes.is_due() {
+                match within(backend.apply_owner_changes()).await {
+                    Ok(applied) => {
+                        for event in applied {
+                            let origin = match event.actor.kind() {
+                                ActorKind::Partner => console_origin.clone(),
+                                ActorKind::Nuvera => hub_origin.clone(),
+                            };
+                            let (backend, mailer) = (backend.clone(), mailer.clone());
+                            // A mail server that hangs must not hold up the next ones.
+                            tokio::spawn(async move { backend.notify_team(&event, &mailer, &origin).await });
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "removals and demotions of owners could not be looked after and will be tried again");
+                    }
+                }
+            }
             if news.is_due()
                 && let Err(error) = within(backend.tell_owners(&mailer, &console_origin)).await
             {

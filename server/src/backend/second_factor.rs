@@ -3,6 +3,8 @@
 use super::{
     Backend, BackendError,
     accounts::{self, Subjects},
+    people::withdraw_unfinished,
+    support::withdraw_support_of,
 };
 use crate::{
     random,
@@ -10,7 +12,6 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    access::Operation,
     actor::Actor,
     application::By,
     id::{OrganizationId, UserId},
@@ -173,13 +174,16 @@ impl Backend {
         organization: OrganizationId,
         id: UserId,
     ) -> Result<Person, BackendError> {
-        let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
+        let (mut settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
-        let event = found.reset_factor(By { actor, at: self.clock.now(), reason: None })?;
+        let by = self.by(actor);
+        let event = found.reset_factor(by)?;
+        withdraw_unfinished(&mut transaction, organization, id, by).await?;
         second_factors::delete_all(&mut transaction, id).await?;
         signed_in::end_all(&mut transaction, id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(id);
         committed?;
         Ok(found)

@@ -1,13 +1,16 @@
 //! People who sign in by an identity provider: found by what it knows them as, made where they are new, and what it says
 //! they are.
 
-use super::{Backend, BackendError, accounts::Entrant, people::take_back_links};
+use super::{
+    Backend, BackendError, accounts::Entrant, people::take_back_links, support::withdraw_support_of,
+    team_events::TeamChange,
+};
 use crate::{
     random,
     store::{StoreError, audit, identities, organizations, policies, users},
 };
 use domain::{
-    access::{PROOF_LIFETIME, Role},
+    access::{Operation, PROOF_LIFETIME, Role, allows},
     actor::Actor,
     application::By,
     id::{OrganizationId, UserId},
@@ -29,6 +32,8 @@ pub struct Asserted<'a> {
     pub label: &'a str,
     /// The organization that it speaks for.
     pub organization: OrganizationId,
+    /// The domains of the e-mail addresses that it may assert.
+    pub email_domains: &'a [String],
     /// What it knows them as.
     pub subject: &'a str,
     /// Their e-mail address, unless it says itself that nobody has verified it.
@@ -41,6 +46,17 @@ pub struct Asserted<'a> {
     pub proven_at: Option<Timestamp>,
     /// Whether they did so with a second factor, by the operator's reading.
     pub has_second_factor: bool,
+}
+
+/// A user whom a provider's word lets in.
+#[derive(Debug)]
+pub struct Admitted {
+    /// What begins their session.
+    pub entrant: Entrant,
+    /// The user as they are now.
+    pub actor: Actor,
+    /// What the provider's word changed about the members of their organization.
+    pub change: Option<TeamChange>,
 }
 
 /// How somebody can prove that it is they.
@@ -73,6 +89,9 @@ pub enum NotAdmitted {
     /// They must show a second factor, and the provider does not say that they did.
     #[error("no second factor follows from the claims")]
     OneFactor,
+    /// The e-mail address is in a domain that is not the provider's. Holds the account to whose sign-in history it belongs.
+    #[error("the e-mail address is outside the provider's domains")]
+    ForeignAddress(Option<UserId>),
     /// The use case did not come about.
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -97,26 +116,36 @@ impl Backend {
         &self,
         asserted: Asserted<'_>,
         address: Option<IpAddr>,
-    ) -> Result<Entrant, NotAdmitted> {
-        let _settled = self.settled().await?;
+    ) -> Result<Admitted, NotAdmitted> {
+        let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
         let now = self.clock.now();
-        let user_id = match identities::find(&mut transaction, asserted.issuer, asserted.subject).await? {
+        let known = identities::find(&mut transaction, asserted.issuer, asserted.subject).await?;
+        check_domain(&mut transaction, &asserted, known.as_ref().map(|known| known.user_id)).await?;
+        let (user_id, change) = match known {
             Some(known) if known.organization_id != asserted.organization => return Err(NotAdmitted::Elsewhere),
-            Some(known) => {
-                follow(&mut transaction, known.user_id, &asserted, address, now).await?;
-                known.user_id
+            Some(known) => (known.user_id, follow(&mut transaction, known.user_id, &asserted, address, now).await?),
+            None => {
+                let (user_id, role) = join(&mut transaction, &asserted, address, now).await?;
+                (user_id, Some(TeamChange::Joined(role)))
             }
-            None => join(&mut transaction, &asserted, address, now).await?,
         };
         let actor = users::find_actor(&mut transaction, user_id, address).await?.ok_or(NotAdmitted::Removed)?;
         if !asserted.has_second_factor && must_have_factor(&mut transaction, &actor).await? {
             return Err(NotAdmitted::OneFactor);
         }
         let sign_ins_ended = users::sign_ins_ended(&mut transaction, user_id).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
+        let withdrawn = match change {
+            Some(TeamChange::RoleChanged { to, .. }) if !allows(to, Operation::PrepareReplacement) => {
+                let by = By { actor: &actor, at: now, reason: None };
+                withdraw_support_of(&mut transaction, user_id, by).await?
+            }
+            _ => Vec::new(),
+        };
+        self.commit_all(transaction, &mut settled, &withdrawn).await?;
         let proven_at = asserted.proven_at.unwrap_or(now.minus(PROOF_LIFETIME));
-        Ok(Entrant { user_id, sign_ins_ended, proven_at: Some(proven_at) })
+        let entrant = Entrant { user_id, sign_ins_ended, proven_at: Some(proven_at) };
+        Ok(Admitted { entrant, actor, change })
     }
 
     /// Whether it is `actor` whom `issuer` knows as `subject`.
@@ -161,6 +190,33 @@ impl Backend {
     }
 }
 
+/// Refuses an e-mail address outside the provider's domains: the one that it asserts, and the one that the account of a
+/// known user has from earlier.
+async fn check_domain(
+    conn: &mut AnyConnection,
+    asserted: &Asserted<'_>,
+    known: Option<UserId>,
+) -> Result<(), NotAdmitted> {
+    let is_foreign = |email: &str| {
+        EmailAddress::new(email)
+            .is_ok_and(|email| !asserted.email_domains.iter().any(|domain| domain == email.domain()))
+    };
+    if let Some(email) = asserted.email.filter(|email| is_foreign(email)) {
+        let holder = match known {
+            Some(known) => Some(known),
+            None => users::find_account(conn, email).await?.map(|account| account.user_id),
+        };
+        return Err(NotAdmitted::ForeignAddress(holder));
+    }
+    if let Some(known) = known
+        && let Some(found) = users::find(conn, asserted.organization, known).await?
+        && is_foreign(&found.email)
+    {
+        return Err(NotAdmitted::ForeignAddress(Some(known)));
+    }
+    Ok(())
+}
+
 /// What is asked of somebody who has no second factor here, because a provider looks after that: see
 /// [`Actor::must_have_factor`].
 async fn must_have_factor(conn: &mut AnyConnection, actor: &Actor) -> Result<bool, StoreError> {
@@ -168,14 +224,14 @@ async fn must_have_factor(conn: &mut AnyConnection, actor: &Actor) -> Result<boo
     Ok(second_factor::is_required(actor.role, policy.requires_second_factor()))
 }
 
-/// Gives somebody who was here before the role that the provider says.
+/// Gives somebody who was here before the role that the provider says. Returns the change, if it is one.
 async fn follow(
     conn: &mut AnyConnection,
     id: UserId,
     asserted: &Asserted<'_>,
     address: Option<IpAddr>,
     now: Timestamp,
-) -> Result<(), NotAdmitted> {
+) -> Result<Option<TeamChange>, NotAdmitted> {
     let role = asserted.role;
     let mut found = users::find(&mut *conn, asserted.organization, id).await?.ok_or(NotAdmitted::Removed)?;
     if role.is_some_and(|role| role != found.role) {
@@ -186,29 +242,32 @@ async fn follow(
     let actor = users::find_actor(&mut *conn, id, address).await?.ok_or(NotAdmitted::Removed)?;
     let role = role.ok_or(NotAdmitted::NoRole)?;
     let others_decide = users::has_other_manager(&mut *conn, asserted.organization, Some(id)).await?;
-    let why = why(asserted);
+    let (why, from) = (why(asserted), found.role);
     match found.follow_provider(role, others_decide, By { actor: &actor, at: now, reason: why.as_ref() }) {
-        Followed::Unchanged => {}
+        Followed::Unchanged => Ok(None),
         Followed::Changed(changed) => {
             let (changed, event) = *changed;
-            users::set_role(&mut *conn, id, changed.role).await?;
+            let change = TeamChange::RoleChanged { from, to: changed.role };
+            users::set_role(&mut *conn, id, changed.role, now).await?;
             audit::append(&mut *conn, &[event]).await?;
-            take_back_links(conn, &changed, By { actor: &actor, at: now, reason: why.as_ref() }).await?;
+            take_back_links(conn, asserted.organization, &changed, By { actor: &actor, at: now, reason: why.as_ref() })
+                .await?;
+            Ok(Some(change))
         }
         Followed::Kept => {
             tracing::warn!(user = %id, issuer = asserted.issuer, said = role.code(), "a role was not changed by single sign-on: nobody else of the organization decides on people");
+            Ok(None)
         }
     }
-    Ok(())
 }
 
-/// Makes somebody who was not here before.
+/// Makes somebody who was not here before. Returns who it is, and their role.
 async fn join(
     conn: &mut AnyConnection,
     asserted: &Asserted<'_>,
     address: Option<IpAddr>,
     now: Timestamp,
-) -> Result<UserId, NotAdmitted> {
+) -> Result<(UserId, Role), NotAdmitted> {
     let role = asserted.role.ok_or(NotAdmitted::NoRole)?;
     let email = asserted.email.and_then(|email| EmailAddress::new(email).ok()).ok_or(NotAdmitted::NoEmail)?;
     match users::find_account(&mut *conn, email.as_str()).await? {
@@ -232,7 +291,7 @@ async fn join(
     let actor = users::find_actor(&mut *conn, id, address).await?.ok_or(BackendError::NotFound)?;
     let why = why(asserted);
     audit::append(conn, &[joined_by_provider(By { actor: &actor, at: now, reason: why.as_ref() })]).await?;
-    Ok(id)
+    Ok((id, role))
 }
 
 /// What the history says of how it came.

@@ -14,15 +14,34 @@ use crate::{
 use domain::{
     access::Operation,
     actor::Actor,
-    application::By,
+    application::{ApiApplication, By},
     audit::{AuditScope, RecordedEvent},
-    id::{ApplicationId, OrganizationId},
+    id::{ApplicationId, OrganizationId, UserId},
     support::Seen,
 };
+use sqlx::AnyConnection;
 use std::collections::BTreeMap;
 
 /// The most events that a page tells of, and that are confirmed as seen at a time.
 pub const MOST_UNSEEN: i64 = 100;
+
+/// Withdraws the replacement keys that `user` prepared and the changes that they proposed, in the caller's transaction: their
+/// power has ended, or their credentials were reset because someone else may have had them. Returns the applications, for
+/// the commit.
+pub(super) async fn withdraw_support_of(
+    conn: &mut AnyConnection,
+    user: UserId,
+    by: By<'_>,
+) -> Result<Vec<ApiApplication>, StoreError> {
+    let mut changed = Vec::new();
+    for application in applications::with_support_of(&mut *conn, user).await? {
+        if let Some(change) = application.withdraw_support_of(user, by) {
+            applications::save(&mut *conn, &change).await?;
+            changed.push(change.application);
+        }
+    }
+    Ok(changed)
+}
 
 impl Backend {
     /// What Nuvera did and nobody of the partner's has seen yet, the newest first, [`MOST_UNSEEN`] at the most.

@@ -204,7 +204,7 @@ impl Snapshot {
         Some(ApiApplication {
             id: known.id,
             organization_id: known.organization_id,
-            name: ApplicationName::new(&known.name).ok()?,
+            name: ApplicationName::from_stored(&known.name).ok()?,
             created_at: unknown,
             created_by: String::new(),
             disabled: is_stopped.then(|| Disabled {

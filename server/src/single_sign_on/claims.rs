@@ -78,6 +78,7 @@ mod tests {
             label: "Alpine ID".into(),
             url: IssuerUrl::new("https://login.alpine.example".into()).unwrap(),
             organization: "Alpine Pay".into(),
+            email_domains: vec!["alpine.example".into()],
             client_id: ClientId::new("nuvera".into()),
             client_secret: None,
             scopes: Vec::new(),

@@ -218,6 +218,11 @@ impl Issuer {
         self.settings.url.as_str()
     }
 
+    /// The domains of the e-mail addresses that it may assert.
+    pub fn email_domains(&self) -> &[String] {
+        &self.settings.email_domains
+    }
+
     /// The organization that it speaks for.
     pub fn organization(&self) -> OrganizationId {
         self.organization
@@ -253,7 +258,9 @@ impl SingleSignOn {
         for settings in settings {
             let found = organizations_named(store, &settings.organization).await;
             let found = found.map_err(|error| SettingsError::new(error.to_string()))?;
-            issuers.push(bound(settings, &found)?);
+            let issuer = bound(settings, &found)?;
+            has_domains_of_its_own(&issuer, &issuers)?;
+            issuers.push(issuer);
         }
         let http = ask::client().map_err(|error| SettingsError::new(error.to_string()))?;
         Ok(Self { issuers, http: Some(http), clock })
@@ -517,6 +524,22 @@ fn in_full(error: &dyn Error) -> String {
 
 async fn organizations_named(store: &Store, name: &str) -> Result<Vec<(OrganizationId, OrganizationKind)>, StoreError> {
     organizations::named(&mut *store.read().await?, name).await
+}
+
+/// Refuses an issuer with an e-mail domain that belongs to another organization by an issuer before it.
+fn has_domains_of_its_own(issuer: &Issuer, before: &[Issuer]) -> Result<(), SettingsError> {
+    let mut others = before.iter().filter(|other| other.organization != issuer.organization);
+    let shared = others.find_map(|other| {
+        let domain = issuer.settings.email_domains.iter().find(|domain| other.settings.email_domains.contains(domain));
+        Some((domain?, other.id()))
+    });
+    match shared {
+        Some((domain, other)) => Err(SettingsError::new(format!(
+            "issuer {:?}: email_domains: {domain:?} is listed by issuer {other:?} of another organization",
+            issuer.id()
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn bound(settings: IssuerSettings, found: &[(OrganizationId, OrganizationKind)]) -> Result<Issuer, SettingsError> {

@@ -1,6 +1,6 @@
 //! The operator's file about identity providers, judged once at start.
 
-use domain::{access::Role, actor::ActorKind};
+use domain::{access::Role, actor::ActorKind, text::EmailAddress};
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
 use serde::Deserialize;
 use std::{
@@ -21,6 +21,8 @@ pub struct IssuerSettings {
     pub url: IssuerUrl,
     /// The organization that it speaks for, by id or by name.
     pub organization: String,
+    /// The domains of the e-mail addresses that it may assert, in lower case. An address in any other domain is refused.
+    pub email_domains: Vec<String>,
     /// What it knows this console as.
     pub client_id: ClientId,
     /// What this console proves that with; a public client has none.
@@ -64,6 +66,8 @@ struct Row {
     label: String,
     url: String,
     organization: String,
+    #[serde(default)]
+    email_domains: Vec<String>,
     client_id: String,
     client_secret_file: Option<PathBuf>,
     client_secret_env: Option<String>,
@@ -130,6 +134,7 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
     if !super::is_secure(url.url()) || url.url().query().is_some() || url.url().fragment().is_some() {
         return Err(("url", "give an https:// address without a query; http:// is for loopback only".to_owned()));
     }
+    let email_domains = email_domains(&row.email_domains)?;
     if row.client_id.is_empty() {
         return Err(("client_id", "give what the provider knows this console as".to_owned()));
     }
@@ -149,6 +154,7 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
         label: row.label.trim().to_owned(),
         url,
         organization: row.organization,
+        email_domains,
         client_id: ClientId::new(row.client_id),
         scopes: row.scopes.into_iter().map(Scope::new).collect(),
         role_claim: row.role_claim,
@@ -157,6 +163,23 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
         second_factor: row.second_factor,
         acr_values: row.acr_values,
     })
+}
+
+/// Reads the domains, which are compared with the whole domain of an address: a subdomain is another one.
+fn email_domains(listed: &[String]) -> Result<Vec<String>, Problem> {
+    const KEY: &str = "email_domains";
+    if listed.is_empty() {
+        let example = "list the domains of its users' e-mail addresses, such as [\"alpine.example\"]; it cannot sign in \
+                       users with other addresses";
+        return Err((KEY, example.to_owned()));
+    }
+    let read = |domain: &String| match EmailAddress::new(&format!("a@{domain}")) {
+        Ok(address) if domain.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '.') => {
+            Ok(address.domain().to_owned())
+        }
+        _ => Err((KEY, format!("{domain:?} is not a domain; write it without @ and without a wildcard"))),
+    };
+    listed.iter().map(read).collect()
 }
 
 fn secret(file: Option<PathBuf>, variable: Option<String>, folder: &Path) -> Result<Option<ClientSecret>, Problem> {
@@ -193,6 +216,7 @@ mod tests {
         label = "Alpine ID"
         url = "https://login.alpine.example"
         organization = "Alpine Pay"
+        email_domains = ["Alpine.example"]
         client_id = "nuvera"
         role_claim = "groups"
         roles = { admins = "partner_owner" }
@@ -210,6 +234,7 @@ mod tests {
             (1, "alpine", "https://login.alpine.example")
         );
         assert_eq!(issuers[0].roles["admins"], Role::PartnerOwner);
+        assert_eq!(issuers[0].email_domains, ["alpine.example"]);
         assert!(issuers[0].client_secret.is_none() && issuers[0].default_role.is_none());
         assert!(parse("", Path::new(".")).unwrap().is_empty());
     }
@@ -225,13 +250,18 @@ mod tests {
             ("partner_owner", "customer_user", "issuer \"alpine\": roles: "),
             ("{ admins = \"partner_owner\" }", "{}", "issuer \"alpine\": roles: "),
             ("client_id = \"nuvera\"", "client_id = \"\"", "issuer \"alpine\": client_id: "),
+            ("email_domains = [\"Alpine.example\"]", "", "issuer \"alpine\": email_domains: list the domains"),
+            ("[\"Alpine.example\"]", "[]", "issuer \"alpine\": email_domains: list the domains"),
+            ("\"Alpine.example\"", "\"*.alpine.example\"", "email_domains: \"*.alpine.example\" is not a domain"),
+            ("\"Alpine.example\"", "\"@alpine.example\"", "email_domains: \"@alpine.example\" is not a domain"),
+            ("\"Alpine.example\"", "\"example\"", "email_domains: \"example\" is not a domain"),
             (
                 "role_claim",
                 "client_secret_env = \"NUVERA_NOT_SET\"\nrole_claim",
                 "client_secret_env: NUVERA_NOT_SET is not set",
             ),
             ("role_claim", "client_secret_file = \"nowhere\"\nrole_claim", "client_secret_file: ./nowhere: "),
-            ("role_claim", "client_secret = \"canary\"\nrole_claim", "line 8: unknown field `client_secret`"),
+            ("role_claim", "client_secret = \"canary\"\nrole_claim", "line 9: unknown field `client_secret`"),
         ] {
             let problem = problem(&GOOD.replace(from, to));
             assert!(problem.contains(expected) && !problem.contains("canary"), "{expected}: {problem}");

@@ -1,15 +1,15 @@
 //! API applications with their keys: read whole, written as the domain's changes.
 
 use super::{
-    Result, StoreError, audit, convert, one_row, optional_timestamp, parse, proposals, required_why, ticket, timestamp,
-    why,
+    Result, StoreError, audit, convert, one_row, optional_timestamp, parse, parse_optional, proposals, required_why,
+    ticket, timestamp, why,
 };
 use domain::{
     actor::ActorKind,
     api_key::{ApiKey, ApiKeyHash, ApiKeyState, Exposure, KeyPrefix},
     application::{ApiApplication, AutoFinish, Change, Disabled, PreparedReplacement, Replacement},
     hex,
-    id::{ApplicationId, OrganizationId},
+    id::{ApplicationId, OrganizationId, UserId},
     public_key::PublicKey,
     signing_key::{SigningKey, SigningKeyState},
     text::{ApplicationName, Why},
@@ -24,7 +24,7 @@ macro_rules! queries {
             concat!(
                 "SELECT a.id, a.organization_id, a.name, a.permissions, a.created_at, a.created_by, a.disabled_at,
                      a.disabled_by, a.disabled_by_kind, a.disabled_reason, a.disabled_ticket, a.version, p.prepared_at,
-                     p.prepared_by, p.reason AS prepared_reason, p.ticket AS prepared_ticket, p.grace, p.expires_at AS claimable_until, f.set_at, f.set_by,
+                     p.prepared_by, p.prepared_by_user_id, p.reason AS prepared_reason, p.ticket AS prepared_ticket, p.grace, p.expires_at AS claimable_until, f.set_at, f.set_by,
                      f.set_by_user_id, f.hold, ",
                 proposals::columns!(),
                 " FROM applications a LEFT JOIN prepared_replacements p ON p.application_id = a.id
@@ -93,7 +93,7 @@ pub async fn of_api_key(conn: &mut AnyConnection, prefix: &str) -> Result<Option
     Ok(load(conn, queries, &[prefix.to_owned()]).await?.into_iter().next())
 }
 
-/// Every application there is: what the gateway starts with. This, [`with_auto_finish`] and
+/// Every application there is: what the gateway starts with. This, [`with_auto_finish`], [`with_support_of`] and
 /// [`with_proposed_change`] are for the program itself; they, [`of_fingerprint`] and what Nuvera's people search by are the
 /// finders without a tenant.
 ///
@@ -117,6 +117,19 @@ pub async fn with_auto_finish(conn: &mut AnyConnection) -> Result<Vec<ApiApplica
 /// The database fails, or a row is corrupt.
 pub async fn with_proposed_change(conn: &mut AnyConnection) -> Result<Vec<ApiApplication>> {
     load(conn, queries!("JOIN proposed_changes o ON o.application_id = a.id"), &[]).await
+}
+
+/// The applications, of every organization, with a replacement key that `user` prepared or a change that they proposed.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn with_support_of(conn: &mut AnyConnection, user: UserId) -> Result<Vec<ApiApplication>> {
+    let user = user.to_string();
+    let sql = queries!(
+        "WHERE a.id IN (SELECT application_id FROM prepared_replacements WHERE prepared_by_user_id = $1
+             UNION SELECT application_id FROM proposed_changes WHERE proposed_by_user_id = $1)"
+    );
+    load(conn, sql, &[user]).await
 }
 
 /// The application that the form with `creation_token` created.
@@ -249,15 +262,17 @@ async fn save_prepared_replacement(conn: &mut AnyConnection, application: &ApiAp
         Replacement::StopNow => None,
     };
     sqlx::query(
-        "INSERT INTO prepared_replacements (application_id, prepared_at, prepared_by, reason, ticket, grace, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO prepared_replacements (application_id, prepared_at, prepared_by, prepared_by_user_id, reason, ticket,
+             grace, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (application_id) DO UPDATE SET prepared_at = excluded.prepared_at,
-             prepared_by = excluded.prepared_by, reason = excluded.reason, ticket = excluded.ticket,
+             prepared_by = excluded.prepared_by, prepared_by_user_id = excluded.prepared_by_user_id, reason = excluded.reason, ticket = excluded.ticket,
              grace = excluded.grace, expires_at = excluded.expires_at",
     )
     .bind(id)
     .bind(prepared.at.as_millis())
     .bind(&prepared.by)
+    .bind(prepared.user_id.map(|id| id.to_string()))
     .bind(prepared.reason.as_str())
     .bind(ticket(&prepared.reason))
     .bind(grace)
@@ -418,7 +433,7 @@ fn application(
     Ok(ApiApplication {
         id,
         organization_id: parse(row, TABLE, "organization_id")?,
-        name: convert(row, TABLE, "name", |text| ApplicationName::new(text).ok())?,
+        name: convert(row, TABLE, "name", |text| ApplicationName::from_stored(text).ok())?,
         created_at: timestamp(row, "created_at")?,
         created_by: row.try_get("created_by")?,
         disabled,
@@ -438,6 +453,7 @@ fn prepared_replacement(row: &AnyRow) -> Result<Option<PreparedReplacement>> {
     Ok(Some(PreparedReplacement {
         at,
         by: row.try_get("prepared_by")?,
+        user_id: parse_optional(row, "prepared_replacements", "prepared_by_user_id")?,
         reason: required_why(row, "prepared_replacements", "prepared_reason", "prepared_ticket")?,
         replacement: match grace {
             Some(milliseconds) => {

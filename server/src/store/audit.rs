@@ -222,7 +222,7 @@ fn event(row: &AnyRow) -> Result<RecordedEvent> {
         sequence: row.try_get("sequence")?,
         organization_name: row.try_get("organization_name")?,
         application_name: match row.try_get::<Option<String>, _>("application_name")? {
-            Some(_) => Some(convert(row, TABLE, "application_name", |text| ApplicationName::new(text).ok())?),
+            Some(_) => Some(convert(row, TABLE, "application_name", |text| ApplicationName::from_stored(text).ok())?),
             None => None,
         },
         event: AuditEvent {

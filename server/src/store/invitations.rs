@@ -53,6 +53,24 @@ pub async fn insert(
     Ok(())
 }
 
+/// Gives an invitation another link and expiry, from `made_by`.
+///
+/// # Errors
+/// [`StoreError::Conflict`] if it is gone; the database fails.
+pub async fn renew(conn: &mut AnyConnection, invitation: &Invitation, made_by: UserId, token_hash: &str) -> Result<()> {
+    let renewed = sqlx::query(
+        "UPDATE invitations SET token_hash = $1, expires_at = $2, invited_by = $3, made_by = $4 WHERE id = $5",
+    )
+    .bind(token_hash)
+    .bind(invitation.expires_at.as_millis())
+    .bind(&invitation.invited_by)
+    .bind(made_by.to_string())
+    .bind(invitation.id.to_string())
+    .execute(conn)
+    .await?;
+    one_row(&renewed)
+}
+
 /// The invitations of an organization that can be accepted at `now`, by name.
 ///
 /// # Errors
@@ -134,7 +152,7 @@ fn read(row: &AnyRow) -> Result<Invitation> {
         id: parse(row, "invitations", "id")?,
         organization_id: parse(row, "invitations", "organization_id")?,
         email: convert(row, "invitations", "email", |email| EmailAddress::new(email).ok())?,
-        name: convert(row, "invitations", "name", |name| PersonName::new(name).ok())?,
+        name: convert(row, "invitations", "name", |name| PersonName::from_stored(name).ok())?,
         role: convert(row, "invitations", "role", Role::from_code)?,
         invited_by: text("invited_by")?,
         expires_at: timestamp(row, "expires_at")?,

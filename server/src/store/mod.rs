@@ -14,6 +14,7 @@ pub mod invitations;
 pub mod migrations;
 pub mod opening;
 pub mod organizations;
+pub mod owner_changes;
 pub mod passkeys;
 pub mod password_resets;
 pub mod policies;

@@ -213,7 +213,7 @@ fn read(row: &AnyRow) -> Result<StoredPasskey> {
         credential: row.try_get("credential")?,
         passkey: Passkey {
             id: parse(row, "passkeys", "id")?,
-            name: convert(row, "passkeys", "name", |name| PasskeyName::new(name).ok())?,
+            name: convert(row, "passkeys", "name", |name| PasskeyName::from_stored(name).ok())?,
             added_at: timestamp(row, "added_at")?,
             used_at: optional_timestamp(row, "used_at")?,
             suspected_at: optional_timestamp(row, "suspected_at")?,

@@ -29,6 +29,7 @@ pub(super) async fn save(conn: &mut AnyConnection, application: &ApiApplication)
         return Ok(());
     };
     let (kind, permissions, key_id, key, replacement) = match &proposed.change {
+        RequestedChange::Enable => ("enable", None, None, None, None),
         RequestedChange::Permissions(permissions) => ("permissions", Some(permissions.to_string()), None, None, None),
         RequestedChange::ReplaceSigningKey { key, replacement } => {
             ("replace_signing_key", None, Some(key.id), Some(key), Some(replacement))
@@ -84,6 +85,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Option<ProposedChange>> {
     let key_id = || parse(row, TABLE, "proposed_key_id");
     let kind: String = row.try_get("proposed_kind")?;
     let change = match &*kind {
+        "enable" => RequestedChange::Enable,
         "permissions" => RequestedChange::Permissions(parse(row, TABLE, "proposed_permissions")?),
         "replace_signing_key" => {
             let public_key = convert(row, TABLE, "proposed_pem", |pem| PublicKey::from_pem(pem).ok())?;

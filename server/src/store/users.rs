@@ -1,6 +1,6 @@
 //! Users, and what their passwords are checked against.
 
-use super::{Result, convert, one_row, parse};
+use super::{Result, convert, one_row, parse, timestamp};
 use domain::{
     access::Role,
     actor::Actor,
@@ -224,17 +224,31 @@ pub async fn find(conn: &mut AnyConnection, organization: OrganizationId, id: Us
     row.as_ref().map(person).transpose()
 }
 
-/// Writes somebody's role, in the caller's transaction.
+/// Writes somebody's role, which they have since `now`, in the caller's transaction.
 ///
 /// # Errors
 /// [`super::StoreError::Conflict`] where they are gone; the database fails.
-pub async fn set_role(conn: &mut AnyConnection, id: UserId, role: Role) -> Result<()> {
-    let written = sqlx::query("UPDATE users SET role = $1 WHERE id = $2 AND removed_at IS NULL")
+pub async fn set_role(conn: &mut AnyConnection, id: UserId, role: Role, now: Timestamp) -> Result<()> {
+    let written = sqlx::query("UPDATE users SET role = $1, role_since = $2 WHERE id = $3 AND removed_at IS NULL")
         .bind(role.code())
+        .bind(now.as_millis())
         .bind(id.to_string())
         .execute(conn)
         .await?;
     one_row(&written)
+}
+
+/// The instant since which a user has had their role.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] if they are gone; the database fails.
+pub async fn role_since(conn: &mut AnyConnection, id: UserId) -> Result<Timestamp> {
+    let row =
+        sqlx::query("SELECT COALESCE(role_since, created_at) AS since FROM users WHERE id = $1 AND removed_at IS NULL")
+            .bind(id.to_string())
+            .fetch_optional(conn)
+            .await?;
+    timestamp(&row.ok_or(super::StoreError::Conflict)?, "since")
 }
 
 /// Removes somebody, in the caller's transaction. Their name stays, their address is free for another account.

@@ -19,7 +19,7 @@ use app::{
 use axum::response::Response;
 use domain::{
     access::Operation,
-    application::{ApiApplication, RequestedChange},
+    application::RequestedChange,
     audit::{AuditFilter, AuditScope},
     bulk_stop::{Fate, Stoppable},
     health::Health,
@@ -250,7 +250,8 @@ pub async fn disable(visit: Visit, sent: Submitted) -> Response {
 async fn enable_page(visit: &Visit) -> Result<Page, BackendError> {
     let application = visit.application(Operation::EnableApplication).await?;
     let blocked_keys = visit.web.backend.blocked_keys_of(&visit.actor, &application).await?;
-    Ok(Page::Enable { application, blocked_keys })
+    let waits = application.waits_for_partner(visit.actor.kind());
+    Ok(Page::Enable { application, blocked_keys, waits })
 }
 
 /// Shows the form that enables.
@@ -258,12 +259,9 @@ pub async fn enable_form(visit: Visit) -> Response {
     visit.answer(enable_page(&visit).await).await
 }
 
-/// Enables an application.
+/// Enables an application, or proposes it to the partner who disabled it.
 pub async fn enable(visit: Visit, sent: Submitted) -> Response {
-    let result = async {
-        visit.change(&sent, Operation::EnableApplication, ApiApplication::enable).await?;
-        Ok(Notice::Enabled)
-    };
+    let result = approval::request(&visit, &sent, RequestedChange::Enable, Notice::Enabled);
     visit.changed(result.await, sent, async || enable_page(&visit).await).await
 }
 

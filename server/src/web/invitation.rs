@@ -1,12 +1,12 @@
 //! Joining an organization by a link.
 
 use super::{
-    Web, render,
+    Web, letters, render,
     security::ClientAddress,
     submitted::Submitted,
     visit::{self, redirect},
 };
-use crate::backend::BackendError;
+use crate::backend::{BackendError, team_events::TeamChange};
 use app::{
     page::{FieldError, Notice, Page, PageContext},
     paths::Area,
@@ -67,6 +67,7 @@ pub async fn accept(State(web): State<Arc<Web>>, session: Session, request: Requ
         page(&web, &token, area).await?;
         let entrant = web.backend.accept_invitation(&token, sent.text("password"), address).await?;
         let actor = web.backend.actor(entrant.user_id, address).await?.ok_or(BackendError::NotFound)?;
+        letters::notify_team(&web, &actor, &actor, TeamChange::Joined(actor.role), &visit::client(&web, &extensions));
         visit::begin(&web, &session, &actor, entrant, Method::Invitation, &extensions).await?;
         Ok(())
     };

@@ -1,14 +1,19 @@
 //! Telling somebody by mail of what was done to their account, because it may not have been they who did it.
 
 use super::Web;
-use crate::{backend::sessions::Client, mail::Mail};
+use crate::{
+    backend::{
+        sessions::Client,
+        team_events::{TeamChange, TeamEvent, TeamMember},
+    },
+    mail::{Mail, quoted},
+};
 use app::paths::Area;
 use domain::{actor::Actor, id::UserId, people::Person, sign_in::Method};
 
 /// Whose account it is.
 pub struct Owner<'a> {
     user: UserId,
-    name: &'a str,
     email: &'a str,
     area: Area,
 }
@@ -16,13 +21,13 @@ pub struct Owner<'a> {
 impl<'a> Owner<'a> {
     /// Somebody of this area.
     pub fn of(person: &'a Person, area: Area) -> Self {
-        Self { user: person.id, name: &person.name, email: &person.email, area }
+        Self { user: person.id, email: &person.email, area }
     }
 }
 
 impl<'a> From<&'a Actor> for Owner<'a> {
     fn from(actor: &'a Actor) -> Self {
-        Self { user: actor.user_id, name: &actor.name, email: &actor.email, area: Area::of_side(actor.kind()) }
+        Self { user: actor.user_id, email: &actor.email, area: Area::of_side(actor.kind()) }
     }
 }
 
@@ -71,7 +76,7 @@ impl News<'_> {
             Self::PasskeyAdded => "a passkey was added, with which one can sign in as you",
             Self::PasskeyRemoved => "one of your passkeys was removed",
             Self::FactorReset(by) => {
-                return format!("{by} removed your second factor, and you were signed out everywhere");
+                return format!("{} removed your second factor, and you were signed out everywhere", quoted(by));
             }
         };
         happened.to_owned()
@@ -82,14 +87,14 @@ impl News<'_> {
 /// and the console says it as well.
 pub fn tell(web: &Web, owner: Owner<'_>, news: News<'_>, client: &Client) {
     let at = web.backend.clock().now();
-    let Owner { user, name, email, area } = owner;
+    let Owner { user, email, area } = owner;
     let from = client.address.map(|address| format!(" from {address}")).unwrap_or_default();
     let how = match news {
         News::NewBrowser(method) => format!(", {}", method.label().to_lowercase()),
         _ => String::new(),
     };
     let body = format!(
-        "Hello {name},\n\n{}:\n\n  {}{from}\n  {at}{how}\n\n\
+        "Hello,\n\n{}:\n\n  {}{from}\n  {at}{how}\n\n\
          If you know of this, there is nothing to do. If you do not, end all other sessions and change your password at once:\n\n  \
          {}{}\n\nIf you cannot get in any more, tell somebody who decides on people in your organization.\n",
         news.happened(),
@@ -103,4 +108,19 @@ pub fn tell(web: &Web, owner: Owner<'_>, news: News<'_>, client: &Client) {
             tracing::warn!(%user, %error, subject, "somebody could not be told by mail");
         }
     });
+}
+
+/// Mails a change that `actor` made to the members of their organization to everyone who manages them, in the background: a
+/// mail server or database that is slow or down delays no answer.
+pub fn notify_team(web: &Web, actor: &Actor, member: impl Into<TeamMember>, change: TeamChange, client: &Client) {
+    let event = TeamEvent {
+        actor: Actor { address: client.address, ..actor.clone() },
+        browser: Some(client.browser.clone()),
+        at: web.backend.clock().now(),
+        member: member.into(),
+        change,
+    };
+    let (backend, mailer) = (web.backend.clone(), web.mailer.clone());
+    let origin = web.origin(Area::of_side(actor.kind())).to_owned();
+    tokio::spawn(async move { backend.notify_team(&event, &mailer, &origin).await });
 }

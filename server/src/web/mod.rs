@@ -223,7 +223,10 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/{person}/reset-password", page(get(passwords::begin_form), post(passwords::begin)))
             .route("/{person}/reset-factor", page(get(people::reset_form), post(people::reset_factor)))
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
+            .route("/{person}/confirm-change", page(get(people::confirm_form), post(people::confirm)))
+            .route("/{person}/cancel-change", page(get(people::back_to_people), post(people::cancel)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
+            .route("/invitations/{invitation}/send-again", page(get(people::back_to_people), post(people::send_again)))
     };
     let of_account = || {
         Router::new()

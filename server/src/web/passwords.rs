@@ -9,7 +9,7 @@ use super::{
     visit::{self, Visit, redirect},
 };
 use crate::{
-    backend::{BackendError, PasswordReset, authorise},
+    backend::{BackendError, PasswordReset, authorise, team_events::TeamChange},
     mail::Mail,
 };
 use app::{
@@ -25,29 +25,33 @@ use domain::{access::Operation, id::UserId};
 use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc};
 
-fn change_page(visit: &Visit) -> Result<Page, BackendError> {
+async fn change_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.web.backend.may_change_password(&visit.actor)?;
-    Ok(Page::ChangePassword)
+    let withdraws_invitations = visit.web.backend.has_open_invitations(&visit.actor).await?;
+    Ok(Page::ChangePassword { withdraws_invitations })
 }
 
 /// The form that changes one's own password. The proof comes first: a password that was typed waits nowhere.
 pub async fn change_form(visit: Visit) -> Response {
-    visit.answer(change_page(&visit)).await
+    visit.answer(change_page(&visit).await).await
 }
 
 /// Changes it, and ends all other sessions.
 pub async fn change(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
-        visit.web.backend.change_password(&visit.actor, visit.session.id, sent.text("password")).await?;
-        Ok(())
+        let (backend, here) = (&visit.web.backend, visit.session.id);
+        Ok(match backend.change_password(&visit.actor, here, sent.text("password")).await? {
+            0 => Notice::PasswordChanged,
+            _ => Notice::PasswordChangedInvitationsWithdrawn,
+        })
     };
     match result.await {
-        Ok(()) => {
+        Ok(notice) => {
             visit.tell_themselves(News::PasswordChanged);
-            redirect(visit.place.area().account(), Notice::PasswordChanged)
+            redirect(visit.place.area().account(), notice)
         }
-        Err(refused) => visit.show_again(refused, sent, async || change_page(&visit)).await,
+        Err(refused) => visit.show_again(refused, sent, async || change_page(&visit).await).await,
     }
 }
 
@@ -67,6 +71,7 @@ pub async fn begin(visit: Visit, sent: Submitted) -> Response {
         let person: UserId = visit.param("person")?;
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let reset = visit.web.backend.begin_password_reset(&visit.actor, visit.organization(), person).await?;
+        visit.notify_team(&reset.person, TeamChange::PasswordResetStarted);
         Ok(link_page(&visit, reset).await)
     };
     match result.await {

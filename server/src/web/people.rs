@@ -8,17 +8,19 @@ use super::{
 use crate::{
     backend::{
         BackendError, authorise, may_after_proof,
-        people::{Invite, LinkToken},
+        people::{Invite, LinkToken, MemberChange},
+        team_events::TeamChange,
     },
-    mail::Mail,
+    mail::{Mail, quoted},
 };
 use app::page::{FieldError, Notice, Page};
 use axum::response::{Redirect, Response};
 use domain::{
     access::{Operation, Role},
     id::{InvitationId, UserId},
-    people::Invitation,
+    people::{Invitation, OWNER_CHANGE_DELAY, OwnerChange, Person},
     text::{EmailAddress, PersonName},
+    time::Timestamp,
 };
 
 async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
@@ -27,12 +29,13 @@ async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
         people: found.people,
         invitations: found.invitations,
         leavers: found.leavers,
+        pending: found.pending,
         you: visit.actor.user_id,
         is_managed: may_after_proof(&visit.actor, visit.organization(), Operation::ManagePeople),
     })
 }
 
-async fn person_page(visit: &Visit, page: impl FnOnce(domain::people::Person) -> Page) -> Result<Page, BackendError> {
+async fn person_page(visit: &Visit, page: impl FnOnce(Person) -> Page) -> Result<Page, BackendError> {
     let person = visit.web.backend.person(&visit.actor, visit.organization(), visit.param("person")?).await?;
     Ok(page(person))
 }
@@ -52,12 +55,13 @@ pub async fn invite_form(visit: Visit) -> Response {
     visit.answer(invite_page(&visit)).await
 }
 
-/// Invites somebody: the answer shows the link, once.
+/// Invites somebody: the link goes to them by mail.
 pub async fn invite(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let (invitation, token) = visit.web.backend.invite(&visit.actor, read_invite(&sent)?).await?;
-        Ok(invitation_link(&visit, invitation, &token).await)
+        visit.notify_team(&invitation, TeamChange::Invited(invitation.role));
+        Ok(mail_invitation(&visit, invitation, &token).await)
     };
     match result.await {
         Ok(page) => visit.show(page).await,
@@ -82,21 +86,23 @@ fn read_invite(sent: &Submitted) -> Result<Invite, Refused> {
     }
 }
 
-/// Mails the link, and shows it to whoever invited: mail may not arrive.
-async fn invitation_link(visit: &Visit, invitation: Invitation, token: &LinkToken) -> Page {
+/// Mails the link to the invitee. No page shows it: only someone who reads the mailbox can join, so an account is proof of
+/// its address.
+async fn mail_invitation(visit: &Visit, invitation: Invitation, token: &LinkToken) -> Page {
     // Whom they invite belongs to their own area.
     let area = visit.place.area();
     let link = format!("{}{}?token={}", visit.web.origin(area), area.invitation(), token.reveal());
-    let organization = &visit.actor.organization_name;
+    let organization = quoted(&visit.actor.organization_name);
     let mail = Mail {
         to: invitation.email.as_str(),
-        subject: format!("{} invites you to {organization} at Nuvera", invitation.invited_by),
+        subject: "You are invited to API applications at Nuvera".to_owned(),
         body: format!(
-            "Hello {},\n\n{} invites you to {organization}’s API applications at Nuvera. Your role: {}.\n\n\
-             Open this link until {}, and choose a password:\n\n{link}\n\n\
-             It works once. If you did not expect it, leave it: nobody joins without it.\n",
-            invitation.name,
-            invitation.invited_by,
+            "Hello,\n\n{} invites you to the API applications of {organization} at Nuvera.\n\n  \
+             Your name there: {}\n  Your role:       {}\n\n\
+             To join, open this link until {}, and choose a password:\n\n  {link}\n\n\
+             It works once. If you did not expect it, ignore it: nothing happens without it.\n",
+            quoted(&invitation.invited_by),
+            quoted(invitation.name.as_str()),
             invitation.role.label(),
             invitation.expires_at,
         ),
@@ -109,12 +115,53 @@ async fn invitation_link(visit: &Visit, invitation: Invitation, token: &LinkToke
             false
         }
     };
-    Page::InvitationLink { invitation, link, is_mailed }
+    Page::InvitationSent { invitation, is_mailed }
+}
+
+/// Mails an open invitation again, with another link.
+pub async fn send_again(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let id: InvitationId = visit.param("invitation")?;
+        let again = visit.web.backend.send_invitation_again(&visit.actor, visit.organization(), id).await;
+        let (invitation, token) = again?;
+        visit.notify_team(&invitation, TeamChange::Invited(invitation.role));
+        Ok(mail_invitation(&visit, invitation, &token).await)
+    };
+    match result.await {
+        Ok(page) => visit.show(page).await,
+        Err(refused) => visit.show_again(refused, sent, async || people_page(&visit).await).await,
+    }
 }
 
 /// The form that gives somebody another role.
 pub async fn role_form(visit: Visit) -> Response {
-    visit.answer(person_page(&visit, |person| Page::ChangeRole { person }).await).await
+    visit.answer(role_page(&visit).await).await
+}
+
+async fn role_page(visit: &Visit) -> Result<Page, BackendError> {
+    person_page(visit, |person| Page::ChangeRole { waits_until: waits_until(visit, &person), person }).await
+}
+
+/// When removing or demoting a member takes effect, where it does not at once.
+fn waits_until(visit: &Visit, person: &Person) -> Option<Timestamp> {
+    person.is_delayed(OwnerChange::Remove).then(|| visit.web.backend.clock().now().plus(OWNER_CHANGE_DELAY))
+}
+
+/// Mails a change of a member, and says what came of it.
+fn made_or_requested(visit: &Visit, changed: &MemberChange, asked: OwnerChange) -> Notice {
+    match changed {
+        MemberChange::Made(before) => {
+            visit.notify_team(before, TeamChange::applied(asked, before.role));
+            match asked {
+                OwnerChange::Remove => Notice::PersonRemoved,
+                OwnerChange::Demote(_) => Notice::RoleChanged,
+            }
+        }
+        MemberChange::Requested(pending) => {
+            visit.notify_team(pending, TeamChange::OwnerChangeRequested(pending.change, pending.applies_at));
+            Notice::OwnerChangeRequested
+        }
+    }
 }
 
 /// Gives somebody another role.
@@ -123,13 +170,13 @@ pub async fn change_role(visit: Visit, sent: Submitted) -> Response {
         let person: UserId = visit.param("person")?;
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let role = Role::from_code(sent.text("role")).ok_or(Refused::field("role", "Choose one of the roles."))?;
-        visit.web.backend.change_role(&visit.actor, visit.organization(), person, role).await?;
-        Ok(())
+        let changed = visit.web.backend.change_role(&visit.actor, visit.organization(), person, role).await?;
+        Ok(made_or_requested(&visit, &changed, OwnerChange::Demote(role)))
     };
     match result.await {
-        Ok(()) => redirect(&visit.place.people(), Notice::RoleChanged),
+        Ok(notice) => redirect(&visit.place.people(), notice),
         Err(refused) => {
-            let page = async || person_page(&visit, |person| Page::ChangeRole { person }).await;
+            let page = async || role_page(&visit).await;
             visit.show_again(refused, sent, page).await
         }
     }
@@ -149,6 +196,7 @@ pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
     match result.await {
         Ok(person) => {
             visit.tell(Owner::of(&person, visit.place.area()), News::FactorReset(&visit.actor.name));
+            visit.notify_team(&person, TeamChange::FactorReset);
             redirect(&visit.place.people(), Notice::FactorReset)
         }
         Err(refused) => {
@@ -160,22 +208,68 @@ pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
 
 /// What follows from removing somebody.
 pub async fn remove_form(visit: Visit) -> Response {
-    visit.answer(person_page(&visit, |person| Page::RemovePerson { person }).await).await
+    visit.answer(remove_page(&visit).await).await
+}
+
+async fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
+    person_page(visit, |person| Page::RemovePerson { waits_until: waits_until(visit, &person), person }).await
 }
 
 /// Removes somebody. The page after it offers to replace the keys that they may have a copy of.
 pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
-        visit.web.backend.remove_person(&visit.actor, visit.organization(), person).await?;
+        let removed = visit.web.backend.remove_person(&visit.actor, visit.organization(), person).await?;
+        Ok(made_or_requested(&visit, &removed, OwnerChange::Remove))
+    };
+    match result.await {
+        Ok(notice) => redirect(&visit.place.people(), notice),
+        Err(refused) => {
+            let page = async || remove_page(&visit).await;
+            visit.show_again(refused, sent, page).await
+        }
+    }
+}
+
+async fn confirm_page(visit: &Visit) -> Result<Page, BackendError> {
+    let pending = visit.web.backend.owner_change(&visit.actor, visit.organization(), visit.param("person")?).await?;
+    Ok(Page::ConfirmOwnerChange { pending })
+}
+
+/// What follows from confirming a pending removal or demotion.
+pub async fn confirm_form(visit: Visit) -> Response {
+    visit.answer(confirm_page(&visit).await).await
+}
+
+/// Confirms a pending removal or demotion: it is applied at once.
+pub async fn confirm(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let person: UserId = visit.param("person")?;
+        let backend = &visit.web.backend;
+        let (pending, before) = backend.confirm_owner_change(&visit.actor, visit.organization(), person).await?;
+        visit.notify_team(&before, TeamChange::applied(pending.change, before.role));
+        Ok(match pending.change {
+            OwnerChange::Remove => Notice::PersonRemoved,
+            OwnerChange::Demote(_) => Notice::RoleChanged,
+        })
+    };
+    match result.await {
+        Ok(notice) => redirect(&visit.place.people(), notice),
+        Err(refused) => visit.show_again(refused, sent, async || confirm_page(&visit).await).await,
+    }
+}
+
+/// Cancels a pending removal or demotion.
+pub async fn cancel(visit: Visit, sent: Submitted) -> Response {
+    let result = async {
+        let person: UserId = visit.param("person")?;
+        let cancelled = visit.web.backend.cancel_owner_change(&visit.actor, visit.organization(), person).await?;
+        visit.notify_team(&cancelled, TeamChange::OwnerChangeCancelled(cancelled.change));
         Ok(())
     };
     match result.await {
-        Ok(()) => redirect(&visit.place.people(), Notice::PersonRemoved),
-        Err(refused) => {
-            let page = async || person_page(&visit, |person| Page::RemovePerson { person }).await;
-            visit.show_again(refused, sent, page).await
-        }
+        Ok(()) => redirect(&visit.place.people(), Notice::OwnerChangeCancelled),
+        Err(refused) => visit.show_again(refused, sent, async || people_page(&visit).await).await,
     }
 }
 
@@ -183,7 +277,8 @@ pub async fn remove(visit: Visit, sent: Submitted) -> Response {
 pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let invitation: InvitationId = visit.param("invitation")?;
-        visit.web.backend.withdraw_invitation(&visit.actor, visit.organization(), invitation).await?;
+        let withdrawn = visit.web.backend.withdraw_invitation(&visit.actor, visit.organization(), invitation).await?;
+        visit.notify_team(&withdrawn, TeamChange::InvitationWithdrawn(withdrawn.role));
         Ok(())
     };
     match result.await {

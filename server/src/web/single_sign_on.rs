@@ -5,7 +5,7 @@
 //! `nonce` and the PKCE verifier are derived from `state`, which only the browser has.
 
 use super::{
-    Web, render,
+    Web, letters, render,
     security::{ClientAddress, RequestId},
     sign_in::{self, After, own_path, unsent},
     submitted::Submitted,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     backend::{
         BackendError,
-        single_sign_on::{Asserted, NotAdmitted},
+        single_sign_on::{Admitted, Asserted, NotAdmitted},
     },
     random,
     single_sign_on::{Failure, Issuer, Question, Verified},
@@ -29,7 +29,12 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{actor::Actor, id::UserId, sign_in::Method, time::Timestamp};
+use domain::{
+    actor::Actor,
+    id::UserId,
+    sign_in::{Method, Outcome},
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tower_sessions::Session;
@@ -250,6 +255,7 @@ async fn signed_in(
         issuer: issuer.url(),
         label: issuer.label(),
         organization: issuer.organization(),
+        email_domains: issuer.email_domains(),
         subject: &verified.subject,
         email: verified.email.as_deref(),
         name: verified.name.as_deref(),
@@ -258,7 +264,20 @@ async fn signed_in(
         has_second_factor: verified.has_second_factor,
     };
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
-    let entrant = web.backend.sign_in_by_provider(asserted, address).await.map_err(Refused::NotAdmitted)?;
+    let admitted = match web.backend.sign_in_by_provider(asserted, address).await {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            if let NotAdmitted::ForeignAddress(Some(user)) = &refused {
+                let client = visit::client(web, extensions);
+                web.backend.record_attempt(*user, Outcome::ForeignAddress, Method::SingleSignOn, client).await?;
+            }
+            return Err(Refused::NotAdmitted(refused));
+        }
+    };
+    let Admitted { entrant, actor, change } = admitted;
+    if let Some(change) = change {
+        letters::notify_team(web, &actor, &actor, change, &visit::client(web, extensions));
+    }
     tracing::info!(request_id = request_id(extensions), user = %entrant.user_id, issuer = issuer.id(), "signed in by single sign-on");
     Ok(sign_in::go_on(web, session, entrant, Method::SingleSignOn, Some(next), None, extensions).await)
 }
@@ -373,6 +392,7 @@ async fn refuse(web: &Web, issuer: &Issuer, way: Way, refused: Refused, extensio
                 NotAdmitted::Removed => Problem::Removed,
                 NotAdmitted::AccountHere => Problem::AccountHere,
                 NotAdmitted::OneFactor => Problem::OneFactor,
+                NotAdmitted::ForeignAddress(_) => Problem::ForeignAddress,
                 NotAdmitted::NoEmail | NotAdmitted::Elsewhere => Problem::NotAdmitted,
                 NotAdmitted::Backend(error) => {
                     return visit::failure(error, context, extensions).await;

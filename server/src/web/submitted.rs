@@ -350,8 +350,12 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | PeopleError::NoFactor(_)
             | PeopleError::NoPassword(_)
             | PeopleError::LastOwner
+            | PeopleError::ChangePending(..)
+            | PeopleError::OwnConfirmation
+            | PeopleError::ManagesTooShort(_)
             | PeopleError::HasOwner(_)
             | PeopleError::CustomerUser(_)
+            | PeopleError::InvitationExpired
             | PeopleError::TooManyInvitations => None,
         },
         BackendError::Refused(refused) => match refused {
@@ -370,6 +374,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             }
             ChangeError::AlreadyDisabled
             | ChangeError::AlreadyEnabled
+            | ChangeError::DisabledByPartner
             | ChangeError::KeyNotFound
             | ChangeError::ApiKey(ApiKeyError::NotLive(_) | ApiKeyError::NotExpiring | ApiKeyError::Exposed)
             | ChangeError::AlreadyStored
@@ -380,6 +385,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | ChangeError::NothingProposed
             | ChangeError::ProposalOutdated
             | ChangeError::ProposerGone
+            | ChangeError::PreparerGone
             | ChangeError::ProposalIsNuveras
             | ChangeError::NothingToFinish
             | ChangeError::NoAutoFinish

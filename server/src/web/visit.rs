@@ -10,7 +10,12 @@ use super::{
     submitted::{Refused, Submitted, field_of},
 };
 use crate::{
-    backend::{Asked, BackendError, accounts::Entrant, sessions::Client},
+    backend::{
+        Asked, BackendError,
+        accounts::Entrant,
+        sessions::Client,
+        team_events::{TeamChange, TeamMember},
+    },
     keyed_limit::KeyedPlace,
     store::{StoreError, sessions::SIGNED_IN},
 };
@@ -531,6 +536,11 @@ impl Visit {
     /// Tells whoever it concerns by mail of what they have just done.
     pub fn tell(&self, owner: Owner<'_>, news: News<'_>) {
         letters::tell(&self.web, owner, news, &self.client());
+    }
+
+    /// Mails a change that they made to the members of their organization to everyone who manages them.
+    pub fn notify_team(&self, member: impl Into<TeamMember>, change: TeamChange) {
+        letters::notify_team(&self.web, &self.actor, member, change, &self.client());
     }
 
     /// Tells them by mail of what they have just done to their own account.

@@ -1,15 +1,15 @@
 //! What Nuvera wants changed waits for the partner where their policy says so: proposed, confirmed, declined, withdrawn,
 //! expired.
 
-use crate::support::{Answer, Browser, Console, LIST, PASSWORD, PEM_A, PEM_B, PEM_C};
+use crate::support::{Answer, Browser, Console, Database, LIST, PASSWORD, PEM_A, PEM_B, PEM_C};
 use axum::http::StatusCode;
 use domain::{
     access::{Operation, Role},
-    application::RequestedChange,
+    application::{ApiApplication, ChangeError, RequestedChange},
     permission::PermissionSet,
     text::{Reason, TicketReference, Why},
 };
-use server::backend::{Asked, BackendError, Outcome, Said};
+use server::backend::{Asked, BackendError, Outcome, Said, accounts::NewPerson};
 use std::time::Duration;
 
 const WHY: &str = "Their integration moves on Monday.";
@@ -289,7 +289,7 @@ async fn what_somebody_proposed_who_is_gone_is_not_confirmed() {
     let ada = console.user_id("admin@nuvera.example").await;
     let set_role = async |role: Role| {
         let mut transaction = console.store.write().await.unwrap();
-        server::store::users::set_role(&mut transaction, ada, role).await.unwrap();
+        server::store::users::set_role(&mut transaction, ada, role, console.clock.now()).await.unwrap();
         transaction.commit().await.unwrap();
     };
     set_role(Role::NuveraAuditor).await;
@@ -338,4 +338,142 @@ async fn an_admin_who_proposes_is_refused_by_the_use_case_as_well() {
     assert!(matches!(sneaked, Err(BackendError::Refused(_))), "{sneaked:?}");
     let by_owner = Asked { actor: &owner, ..by_admin };
     console.backend.confirm_proposal(by_owner, Said::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nuvera_enables_what_the_partner_disabled_only_once_the_partner_confirms_it() {
+    for policy in ["at_once", "confirmed"] {
+        let console = Console::start().await;
+        let mut owner = console.owner().await;
+        let (id, key) = owner.create("Ledger", PEM_A).await;
+        if policy == "confirmed" {
+            decide(&console, policy).await;
+        }
+        let mut admin = console.admin().await;
+        let (page, enable) = (console.in_hub(&id), format!("{}/enable", console.in_hub(&id)));
+        owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "A leak")]).await;
+
+        let waits = "Alpine Pay disabled this application. Enabling waits for their confirmation.";
+        admin.get(&page).await.says(waits);
+        admin.get(&enable).await.says(waits).says("Propose change");
+        let proposed = admin.submit(&enable, &BECAUSE).await;
+        assert_eq!(proposed.notice(), Some("change-proposed"), "{policy}: {}", proposed.text());
+        assert_eq!(console.gateway_says(&key).await, "application_disabled", "{policy}");
+        // Nor by another way: the operation itself is refused.
+        let actor = console.admin_actor().await;
+        let asked = Asked { actor: &actor, organization: console.alpine, application: id.parse().unwrap() };
+        let why = Why { ticket: TicketReference::new("SUP-4711").ok(), ..Why::from(Reason::new(WHY).unwrap()) };
+        let said = Said { seen_version: None, reason: Some(why) };
+        let forced = console.backend.change(asked, Operation::EnableApplication, said, ApiApplication::enable).await;
+        assert!(matches!(forced, Err(BackendError::Refused(ChangeError::DisabledByPartner))), "{forced:?}");
+
+        let form = owner.get(&format!("{LIST}/{id}/confirm-change")).await;
+        form.says("Enable application").says("disabled by Olivia Okafor");
+        let confirmed = owner.submit(&format!("{LIST}/{id}/confirm-change"), &[]).await;
+        assert_eq!(confirmed.notice(), Some("change-confirmed"), "{}", confirmed.text());
+        assert_eq!(console.gateway_says(&key).await, "malformed_token", "it works again");
+        assert_eq!(console.events(&id).await[..2], ["application.enabled", "change.confirmed"]);
+
+        // What Nuvera disabled it enables itself; once the partner disables it as well, it waits again.
+        admin.submit(&format!("{page}/disable"), &BECAUSE).await;
+        assert!(!admin.get(&page).await.text().contains(waits));
+        let enabled = admin.submit(&enable, &BECAUSE).await;
+        assert_eq!(enabled.notice(), Some("enabled"), "{policy}: {}", enabled.text());
+        admin.submit(&format!("{page}/disable"), &BECAUSE).await;
+        let both = owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "Ours as well")]).await;
+        assert_eq!(both.notice(), Some("disabled"), "{}", both.text());
+        let proposed = admin.submit(&enable, &BECAUSE).await;
+        assert_eq!(proposed.notice(), Some("change-proposed"), "{policy}: {}", proposed.text());
+        assert_eq!(console.gateway_says(&key).await, "application_disabled");
+    }
+}
+
+#[tokio::test]
+async fn what_an_admin_began_ends_with_their_power_and_when_their_credentials_are_reset() {
+    for ending in ["removed", "demoted", "reset", "recovery", "factor", "none"] {
+        for database in Database::all().await {
+            println!("{ending} on {}", database.engine);
+            let console = Console::start_on(database).await;
+            let colleagues = ["two@nuvera.example", "three@nuvera.example"];
+            for email in colleagues {
+                let (organization_id, name, role) = (console.nuvera, "Ned Newman", Role::NuveraAdmin);
+                let person = NewPerson { organization_id, email, name, role, password: PASSWORD };
+                console.backend.add_person(person).await.unwrap();
+                console.gets_factor(email).await;
+            }
+            console.advance(HOURS_72);
+            let mut owner = console.owner().await;
+            let (id, _) = owner.create("Ledger", PEM_A).await;
+            let (other, _) = owner.create("Books", PEM_B).await;
+            decide(&console, "confirmed").await;
+            let (mut admin, mut two) = (console.admin().await, console.signed_in(colleagues[0]).await);
+            let prepare = [&[("grace", "3600")], &BECAUSE[..]].concat();
+            for (browser, id) in [(&mut admin, &id), (&mut two, &other)] {
+                let path = format!("{}/prepare-replacement", console.in_hub(id));
+                assert_eq!(browser.submit(&path, &prepare).await.notice(), Some("replacement-prepared"));
+                assert_eq!(propose(&console, browser, id).await.notice(), Some("change-proposed"));
+            }
+
+            let ada = console.user_id("admin@nuvera.example").await;
+            let (by_two, by_three) = (console.actor(colleagues[0]).await, console.actor(colleagues[1]).await);
+            let (backend, nuvera) = (&console.backend, console.nuvera);
+            match ending {
+                "removed" => {
+                    backend.remove_person(&by_two, nuvera, ada).await.unwrap();
+                    assert!(console.application(&id).await.prepared_replacement.is_some(), "not yet");
+                    backend.confirm_owner_change(&by_three, nuvera, ada).await.unwrap();
+                }
+                "demoted" => {
+                    backend.change_role(&by_two, nuvera, ada, Role::NuveraAuditor).await.unwrap();
+                    backend.confirm_owner_change(&by_three, nuvera, ada).await.unwrap();
+                }
+                "reset" => {
+                    let reset = backend.begin_password_reset(&by_two, nuvera, ada).await.unwrap();
+                    backend.finish_password_reset(reset.token.reveal(), "tulip gravel 84 harbour", None).await.unwrap();
+                }
+                "recovery" => drop(backend.recover("admin@nuvera.example").await.unwrap()),
+                "factor" => drop(backend.reset_factor(&by_two, nuvera, ada).await.unwrap()),
+                _ => {}
+            }
+            let ended = ending != "none";
+            let application = console.application(&id).await;
+            assert_eq!(application.prepared_replacement.is_none(), ended, "{ending}");
+            assert_eq!(application.proposed_change.is_none(), ended, "{ending}");
+            if ended {
+                assert_eq!(console.events(&id).await[..2], ["change.withdrawn", "replacement.withdrawn"]);
+                let history = owner.get(&format!("{LIST}/{id}/audit")).await;
+                history.says("was removed, has another role, or had their credentials reset");
+            }
+            let claimed = async |owner: &mut Browser, id: &str| {
+                let version = console.application(id).await.version.to_string();
+                owner.post(&format!("{LIST}/{id}/claim-replacement"), &[("version", &version)]).await
+            };
+            let answer = claimed(&mut owner, &id).await;
+            assert_eq!(answer.keys().is_empty(), ended, "{ending}: {}", answer.text());
+            if ended {
+                answer.says("There is no prepared replacement key any more");
+            }
+            // What a colleague began goes on.
+            assert_eq!(claimed(&mut owner, &other).await.keys().len(), 1, "{ending}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_key_is_not_claimed_whose_preparer_is_gone() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let prepare = [&[("grace", "3600")], &BECAUSE[..]].concat();
+    console.admin().await.submit(&format!("{}/prepare-replacement", console.in_hub(&id)), &prepare).await;
+    let ada = console.user_id("admin@nuvera.example").await;
+    // Behind the server's back, as another process could at the same moment.
+    let mut transaction = console.store.write().await.unwrap();
+    let (role, now) = (Role::NuveraAuditor, console.clock.now());
+    server::store::users::set_role(&mut transaction, ada, role, now).await.unwrap();
+    transaction.commit().await.unwrap();
+    let refused = owner.submit(&format!("{LIST}/{id}/claim-replacement"), &[]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    refused.says("Whoever prepared this replacement key at Nuvera may not do that any more.");
+    assert!(refused.keys().is_empty());
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{Console, LIST, PEM_A};
 use axum::http::StatusCode;
+use domain::actor::ActorKind;
 
 async fn rename_audit(console: &Console, from: &'static str, to: &'static str) {
     let mut transaction = console.store.write().await.unwrap();
@@ -90,4 +91,28 @@ async fn a_stop_is_not_held_up_by_what_was_typed_in_a_hurry() {
     let reason = console.application(&id).await.disabled.unwrap().reason;
     assert_eq!(reason.as_str(), "stolen  tonight (ticket SUP 4711)");
     assert_eq!(reason.ticket, None);
+}
+
+#[tokio::test]
+async fn a_partners_stop_is_kept_beside_one_of_nuveras_that_waits_for_its_record() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, key) = owner.create("Ledger", PEM_A).await;
+    let mut admin = console.admin().await;
+    let (of_nuvera, of_the_partner) = (format!("{}/disable", console.in_hub(&id)), format!("{LIST}/{id}/disable"));
+    let version = owner.get(&of_the_partner).await.hidden("version");
+    let stop = [("version", &*version), ("reason", "a leak")];
+    rename_audit(&console, "audit_events", "away").await;
+    admin.post(&of_nuvera, &stop).await;
+    assert_eq!(console.backend.unrecorded_stops(), 1);
+    owner.post(&of_the_partner, &stop).await;
+    assert_eq!(console.backend.unrecorded_stops(), 2, "one of each side");
+    rename_audit(&console, "away", "audit_events").await;
+    console.backend.settle().await.unwrap();
+    assert_eq!(console.application(&id).await.disabled.unwrap().by_kind, ActorKind::Partner);
+    assert_eq!(console.events(&id).await[..2], ["application.disabled", "application.disabled"]);
+    let enable = format!("{}/enable", console.in_hub(&id));
+    let proposed = admin.submit(&enable, &[("reason", "found"), ("ticket", "SUP-4711")]).await;
+    assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
+    assert_eq!(console.gateway_says(&key).await, "application_disabled");
 }

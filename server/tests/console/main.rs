@@ -13,6 +13,7 @@ mod blocked_keys;
 mod bulk_stop;
 mod command_line;
 mod emergency;
+mod hijacked_session;
 mod hub;
 mod hub_search;
 mod hygiene;

@@ -148,7 +148,7 @@ async fn owners_are_told_by_mail_once_and_nobody_waits_for_it() {
     for words in [
         "To: owner@alpine.example",
         "Permissions changed: “Ledger”",
-        "By: Ada Admin, Nuvera, on 23 Nov 2026",
+        "By: “Ada Admin”, Nuvera, on 23 Nov 2026",
         "Before: PAYMENTS_READ\n  After: CUSTOMERS_READ",
         "Why: The partner <called> us. (ticket SUP-4711)",
         &format!("{ORIGIN}{LIST}/{id}"),

@@ -260,6 +260,9 @@ fn operation_at(route: &str) -> Operation {
         | "/{person}/reset-password"
         | "/{person}/reset-factor"
         | "/{person}/remove"
+        | "/{person}/confirm-change"
+        | "/{person}/cancel-change"
+        | "/invitations/{invitation}/send-again"
         | "/invitations/{invitation}/withdraw" => Operation::ManagePeople,
         _ => panic!("which operation is {route}?"),
     }

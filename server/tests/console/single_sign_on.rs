@@ -22,10 +22,11 @@ use domain::{
     access::Role,
     audit::{AuditFilter, AuditScope, RecordedEvent},
     id::OrganizationId,
+    people::OWNER_CHANGE_DELAY,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value, json};
-use server::{clock::Clock, single_sign_on, store::organizations::OrganizationKind};
+use server::{backend::accounts::NewPerson, clock::Clock, single_sign_on, store::organizations::OrganizationKind};
 use std::{
     collections::HashMap,
     fs,
@@ -325,9 +326,10 @@ async fn start() -> Surroundings {
     fs::write(&secret, SECRET).unwrap();
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let row = |id: &str, label: &str, organization: &str, provider: &Provider, roles: &str| {
+        let domain = if organization == "Nuvera" { "nuvera.example" } else { "alpine.example" };
         format!(
-            "[[issuer]]\nid = '{id}'\nlabel = '{label}'\nurl = '{}'\norganization = '{organization}'\nclient_id = \
-             '{CLIENT}'\nclient_secret_file = 'secret'\nscopes = ['openid', 'email', 'groups']\nrole_claim = 'groups'\nroles = {roles}\n",
+            "[[issuer]]\nid = '{id}'\nlabel = '{label}'\nurl = '{}'\norganization = '{organization}'\n\
+             email_domains = ['{domain}']\nclient_id = '{CLIENT}'\nclient_secret_file = 'secret'\nscopes = ['openid', 'email', 'groups']\nrole_claim = 'groups'\nroles = {roles}\n",
             provider.0.issuer
         )
     };
@@ -464,6 +466,8 @@ async fn every_sign_in_brings_the_role_up_to_date_but_somebody_always_decides_on
     assert!(people.body.contains(&olivia.to_string()));
     let removed = dora.post(&format!("/settings/platform/people/{olivia}/remove"), &[]).await;
     assert_eq!(removed.status, StatusCode::SEE_OTHER, "{}", removed.text());
+    console.advance(OWNER_CHANGE_DELAY);
+    assert_eq!(console.backend.apply_owner_changes().await.unwrap().len(), 1);
     let demoted = account("dora", "dora@alpine.example", &["developers"]);
     assert_eq!(signs_in(&mut console.browser(), &alpine, BEGIN, &demoted).await.location(), LIST);
     assert_eq!(role_of(&console, "dora@alpine.example").await, Some(Role::PartnerOwner), "the last one stays");
@@ -686,7 +690,15 @@ async fn an_address_finds_nobody() {
     answer.says("It is not handed over").says("Sign in to it with its password");
     nobody_is_signed_in(&mut browser).await;
     // One of another organization: refused, and not told apart from an address that cannot be used.
-    let elsewhere = account("eve", "owner@borealis.example", &["owners"]);
+    let person = NewPerson {
+        organization_id: console.borealis,
+        email: "bo@alpine.example",
+        name: "Bo Boreal",
+        role: Role::PartnerViewer,
+        password: PASSWORD,
+    };
+    console.backend.add_person(person).await.unwrap();
+    let elsewhere = account("eve", "bo@alpine.example", &["owners"]);
     let other = signs_in(&mut browser, &alpine, BEGIN, &elsewhere).await;
     let without = Account { subject: "eve", claims: json!({ "groups": ["owners"] }) };
     let none = signs_in(&mut browser, &alpine, BEGIN, &without).await;
@@ -701,6 +713,48 @@ async fn an_address_finds_nobody() {
     }
     assert_eq!(events(&console, console.alpine).await.len(), 0);
     assert_eq!(console.owner().await.get(LIST).await.status, StatusCode::OK, "the owner's password is the owner's");
+}
+
+#[tokio::test]
+async fn a_provider_signs_in_no_user_with_an_address_outside_its_domains() {
+    let Surroundings { console, alpine, .. } = start().await;
+    for email in [
+        "owner@borealis.example",
+        "Admin@Nuvera.example",
+        "free@attacker.example",
+        "eve@sub.alpine.example",
+        "eve@alpine.example.attacker.example",
+        "eve@notalpine.example",
+    ] {
+        let mut browser = console.browser();
+        let answer = signs_in(&mut browser, &alpine, BEGIN, &account("eve", email, &["owners"])).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{email}");
+        answer.says("gave an e-mail address that is not in a domain of your organization");
+        nobody_is_signed_in(&mut browser).await;
+    }
+    assert_eq!(events(&console, console.alpine).await.len(), 0, "no account was made");
+    // The owner of the address sees the attempt.
+    let history = console.signed_in("owner@borealis.example").await.get("/settings/account").await;
+    history.says("Refused: a single sign-on provider used an e-mail address outside its domains");
+
+    // A user who is known, when the provider moves them to another address.
+    let mut browser = console.browser();
+    let joined = signs_in(&mut browser, &alpine, BEGIN, &developer()).await;
+    assert_eq!(joined.location(), LIST, "the control: an address of its own");
+    let moved = account("dora", "dora@attacker.example", &["developers"]);
+    let answer = signs_in(&mut console.browser(), &alpine, BEGIN, &moved).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    browser.get("/settings/account").await.says("outside its domains");
+    // One whose account has an address from before the domains were listed.
+    let mut conn = console.store.write().await.unwrap();
+    sqlx::query("UPDATE users SET email = 'dora@attacker.example' WHERE email = 'dora@alpine.example'")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    conn.commit().await.unwrap();
+    let answer = signs_in(&mut console.browser(), &alpine, BEGIN, &developer()).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    answer.says("not in a domain of your organization");
 }
 
 #[tokio::test]
@@ -871,7 +925,7 @@ async fn what_a_provider_is_bound_to_is_judged_at_the_start() {
         let file = folder.path().join("sso.toml");
         let text = format!(
             "[[issuer]]\nid = 'alpine-id'\nlabel = 'Alpine ID'\nurl = 'https://login.alpine.example'\norganization = \
-             '{organization}'\nclient_id = '{CLIENT}'\nrole_claim = 'groups'\nroles = {{ all = '{role}' }}\n{more}"
+             '{organization}'\nemail_domains = ['alpine.example']\nclient_id = '{CLIENT}'\nrole_claim = 'groups'\nroles = {{ all = '{role}' }}\n{more}"
         );
         fs::write(&file, text).unwrap();
         let issuers = single_sign_on::read(&file).unwrap();
@@ -897,6 +951,32 @@ async fn what_a_provider_is_bound_to_is_judged_at_the_start() {
         let problem = bind(organization, role).await.unwrap_err();
         assert!(problem.starts_with(&format!("issuer \"alpine-id\": {words}")), "{problem}");
     }
+}
+
+#[tokio::test]
+async fn an_e_mail_domain_belongs_to_the_issuers_of_one_organization() {
+    let console = Console::start().await;
+    let bind = async |organization: &str, domain: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sso.toml");
+        let row = |id: &str, organization: &str, domain: &str| {
+            format!(
+                "[[issuer]]\nid = '{id}'\nlabel = 'ID'\nurl = 'https://{id}.example'\norganization = \
+                 '{organization}'\nemail_domains = ['{domain}']\nclient_id = '{CLIENT}'\nrole_claim = 'groups'\n\
+                 default_role = 'partner_viewer'\n"
+            )
+        };
+        let text = row("one", "Alpine Pay", "alpine.example") + &row("two", organization, domain);
+        fs::write(&file, text).unwrap();
+        let issuers = single_sign_on::read(&file).unwrap();
+        let bound = single_sign_on::SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await;
+        bound.map(drop).map_err(|error| error.to_string())
+    };
+    let problem =
+        "issuer \"two\": email_domains: \"alpine.example\" is listed by issuer \"one\" of another organization";
+    assert_eq!(bind("Borealis Finance", "Alpine.Example").await, Err(problem.to_owned()));
+    assert_eq!(bind("Borealis Finance", "borealis.example").await, Ok(()));
+    assert_eq!(bind("Alpine Pay", "alpine.example").await, Ok(()), "two providers of one organization");
 }
 
 #[tokio::test]

@@ -32,11 +32,11 @@ use server::{
     web::{self, Web, WebSettings},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -109,6 +109,8 @@ pub struct Console {
     pub nuvera: OrganizationId,
     /// Where invitations are mailed to.
     pub mail: TempDir,
+    /// The messages whose link [`Console::mailed_link`] has returned.
+    followed: Mutex<BTreeSet<PathBuf>>,
     origin: String,
     router: Router,
     database: Database,
@@ -188,7 +190,8 @@ impl Console {
         web.ready.store(true, Ordering::Release);
         let router = web::router(web.clone(), store.clone());
         let origin = origin.to_owned();
-        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, origin, router, database }
+        let followed = Mutex::default();
+        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, followed, origin, router, database }
     }
 
     /// A browser in which nobody is signed in.
@@ -339,6 +342,32 @@ impl Console {
     pub fn letters(&self) -> Vec<String> {
         let files = fs::read_dir(self.mail.path()).unwrap();
         files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap().replace("=\r\n", "")).collect()
+    }
+
+    /// The path and query of the link with a token that was mailed to `email` since the last call: one message has one.
+    pub fn mailed_link(&self, email: &str) -> String {
+        self.mailed_links(email).pop().unwrap_or_else(|| panic!("no link for {email}: {:?}", self.letters()))
+    }
+
+    /// As [`Console::mailed_link`], where there may be none.
+    pub fn mailed_links(&self, email: &str) -> Vec<String> {
+        let mut followed = self.followed.lock().unwrap();
+        let mut links = Vec::new();
+        for file in fs::read_dir(self.mail.path()).unwrap() {
+            let path = file.unwrap().path();
+            let message = fs::read_to_string(&path).unwrap().replace("=\r\n", "").replace("=3D", "=");
+            if !message.contains(&format!("To: {email}\r\n")) {
+                continue;
+            }
+            let mut found = message.split_whitespace().filter(|word| word.contains("?token="));
+            if let Some(link) = found.next()
+                && followed.insert(path)
+            {
+                links.push(link.strip_prefix(&self.origin).expect("an address of this console").to_owned());
+            }
+        }
+        assert!(links.len() < 2, "several messages with a link: {links:?}");
+        links
     }
 
     /// The letters with this subject, which go out on their own: once there are so many.

@@ -22,7 +22,7 @@ use crate::{
 };
 use domain::{
     access::{Operation, Role, allows},
-    actor::Actor,
+    actor::{Actor, ActorKind},
     application::ChangeError,
     bulk_stop::{Fate, Stoppable},
     id::{ApplicationId, OrganizationId, UserId},
@@ -422,7 +422,7 @@ impl Backend {
             // The gateway knows every application there is.
             return Err(BackendError::NotFound);
         }
-        if self.is_stopped_already(&scope) {
+        if self.is_stopped_already(&scope, actor.kind()) {
             return Ok(true);
         }
         let stop = self.new_stop(scope, actor.into(), reason);
@@ -443,7 +443,7 @@ impl Backend {
     ) -> Result<(Vec<(Stoppable, Fate)>, bool), BackendError> {
         may_stop(actor, &scope)?;
         let known = self.emergency.known(&scope, self.clock.now());
-        if !self.is_stopped_already(&scope) {
+        if !self.is_stopped_already(&scope, actor.kind()) {
             let stop = self.new_stop(scope, actor.into(), reason);
             if let Some(recorded) = self.emergency.stop(stop, seen.clone(), Some(actor.clone())).await? {
                 return Ok((recorded.applications, false));
@@ -524,9 +524,12 @@ impl Backend {
         self.emergency.organization_name(id)
     }
 
-    /// Whether the same was stopped before, which was answered and is not recorded yet.
-    fn is_stopped_already(&self, scope: &DenyScope) -> bool {
-        self.emergency.lock().iter().any(|waiting| waiting.answer.is_none() && waiting.stop.scope == *scope)
+    /// Whether the same was stopped before, which was answered and is not recorded yet. A partner's stop is recorded beside
+    /// one by Nuvera, because Nuvera may lift its own.
+    fn is_stopped_already(&self, scope: &DenyScope, kind: ActorKind) -> bool {
+        let counts = |stop: &Stop| kind == ActorKind::Nuvera || stop.by.role.side() == ActorKind::Partner;
+        let is_same = |waiting: &Waiting| waiting.answer.is_none() && waiting.stop.scope == *scope;
+        self.emergency.lock().iter().any(|waiting| is_same(waiting) && counts(&waiting.stop))
     }
 
     fn new_stop(&self, scope: DenyScope, by: Stopper, reason: Option<Why>) -> Stop {

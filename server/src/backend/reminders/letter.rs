@@ -1,7 +1,7 @@
 //! What an owner reads: what stops when, from where its last request came, and what to do.
 
 use super::Due;
-use crate::mail::one_line;
+use crate::mail::{one_line, quoted, without_links};
 use app::paths::Place;
 use domain::{
     hygiene::{Idle, KeyHygiene, KeyId, Rotation},
@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 /// The subject and the text of a letter about `keys`, of which there is at least one; the loudest come first.
 pub(super) fn write(organization: &str, keys: &[Due], console_origin: &str, now: Timestamp) -> (String, String) {
-    let organization = one_line(organization);
+    let organization = without_links(organization);
     let stopping = keys.iter().filter(|due| due.key.stops_in_use()).count();
     let subject = match (stopping, keys.len()) {
         (1, _) => format!("A key of {organization} stops soon and is still in use"),
@@ -31,7 +31,7 @@ pub(super) fn write(organization: &str, keys: &[Due], console_origin: &str, now:
 
 fn paragraph(due: &Due, console_origin: &str, now: Timestamp) -> String {
     let Due { application, key, .. } = due;
-    let about = format!("{} {} of “{}”", key.key.kind(), key.name, one_line(application.name.as_str()));
+    let about = format!("{} {} of {}", key.key.kind(), key.name, quoted(application.name.as_str()));
     let mut text = match key.rotation {
         Rotation::Ending { at, in_use: true, .. } => format!(
             "{about} STOPS on {at} ({}), and requests still use it. From then on every one of them is refused.",

@@ -1,16 +1,19 @@
 //! What an owner reads: what Nuvera did, who it was, why, and what to do.
 
-use crate::mail::one_line;
+use crate::mail::{quoted, without_links};
 use app::paths::Place;
-use domain::audit::{AuditAction, RecordedEvent};
+use domain::{
+    audit::{AuditAction, RecordedEvent},
+    text::ApplicationName,
+};
 use std::fmt::Write;
 
 /// The subject and the text of a letter about `events`, which are one organization's, the oldest first; there is at least
 /// one.
 pub(super) fn write(events: &[RecordedEvent], console_origin: &str) -> (String, String) {
-    let organization = events.first().map(|recorded| one_line(&recorded.organization_name)).unwrap_or_default();
+    let organization = events.first().map(|recorded| without_links(&recorded.organization_name)).unwrap_or_default();
     let subject = match events {
-        [one] => format!("Nuvera: {} ({})", one.event.action, application(one)),
+        [one] => format!("Nuvera: {} ({})", one.event.action, without_links(application(one))),
         several => format!("Nuvera did {} things to applications of {organization}", several.len()),
     };
     let paragraphs = events.iter().map(|recorded| paragraph(recorded, console_origin)).collect::<Vec<_>>().join("\n\n");
@@ -23,18 +26,18 @@ pub(super) fn write(events: &[RecordedEvent], console_origin: &str) -> (String, 
     (subject, body)
 }
 
-fn application(recorded: &RecordedEvent) -> String {
-    recorded.application_name.as_ref().map(|name| one_line(name.as_str())).unwrap_or_default()
+fn application(recorded: &RecordedEvent) -> &str {
+    recorded.application_name.as_ref().map(ApplicationName::as_str).unwrap_or_default()
 }
 
 fn paragraph(recorded: &RecordedEvent, console_origin: &str) -> String {
     let event = &recorded.event;
-    let mut text = format!("{}: “{}”", event.action, application(recorded));
+    let mut text = format!("{}: {}", event.action, quoted(application(recorded)));
     let mut line = |term: &str, words: &str| {
         // Writing into a string does not fail.
-        let _ = write!(text, "\n  {term}: {}", one_line(words));
+        let _ = write!(text, "\n  {term}: {}", without_links(words));
     };
-    line("By", &format!("{}, Nuvera, on {}", event.actor.name, event.at));
+    line("By", &format!("{}, Nuvera, on {}", quoted(&event.actor.name), event.at));
     if let Some(before) = &event.before {
         line("Before", before);
     }
