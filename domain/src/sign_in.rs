@@ -86,6 +86,8 @@ codes! {
     NewBrowser "new_browser" "Signed in, new browser",
     /// What should have proven it did not.
     Refused "refused" "Refused: wrong password or code",
+    /// The password was right, and the code after it was not.
+    WrongCode "wrong_code" "Refused: right password, wrong code",
     /// It was proven, at the door of the other area.
     OtherDoor "other_door" "Refused: at the other area’s sign-in",
 }

@@ -20,6 +20,7 @@ mod one_time_key;
 mod organization_hub;
 mod passkeys;
 mod passwords;
+mod pending_resets;
 mod people;
 mod permissions;
 mod prepared_replacement;
@@ -98,11 +99,12 @@ fn body(page: &Page) -> AnyView {
         }
         Page::NewPasskey { prompt } => passkeys::new(title, prompt).into_any(),
         Page::RemovePasskey { passkey } => passkeys::remove(title, passkey).into_any(),
-        Page::ChangePassword => passwords::change(title).into_any(),
+        Page::ChangePassword { factors } => passwords::change(title, factors).into_any(),
         Page::ResetPassword { person } => passwords::reset(title, person).into_any(),
-        Page::ResetLink { person, link, expires_at, is_mailed } => {
-            passwords::link(title, person, link, *expires_at, *is_mailed).into_any()
+        Page::ResetSent { person, expires_at, is_mailed } => {
+            passwords::sent(title, person, *expires_at, *is_mailed).into_any()
         }
+        Page::ConfirmReset { reset } => pending_resets::confirm(title, reset).into_any(),
         Page::ChoosePassword { name, email, token } => passwords::choose(title, name, email, token).into_any(),
         Page::ResetGone => passwords::gone(title).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
@@ -154,8 +156,8 @@ fn body(page: &Page) -> AnyView {
             replace_signing_key::replace(title, application, challenge, *waits, *is_blocked).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
-        Page::People { people, invitations, leavers, you, is_managed } => {
-            people::view(title, people, invitations, leavers, *you, *is_managed).into_any()
+        Page::People { people, invitations, pending_resets, leavers, you, is_managed } => {
+            people::view(title, people, invitations, pending_resets, leavers, *you, *is_managed).into_any()
         }
         Page::Invite { side } => people::invite(title, *side).into_any(),
         Page::InvitationLink { invitation, link, is_mailed } => {
@@ -236,7 +238,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::OrganizationHub { .. } => Vec::new(),
         // Who is signed in has an account, whatever their role lets them see.
         Page::Account { .. } => vec![crumb("Settings", None)],
-        Page::ChangePassword
+        Page::ChangePassword { .. }
         | Page::NewPasskey { .. }
         | Page::RemovePasskey { .. }
         | Page::SetUpFactor { .. }
@@ -247,7 +249,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
             vec![crumb("Settings", None), account]
         }
         Page::ResetPassword { .. }
-        | Page::ResetLink { .. }
+        | Page::ResetSent { .. }
+        | Page::ConfirmReset { .. }
         | Page::Invite { .. }
         | Page::InvitationLink { .. }
         | Page::ChangeRole { .. }

@@ -7,7 +7,7 @@ use super::{
     cpu_pool::Requester,
     password_hashing,
     pending::{Pending, as_they_are},
-    sessions,
+    pending_resets, sessions,
 };
 use crate::{
     random,
@@ -43,7 +43,8 @@ const MAX_INVITATIONS_A_DAY: i64 = 100;
 pub struct LinkToken(Zeroizing<String>);
 
 impl LinkToken {
-    pub(super) fn generate() -> Self {
+    /// Generates one from 32 random bytes.
+    pub fn generate() -> Self {
         Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>())))
     }
 
@@ -183,6 +184,7 @@ impl Backend {
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let event = found.remove(by)?;
+        pending_resets::cancel_involving(&mut transaction, id, by).await?;
         second_factors::delete_all(&mut transaction, id).await?;
         users::remove(&mut transaction, id, by.at).await?;
         keeps_an_owner(&mut transaction, organization).await?;
@@ -367,6 +369,7 @@ async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'
         invitations::delete(&mut *conn, invitation.id).await?;
     }
     password_resets::delete_made_by(&mut *conn, made_by).await?;
+    pending_resets::cancel_requested_by(&mut *conn, made_by, by).await?;
     let withdrawn: Vec<_> = invitations.iter().map(|invitation| invitation.withdrawn(by)).collect();
     audit::append(conn, &withdrawn).await
 }

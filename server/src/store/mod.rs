@@ -16,6 +16,7 @@ pub mod opening;
 pub mod organizations;
 pub mod passkeys;
 pub mod password_resets;
+pub mod pending_resets;
 pub mod policies;
 mod proposals;
 pub mod reminders;

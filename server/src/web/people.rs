@@ -2,6 +2,7 @@
 
 use super::{
     letters::{News, Owner},
+    pending_resets,
     submitted::{Refused, Submitted},
     visit::{Visit, redirect},
 };
@@ -21,11 +22,12 @@ use domain::{
     text::{EmailAddress, PersonName},
 };
 
-async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
+pub(super) async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
     let found = visit.web.backend.people(&visit.actor, visit.organization()).await?;
     Ok(Page::People {
         people: found.people,
         invitations: found.invitations,
+        pending_resets: visit.web.backend.pending_resets(&visit.actor, visit.organization()).await?,
         leavers: found.leavers,
         you: visit.actor.user_id,
         is_managed: may_after_proof(&visit.actor, visit.organization(), Operation::ManagePeople),
@@ -147,7 +149,11 @@ pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
         Ok(visit.web.backend.reset_factor(&visit.actor, visit.organization(), person).await?)
     };
     match result.await {
-        Ok(person) => {
+        Ok((_, Some(pending))) => {
+            pending_resets::notify(&visit.web, &pending).await;
+            redirect(&visit.place.people(), Notice::ResetRequested)
+        }
+        Ok((person, None)) => {
             visit.tell(Owner::of(&person, visit.place.area()), News::FactorReset(&visit.actor.name));
             redirect(&visit.place.people(), Notice::FactorReset)
         }
