@@ -13,10 +13,11 @@ use domain::{
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
     passkey::{Passkey, Prompt},
+    pending_reset::PendingReset,
     people::{Invitation, Leaver, OwnerChange, PendingOwnerChange, Person},
     request::{RequestFilter, SeenRequest},
     search::{Findings, Search},
-    second_factor::{RecoveryCode, SecondFactor, TotpSecret},
+    second_factor::{FactorList, RecoveryCode, SecondFactor, TotpSecret},
     security_policy::SecurityPolicy,
     sign_in::{Attempt, SignedIn},
     signing_key::SigningKey,
@@ -239,6 +240,10 @@ notices! {
     FactorRemoved "second-factor-removed" "The second factor is removed. From now on your password is all that you sign in with.",
     AppRemoved "app-removed" "The authenticator app is removed: its codes are good for nothing now. Your passkeys stay.",
     FactorReset "second-factor-reset" "Their second factor is removed, and they are signed out everywhere.",
+    ResetRequested "reset-requested" "Reset requested. It takes effect in 24 hours, unless it is cancelled or a second admin confirms it. The member and all admins were notified by mail.",
+    ResetConfirmed "reset-confirmed" "Reset confirmed. It could not be carried out yet, and is retried every 30 seconds.",
+    ResetCompleted "reset-completed" "Reset confirmed and carried out.",
+    ResetCancelled "reset-cancelled" "Reset cancelled.",
     SigningKeyReleased "signing-key-released" "The signing key is released. Applications can register it and be enabled with it again.",
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
@@ -406,6 +411,8 @@ pub struct AccountView {
     pub second_factor: Option<SecondFactor>,
     /// Their passkeys, the oldest first.
     pub passkeys: Vec<Passkey>,
+    /// Whether they have a password here: otherwise an identity provider signs them in.
+    pub has_password: bool,
     /// Whether passkeys are for them.
     pub offers_passkeys: bool,
     /// How many recovery codes are left.
@@ -416,6 +423,8 @@ pub struct AccountView {
     pub sessions: Vec<SignedIn>,
     /// Which of these it is in which they look.
     pub here: SessionId,
+    /// Resets of their password or second factor that have not taken effect.
+    pub pending_resets: Vec<PendingReset>,
     /// The latest attempts to sign in as them, the newest first.
     pub attempts: Vec<Attempt>,
 }
@@ -550,22 +559,27 @@ pub enum Page {
     ChangePassword {
         /// Whether invitations that the user sent are still open: they are withdrawn.
         withdraws_invitations: bool,
+        /// The user's second factors: those that they do not recognize are removed with the password.
+        factors: FactorList,
     },
     /// Reset somebody's password.
     ResetPassword {
         /// Whose.
         person: Person,
     },
-    /// The response that shows a link to choose a password, once.
-    ResetLink {
-        /// For whom.
+    /// Says that a link to choose a password was mailed to a member, or could not be.
+    ResetSent {
+        /// The member.
         person: Person,
-        /// The link.
-        link: String,
-        /// The first instant at which it is good for nothing.
+        /// The first instant at which the link no longer works.
         expires_at: Timestamp,
-        /// Whether it is on its way by mail.
+        /// Whether the mail server took it.
         is_mailed: bool,
+    },
+    /// Confirm a reset that another admin requested.
+    ConfirmReset {
+        /// The reset.
+        reset: PendingReset,
     },
     /// Choose a new password, by a link.
     ChoosePassword {
@@ -783,6 +797,8 @@ pub enum Page {
         people: Vec<Person>,
         /// Those who may join, by name.
         invitations: Vec<Invitation>,
+        /// Resets of members' passwords and second factors that have not taken effect, the earliest first.
+        pending_resets: Vec<PendingReset>,
         /// Those who have left, while keys work that they may have a copy of.
         leavers: Vec<Leaver>,
         /// The removals and demotions of users who manage members that have not taken effect.
@@ -948,7 +964,9 @@ impl Page {
             Self::Account { .. } => "Sign-in and security",
             Self::ChangePassword { .. } => "Change password",
             Self::ResetPassword { .. } => "Reset password",
-            Self::ResetLink { .. } => "Pass the link on",
+            Self::ResetSent { is_mailed: true, .. } => "Reset link sent",
+            Self::ResetSent { is_mailed: false, .. } => "Reset link not sent",
+            Self::ConfirmReset { .. } => "Confirm reset",
             Self::ChoosePassword { .. } => "Choose a new password",
             Self::ResetGone => "This link is no longer good",
             Self::ContinueWith { .. } => "Confirm that it is you",
@@ -1036,6 +1054,8 @@ impl Page {
             | Self::Account { .. }
             | Self::ChangePassword { .. }
             | Self::ResetPassword { .. }
+            | Self::ResetSent { .. }
+            | Self::ConfirmReset { .. }
             | Self::ChoosePassword { .. }
             | Self::ResetGone
             | Self::ContinueWith { .. }
@@ -1094,7 +1114,6 @@ impl Page {
             | Self::ReplaceSigningKey { .. }
             | Self::CheckKey { .. }
             | Self::People { .. }
-            | Self::ResetLink { .. }
             | Self::RestoreSigningKey { .. }
             | Self::RetireSigningKey { .. }
             | Self::PasskeySignIn { .. }

@@ -56,6 +56,10 @@ id!(
     PasskeyId
 );
 id!(
+    /// Names a reset of a password or second factor that has not taken effect (UUID v7, RFC 9562).
+    PendingResetId
+);
+id!(
     /// Names the session of somebody who is signed in (UUID v7, RFC 9562). It is no secret and not what their cookie holds.
     SessionId
 );

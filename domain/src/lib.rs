@@ -17,6 +17,7 @@ pub mod hygiene;
 pub mod id;
 pub mod key_material;
 pub mod passkey;
+pub mod pending_reset;
 pub mod people;
 pub mod permission;
 pub mod policy;

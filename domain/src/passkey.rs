@@ -101,7 +101,13 @@ impl Passkey {
         if is_last && by.actor.must_have_factor && !by.actor.factors.authenticator {
             return Err(SecondFactorError::Required);
         }
-        Ok(event(by, AuditAction::PasskeyRemoved, Some(described(&self.name)), None))
+        Ok(self.removed_with_password(by))
+    }
+
+    /// What is recorded when its owner removes it together with the old password: see
+    /// [`crate::second_factor::removed_with_password`].
+    pub fn removed_with_password(&self, by: By<'_>) -> AuditEvent {
+        event(by, AuditAction::PasskeyRemoved, Some(described(&self.name)), None)
     }
 
     /// What becomes of it when it counts backwards: the device that did may be a copy, or the one that was used before. Its

@@ -84,6 +84,15 @@ pub enum PeopleError {
         "{0} signs in by single sign-on: there is no password to reset here. Your identity provider lets them in, or not."
     )]
     NoPassword(String),
+    /// A reset of the same kind has been requested and has not taken effect.
+    #[error("A reset of {0} is waiting already. Confirm or cancel that one.")]
+    ResetPending(String),
+    /// The actor requested the reset, or it concerns them.
+    #[error("Another admin has to confirm this reset: neither the one who requested it nor the one it concerns.")]
+    SecondAdminNeeded,
+    /// The actor joined too recently to confirm a reset: the requester could have invited them for it.
+    #[error("Your account is less than 24 hours old. Another admin has to confirm this reset.")]
+    TooNewToConfirm,
     /// They have the role already.
     #[error("{0} has this role already.")]
     RoleUnchanged(String),
@@ -296,9 +305,18 @@ pub fn password_changed(by: By<'_>) -> AuditEvent {
     event(by, AuditAction::PasswordChanged, &by.actor.email, None, None)
 }
 
-/// What is recorded when somebody has chosen a new password by the link that they were given: `by` themselves.
-pub fn password_reset(by: By<'_>) -> AuditEvent {
-    event(by, AuditAction::PasswordReset, &by.actor.email, None, None)
+/// What is recorded when a user has chosen a new password by a link, which removes their second factors: `by` themselves.
+/// `started_by` is the name of the member who sent the link; `None` for the server's command line.
+pub fn password_reset(by: By<'_>, started_by: Option<&str>) -> Vec<AuditEvent> {
+    let started_by = started_by.map_or_else(
+        || "Reset started on the server’s command line".to_owned(),
+        |name| format!("Reset started by {name}"),
+    );
+    let factors = by.actor.factors;
+    let removed = factors.any().then(|| second_factor::reset(by, &by.actor.email, factors));
+    let chosen =
+        AuditEvent { after: Some(started_by), ..event(by, AuditAction::PasswordReset, &by.actor.email, None, None) };
+    removed.into_iter().chain([chosen]).collect()
 }
 
 /// What is recorded when whoever runs the server gives somebody a way back in who has lost all that they signed in with:

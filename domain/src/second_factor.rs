@@ -5,7 +5,9 @@ use crate::{
     actor::ActorKind,
     application::By,
     audit::{AuditAction, AuditEvent},
-    time::Timestamp,
+    id::PasskeyId,
+    passkey::Passkey,
+    time::{DAY, Timestamp},
 };
 use data_encoding::BASE32_NOPAD;
 use hmac::{Hmac, Mac};
@@ -70,6 +72,74 @@ pub struct SecondFactor {
     pub recovery_codes: usize,
 }
 
+/// Age up to which a factor or a set of recovery codes counts as recent: an attacker may have added it.
+pub const RECENT: Duration = Duration::from_secs(30 * DAY.as_secs());
+
+/// All that a user has besides a password, as a change of password lists it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactorList {
+    /// The authenticator app.
+    pub app: Option<SecondFactor>,
+    /// The passkeys, the oldest first.
+    pub passkeys: Vec<Passkey>,
+    /// Number of unused recovery codes.
+    pub recovery_codes: usize,
+    /// When they were made, if that is known.
+    pub recovery_codes_made_at: Option<Timestamp>,
+}
+
+/// What a change of password removes besides the old password.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FactorRemoval {
+    /// Whether the authenticator app is removed.
+    pub app: bool,
+    /// The passkeys that are removed.
+    pub passkeys: Vec<PasskeyId>,
+    /// Whether the recovery codes are replaced by new ones. They go by themselves with the last factor.
+    pub recovery_codes: bool,
+}
+
+/// Whether something that was added at `at` is recent at `now`: see [`RECENT`].
+pub fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.since(at) < RECENT
+}
+
+impl FactorList {
+    /// Identifies each entry, in a form that a page can send back: see [`FactorList::has_unseen`].
+    pub fn fingerprint(&self) -> String {
+        self.entries().join(" ")
+    }
+
+    /// Whether there is an entry that is not in `seen`, the [`FactorList::fingerprint`] of the list that the user saw. An
+    /// attacker could add a passkey while the page is open, and it would survive.
+    pub fn has_unseen(&self, seen: &str) -> bool {
+        let seen: Vec<_> = seen.split(' ').collect();
+        self.entries().iter().any(|entry| !seen.contains(&entry.as_str()))
+    }
+
+    /// Identifies an authenticator app in a fingerprint.
+    pub fn app_entry(app: &SecondFactor) -> String {
+        format!("app:{}", app.set_up_at.as_millis())
+    }
+
+    /// Identifies a passkey in a fingerprint.
+    pub fn passkey_entry(passkey: &Passkey) -> String {
+        format!("passkey:{}", passkey.id)
+    }
+
+    /// Identifies the recovery codes in a fingerprint; `None` if there are none.
+    pub fn codes_entry(&self) -> Option<String> {
+        let made_at = self.recovery_codes_made_at.map_or(0, Timestamp::as_millis);
+        (self.recovery_codes > 0).then(|| format!("codes:{made_at}"))
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let app = self.app.as_ref().map(Self::app_entry);
+        let passkeys = self.passkeys.iter().map(Self::passkey_entry);
+        app.into_iter().chain(passkeys).chain(self.codes_entry()).collect()
+    }
+}
+
 /// Why a second factor stays as it is; the words are for whoever wanted something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecondFactorError {
@@ -81,11 +151,21 @@ pub enum SecondFactorError {
     /// The page with the secret was open for too long, or is somebody else's.
     #[error("This page was open for too long, so it shows a new secret now. Add that one to your app.")]
     TooLate,
-    /// Too many codes were wrong, one after the other.
+    /// Too many codes in a row were wrong, in browsers that the user has not signed in with.
     #[error(
-        "A hundred codes in a row were wrong, so the app’s codes are not taken any more. Use a recovery code or a passkey, or have somebody who decides on people reset your second factor."
+        "A hundred codes in a row were wrong, so the app’s codes are only accepted in browsers that you have signed in with before. Use a recovery code or a passkey, or one of those browsers, and change your password: someone else may know it. If you have none of these, ask someone who manages members to reset your password."
     )]
     TooManyWrongCodes,
+    /// Too many codes in a row were wrong in this session or browser.
+    #[error(
+        "Twenty codes in a row were wrong here, so the app’s codes are no longer accepted here. Use a recovery code or a passkey."
+    )]
+    TooManyWrongCodesHere,
+    /// The user has a factor that the page did not list.
+    #[error(
+        "Your second factors changed after you opened this page, so nothing was changed. Check the list as it is now, then choose the password again."
+    )]
+    ListChanged,
     /// There is none.
     #[error("There is no second factor. Reload the page to see how it is now.")]
     None,
@@ -244,7 +324,13 @@ pub fn removed(by: By<'_>) -> Result<AuditEvent, SecondFactorError> {
     if by.actor.must_have_factor && !by.actor.factors.passkeys {
         return Err(SecondFactorError::Required);
     }
-    Ok(event(by, AuditAction::SecondFactorRemoved, &by.actor.email, Some(AUTHENTICATOR.to_owned()), None))
+    Ok(removed_with_password(by))
+}
+
+/// What is recorded when a user removes their authenticator app together with the old password. It may be the last factor of
+/// a user who must have one: they set up another one before anything else.
+pub fn removed_with_password(by: By<'_>) -> AuditEvent {
+    event(by, AuditAction::SecondFactorRemoved, &by.actor.email, Some(AUTHENTICATOR.to_owned()), None)
 }
 
 /// What is recorded when somebody has recovery codes made anew.
@@ -299,6 +385,41 @@ mod tests {
 
     fn secret() -> TotpSecret {
         TotpSecret::new(*b"12345678901234567890")
+    }
+
+    fn list() -> FactorList {
+        let passkey = |number| Passkey {
+            id: PasskeyId(uuid::Uuid::from_u128(number)),
+            name: crate::text::PasskeyName::new("Laptop").unwrap(),
+            added_at: START,
+            used_at: None,
+            suspected_at: None,
+        };
+        FactorList {
+            app: Some(SecondFactor { set_up_at: START, recovery_codes: 3 }),
+            passkeys: vec![passkey(1), passkey(2)],
+            recovery_codes: 3,
+            recovery_codes_made_at: Some(START),
+        }
+    }
+
+    #[test]
+    fn a_list_notices_every_entry_that_was_not_seen() {
+        let seen = list().fingerprint();
+        assert!(!list().has_unseen(&seen));
+        assert!(!FactorList::default().has_unseen(""), "nothing to see");
+        let later = START.plus(STEP);
+        let mut changed = [list(), list(), list()];
+        changed[0].app = Some(SecondFactor { set_up_at: later, recovery_codes: 3 });
+        changed[1].passkeys[1].id = PasskeyId(uuid::Uuid::from_u128(3));
+        changed[2].recovery_codes_made_at = Some(later);
+        for changed in changed {
+            assert!(changed.has_unseen(&seen), "{changed:?}");
+        }
+        // What has gone, and a recovery code that was used, are no news.
+        assert!(!FactorList { app: None, recovery_codes: 2, ..list() }.has_unseen(&seen));
+        assert!(list().has_unseen(""));
+        assert!(is_recent(START, START) && !is_recent(START, START.plus(RECENT)));
     }
 
     #[test]

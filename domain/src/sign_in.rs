@@ -88,6 +88,8 @@ codes! {
     Refused "refused" "Refused: wrong password or code",
     /// An identity provider asserted an e-mail address that is not in its domains.
     ForeignAddress "foreign_address" "Refused: a single sign-on provider used an e-mail address outside its domains",
+    /// The password was right, and the code after it was not.
+    WrongCode "wrong_code" "Refused: right password, wrong code",
     /// It was proven, at the door of the other area.
     OtherDoor "other_door" "Refused: at the other area’s sign-in",
 }

@@ -1,7 +1,7 @@
 import { test as base, expect, type Page } from '@playwright/test';
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash, createHmac, createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -45,6 +45,19 @@ function watch(page: Page, javaScriptEnabled?: boolean) {
     const unexpected = errors.filter((error) => !expected.test(error));
     expect(unexpected, 'errors in the browser’s console').toEqual([]);
   };
+}
+
+/** The latest link to choose a new password that the server mailed to `email`. */
+export function mailedResetLink(email: string) {
+  const folder = join(process.env.NUVERA_END2END_DATA!, 'mail');
+  const files = readdirSync(folder).map((name) => join(folder, name));
+  files.sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
+  for (const file of files) {
+    const letter = readFileSync(file, 'utf8').replaceAll('=\r\n', '').replaceAll('=3D', '=');
+    const link = /\S+\/reset-password\?token=\S+/.exec(letter);
+    if (letter.includes(`To: ${email}`) && link) return link[0];
+  }
+  throw new Error(`no link was mailed to ${email}`);
 }
 
 /** Signs in. As Nuvera's admin each test is somebody of its own: a code of theirs is good once, and tests run side by side. */

@@ -16,6 +16,7 @@ pub mod mail;
 pub mod metrics;
 pub mod open_files;
 pub mod pepper;
+pub mod private_files;
 pub mod process_lock;
 pub mod random;
 pub mod run;

@@ -1,6 +1,6 @@
 //! The server's program.
 
-use server::{run, threads};
+use server::{private_files, run, threads};
 use std::process::ExitCode;
 
 /// A request allocates some thirty times, and this takes a third of the time and of the memory that the system's takes.
@@ -8,6 +8,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything is created, and before there are other threads: the umask is the process’s.
+    private_files::restrict();
     let runtime = match threads::console_runtime() {
         Ok(runtime) => runtime,
         Err(error) => {

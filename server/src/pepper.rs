@@ -1,6 +1,9 @@
 //! The pepper: the secret with which API keys are hashed, kept outside the database.
 
-use crate::random;
+use crate::{
+    private_files::{self, LooseMode},
+    random,
+};
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
     constant_time::verify_slices_are_equal,
@@ -37,6 +40,9 @@ pub enum PepperError {
         /// What the system said.
         source: io::Error,
     },
+    /// Other users of the machine can use the file.
+    #[error(transparent)]
+    Loose(#[from] LooseMode),
     /// The file is there, and is not what [`Pepper::load_or_create`] writes.
     #[error(
         "the pepper file {0} is damaged: it must hold an id and 32 bytes in base64, separated by a space. Restore it from a backup; without it no API key can be recognised"
@@ -55,6 +61,7 @@ impl Pepper {
     /// # Errors
     /// The file cannot be used, or is damaged.
     pub fn load_or_create(path: &Path) -> Result<Self, PepperError> {
+        private_files::check(path)?;
         let failed = |source| PepperError::File { path: path.display().to_string(), source };
         let text = match fs::read_to_string(path) {
             Ok(text) => Zeroizing::new(text),
@@ -69,6 +76,7 @@ impl Pepper {
     /// # Errors
     /// The file cannot be used, is missing or is damaged.
     pub fn load(path: &Path) -> Result<Self, PepperError> {
+        private_files::check(path)?;
         let failed = |source| PepperError::File { path: path.display().to_string(), source };
         let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
         parse(&text).ok_or_else(|| PepperError::Damaged(path.display().to_string()))
@@ -179,6 +187,7 @@ mod tests {
     fn a_damaged_pepper_is_named_and_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pepper");
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
         fs::write(&path, "short\n").unwrap();
         assert!(matches!(Pepper::load_or_create(&path), Err(PepperError::Damaged(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "short\n");

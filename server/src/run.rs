@@ -187,6 +187,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         mailer,
     );
     let web = Arc::new(web.with_single_sign_on(single_sign_on));
+    let pending_resets = tokio::spawn(web::run_pending_resets(web.clone(), stop.clone()));
     let flushing = CancellationToken::new();
     let flusher = tokio::spawn(flush::run(backend.clone(), flushing.clone()));
     let (marking, released) = (CancellationToken::new(), CancellationToken::new());
@@ -245,6 +246,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         flusher.await?;
         sweeper.await?;
         reminder.await?;
+        pending_resets.await?;
         emergency.await?;
         controller.await?;
         readiness.await?;
@@ -330,7 +332,7 @@ async fn recover(lost: Recover) -> Outcome<()> {
         Ok((person, token, expires_at)) => {
             let path = Area::of_side(person.kind()).reset();
             println!(
-                "{}, {}: their password, second factors and sessions are ended.",
+                "{}, {}: password, second factors, recovery codes, sessions and known browsers are removed.",
                 person.name,
                 person.role.label()
             );

@@ -3,6 +3,7 @@
 //! `serve` and `migrate` create what is missing and migrate; every other command works on what a server has used before, and
 //! refuses everything else. So a mistyped folder or another pepper is an error, and not a new, empty database.
 //!
+//! 1. The data folder, the database and the pepper are for the server's user only ([`crate::private_files`]).
 //! 1. The data folder and the database are locked for this process ([`crate::process_lock`]); `serve` and `migrate` only.
 //! 2. The database is looked at ([`opening::inspect`]): it can be reached, it is whole, no newer version has migrated it.
 //! 3. Its history has not gone back ([`crate::audit_mark`]), and the pepper is the one of its hashes.
@@ -13,6 +14,7 @@ use crate::{
     clock::Clock,
     config::{ServeSettings, StateSettings},
     pepper::{Pepper, PepperError},
+    private_files,
     process_lock::{Holder, LockError, ProcessLock},
     store::{
         Store,
@@ -71,7 +73,9 @@ async fn open(state: &StateSettings, holder: Holder, accepted: Option<i64>, cloc
         .mode(0o700)
         .create(&state.data)
         .map_err(|error| format!("--data: {} cannot be created: {error}", state.data.display()))?;
+    private_files::check(&state.data).map_err(|error| format!("--data: {error}"))?;
     let (setting, url) = (state.database_setting(), state.database_url());
+    check_database_mode(setting, &url)?;
     opening::check_path(&url).map_err(|error| format!("{setting}: {error}"))?;
     let mut lock = ProcessLock::acquire(state, holder).await.map_err(|error| match error {
         LockError::Database(error) => format!("{setting}: {error}"),
@@ -117,8 +121,10 @@ pub async fn open_existing(state: &StateSettings) -> Outcome<(Store, Pepper)> {
         )
         .into());
     }
+    private_files::check(&state.data).map_err(|error| format!("--data: {error}"))?;
     let setting = state.database_setting();
     let url = opening::without_creating(&state.database_url());
+    check_database_mode(setting, &url)?;
     if let Some(file) = opening::sqlite_file(&url)
         && !file.exists()
     {
@@ -181,6 +187,11 @@ pub async fn backup(state: &StateSettings, file: &Path) -> Outcome<()> {
         let _ = fs::remove_file(file);
     }
     Ok(copied?)
+}
+
+fn check_database_mode(setting: &str, url: &str) -> Outcome<()> {
+    let Some(file) = opening::sqlite_file(url) else { return Ok(()) };
+    Ok(private_files::check_database(&file).map_err(|error| format!("{setting}: {error}"))?)
 }
 
 fn check_not_newer(setting: &str, inspection: &Inspection) -> Outcome<()> {

@@ -22,16 +22,18 @@ use domain::{
     health::{Health, Outcomes},
     hygiene::{self, KeyId, LastUse, RotationPolicy, RotationRules},
     id::{
-        ApiKeyId, ApplicationId, InvitationId, OrganizationId, PasskeyId, RequestId, SessionId, SigningKeyId, UserId,
+        ApiKeyId, ApplicationId, InvitationId, OrganizationId, PasskeyId, PendingResetId, RequestId, SessionId,
+        SigningKeyId, UserId,
     },
     passkey::{Passkey, Prompt},
+    pending_reset::{PendingReset, ResetKind},
     people::{Invitation, Leaver, OWNER_CHANGE_DELAY, OwnerChange, PendingOwnerChange, Person},
     permission::PermissionSet,
     policy::Policy,
     public_key::PublicKey,
     request::{RequestFilter, SeenRefusal, SeenRequest},
     search::{Findings, Found, Hit, Search},
-    second_factor::{Factors, RecoveryCode, SecondFactor, TotpSecret},
+    second_factor::{FactorList, Factors, RecoveryCode, SecondFactor, TotpSecret},
     security_policy::SecurityRules,
     sign_in::{Attempt, Method, Outcome, SignedIn},
     support::Seen,
@@ -256,11 +258,13 @@ fn account(factor: Option<(u64, usize)>, must_have_factor: bool) -> Page {
     let account = AccountView {
         second_factor,
         passkeys,
+        has_password: true,
         offers_passkeys: true,
         recovery_codes,
         must_have_factor,
         sessions,
         here,
+        pending_resets: Vec::new(),
         attempts,
     };
     Page::Account { account }
@@ -497,6 +501,30 @@ fn mistaken(field: &'static str, value: &str, message: &str) -> PageContext {
     PageContext { submission, ..hub_context() }
 }
 
+fn pending_reset(kind: ResetKind) -> PendingReset {
+    PendingReset {
+        id: PendingResetId(id()),
+        organization_id: OrganizationId(Uuid::nil()),
+        user_id: UserId(id()),
+        name: "Bea Berg".into(),
+        email: "bea.berg@nuvera.example".into(),
+        kind,
+        requested_by: UserId(id()),
+        requested_by_name: "Ada Admin".into(),
+        requested_at: ago(3600),
+        effective_at: Timestamp::from_millis(NOW + 23 * 3_600_000),
+    }
+}
+
+fn with_resets(page: Page, resets: Vec<PendingReset>) -> Page {
+    match page {
+        Page::People { people, invitations, leavers, you, is_managed, .. } => {
+            Page::People { people, invitations, pending_resets: resets, leavers, you, is_managed }
+        }
+        page => page,
+    }
+}
+
 fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let person = |name: &str, role, last: Option<u64>| Person {
         id: UserId(id()),
@@ -525,6 +553,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let page = |people: Vec<Person>, invitations, leavers, is_managed| Page::People {
         people,
         invitations,
+        pending_resets: Vec::new(),
         leavers,
         pending: vec![],
         you: you.id,
@@ -554,18 +583,44 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
     };
     let anonymous = || PageContext { viewer: None, ..context() };
     Ok(vec![
-        ("change-password", context(), Page::ChangePassword { withdraws_invitations: true }),
+        (
+            "change-password",
+            context(),
+            Page::ChangePassword { factors: FactorList::default(), withdraws_invitations: true },
+        ),
+        (
+            "change-password-with-factors",
+            context(),
+            Page::ChangePassword {
+                factors: FactorList {
+                    app: Some(SecondFactor { set_up_at: ago(90 * DAY), recovery_codes: 8 }),
+                    passkeys: vec![passkey(1, "Laptop"), passkey(2, "Phone")],
+                    recovery_codes: 8,
+                    recovery_codes_made_at: Some(ago(2 * DAY)),
+                },
+                withdraws_invitations: false,
+            },
+        ),
         ("reset-password", context(), Page::ResetPassword { person: you.clone() }),
         (
-            "reset-link",
+            "reset-sent",
             context(),
-            Page::ResetLink {
+            Page::ResetSent {
                 person: you.clone(),
-                link: "https://console.nuvera.example/reset-password?token=kX3vN0qTt5s8Yw2bC7dF9gH1jL4mP6rSuVxZaBcDeFg"
-                    .into(),
                 expires_at: Timestamp::from_millis(NOW + 24 * 3_600_000),
                 is_mailed: true,
             },
+        ),
+        (
+            "reset-not-sent",
+            context(),
+            Page::ResetSent { person: you.clone(), expires_at: Timestamp::from_millis(NOW), is_mailed: false },
+        ),
+        ("confirm-reset", hub_context(), Page::ConfirmReset { reset: pending_reset(ResetKind::SecondFactor) }),
+        (
+            "people-with-pending-reset",
+            hub_context(),
+            with_resets(page(vec![you.clone()], vec![], vec![], true), vec![pending_reset(ResetKind::Password)]),
         ),
         (
             "choose-password",

@@ -39,9 +39,10 @@ pub(super) fn view(title: String, account: &AccountView) -> impl IntoView + use<
     );
     view! {
         {super::heading(title, &lead)}
+        {account.pending_resets.iter().map(super::pending_resets::for_member).collect_view()}
         {account.offers_passkeys.then(|| super::passkeys::card(account))}
         {second_factor(account)}
-        {password()}
+        {account.has_password.then(password)}
         {sessions(account)}
         {attempts(&account.attempts)}
     }
@@ -50,7 +51,7 @@ pub(super) fn view(title: String, account: &AccountView) -> impl IntoView + use<
 fn password() -> impl IntoView {
     let href = format!("{}/password", surroundings().area().account());
     view! {
-        <Card id="password" heading="Password" lead="When you change it, all your other sessions end.">
+        <Card id="password" heading="Password" lead="When you change it, all your other sessions end, and you can remove second factors that you do not recognize.">
             <div class="actions"><ButtonLink href text="Change password" /></div>
         </Card>
     }
@@ -91,7 +92,7 @@ fn sessions(account: &AccountView) -> impl IntoView + use<> {
         }
     });
     let rows = rows.collect_view();
-    let lead = "If you do not know one of them, end it and change your password.";
+    let lead = "If you do not recognize one of them, change your password: that ends all others. Remove second factors that you do not recognize with it.";
     view! {
         <Card id="sessions" heading="Where you are signed in" lead actions=end_others.into_any()>
             <DataTable caption="Sessions, the last used first" columns=SESSIONS>{rows}</DataTable>
@@ -104,7 +105,9 @@ fn attempts(attempts: &[Attempt]) -> impl IntoView + use<> {
         let (tone, shape) = match attempt.outcome {
             Outcome::Accepted => (Tone::Good, Shape::Check),
             Outcome::NewBrowser => (Tone::Waning, Shape::Warning),
-            Outcome::Refused | Outcome::ForeignAddress | Outcome::OtherDoor => (Tone::Stopped, Shape::Barred),
+            Outcome::Refused | Outcome::WrongCode | Outcome::ForeignAddress | Outcome::OtherDoor => {
+                (Tone::Stopped, Shape::Barred)
+            }
         };
         view! {
             <tr role="row">

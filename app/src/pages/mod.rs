@@ -20,6 +20,7 @@ mod one_time_key;
 mod organization_hub;
 mod passkeys;
 mod passwords;
+mod pending_resets;
 mod people;
 mod permissions;
 mod prepared_replacement;
@@ -98,11 +99,14 @@ fn body(page: &Page) -> AnyView {
         }
         Page::NewPasskey { prompt } => passkeys::new(title, prompt).into_any(),
         Page::RemovePasskey { passkey } => passkeys::remove(title, passkey).into_any(),
-        Page::ChangePassword { withdraws_invitations } => passwords::change(title, *withdraws_invitations).into_any(),
-        Page::ResetPassword { person } => passwords::reset(title, person).into_any(),
-        Page::ResetLink { person, link, expires_at, is_mailed } => {
-            passwords::link(title, person, link, *expires_at, *is_mailed).into_any()
+        Page::ChangePassword { factors, withdraws_invitations } => {
+            passwords::change(title, factors, *withdraws_invitations).into_any()
         }
+        Page::ResetPassword { person } => passwords::reset(title, person).into_any(),
+        Page::ResetSent { person, expires_at, is_mailed } => {
+            passwords::sent(title, person, *expires_at, *is_mailed).into_any()
+        }
+        Page::ConfirmReset { reset } => pending_resets::confirm(title, reset).into_any(),
         Page::ChoosePassword { name, email, token } => passwords::choose(title, name, email, token).into_any(),
         Page::ResetGone => passwords::gone(title).into_any(),
         Page::CustomerRefused => refused::customer(title).into_any(),
@@ -156,8 +160,9 @@ fn body(page: &Page) -> AnyView {
             replace_signing_key::replace(title, application, challenge, *waits, *is_blocked).into_any()
         }
         Page::CheckKey { applications } => check_key::view(title, applications).into_any(),
-        Page::People { people, invitations, leavers, pending, you, is_managed } => {
-            people::view(title, people, invitations, leavers, pending, *you, *is_managed).into_any()
+        Page::People { people, invitations, pending_resets, leavers, pending, you, is_managed } => {
+            let waiting = (pending.as_slice(), pending_resets.as_slice());
+            people::view(title, people, invitations, waiting, leavers, *you, *is_managed).into_any()
         }
         Page::Invite { side } => people::invite(title, *side).into_any(),
         Page::InvitationSent { invitation, is_mailed } => people::sent(title, invitation, *is_mailed).into_any(),
@@ -248,7 +253,8 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
             vec![crumb("Settings", None), account]
         }
         Page::ResetPassword { .. }
-        | Page::ResetLink { .. }
+        | Page::ResetSent { .. }
+        | Page::ConfirmReset { .. }
         | Page::Invite { .. }
         | Page::InvitationSent { .. }
         | Page::ChangeRole { .. }

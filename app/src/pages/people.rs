@@ -10,6 +10,7 @@ use domain::{
     application::ApiApplication,
     hygiene::KeyId,
     id::UserId,
+    pending_reset::{PendingReset, is_delayed},
     people::{Invitation, Leaver, OwnerChange, PendingOwnerChange, Person},
     time::Timestamp,
 };
@@ -33,8 +34,8 @@ pub(super) fn view(
     title: String,
     people: &[Person],
     invitations: &[Invitation],
+    (pending, pending_resets): (&[PendingOwnerChange], &[PendingReset]),
     leavers: &[Leaver],
-    pending: &[PendingOwnerChange],
     you: UserId,
     is_managed: bool,
 ) -> impl IntoView + use<> {
@@ -63,6 +64,7 @@ pub(super) fn view(
             <div class="actions">{invite}</div>
         </div>
         {pending.iter().map(|pending| pending_change(pending, you, is_managed)).collect_view()}
+        {pending_resets.iter().map(|reset| super::pending_resets::for_admin(reset, you)).collect_view()}
         {leavers.iter().map(left_with_keys).collect_view()}
         <div class="card card--table">
             <DataTable caption="People by name" columns=PEOPLE>{rows.collect_view()}</DataTable>
@@ -362,12 +364,17 @@ pub(super) fn change_role(title: String, person: &Person, waits_until: Option<Ti
     }
 }
 
+/// Shown before a reset that has to wait.
+pub(super) const DELAYED: &str = "It takes effect in 24 hours, or when a second admin confirms it. They and all admins are notified by mail at once, and can cancel it.";
+
 pub(super) fn reset_factor(title: String, person: &Person) -> impl IntoView + use<> {
     let name = &person.name;
+    let delay = is_delayed(person).then(|| view! { <li>{DELAYED}</li> });
     view! {
         {super::heading(title, &format!("{name}, {}", person.email))}
         <Consequences heading="Make sure that it is they who ask" danger=true>
             <ul>
+                {delay}
                 <li>"Talk to them in person, or call them at a number that you knew before. Whoever has their password, and not their phone, asks for the same."</li>
                 <li>{format!("{name} will be signed out everywhere. Their password alone will then let them in, until they set up another second factor.")}</li>
                 <li>"Where one is required, they will set it up at their next sign-in, before anything else."</li>

@@ -98,7 +98,7 @@ fn new_browser(page: &Surroundings) -> Option<impl IntoView + use<>> {
     let (at, href) = (attempt.at, format!("{}#sessions", page.area().account()));
     Some(view! {
         <Callout heading="A new browser signed in as you">
-            <p>{words} <Time at /> ". If it was not you, end its session and change your password."</p>
+            <p>{words} <Time at /> ". If it was not you, change your password: that ends its session. Remove second factors that you do not recognize with it."</p>
             <p><a href=href>"See where you are signed in"</a></p>
         </Callout>
     })

@@ -78,6 +78,9 @@ pub enum BackendError {
         "the pepper file does not belong to this database: its API keys were hashed with another pepper. Restore the right pepper file (--pepper-file); with this one every key would be refused"
     )]
     WrongPepper,
+    /// The mail server did not take a letter without which the use case has no effect.
+    #[error("a letter could not be mailed")]
+    MailFailed,
     /// The library for passkeys did not do its work.
     #[error("the library for passkeys failed: {0}")]
     Webauthn(String),

@@ -19,6 +19,7 @@ pub mod passkeys;
 mod password_hashing;
 mod passwords;
 mod pending;
+pub mod pending_resets;
 pub mod people;
 mod policies;
 mod proof;
@@ -33,7 +34,9 @@ pub mod team_events;
 
 pub use approval::Outcome;
 pub use error::BackendError;
-pub use passwords::{MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset, check as check_password};
+pub use passwords::{
+    BegunReset, ChangedPassword, MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset, check as check_password,
+};
 pub use proof::{Proof, ProofError};
 pub use readiness::watch as watch_readiness;
 

@@ -7,23 +7,28 @@
 
 use super::{
     Backend, BackendError,
+    accounts::freshly_proven,
     cpu_pool::Requester,
     password_hashing,
     people::{LinkToken, hash, withdraw_unfinished},
-    sessions,
+    pending_resets,
+    sessions::{self, Kept},
     support::withdraw_support_of,
 };
-use crate::store::{StoreError, audit, password_resets, second_factors, users};
+use crate::store::{StoreError, audit, passkeys, password_resets, second_factors, users};
 use aws_lc_rs::digest;
 use domain::{
     access::Operation,
     actor::Actor,
     application::By,
-    id::{OrganizationId, SessionId, UserId},
+    id::{OrganizationId, UserId},
+    pending_reset::{PendingReset, ResetKind, is_delayed},
     people::{Person, RESET_LIFETIME, password_changed, password_reset, recovered},
+    second_factor::{self, FactorList, FactorRemoval, RecoveryCode, SecondFactorError},
     text::{Reason, Why},
     time::Timestamp,
 };
+use sqlx::AnyConnection;
 use std::net::IpAddr;
 use zxcvbn::{Score, zxcvbn};
 
@@ -66,33 +71,93 @@ pub struct PasswordReset {
     pub expires_at: Timestamp,
 }
 
+/// The result of a password change.
+pub struct ChangedPassword {
+    /// New recovery codes, if the ones before were to be replaced: removing them would leave the user without any.
+    pub codes: Option<Vec<RecoveryCode>>,
+    /// Number of open invitations that were withdrawn.
+    pub withdrawn_invitations: usize,
+}
+
+/// The result of starting a password reset.
+pub enum BegunReset {
+    /// The link works now. It has to be mailed.
+    Link(PasswordReset),
+    /// It waits: see [`domain::pending_reset`].
+    Pending(PendingReset),
+}
+
 impl Backend {
-    /// Whether one's own password may be changed now.
+    /// Returns the user's second factors, for a change of their password, which removes those that they do not recognize.
     ///
     /// # Errors
-    /// [`BackendError::ProofNeeded`].
-    pub fn may_change_password(&self, actor: &Actor) -> Result<(), BackendError> {
-        if actor.is_proven { Ok(()) } else { Err(BackendError::ProofNeeded) }
+    /// A fresh proof is needed; [`BackendError::NotFound`] if they sign in by an identity provider only; the database fails.
+    pub async fn factors_at_password_change(&self, actor: &Actor) -> Result<FactorList, BackendError> {
+        freshly_proven(actor)?;
+        if !self.proofs(actor).await?.password {
+            return Err(BackendError::NotFound);
+        }
+        Ok(factor_list(&mut *self.store.read().await?, actor.user_id).await?)
     }
 
-    /// Changes one's own password. All other sessions end, a link to choose one is good for nothing any more, and the links
-    /// that the account made are withdrawn. Returns the number of open invitations among these.
+    /// Changes the user's own password. With it go the second factors in `removal`, all other sessions and known browsers,
+    /// sign-ins under way, and links to choose a password: an attacker must keep no way in. So do
+    /// the links that the account made and others can use.
+    ///
+    /// `seen` is the [`FactorList::fingerprint`] of the list that the user chose from.
     ///
     /// # Errors
-    /// A fresh proof is needed; the password is not taken; the database fails.
-    pub async fn change_password(&self, actor: &Actor, here: SessionId, password: &str) -> Result<usize, BackendError> {
-        self.may_change_password(actor)?;
+    /// A fresh proof is needed; the password is not accepted; there is a factor that was not listed; the database fails.
+    pub async fn change_password(
+        &self,
+        actor: &Actor,
+        here: Kept,
+        password: &str,
+        removal: &FactorRemoval,
+        seen: &str,
+    ) -> Result<ChangedPassword, BackendError> {
+        freshly_proven(actor)?;
         let password_hash = self.hash_new_password(actor, password).await?;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
+        let user = actor.user_id;
+        let list = factor_list(&mut transaction, user).await?;
+        if list.has_unseen(seen) {
+            return Err(SecondFactorError::ListChanged.into());
+        }
         let by = self.by(&actor);
-        let withdrawn = withdraw_unfinished(&mut transaction, actor.organization_id, actor.user_id, by).await?;
-        users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
-        sessions::end_all(&mut transaction, actor.user_id, Some(here)).await?;
-        audit::append(&mut transaction, &[password_changed(by)]).await?;
+        let withdrawn = withdraw_unfinished(&mut transaction, actor.organization_id, user, by).await?;
+        users::set_password(&mut transaction, user, &password_hash).await.map_err(BackendError::gone)?;
+        sessions::end_all(&mut transaction, user, Some(&here)).await?;
+        // Whoever guessed codes knew the old password.
+        second_factors::forget_wrong_codes(&mut transaction, user).await?;
+        let mut events = vec![password_changed(by)];
+        let removes_app = removal.app && list.app.is_some();
+        if removes_app {
+            events.push(second_factor::removed_with_password(by));
+            second_factors::delete(&mut transaction, user).await?;
+        }
+        let removed = list.passkeys.iter().filter(|passkey| removal.passkeys.contains(&passkey.id));
+        let removed: Vec<_> = removed.collect();
+        for passkey in &removed {
+            events.push(passkey.removed_with_password(by));
+            passkeys::delete(&mut transaction, user, passkey.id).await?;
+        }
+        let keeps_factor = list.app.is_some() && !removes_app || removed.len() < list.passkeys.len();
+        let codes = if !keeps_factor {
+            second_factors::delete_recovery_codes(&mut transaction, user).await?;
+            None
+        } else if removal.recovery_codes {
+            events.push(second_factor::recovery_codes_made(by, list.recovery_codes));
+            Some(self.new_recovery_codes(&mut transaction, user).await?)
+        } else {
+            None
+        };
+        audit::append(&mut transaction, &events).await?;
+        pending_resets::cancel_involving(&mut transaction, user, by).await?;
         let committed = transaction.commit().await.map_err(StoreError::from);
-        self.emergency.authority.forget_user(actor.user_id);
+        self.emergency.authority.forget_user(user);
         committed?;
-        Ok(withdrawn)
+        Ok(ChangedPassword { codes, withdrawn_invitations: withdrawn })
     }
 
     async fn hash_new_password(&self, actor: &Actor, password: &str) -> Result<String, BackendError> {
@@ -101,7 +166,7 @@ impl Backend {
         password_hashing::check_and_hash(Requester::Account(actor.user_id.0), password, &known, cost).await
     }
 
-    /// Makes a link with which somebody of one's own organization chooses a new password. One that they had before ends.
+    /// Starts a reset of the password of a member of the actor's organization. A link that was sent before stops working.
     ///
     /// # Errors
     /// Not allowed; not found; it is oneself; the database fails.
@@ -110,16 +175,20 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         id: UserId,
-    ) -> Result<PasswordReset, BackendError> {
+    ) -> Result<BegunReset, BackendError> {
         let (_settled, mut transaction) = self.turn(actor, organization, Operation::ManagePeople).await?;
         let person = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let event = person.reset_password(by)?;
+        if is_delayed(&person) {
+            let pending = self.request_reset(transaction, &person, ResetKind::Password, by).await?;
+            return Ok(BegunReset::Pending(pending));
+        }
         let (token, expires_at) = (LinkToken::generate(), by.at.plus(RESET_LIFETIME));
         password_resets::insert(&mut transaction, id, Some(actor.user_id), &hash(token.reveal()), expires_at).await?;
         audit::append(&mut transaction, &[event]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(PasswordReset { person, token, expires_at })
+        Ok(BegunReset::Link(PasswordReset { person, token, expires_at }))
     }
 
     /// Gives somebody a way back in who has lost all that they signed in with and whom nobody else can help: for whoever
@@ -147,6 +216,7 @@ impl Backend {
         let (token, expires_at) = (LinkToken::generate(), now.plus(RESET_LIFETIME));
         password_resets::insert(&mut transaction, id, None, &hash(token.reveal()), expires_at).await?;
         audit::append(&mut transaction, &events).await?;
+        pending_resets::cancel_involving(&mut transaction, id, by).await?;
         let withdrawn = withdraw_support_of(&mut transaction, id, by).await?;
         self.commit_all(transaction, &mut settled, &withdrawn).await?;
         Ok((actor, token, expires_at))
@@ -159,14 +229,14 @@ impl Backend {
     pub async fn password_reset(&self, token: &str, address: Option<IpAddr>) -> Result<Option<Actor>, BackendError> {
         let mut conn = self.store.read().await?;
         let found = password_resets::find_by_token(&mut conn, &hash(token)).await?;
-        match found.filter(|(_, expires_at)| self.clock.now() < *expires_at) {
-            Some((user, _)) => Ok(users::find_actor(&mut conn, user, address).await?),
+        match found.filter(|link| self.clock.now() < link.expires_at) {
+            Some(link) => Ok(users::find_actor(&mut conn, link.user_id, address).await?),
             None => Ok(None),
         }
     }
 
-    /// Gives somebody the password that they chose by a link: once. All of their sessions end; nobody is signed in by it,
-    /// so that whoever has a second factor proves it. Answers whose it is.
+    /// Sets the password that a user chose by a link: once. All of their sessions, known browsers, second factors and recovery
+    /// codes go with the old one: any of them may be an attacker's. Nobody is signed in by it. Returns the user.
     ///
     /// # Errors
     /// [`BackendError::NotFound`] where the link is good for nothing; the password is not taken; the database fails.
@@ -180,19 +250,36 @@ impl Backend {
         let password_hash = self.hash_new_password(&actor, password).await?;
         let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
+        // Before anything else: it locks the organization.
         let by = By { actor: &actor, at: self.clock.now(), reason: None };
         withdraw_unfinished(&mut transaction, actor.organization_id, actor.user_id, by).await?;
-        // It was used, replaced or taken away while the password was hashed.
+        // It may have been used, replaced or withdrawn while the password was hashed.
+        let link = password_resets::find_by_token(&mut transaction, &hash(token)).await?;
+        let link = link.ok_or(BackendError::NotFound)?;
         password_resets::delete(&mut transaction, &hash(token)).await.map_err(BackendError::gone)?;
+        let actor = users::find_actor(&mut transaction, actor.user_id, address).await?.ok_or(BackendError::NotFound)?;
         users::set_password(&mut transaction, actor.user_id, &password_hash).await.map_err(BackendError::gone)?;
+        second_factors::delete_all(&mut transaction, actor.user_id).await?;
         sessions::end_all(&mut transaction, actor.user_id, None).await?;
-        audit::append(&mut transaction, &[password_reset(by)]).await?;
+        let by = By { actor: &actor, at: self.clock.now(), reason: None };
+        audit::append(&mut transaction, &password_reset(by, link.started_by.as_deref())).await?;
+        pending_resets::cancel_involving(&mut transaction, actor.user_id, by).await?;
         let withdrawn = withdraw_support_of(&mut transaction, actor.user_id, by).await?;
         let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(actor.user_id);
         committed?;
         Ok(actor)
     }
+}
+
+async fn factor_list(conn: &mut AnyConnection, user: UserId) -> Result<FactorList, StoreError> {
+    let passkeys = passkeys::of_user(&mut *conn, user).await?;
+    Ok(FactorList {
+        app: second_factors::find(&mut *conn, user).await?.map(|stored| stored.factor),
+        passkeys: passkeys.into_iter().map(|stored| stored.passkey).collect(),
+        recovery_codes: second_factors::recovery_codes(&mut *conn, user).await?,
+        recovery_codes_made_at: second_factors::recovery_codes_made_at(conn, user).await?,
+    })
 }
 
 /// Of each breached password the first bytes of its SHA-256, sorted. One password in three million that is not on the list

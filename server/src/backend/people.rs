@@ -8,7 +8,7 @@ use super::{
     owner_changes::request_owner_change,
     password_hashing,
     pending::{Pending, as_they_are},
-    sessions,
+    pending_resets, sessions,
     support::withdraw_support_of,
 };
 use crate::{
@@ -45,7 +45,8 @@ const MAX_INVITATIONS_A_DAY: i64 = 100;
 pub struct LinkToken(Zeroizing<String>);
 
 impl LinkToken {
-    pub(super) fn generate() -> Self {
+    /// Generates one from 32 random bytes.
+    pub fn generate() -> Self {
         Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>())))
     }
 
@@ -437,6 +438,7 @@ pub(super) async fn remove(
 ) -> Result<(), BackendError> {
     let event = found.remove(by)?;
     end_power(&mut *conn, organization, found.id, by).await?;
+    pending_resets::cancel_involving(&mut *conn, found.id, by).await?;
     second_factors::delete_all(&mut *conn, found.id).await?;
     users::remove(&mut *conn, found.id, by.at).await?;
     keeps_an_owner(&mut *conn, organization).await?;
@@ -491,6 +493,7 @@ async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'
     let requested = owner_changes::requested_by(&mut *conn, made_by).await?;
     cancel_owner_changes(&mut *conn, requested, by).await?;
     invitations.retain(|invitation| invitation.is_open(by.at));
+    pending_resets::cancel_requested_by(&mut *conn, made_by, by).await?;
     let withdrawn: Vec<_> = invitations.iter().map(|invitation| invitation.withdrawn(by)).collect();
     audit::append(conn, &withdrawn).await?;
     Ok(invitations.len())

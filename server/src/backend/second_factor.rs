@@ -4,17 +4,19 @@ use super::{
     Backend, BackendError,
     accounts::{self, Subjects},
     people::withdraw_unfinished,
+    sessions::{Client, known_browser},
     support::withdraw_support_of,
 };
 use crate::{
     random,
-    store::{StoreError, audit, second_factors, signed_in, users},
+    store::{StoreError, audit, second_factors, second_factors::StoredFactor, signed_in, users},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     actor::Actor,
     application::By,
-    id::{OrganizationId, UserId},
+    id::{OrganizationId, SessionId, UserId},
+    pending_reset::{PendingReset, ResetKind, is_delayed},
     people::Person,
     second_factor::{self, RECOVERY_CODES, RecoveryCode, SecondFactor, SecondFactorError, TotpSecret, Typed},
     time::Timestamp,
@@ -23,15 +25,20 @@ use sqlx::AnyConnection;
 use std::{net::IpAddr, time::Duration};
 use zeroize::Zeroizing;
 
-/// Wrong codes for one account from one address after which the next attempt waits for the window's end.
+/// Wrong codes for one account from one address, session or known browser after which the next attempt waits for the window's end.
 const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
-/// Wrong codes for one account, whatever the address. Few: only who has the password gets here, and of a million codes
+/// Wrong codes for one account from unknown browsers, whatever the address. Few: only who has the password gets here, and of a million codes
 /// three are right at any moment.
 const MAX_FAILURES_OF_ACCOUNT: i64 = 20;
 
-/// Wrong codes in a row after which the app's codes are not taken any more, however long the guessing takes (NIST SP
-/// 800-63B, 5.2.2: at most 100).
+/// Wrong codes in a row from unknown browsers after which the app's codes are no longer accepted there, however long the
+/// guessing takes (NIST SP 800-63B, 5.2.2: at most 100).
 const MAX_WRONG_CODES: i64 = 100;
+/// Wrong codes in a row from one open session or one known browser after which the app's codes are no longer accepted there.
+/// A guesser gets that many more for each session or browser of the user that they have stolen.
+const MAX_WRONG_CODES_HERE: i64 = 20;
+/// Time between two letters about wrong codes.
+const LETTER_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// For how long the page that shows a new secret can be sent.
 const ENROLMENT_WINDOW: Duration = Duration::from_secs(60 * 60);
@@ -43,6 +50,18 @@ pub struct Enrolment {
     pub secret: TotpSecret,
     /// What the form brings back.
     pub sealed: String,
+}
+
+/// The result of checking a code.
+#[derive(Debug)]
+pub enum CodeCheck {
+    /// It is right.
+    Right,
+    /// It is not.
+    Wrong,
+    /// It is not, it came from a browser that the user has not signed in with, and the user has to be notified: someone else
+    /// may know their password.
+    WrongAndNotify(Box<Actor>),
 }
 
 impl Backend {
@@ -163,8 +182,8 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Removes the second factor that somebody has lost, and ends their sessions: for whoever decides on people. Answers who
-    /// it is.
+    /// Removes the second factor that a member has lost, and ends their sessions; or requests that, where it has to wait
+    /// (see [`domain::pending_reset`]): the second value is the pending reset then.
     ///
     /// # Errors
     /// Not allowed; not found; it is oneself; they have none; the database fails.
@@ -173,11 +192,15 @@ impl Backend {
         actor: &Actor,
         organization: OrganizationId,
         id: UserId,
-    ) -> Result<Person, BackendError> {
+    ) -> Result<(Person, Option<PendingReset>), BackendError> {
         let (mut settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let found = users::find(&mut transaction, organization, id).await?.ok_or(BackendError::NotFound)?;
         let by = self.by(actor);
         let event = found.reset_factor(by)?;
+        if is_delayed(&found) {
+            let pending = self.request_reset(transaction, &found, ResetKind::SecondFactor, by).await?;
+            return Ok((found, Some(pending)));
+        }
         withdraw_unfinished(&mut transaction, organization, id, by).await?;
         second_factors::delete_all(&mut transaction, id).await?;
         signed_in::end_all(&mut transaction, id, None).await?;
@@ -186,41 +209,47 @@ impl Backend {
         let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(id);
         committed?;
-        Ok(found)
+        Ok((found, None))
     }
 
-    /// Whether `typed` is a code of `user`'s app that was not used yet, or one of their recovery codes. Either is used up by
-    /// it; a failure counts, for the account and for where it came from.
+    /// Checks whether `typed` is a code of the user's app that was not used yet, or one of their recovery codes. Either is used
+    /// up by it. `session` is the open session in which the code is typed, if there is one.
+    ///
+    /// A failure counts for the session or the known browser that it came from; from any other browser, for the account and
+    /// the address. So nobody elsewhere locks the user out of where they are.
     ///
     /// # Errors
     /// Too many attempts failed, lately or in a row; they are gone, or have no second factor; the database fails.
     pub async fn check_second_factor(
         &self,
         user: UserId,
-        address: Option<IpAddr>,
+        client: &Client,
+        session: Option<SessionId>,
         typed: &str,
-    ) -> Result<bool, BackendError> {
+    ) -> Result<CodeCheck, BackendError> {
         let now = self.clock.now();
         let mut transaction = self.store.write().await?;
-        let actor = users::find_actor(&mut transaction, user, address).await?.ok_or(BackendError::NotFound)?;
-        let subjects = guesses_at(user, address);
+        let actor = users::find_actor(&mut transaction, user, client.address).await?.ok_or(BackendError::NotFound)?;
+        let place = match (session, &client.token) {
+            (Some(session), _) => Some(format!("session {session}")),
+            (None, Some(token)) => known_browser(&mut transaction, user, token).await?,
+            (None, None) => None,
+        };
+        let subjects = guesses_at(user, client.address, place.as_deref());
         accounts::count_attempt(&mut transaction, &subjects, now).await?;
         if !actor.factors.any() {
             return Err(BackendError::NotFound);
         }
-        let is_right = match Typed::read(typed) {
+        let typed = Typed::read(typed);
+        let is_code = matches!(typed, Some(Typed::Code(_)));
+        let is_right = match typed {
             Some(Typed::Code(code)) => match second_factors::find(&mut transaction, user).await? {
-                Some(stored) if stored.wrong_codes >= MAX_WRONG_CODES => {
-                    return Err(SecondFactorError::TooManyWrongCodes.into());
-                }
                 Some(stored) => {
+                    check_wrong_codes(&mut transaction, &stored, place.as_deref()).await?;
                     let secret = self.stored_secret(user, &stored.sealed_secret)?;
                     match secret.accepts(&code, stored.last_step, now) {
                         Some(step) => second_factors::use_step(&mut transaction, user, step).await?,
-                        None => {
-                            second_factors::wrong_code(&mut transaction, user).await?;
-                            false
-                        }
+                        None => false,
                     }
                 }
                 None => false,
@@ -239,11 +268,29 @@ impl Backend {
             }
             None => false,
         };
+        match (&place, is_right) {
+            // A right code from elsewhere does not reset this count: otherwise each sign-in of the user would give a guesser
+            // a hundred guesses more.
+            (None, true) => second_factors::forget_wrong_codes(&mut transaction, user).await?,
+            (Some(place), true) => second_factors::forget_wrong_codes_at(&mut transaction, place).await?,
+            (None, false) if is_code => second_factors::wrong_code(&mut transaction, user).await?,
+            (Some(place), false) if is_code => {
+                second_factors::wrong_code_at(&mut transaction, user, place, now).await?;
+            }
+            (_, false) => {}
+        }
         if is_right {
             accounts::attempt_succeeded(&mut transaction, &subjects).await?;
         }
+        let notify = !is_right
+            && place.is_none()
+            && users::notify_of_wrong_codes(&mut transaction, user, now.minus(LETTER_INTERVAL), now).await?;
         transaction.commit().await.map_err(StoreError::from)?;
-        Ok(is_right)
+        Ok(match (is_right, notify) {
+            (true, _) => CodeCheck::Right,
+            (false, false) => CodeCheck::Wrong,
+            (false, true) => CodeCheck::WrongAndNotify(Box::new(actor)),
+        })
     }
 
     async fn save_factor(
@@ -272,7 +319,7 @@ impl Backend {
     ) -> Result<Vec<RecoveryCode>, StoreError> {
         let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| RecoveryCode::generate(random::fill)).collect();
         let hashes: Vec<_> = codes.iter().map(|code| self.recovery_hash(user, code)).collect();
-        second_factors::replace_recovery_codes(conn, user, &hashes).await?;
+        second_factors::replace_recovery_codes(conn, user, &hashes, self.clock.now()).await?;
         Ok(codes)
     }
 
@@ -293,12 +340,31 @@ fn enrolment_of(user: UserId) -> String {
     format!("enrolment of {user}")
 }
 
-/// Apart from those for passwords: a right password begins the count of wrong ones anew, and must not do so for codes.
-fn guesses_at(user: UserId, address: Option<IpAddr>) -> Subjects {
+/// Refuses codes of the app where too many in a row were wrong: at `place`, or from unknown browsers.
+async fn check_wrong_codes(
+    conn: &mut AnyConnection,
+    stored: &StoredFactor,
+    place: Option<&str>,
+) -> Result<(), BackendError> {
+    match place {
+        None if stored.wrong_codes >= MAX_WRONG_CODES => Err(SecondFactorError::TooManyWrongCodes.into()),
+        Some(place) if second_factors::wrong_codes_at(conn, place).await? >= MAX_WRONG_CODES_HERE => {
+            Err(SecondFactorError::TooManyWrongCodesHere.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What wrong codes are counted by within a window: `place` is the open session or the known browser. Apart from those for
+/// passwords: a right password resets the count of wrong ones, and must not do so for codes.
+fn guesses_at(user: UserId, address: Option<IpAddr>, place: Option<&str>) -> Subjects {
     let address = accounts::known(address);
-    vec![
-        (format!("second factor of {user} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
-        (format!("address {address}"), accounts::MAX_FAILURES_OF_ADDRESS),
-        (format!("second factor of {user}"), MAX_FAILURES_OF_ACCOUNT),
-    ]
+    match place {
+        Some(place) => vec![(format!("second factor of {user} in {place}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS)],
+        None => vec![
+            (format!("second factor of {user} from {address}"), MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS),
+            (format!("address {address}"), accounts::MAX_FAILURES_OF_ADDRESS),
+            (format!("second factor of {user}"), MAX_FAILURES_OF_ACCOUNT),
+        ],
+    }
 }

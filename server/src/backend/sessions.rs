@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     random,
-    store::{Store, StoreError, password_resets, sign_in_failures, sign_ins, signed_in, users},
+    store::{Store, StoreError, password_resets, second_factors, sign_in_failures, sign_ins, signed_in, users},
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -253,6 +253,7 @@ impl Backend {
         let mut transaction = self.store.write().await?;
         signed_in::purge(&mut transaction, now.minus(longest)).await?;
         sign_ins::purge(&mut transaction, now.minus(HISTORY_LIFETIME)).await?;
+        second_factors::purge_wrong_codes(&mut transaction, now.minus(HISTORY_LIFETIME)).await?;
         password_resets::purge(&mut transaction, now).await?;
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
@@ -264,22 +265,29 @@ async fn close(store: &Store, id: SessionId, side: ActorKind) -> Result<(), Back
     Ok(transaction.commit().await.map_err(StoreError::from)?)
 }
 
-/// Ends everything that somebody could go on with: they have left, or their password is another.
-pub(super) async fn end_all(
-    conn: &mut AnyConnection,
-    user: UserId,
-    except: Option<SessionId>,
-) -> Result<(), StoreError> {
-    signed_in::end_all(&mut *conn, user, except).await?;
+/// The session, and the browser it is in, that a change of password keeps.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The session.
+    pub session: SessionId,
+    /// The token of the browser.
+    pub browser: Option<String>,
+}
+
+/// Ends everything that a user, or an attacker, could go on with: sessions, known browsers, sign-ins under way and links to
+/// choose a password. The user was removed, or their password was changed.
+pub(super) async fn end_all(conn: &mut AnyConnection, user: UserId, kept: Option<&Kept>) -> Result<(), StoreError> {
+    signed_in::end_all(&mut *conn, user, kept.map(|kept| kept.session)).await?;
+    let browser = kept.and_then(|kept| kept.browser.as_deref()).map(|token| browser_hash(user, token));
+    sign_ins::forget_browsers(&mut *conn, user, browser.as_deref()).await?;
     password_resets::delete_of_user(conn, user).await
 }
 
 /// What the browser that keeps `token` is known by, where `user` has signed in with it before.
-pub(super) async fn known_browser(
-    conn: &mut AnyConnection,
-    user: UserId,
-    token: &str,
-) -> Result<Option<String>, StoreError> {
+///
+/// # Errors
+/// The database fails.
+pub async fn known_browser(conn: &mut AnyConnection, user: UserId, token: &str) -> Result<Option<String>, StoreError> {
     let known_as = browser_hash(user, token);
     let (seen_at, _) = sign_ins::browser_seen(conn, user, &known_as).await?;
     Ok(seen_at.map(|_| known_as))

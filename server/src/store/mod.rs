@@ -17,6 +17,7 @@ pub mod organizations;
 pub mod owner_changes;
 pub mod passkeys;
 pub mod password_resets;
+pub mod pending_resets;
 pub mod policies;
 mod proposals;
 pub mod reminders;
@@ -125,6 +126,7 @@ impl Store {
     async fn open_with(url: &str, migrate: bool) -> Result<Self> {
         sqlx::any::install_default_drivers();
         let sqlite = url.starts_with("sqlite:");
+        opening::create_file(url).map_err(sqlx::Error::Io)?;
         if migrate {
             // A migration may take longer than any request's statement.
             let migrating =

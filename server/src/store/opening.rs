@@ -13,6 +13,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},
     io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     str::FromStr,
     time::{Duration, Instant},
@@ -69,6 +70,19 @@ pub fn sqlite_file(url: &str) -> Option<PathBuf> {
 /// The same URL, with which a SQLite file that is missing is not created.
 pub fn without_creating(url: &str) -> String {
     if sqlite_file(url).is_none() { url.to_owned() } else { url.replace("mode=rwc", "mode=rw") }
+}
+
+/// Creates the file of a SQLite database for its owner only, if the URL asks for that and it is missing. SQLite gives the
+/// files beside it the same mode.
+///
+/// # Errors
+/// It cannot be created.
+pub(super) fn create_file(url: &str) -> io::Result<()> {
+    let Some(file) = sqlite_file(url).filter(|_| url.contains("mode=rwc")) else { return Ok(()) };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that a SQLite file is there, or can be created where the URL says so.

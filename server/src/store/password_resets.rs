@@ -2,7 +2,7 @@
 
 use super::{Result, one_row, parse, timestamp};
 use domain::{id::UserId, time::Timestamp};
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row};
 
 /// Adds a link, in the place of the one that the person had before. `made_by` is nobody where the server's command line
 /// made it.
@@ -30,16 +30,37 @@ pub async fn insert(
     Ok(())
 }
 
-/// Whose password a link is for, and until when. Whoever has the link is who it is for: there is no tenant yet.
+/// A link with which a user chooses a new password.
+#[derive(Debug)]
+pub struct ResetLink {
+    /// The user.
+    pub user_id: UserId,
+    /// The first instant at which it no longer works.
+    pub expires_at: Timestamp,
+    /// The name of the member who sent it; `None` for the server's command line.
+    pub started_by: Option<String>,
+}
+
+/// Returns the link with this token. Its holder is not signed in: there is no tenant yet.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
-pub async fn find_by_token(conn: &mut AnyConnection, token_hash: &str) -> Result<Option<(UserId, Timestamp)>> {
-    let row = sqlx::query("SELECT user_id, expires_at FROM password_resets WHERE token_hash = $1")
-        .bind(token_hash)
-        .fetch_optional(conn)
-        .await?;
-    row.map(|row| Ok((parse(&row, "password_resets", "user_id")?, timestamp(&row, "expires_at")?))).transpose()
+pub async fn find_by_token(conn: &mut AnyConnection, token_hash: &str) -> Result<Option<ResetLink>> {
+    let row = sqlx::query(
+        "SELECT r.user_id, r.expires_at, b.name AS started_by
+         FROM password_resets r LEFT JOIN users b ON b.id = r.made_by WHERE r.token_hash = $1",
+    )
+    .bind(token_hash)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(ResetLink {
+            user_id: parse(&row, "password_resets", "user_id")?,
+            expires_at: timestamp(&row, "expires_at")?,
+            started_by: row.try_get("started_by")?,
+        })
+    })
+    .transpose()
 }
 
 /// Takes a link away: it was used, once.

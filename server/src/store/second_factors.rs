@@ -1,6 +1,6 @@
 //! Second factors: sealed secrets, and hashes of recovery codes.
 
-use super::{Result, one_row, passkeys, timestamp};
+use super::{Result, one_row, optional_timestamp, passkeys, timestamp};
 use domain::{id::UserId, second_factor::SecondFactor, time::Timestamp};
 use sqlx::{AnyConnection, Row};
 
@@ -73,17 +73,16 @@ pub async fn save(
 /// # Errors
 /// The database fails.
 pub async fn use_step(conn: &mut AnyConnection, user: UserId, step: i64) -> Result<bool> {
-    let used =
-        sqlx::query("UPDATE second_factors SET last_step = $1, wrong_codes = 0 WHERE user_id = $2 AND last_step < $3")
-            .bind(step)
-            .bind(user.to_string())
-            .bind(step)
-            .execute(conn)
-            .await?;
+    let used = sqlx::query("UPDATE second_factors SET last_step = $1 WHERE user_id = $2 AND last_step < $3")
+        .bind(step)
+        .bind(user.to_string())
+        .bind(step)
+        .execute(conn)
+        .await?;
     Ok(one_row(&used).is_ok())
 }
 
-/// Counts a code of the app of `user` that was wrong.
+/// Counts a wrong code of the app of `user` from a browser that is not known.
 ///
 /// # Errors
 /// The database fails.
@@ -93,13 +92,60 @@ pub async fn wrong_code(conn: &mut AnyConnection, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Begins the count of wrong codes of the app of `user` anew: they have shown that it is they.
+/// Resets the count of wrong codes of the app of `user` from browsers that are not known.
 ///
 /// # Errors
 /// The database fails.
 pub async fn forget_wrong_codes(conn: &mut AnyConnection, user: UserId) -> Result<()> {
     let forget = sqlx::query("UPDATE second_factors SET wrong_codes = 0 WHERE user_id = $1");
     forget.bind(user.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+/// Returns the number of wrong codes in a row from `place`: an open session, or a known browser.
+///
+/// # Errors
+/// The database fails.
+pub async fn wrong_codes_at(conn: &mut AnyConnection, place: &str) -> Result<i64> {
+    let row = sqlx::query("SELECT wrong_codes FROM wrong_codes_by_place WHERE place = $1")
+        .bind(place)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get("wrong_codes"))?)
+}
+
+/// Counts a wrong code of the app of `user` from `place`.
+///
+/// # Errors
+/// The database fails.
+pub async fn wrong_code_at(conn: &mut AnyConnection, user: UserId, place: &str, now: Timestamp) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO wrong_codes_by_place (place, user_id, wrong_codes, last_at) VALUES ($1, $2, 1, $3)
+         ON CONFLICT (place) DO UPDATE SET wrong_codes = wrong_codes_by_place.wrong_codes + 1, last_at = excluded.last_at",
+    )
+    .bind(place)
+    .bind(user.to_string())
+    .bind(now.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Resets the count of wrong codes from `place`.
+///
+/// # Errors
+/// The database fails.
+pub async fn forget_wrong_codes_at(conn: &mut AnyConnection, place: &str) -> Result<()> {
+    sqlx::query("DELETE FROM wrong_codes_by_place WHERE place = $1").bind(place).execute(conn).await?;
+    Ok(())
+}
+
+/// Deletes the counts of places from which the last wrong code came at or before `until`.
+///
+/// # Errors
+/// The database fails.
+pub async fn purge_wrong_codes(conn: &mut AnyConnection, until: Timestamp) -> Result<()> {
+    sqlx::query("DELETE FROM wrong_codes_by_place WHERE last_at <= $1").bind(until.as_millis()).execute(conn).await?;
     Ok(())
 }
 
@@ -120,12 +166,18 @@ pub async fn use_recovery_code(conn: &mut AnyConnection, user: UserId, hash: &st
 ///
 /// # Errors
 /// The database fails.
-pub async fn replace_recovery_codes(conn: &mut AnyConnection, user: UserId, hashes: &[String]) -> Result<()> {
+pub async fn replace_recovery_codes(
+    conn: &mut AnyConnection,
+    user: UserId,
+    hashes: &[String],
+    now: Timestamp,
+) -> Result<()> {
     delete_recovery_codes(&mut *conn, user).await?;
     for hash in hashes {
-        sqlx::query("INSERT INTO recovery_codes (user_id, hash) VALUES ($1, $2)")
+        sqlx::query("INSERT INTO recovery_codes (user_id, hash, made_at) VALUES ($1, $2, $3)")
             .bind(user.to_string())
             .bind(hash)
+            .bind(now.as_millis())
             .execute(&mut *conn)
             .await?;
     }
@@ -142,6 +194,18 @@ pub async fn recovery_codes(conn: &mut AnyConnection, user: UserId) -> Result<us
         .fetch_one(conn)
         .await?;
     Ok(row.try_get::<i64, _>("codes")?.try_into().unwrap_or(0))
+}
+
+/// Returns when the recovery codes of `user` were made, if there are any and that is known.
+///
+/// # Errors
+/// The database fails.
+pub async fn recovery_codes_made_at(conn: &mut AnyConnection, user: UserId) -> Result<Option<Timestamp>> {
+    let row = sqlx::query("SELECT MAX(made_at) AS made_at FROM recovery_codes WHERE user_id = $1")
+        .bind(user.to_string())
+        .fetch_one(conn)
+        .await?;
+    optional_timestamp(&row, "made_at")
 }
 
 /// Takes the authenticator app of `user` away.

@@ -94,7 +94,7 @@ pub async fn purge(conn: &mut AnyConnection, until: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// When a browser was last seen; and whether somebody has signed in with any.
+/// When a browser was last seen; and whether the user has signed in before with any, be it known by now or forgotten.
 ///
 /// # Errors
 /// The database fails.
@@ -111,10 +111,13 @@ pub async fn browser_seen(
     if let Some(row) = row {
         return Ok((Some(timestamp(&row, "last_seen_at")?), true));
     }
-    let any = sqlx::query("SELECT last_seen_at FROM known_browsers WHERE user_id = $1 LIMIT 1")
-        .bind(user.to_string())
-        .fetch_optional(conn)
-        .await?;
+    let any = sqlx::query(
+        "SELECT user_id FROM known_browsers WHERE user_id = $1
+         UNION ALL SELECT user_id FROM sign_ins WHERE user_id = $1 AND session_id IS NOT NULL LIMIT 1",
+    )
+    .bind(user.to_string())
+    .fetch_optional(conn)
+    .await?;
     Ok((None, any.is_some()))
 }
 
@@ -140,6 +143,19 @@ pub async fn see_browser(conn: &mut AnyConnection, user: UserId, token_hash: &st
     .bind(KEPT_BROWSERS)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Forgets the browsers of a user, except one: an attacker may have signed in with the others.
+///
+/// # Errors
+/// The database fails.
+pub async fn forget_browsers(conn: &mut AnyConnection, user: UserId, except: Option<&str>) -> Result<()> {
+    sqlx::query("DELETE FROM known_browsers WHERE user_id = $1 AND token_hash <> $2")
+        .bind(user.to_string())
+        .bind(except.unwrap_or_default())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

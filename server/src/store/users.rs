@@ -266,16 +266,18 @@ pub async fn remove(conn: &mut AnyConnection, id: UserId, now: Timestamp) -> Res
     one_row(&removed)
 }
 
-/// Writes somebody's password, in the caller's transaction.
+/// Replaces a user's password, in the caller's transaction. A user without one, who signs in by an identity provider, gets
+/// none: they could sign in with it when the provider no longer lets them.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where they are gone; the database fails.
+/// [`super::StoreError::Conflict`] if they are removed or have no password; the database fails.
 pub async fn set_password(conn: &mut AnyConnection, id: UserId, password_hash: &str) -> Result<()> {
-    let written = sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND removed_at IS NULL")
-        .bind(password_hash)
-        .bind(id.to_string())
-        .execute(conn)
-        .await?;
+    let written =
+        sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND removed_at IS NULL AND password_hash <> ''")
+            .bind(password_hash)
+            .bind(id.to_string())
+            .execute(conn)
+            .await?;
     one_row(&written)
 }
 
@@ -292,6 +294,38 @@ pub async fn signed_in(conn: &mut AnyConnection, id: UserId, ended: i64, now: Ti
             .execute(conn)
             .await?;
     one_row(&written)
+}
+
+/// Returns when a user's account was created.
+///
+/// # Errors
+/// No user has this id; the database fails.
+pub async fn joined_at(conn: &mut AnyConnection, id: UserId) -> Result<Timestamp> {
+    let row = sqlx::query("SELECT created_at FROM users WHERE id = $1").bind(id.to_string()).fetch_one(conn).await?;
+    Ok(Timestamp::from_millis(row.try_get("created_at")?))
+}
+
+/// Records that a user is notified at `now` of wrong codes after their password. Returns `false` if that was done after
+/// `since`.
+///
+/// # Errors
+/// The database fails.
+pub async fn notify_of_wrong_codes(
+    conn: &mut AnyConnection,
+    id: UserId,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
+    let written = sqlx::query(
+        "UPDATE users SET wrong_codes_mailed_at = $1
+         WHERE id = $2 AND (wrong_codes_mailed_at IS NULL OR wrong_codes_mailed_at <= $3)",
+    )
+    .bind(now.as_millis())
+    .bind(id.to_string())
+    .bind(since.as_millis())
+    .execute(conn)
+    .await?;
+    Ok(one_row(&written).is_ok())
 }
 
 /// How often all sign-ins of somebody's were ended.

@@ -23,17 +23,20 @@ async fn page(visit: &Visit) -> Result<Page, BackendError> {
     let second_factor = backend.second_factor(&visit.actor).await?;
     let recovery_codes = backend.recovery_codes_left(&visit.actor).await?;
     let passkeys = backend.passkeys(&visit.actor).await?;
-    let offers_passkeys = backend.is_offered_passkeys(&visit.actor).await? || !passkeys.is_empty();
+    let has_password = backend.proofs(&visit.actor).await?.password;
+    let offers_passkeys = has_password || !passkeys.is_empty();
     let (sessions, attempts) = backend.sign_in_activity(&visit.actor, visit.session.id).await?;
     Ok(Page::Account {
         account: AccountView {
             second_factor,
             passkeys,
+            has_password,
             offers_passkeys,
             recovery_codes,
             must_have_factor: visit.actor.must_have_factor,
             sessions,
             here: visit.session.id,
+            pending_resets: backend.own_pending_resets(&visit.actor).await?,
             attempts,
         },
     })

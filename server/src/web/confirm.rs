@@ -6,6 +6,7 @@ use super::{
     submitted::{Refused, Submitted},
     visit::{self, Interruption, Visit},
 };
+use crate::backend::second_factor::CodeCheck;
 use axum::{
     extract::Query,
     response::{IntoResponse, Redirect, Response},
@@ -49,8 +50,11 @@ async fn check(visit: &Visit, sent: &Submitted) -> Result<(), Refused> {
         if sent.text("code").trim().is_empty() {
             return Err(Refused::field("code", "Enter a code."));
         }
-        let is_right = backend.check_second_factor(visit.actor.user_id, visit.actor.address, sent.text("code")).await?;
-        return if is_right { Ok(()) } else { Err(Refused::field("code", second_factor::WRONG)) };
+        let (user, here) = (visit.actor.user_id, Some(visit.session.id));
+        return match backend.check_second_factor(user, &visit.client(), here, sent.text("code")).await? {
+            CodeCheck::Right => Ok(()),
+            CodeCheck::Wrong | CodeCheck::WrongAndNotify(_) => Err(Refused::field("code", second_factor::WRONG)),
+        };
     }
     if sent.text("password").is_empty() {
         return Err(Refused::field("password", "Enter your password."));

@@ -36,6 +36,8 @@ impl<'a> From<&'a Actor> for Owner<'a> {
 pub enum News<'a> {
     /// Somebody signed in as them with a browser that they never used before.
     NewBrowser(Method),
+    /// The right password was followed by a wrong code, in a browser that they have not signed in with.
+    WrongCodes,
     /// Their password is another.
     PasswordChanged,
     /// An authenticator app is set up.
@@ -56,6 +58,7 @@ impl News<'_> {
     fn subject(self) -> &'static str {
         match self {
             Self::NewBrowser(_) => "A new browser signed in to your Nuvera account",
+            Self::WrongCodes => "Your password was entered with a wrong code",
             Self::PasswordChanged => "The password of your Nuvera account was changed",
             Self::AppSetUp => "An authenticator app was set up for your Nuvera account",
             Self::AppRemoved => "The authenticator app of your Nuvera account was removed",
@@ -69,6 +72,10 @@ impl News<'_> {
     fn happened(self) -> String {
         let happened = match self {
             Self::NewBrowser(_) => "a browser that you never used here before has signed in as you",
+            Self::WrongCodes => {
+                "your password was entered in a browser that you never used here before, and then a wrong code: the sign-in was \
+                 refused"
+            }
             Self::PasswordChanged => "your password was changed, and all other sessions were ended",
             Self::AppSetUp => "an authenticator app was set up as your second factor, with new recovery codes",
             Self::AppRemoved => "your authenticator app was removed: its codes are good for nothing now",
@@ -83,6 +90,41 @@ impl News<'_> {
     }
 }
 
+/// What the user does if someone else did it. Following it must leave an attacker without any way in; `tests/console/remedies`
+/// follows it letter by letter.
+fn advice(news: News<'_>, origin: &str, area: Area) -> String {
+    if let News::NewBrowser(Method::SingleSignOn) = news {
+        return format!(
+            "If you did not do this, someone else can sign in as you at your identity provider. Secure your account there \
+             first: change its password and remove the sign-in methods that you do not recognize. Then end all other sessions \
+             here:\n\n  {origin}{}\n\nIf you cannot, ask an administrator of your identity provider for help.\n",
+            area.account(),
+        );
+    }
+    let danger = match news {
+        News::WrongCodes => "someone else knows your password",
+        _ => "someone else can act as you",
+    };
+    let help = match area {
+        Area::Partner => {
+            "ask an owner of your organization to reset your password. If no owner can help, contact Nuvera support"
+        }
+        Area::Hub => {
+            "ask another Nuvera admin to reset your password, and a second one to confirm it, so that it takes effect at \
+             once. If there is none, ask the operator of this server to recover your account"
+        }
+    };
+    format!(
+        "If you did not do this, {danger}. Change your password at once:\n\n  {origin}{}\n\n\
+         The page lists your second factors. Select those that you do not recognize, and the recovery codes; recent ones are \
+         selected already. They are removed or replaced together with the old password. All other sessions end, and all other browsers are no longer \
+         known.\n\n\
+         If you cannot sign in, or are asked for a code or a passkey that you do not have, {help}. Choosing a new password by \
+         the link that you then get by mail removes all second factors, recovery codes, sessions and known browsers.\n",
+        area.account_action("password"),
+    )
+}
+
 /// Sends them a letter about what `client` did. It goes out on its own: a mail server that is slow or down holds nothing up,
 /// and the console says it as well.
 pub fn tell(web: &Web, owner: Owner<'_>, news: News<'_>, client: &Client) {
@@ -95,12 +137,10 @@ pub fn tell(web: &Web, owner: Owner<'_>, news: News<'_>, client: &Client) {
     };
     let body = format!(
         "Hello,\n\n{}:\n\n  {}{from}\n  {at}{how}\n\n\
-         If you know of this, there is nothing to do. If you do not, end all other sessions and change your password at once:\n\n  \
-         {}{}\n\nIf you cannot get in any more, tell somebody who decides on people in your organization.\n",
+         If you did this, there is nothing to do. {}",
         news.happened(),
         client.browser,
-        web.origin(area),
-        area.account(),
+        advice(news, web.origin(area), area),
     );
     let (mailer, to, subject) = (web.mailer.clone(), email.to_owned(), news.subject());
     tokio::spawn(async move {
@@ -123,4 +163,29 @@ pub fn notify_team(web: &Web, actor: &Actor, member: impl Into<TeamMember>, chan
     let (backend, mailer) = (web.backend.clone(), web.mailer.clone());
     let origin = web.origin(Area::of_side(actor.kind())).to_owned();
     tokio::spawn(async move { backend.notify_team(&event, &mailer, &origin).await });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: &str = "https://console.example";
+
+    #[test]
+    fn who_has_no_password_is_not_sent_to_change_it() {
+        let by_provider = advice(News::NewBrowser(Method::SingleSignOn), ORIGIN, Area::Partner);
+        assert!(
+            by_provider.contains("at your identity provider") && !by_provider.contains("/password"),
+            "{by_provider}"
+        );
+        let by_password = advice(News::NewBrowser(Method::Password), ORIGIN, Area::Partner);
+        assert!(by_password.contains("https://console.example/settings/account/password"), "{by_password}");
+    }
+
+    #[test]
+    fn help_is_that_of_the_area() {
+        let partner = advice(News::PasswordChanged, ORIGIN, Area::Partner);
+        assert!(partner.contains("ask an owner of your organization"), "{partner}");
+        let hub = advice(News::PasswordChanged, ORIGIN, Area::Hub);
+        assert!(hub.contains("ask another Nuvera admin") && hub.contains("a second one to confirm it"), "{hub}");
+        assert!(hub.contains("https://console.example/organizations/account/password"), "{hub}");
+    }
 }

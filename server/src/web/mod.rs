@@ -18,6 +18,7 @@ mod letters;
 mod notice;
 mod passkeys;
 mod passwords;
+mod pending_resets;
 mod people;
 mod policies;
 mod render;
@@ -32,6 +33,7 @@ mod submitted;
 mod visit;
 
 pub use assets::{SiteError, load_assets};
+pub use pending_resets::{carry_out_due as carry_out_due_resets, run as run_pending_resets};
 pub use serve::{HEAD_TIMEOUT, serve};
 
 use crate::{
@@ -225,6 +227,8 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/{person}/remove", page(get(people::remove_form), post(people::remove)))
             .route("/{person}/confirm-change", page(get(people::confirm_form), post(people::confirm)))
             .route("/{person}/cancel-change", page(get(people::back_to_people), post(people::cancel)))
+            .route("/resets/{reset}/confirm", page(get(pending_resets::confirm_form), post(pending_resets::confirm)))
+            .route("/resets/{reset}/cancel", page(get(pending_resets::back), post(pending_resets::cancel)))
             .route("/invitations/{invitation}/withdraw", page(get(people::back_to_people), post(people::withdraw)))
             .route("/invitations/{invitation}/send-again", page(get(people::back_to_people), post(people::send_again)))
     };
@@ -232,6 +236,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         Router::new()
             .route("/", get(account::show))
             .route("/password", page(get(passwords::change_form), post(passwords::change)))
+            .route("/resets/{reset}/cancel", page(get(account::back), post(pending_resets::cancel_own)))
             .route("/sessions/end-others", page(get(account::back), post(account::end_others)))
             .route("/sessions/{session}/end", page(get(account::back), post(account::end)))
             .route("/second-factor", page(get(account::factor_form), post(account::set_up_factor)))

@@ -3,14 +3,14 @@
 use super::{
     Web,
     letters::{self, News},
-    render,
+    pending_resets, render,
     security::ClientAddress,
     submitted::Submitted,
     visit::{self, Visit, redirect},
 };
 use crate::{
-    backend::{BackendError, PasswordReset, authorise, team_events::TeamChange},
-    mail::Mail,
+    backend::{BackendError, BegunReset, ChangedPassword, PasswordReset, authorise, sessions::Kept, team_events::TeamChange},
+    mail::{Mail, quoted},
 };
 use app::{
     page::{FieldError, Notice, Page, PageContext},
@@ -21,35 +21,50 @@ use axum::{
     http::{Extensions, StatusCode},
     response::Response,
 };
-use domain::{access::Operation, id::UserId};
+use domain::{access::Operation, id::UserId, second_factor::FactorRemoval};
 use serde::Deserialize;
 use std::{net::IpAddr, sync::Arc};
 
 async fn change_page(visit: &Visit) -> Result<Page, BackendError> {
-    visit.web.backend.may_change_password(&visit.actor)?;
+    let factors = visit.web.backend.factors_at_password_change(&visit.actor).await?;
     let withdraws_invitations = visit.web.backend.has_open_invitations(&visit.actor).await?;
-    Ok(Page::ChangePassword { withdraws_invitations })
+    Ok(Page::ChangePassword { factors, withdraws_invitations })
 }
 
-/// The form that changes one's own password. The proof comes first: a password that was typed waits nowhere.
+/// The form that changes the user's own password. The proof comes first: a typed password is not stored while it waits.
 pub async fn change_form(visit: Visit) -> Response {
     visit.answer(change_page(&visit).await).await
 }
 
-/// Changes it, and ends all other sessions.
+/// Changes the password, removes the chosen second factors, and ends all other sessions.
 pub async fn change(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
-        let (backend, here) = (&visit.web.backend, visit.session.id);
-        Ok(match backend.change_password(&visit.actor, here, sent.text("password")).await? {
-            0 => Notice::PasswordChanged,
-            _ => Notice::PasswordChangedInvitationsWithdrawn,
-        })
+        let here = Kept { session: visit.session.id, browser: visit.client().token };
+        let chosen: Vec<_> = sent.all("remove").collect();
+        let removal = FactorRemoval {
+            app: chosen.contains(&"app"),
+            passkeys: chosen.iter().filter_map(|id| id.parse().ok()).collect(),
+            recovery_codes: chosen.contains(&"codes"),
+        };
+        let (password, seen) = (sent.text("password"), sent.text("seen"));
+        Ok(visit.web.backend.change_password(&visit.actor, here, password, &removal, seen).await?)
     };
+    let account = visit.place.area().account();
     match result.await {
-        Ok(notice) => {
+        Ok(ChangedPassword { codes, withdrawn_invitations }) => {
+            let notice = match withdrawn_invitations {
+                0 => Notice::PasswordChanged,
+                _ => Notice::PasswordChangedInvitationsWithdrawn,
+            };
             visit.tell_themselves(News::PasswordChanged);
-            redirect(visit.place.area().account(), notice)
+            match codes {
+                Some(codes) => {
+                    let page = Page::RecoveryCodes { codes, next: account.to_owned() };
+                    visit.show_with_notice(page, Some(notice)).await
+                }
+                None => redirect(account, notice),
+            }
         }
         Err(refused) => visit.show_again(refused, sent, async || change_page(&visit).await).await,
     }
@@ -65,44 +80,54 @@ pub async fn begin_form(visit: Visit) -> Response {
     visit.answer(begin_page(&visit).await).await
 }
 
-/// Makes the link with which they choose another: the answer shows it, once.
+/// Starts a reset of a member's password. The link goes to the member by mail and to no page: who starts a reset could
+/// otherwise sign in as the member.
 pub async fn begin(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
-        let reset = visit.web.backend.begin_password_reset(&visit.actor, visit.organization(), person).await?;
-        visit.notify_team(&reset.person, TeamChange::PasswordResetStarted);
-        Ok(link_page(&visit, reset).await)
+        Ok(visit.web.backend.begin_password_reset(&visit.actor, visit.organization(), person).await?)
     };
     match result.await {
-        Ok(page) => visit.show(page).await,
+        Ok(BegunReset::Link(reset)) => {
+            let is_mailed = mail_reset_link(&visit.web, visit.place.area(), &visit.actor.name, &reset).await;
+            let PasswordReset { person, expires_at, .. } = reset;
+            visit.notify_team(&person, TeamChange::PasswordResetStarted);
+            visit.show(Page::ResetSent { person, expires_at, is_mailed }).await
+        }
+        Ok(BegunReset::Pending(pending)) => {
+            pending_resets::notify(&visit.web, &pending).await;
+            redirect(&visit.place.people(), Notice::ResetRequested)
+        }
         Err(refused) => visit.show_again(refused, sent, async || begin_page(&visit).await).await,
     }
 }
 
-/// Mails the link, and shows it to whoever made it: mail may not arrive.
-async fn link_page(visit: &Visit, reset: PasswordReset) -> Page {
+/// Mails a link to choose a new password. Returns whether the mail server took it.
+pub async fn mail_reset_link(web: &Web, area: Area, started_by: &str, reset: &PasswordReset) -> bool {
     let PasswordReset { person, token, expires_at } = reset;
-    let area = visit.place.area();
-    let link = format!("{}{}?token={}", visit.web.origin(area), area.reset(), token.reveal());
+    let link = format!("{}{}?token={}", web.origin(area), area.reset(), token.reveal());
+    let started_by = quoted(started_by);
     let mail = Mail {
         to: &person.email,
         subject: "Choose a new password for your Nuvera account".to_owned(),
         body: format!(
-            "Hello {},\n\n{} lets you choose a new password. Open this link until {expires_at}:\n\n{link}\n\n\
-             It works once. Your old password works until then. If you did not ask for it, ask {} why it was sent.\n",
-            person.name, visit.actor.name, visit.actor.name,
+            "Hello,\n\n{started_by} started a reset of your password. Open this link before {expires_at} and choose a new \
+             one:\n\n{link}\n\n\
+             It works once. Until then your old password works. Do not pass the link on: whoever opens it can choose your \
+             password.\n\n\
+             If you did not ask for this, do not open the link, and ask {started_by} why it was sent. Signing in and changing \
+             your password makes the link useless.\n",
         ),
-        at: visit.web.backend.clock().now(),
+        at: web.backend.clock().now(),
     };
-    let is_mailed = match visit.web.mailer.send(mail).await {
+    match web.mailer.send(mail).await {
         Ok(()) => true,
         Err(error) => {
             tracing::warn!(user = %person.id, %error, "a link to choose a password could not be mailed");
             false
         }
-    };
-    Page::ResetLink { person, link, expires_at, is_mailed }
+    }
 }
 
 /// What a link holds.

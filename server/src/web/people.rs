@@ -2,6 +2,7 @@
 
 use super::{
     letters::{News, Owner},
+    pending_resets,
     submitted::{Refused, Submitted},
     visit::{Visit, redirect},
 };
@@ -23,11 +24,12 @@ use domain::{
     time::Timestamp,
 };
 
-async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
+pub(super) async fn people_page(visit: &Visit) -> Result<Page, BackendError> {
     let found = visit.web.backend.people(&visit.actor, visit.organization()).await?;
     Ok(Page::People {
         people: found.people,
         invitations: found.invitations,
+        pending_resets: visit.web.backend.pending_resets(&visit.actor, visit.organization()).await?,
         leavers: found.leavers,
         pending: found.pending,
         you: visit.actor.user_id,
@@ -194,7 +196,11 @@ pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
         Ok(visit.web.backend.reset_factor(&visit.actor, visit.organization(), person).await?)
     };
     match result.await {
-        Ok(person) => {
+        Ok((_, Some(pending))) => {
+            pending_resets::notify(&visit.web, &pending).await;
+            redirect(&visit.place.people(), Notice::ResetRequested)
+        }
+        Ok((person, None)) => {
             visit.tell(Owner::of(&person, visit.place.area()), News::FactorReset(&visit.actor.name));
             visit.notify_team(&person, TeamChange::FactorReset);
             redirect(&visit.place.people(), Notice::FactorReset)

@@ -2,13 +2,15 @@
 //! session holds of them is read here and nowhere else.
 
 use super::{
-    Web, passkeys, render,
+    Web,
+    letters::{self, News},
+    passkeys, render,
     security::{ClientAddress, RequestId},
     sign_in::{begin_anew, go_on, other_door},
     submitted::Submitted,
     visit,
 };
-use crate::backend::{BackendError, accounts::Entrant};
+use crate::backend::{BackendError, accounts::Entrant, second_factor::CodeCheck};
 use app::{
     page::{FieldError, Notice, Page, PageContext},
     paths::Area,
@@ -164,22 +166,30 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
     let address = extensions.get::<ClientAddress>().and_then(|address| address.0);
     let request_id = extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let method = if answer.is_some() { Method::Passkey } else { Method::PasswordAndCode };
+    let client = visit::client(&web, &extensions);
     let checked = match answer {
-        Some(answer) => web.backend.check_passkey(Some(user_id), answer, address).await.map(|_| true),
-        None => web.backend.check_second_factor(user_id, address, sent.text("code")).await,
+        Some(answer) => web.backend.check_passkey(Some(user_id), answer, address).await.map(|_| CodeCheck::Right),
+        None => web.backend.check_second_factor(user_id, &client, None, sent.text("code")).await,
     };
-    if matches!(checked, Ok(false) | Err(BackendError::Passkey(_))) {
-        let client = visit::client(&web, &extensions);
-        if let Err(error) = web.backend.record_attempt(user_id, Outcome::Refused, method, client).await {
-            tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
-        }
+    if let Ok(CodeCheck::WrongAndNotify(actor)) = &checked {
+        letters::tell(&web, (&**actor).into(), News::WrongCodes, &client);
+    }
+    let refused = match checked {
+        Ok(CodeCheck::Wrong | CodeCheck::WrongAndNotify(_)) => Some(Outcome::WrongCode),
+        Err(BackendError::Passkey(_)) => Some(Outcome::Refused),
+        _ => None,
+    };
+    if let Some(outcome) = refused
+        && let Err(error) = web.backend.record_attempt(user_id, outcome, method, client).await
+    {
+        tracing::error!(request_id, %error, "a refused sign-in could not be recorded");
     }
     match checked {
-        Ok(true) => {
+        Ok(CodeCheck::Right) => {
             tracing::info!(request_id, user = %user_id, "signed in with a second factor");
             go_on(&web, &session, *entrant, method, next.as_deref(), waiting.as_deref(), &extensions).await
         }
-        Ok(false) => {
+        Ok(CodeCheck::Wrong | CodeCheck::WrongAndNotify(_)) => {
             tracing::warn!(request_id, user = %user_id, "a second factor was refused");
             again(StatusCode::UNPROCESSABLE_ENTITY, wrong(WRONG), None).await
         }

@@ -349,6 +349,9 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | PeopleError::OwnFactor
             | PeopleError::NoFactor(_)
             | PeopleError::NoPassword(_)
+            | PeopleError::ResetPending(_)
+            | PeopleError::SecondAdminNeeded
+            | PeopleError::TooNewToConfirm
             | PeopleError::LastOwner
             | PeopleError::ChangePending(..)
             | PeopleError::OwnConfirmation
@@ -397,6 +400,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         BackendError::Passkey(PasskeyError::NameTaken) => Some("name"),
         BackendError::Passkey(_)
         | BackendError::Webauthn(_)
+        | BackendError::MailFailed
         | BackendError::NotFound
         | BackendError::Forbidden
         | BackendError::ProofNeeded

@@ -24,9 +24,26 @@ const CHOSEN: &str = "tulip gravel 84 harbour";
 
 /// A data folder with the pepper of a [`Console`].
 fn data_folder() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("pepper"), format!("test {}\n", STANDARD_NO_PAD.encode([7; 32]))).unwrap();
+    let folder = private_folder();
+    write_pepper(&folder, [7; 32]);
     folder
+}
+
+/// A folder for this user only, whatever the umask.
+fn private_folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    set_mode(folder.path(), 0o700);
+    folder
+}
+
+fn write_pepper(folder: &TempDir, secret: [u8; 32]) {
+    let path = folder.path().join("pepper");
+    fs::write(&path, format!("test {}\n", STANDARD_NO_PAD.encode(secret))).unwrap();
+    set_mode(&path, 0o600);
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// Runs the program with these arguments to its end.
@@ -105,7 +122,7 @@ async fn nobody_is_recovered_who_is_not_there_or_has_no_password() {
 
 #[test]
 fn an_admin_is_made_with_a_good_password_only_and_once() {
-    let folder = TempDir::new().unwrap();
+    let folder = private_folder();
     let database = Database::sqlite();
     let migrated = printed(program(folder.path(), &database.url, &["migrate"], ""));
     assert!(migrated.contains("up to date"), "{migrated}");
@@ -134,7 +151,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
 
 #[test]
 fn a_command_for_a_database_that_no_server_has_used_is_refused_and_creates_nothing() {
-    let folder = TempDir::new().unwrap();
+    let folder = private_folder();
     let mistyped = folder.path().join("dtaa");
     let create = ["create-admin", "--email", "nele@nuvera.example", "--name", "Nele New"];
     let run = |data: &Path, arguments: &[&str]| {
@@ -176,6 +193,67 @@ fn a_command_for_a_database_that_no_server_has_used_is_refused_and_creates_nothi
     assert!(refused(&program(folder.path(), &url, &create, &format!("{CHOSEN}\n"))).contains("has an account already"));
 }
 
+#[test]
+fn what_is_created_is_for_the_servers_user_only_whatever_the_umask() {
+    let place = private_folder();
+    let data = place.path().join("parent/data");
+    let run = |arguments: &str| {
+        let command = format!("umask 0; exec {} {arguments} --data {}", env!("CARGO_BIN_EXE_server"), data.display());
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        printed(output);
+    };
+    run("migrate");
+    run(&format!("backup {}", data.join("copy.db").display()));
+    let mut names = names(&data);
+    names.insert(String::new());
+    assert!(names.len() > 4, "{names:?}");
+    for name in names {
+        let mode = fs::metadata(data.join(&name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+}
+
+#[test]
+fn every_command_refuses_files_that_others_can_use() {
+    let folder = private_folder();
+    let data = folder.path().join("data");
+    let url = format!("sqlite://{}?mode=rwc", data.join("nuvera.db").display());
+    let run = |arguments: &[&str]| program(&data, &url, arguments, &format!("{CHOSEN}\n"));
+    printed(run(&["migrate"]));
+    let copy = folder.path().join("copy.db");
+    let assets = r#"{"app":"a","style":"s","keygenWorker":"k","keydoctorWorker":"d"}"#;
+    fs::write(folder.path().join("assets.json"), assets).unwrap();
+    let site = folder.path().to_str().unwrap();
+    let commands: [&[&str]; 5] = [
+        &["migrate"],
+        &["serve", "--site", site, "--console-address", "127.0.0.1:0", "--gateway-address", "127.0.0.1:0"],
+        &["create-admin", "--email", "nele@nuvera.example", "--name", "Nele New"],
+        &["recover", "--email", "nele@nuvera.example"],
+        &["backup", copy.to_str().unwrap()],
+    ];
+    for (name, loose, tight, setting) in [
+        ("", 0o750, 0o700, "--data: the folder "),
+        ("", 0o711, 0o700, "--data: the folder "),
+        ("nuvera.db", 0o644, 0o600, "--database-url: the file "),
+        ("pepper", 0o640, 0o600, "--pepper-file: the file "),
+        ("pepper", 0o604, 0o600, "--pepper-file: the file "),
+    ] {
+        let path = data.join(name);
+        set_mode(&path, loose);
+        for arguments in commands {
+            let said = refused(&run(arguments));
+            let command = format!("chmod {tight:o} ");
+            assert!(said.contains(setting) && said.contains(&command), "{arguments:?}: {said}");
+            assert!(said.contains(&format!("has mode {loose:04o}")), "{arguments:?}: {said}");
+        }
+        set_mode(&path, tight);
+    }
+    assert!(!copy.exists());
+    // The control: with the modes as the messages say, they work.
+    printed(run(commands[2]));
+    printed(run(commands[4]));
+}
+
 #[tokio::test]
 async fn a_command_with_another_pepper_or_another_version_of_the_tables_is_refused() {
     for database in Database::all().await {
@@ -183,11 +261,11 @@ async fn a_command_with_another_pepper_or_another_version_of_the_tables_is_refus
         let recover = |folder: &TempDir| {
             program(folder.path(), console.database_url(), &["recover", "--email", "admin@nuvera.example"], "")
         };
-        let folder = TempDir::new().unwrap();
+        let folder = private_folder();
         let said = refused(&recover(&folder));
         assert!(said.contains("--pepper-file: there is no pepper file "), "{said}");
         assert_eq!(names(folder.path()), BTreeSet::new(), "no pepper is made for it");
-        fs::write(folder.path().join("pepper"), format!("test {}\n", STANDARD_NO_PAD.encode([8; 32]))).unwrap();
+        write_pepper(&folder, [8; 32]);
         let said = refused(&recover(&folder));
         assert!(said.contains("--pepper-file: ") && said.contains("is not the pepper of this database"), "{said}");
 
@@ -205,6 +283,55 @@ async fn a_command_with_another_pepper_or_another_version_of_the_tables_is_refus
         // Nothing of it was done: the password is what it was.
         let answer = console.browser().sign_in_at(Area::Hub, "admin@nuvera.example", PASSWORD).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    }
+}
+
+#[tokio::test]
+async fn no_command_but_migrate_and_serve_migrates_a_database_or_creates_one() {
+    for database in Database::all().await {
+        println!("on {}", database.engine);
+        let console = Console::start_on(database).await;
+        let folder = data_folder();
+        let copy = folder.path().join("copy.db");
+        let commands: [&[&str]; 4] = [
+            &["create-admin", "--email", "nele@nuvera.example", "--name", "Nele New"],
+            &["recover", "--email", "admin@nuvera.example"],
+            &["recover", "--email", "developer@alpine.example", "--make-owner"],
+            &["backup", copy.to_str().unwrap()],
+        ];
+        // As an upgrade finds it: the server of the older version is still running.
+        let mut conn = AnyConnection::connect(console.database_url()).await.unwrap();
+        let newest = "SELECT MAX(version) FROM _sqlx_migrations";
+        let (newest,): (i64,) = sqlx::query_as(newest).fetch_one(&mut conn).await.unwrap();
+        let delete = sqlx::query("DELETE FROM _sqlx_migrations WHERE version = $1").bind(newest);
+        delete.execute(&mut conn).await.unwrap();
+        let before = names(folder.path());
+        for arguments in commands {
+            if arguments[0] == "backup" && !console.database_url().starts_with("sqlite:") {
+                continue;
+            }
+            let said = refused(&program(folder.path(), console.database_url(), arguments, &format!("{CHOSEN}\n")));
+            assert!(said.contains("the database is from an older version of this program"), "{arguments:?}: {said}");
+            assert!(said.contains("run `server migrate` while none is running"), "{arguments:?}: {said}");
+        }
+        let applied = "SELECT COUNT(*) FROM _sqlx_migrations WHERE version = $1";
+        let applied: (i64,) = sqlx::query_as(applied).bind(newest).fetch_one(&mut conn).await.unwrap();
+        assert_eq!(applied, (0,), "nothing was migrated under the running server");
+        assert_eq!(names(folder.path()), before, "and nothing was created");
+        assert!(
+            console.browser().sign_in_at(Area::Hub, "admin@nuvera.example", PASSWORD).await.status.is_redirection()
+        );
+    }
+}
+
+#[test]
+fn a_stop_needs_no_database_and_creates_nothing() {
+    let folder = private_folder();
+    let missing = folder.path().join("data");
+    for data in [folder.path(), &missing] {
+        let stop = Command::new(env!("CARGO_BIN_EXE_server")).args(["stop", "--all", "--data"]).arg(data).output();
+        assert!(refused(&stop.unwrap()).contains("no server answers at "));
+        assert_eq!(names(folder.path()), BTreeSet::new());
     }
 }
 

@@ -15,7 +15,7 @@ const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 /// Adds a passkey by the page for it.
-async fn add(browser: &mut Browser, name: &str) -> Device {
+pub async fn add(browser: &mut Browser, name: &str) -> Device {
     let page = browser.get(NEW).await;
     let (device, answer) = Device::make(&page);
     let added = send_new(browser, &page, name, &answer).await;
@@ -35,7 +35,7 @@ async fn send_new(browser: &mut Browser, page: &Answer, name: &str, answer: &str
 }
 
 /// Signs in with a passkey alone.
-async fn sign_in(browser: &mut Browser, device: &mut Device) -> Answer {
+pub async fn sign_in(browser: &mut Browser, device: &mut Device) -> Answer {
     let page = browser.get(SIGN_IN).await;
     let answer = device.prove(&page);
     send(browser, SIGN_IN, &page, &answer).await

@@ -263,6 +263,8 @@ fn operation_at(route: &str) -> Operation {
         | "/{person}/confirm-change"
         | "/{person}/cancel-change"
         | "/invitations/{invitation}/send-again"
+        | "/resets/{reset}/confirm"
+        | "/resets/{reset}/cancel"
         | "/invitations/{invitation}/withdraw" => Operation::ManagePeople,
         _ => panic!("which operation is {route}?"),
     }
@@ -296,7 +298,7 @@ async fn every_form_asks_for_the_operation_that_it_is_for_and_for_a_fresh_proof_
                 }
                 let operation =
                     if (base, route) == (&people, "/") { Operation::ViewPeople } else { operation_at(route) };
-                let ids = ["{key}", "{request}", "{person}", "{invitation}"];
+                let ids = ["{key}", "{request}", "{person}", "{invitation}", "{reset}"];
                 let path = ids.iter().fold(route.to_owned(), |path, id| path.replace(id, NOBODYS));
                 let path = format!("{base}{}", path.trim_end_matches('/'));
                 let is_only_read = matches!(operation, Operation::ViewApplications | Operation::ViewPeople);

@@ -23,11 +23,11 @@ const NEW_ADMIN: &str = "new@nuvera.example";
 const STEP: Duration = Duration::from_secs(30);
 
 /// Somebody's phone.
-struct Phone(TotpSecret);
+pub struct Phone(pub TotpSecret);
 
 impl Phone {
     /// Adds the secret that the page shows.
-    fn adds(page: &Answer) -> Self {
+    pub fn adds(page: &Answer) -> Self {
         let (_, shown) = page.body.split_once("id=\"factor-secret\"").expect("a secret");
         let shown = shown.split(['>', '<']).nth(1).unwrap().replace(' ', "");
         let values = shown.bytes().map(|byte| match byte {
@@ -45,19 +45,19 @@ impl Phone {
         Self(TotpSecret::new(bytes.try_into().unwrap()))
     }
 
-    fn code(&self, console: &Console) -> String {
+    pub fn code(&self, console: &Console) -> String {
         self.0.code(console.clock.now())
     }
 
     /// One that is wrong for some minutes.
-    fn wrong_code(&self, console: &Console) -> String {
+    pub fn wrong_code(&self, console: &Console) -> String {
         let right: u32 = self.code(console).parse().unwrap();
         format!("{:06}", (right + 499_999) % 1_000_000)
     }
 }
 
 /// Sets a second factor up, and answers it with the recovery codes; then waits until the first code is used up.
-async fn set_up(console: &Console, browser: &mut Browser) -> (Phone, Vec<String>) {
+pub async fn set_up(console: &Console, browser: &mut Browser) -> (Phone, Vec<String>) {
     let page = browser.get(SET_UP).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
     let phone = Phone::adds(&page);
@@ -69,7 +69,7 @@ async fn set_up(console: &Console, browser: &mut Browser) -> (Phone, Vec<String>
 }
 
 /// The recovery codes that a page shows.
-fn codes(page: &Answer) -> Vec<String> {
+pub fn codes(page: &Answer) -> Vec<String> {
     let (_, shown) = page.body.split_once("id=\"recovery-codes\"").expect("recovery codes");
     let shown = shown.split(['>', '<']).nth(1).unwrap();
     let codes: Vec<_> = shown.lines().map(str::to_owned).collect();
@@ -78,14 +78,14 @@ fn codes(page: &Answer) -> Vec<String> {
 }
 
 /// Enters the password, and answers the browser that is half way in.
-async fn half_way(console: &Console, email: &str) -> Browser {
+pub async fn half_way(console: &Console, email: &str) -> Browser {
     let mut browser = console.browser();
     let answer = browser.sign_in(email, PASSWORD).await;
     assert!(answer.location().ends_with(SECOND_FACTOR), "{}", answer.location());
     browser
 }
 
-async fn enter(browser: &mut Browser, code: &str) -> Answer {
+pub async fn enter(browser: &mut Browser, code: &str) -> Answer {
     browser.post(SECOND_FACTOR, &[("code", code)]).await
 }
 
@@ -289,7 +289,8 @@ async fn who_is_half_way_in_gets_no_further_once_all_sign_ins_were_ended() {
         let (phone, codes) = set_up(&console, &mut owner).await;
         // Somebody who has the old password and the phone waits in front of the second step while the password is changed.
         let mut waiting = half_way(&console, OWNER).await;
-        let form = [("password", "tulip gravel 84 harbour")];
+        let seen = owner.get("/settings/account/password").await.hidden("seen");
+        let form = [("password", "tulip gravel 84 harbour"), ("seen", &*seen)];
         let changed = owner.post("/settings/account/password", &form).await;
         changed.leads_to(ACCOUNT, "password-changed");
         let refused = enter(&mut waiting, &phone.code(&console)).await;
@@ -446,6 +447,120 @@ async fn guessing_codes_is_slowed_down_however_often_the_password_is_right() {
     console.advance(Duration::from_secs(900));
     let mut owner = half_way(&console, OWNER).await;
     assert_eq!(enter(&mut owner, &phone.code(&console)).await.location(), LIST);
+}
+
+#[tokio::test]
+async fn guesses_from_elsewhere_lock_out_neither_an_open_session_nor_a_known_browser() {
+    for database in Database::all().await {
+        println!("on {}", database.engine);
+        let console = Console::start_on(database).await;
+        let mut owner = console.owner().await;
+        let (phone, codes) = set_up(&console, &mut owner).await;
+        let known = owner.cookies["nuvera-browser"].clone();
+        let sign_in_at_home = async |console: &Console| {
+            let mut browser = console.browser();
+            browser.cookies.insert("nuvera-browser".into(), known.clone());
+            assert_eq!(browser.sign_in(OWNER, PASSWORD).await.location(), SECOND_FACTOR);
+            browser
+        };
+        // The attacker knows the password, has many addresses, the owner's own among them, and guesses until the window is
+        // spent; five times, until the hundred are.
+        for window in 0..5 {
+            let mut guesser = half_way(&console, OWNER).await;
+            for guess in 0..20 {
+                if guess % 5 != 0 {
+                    guesser.address = format!("192.0.{window}.{guess}");
+                }
+                enter(&mut guesser, &phone.wrong_code(&console)).await.says("This code is not right");
+            }
+            let spent = enter(&mut guesser, &phone.code(&console)).await;
+            assert_eq!(spent.status, StatusCode::TOO_MANY_REQUESTS, "the control: elsewhere it is over");
+            // The owner is neither locked out of a browser that they use, nor of the session that they are in.
+            let mut home = sign_in_at_home(&console).await;
+            assert_eq!(enter(&mut home, &phone.code(&console)).await.location(), LIST, "window {window}");
+            console.advance(Duration::from_secs(600));
+            let proven = home.post("/confirm", &[("code", &*phone.code(&console)), ("next", CODES)]).await;
+            assert_eq!(proven.location(), CODES, "window {window}");
+            console.advance(Duration::from_secs(300));
+        }
+        // A right code of the owner's gives the guesser no new ones: the hundred are spent, with whatever code.
+        let refused = enter(&mut half_way(&console, OWNER).await, &phone.code(&console)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        refused.says("only accepted in browsers that you have signed in with before");
+        // A change of the password, which the guesser knows, ends it.
+        let mut home = sign_in_at_home(&console).await;
+        enter(&mut home, &phone.code(&console)).await;
+        let seen = home.get("/settings/account/password").await.hidden("seen");
+        let chosen = "tulip gravel 84 harbour";
+        let changed = home.post("/settings/account/password", &[("password", chosen), ("seen", &seen)]).await;
+        changed.leads_to(ACCOUNT, "password-changed");
+        let mut anywhere = console.browser();
+        assert_eq!(anywhere.sign_in(OWNER, chosen).await.location(), SECOND_FACTOR);
+        console.advance(STEP);
+        assert_eq!(enter(&mut anywhere, &phone.code(&console)).await.location(), LIST);
+        assert_eq!(codes.len(), RECOVERY_CODES);
+    }
+}
+
+#[tokio::test]
+async fn guesses_in_a_stolen_session_or_browser_have_an_end_of_their_own() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (phone, _) = set_up(&console, &mut owner).await;
+    let known = owner.cookies["nuvera-browser"].clone();
+    let confirm =
+        async |browser: &mut Browser, code: &str| browser.post("/confirm", &[("code", code), ("next", CODES)]).await;
+    // Someone who holds the session, and someone who holds the browser's cookie and the password.
+    let mut session = owner.clone();
+    let mut browser = console.browser();
+    browser.cookies.insert("nuvera-browser".into(), known);
+    for window in 0..4 {
+        browser.sign_in(OWNER, PASSWORD).await;
+        for guess in 0..5 {
+            session.address = format!("192.0.{window}.{guess}");
+            browser.address = format!("198.51.{window}.{guess}");
+            let wrong = phone.wrong_code(&console);
+            confirm(&mut session, &wrong).await.says("This code is not right");
+            enter(&mut browser, &wrong).await.says("This code is not right");
+        }
+        let wrong = phone.wrong_code(&console);
+        assert_eq!(confirm(&mut session, &wrong).await.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(enter(&mut browser, &wrong).await.status, StatusCode::TOO_MANY_REQUESTS);
+        console.advance(Duration::from_secs(900));
+    }
+    browser.sign_in(OWNER, PASSWORD).await;
+    let right = phone.code(&console);
+    confirm(&mut session, &right).await.says("Twenty codes in a row were wrong here");
+    enter(&mut browser, &right).await.says("Twenty codes in a row were wrong here");
+    // The control: elsewhere the owner goes on.
+    assert_eq!(enter(&mut half_way(&console, OWNER).await, &right).await.location(), LIST);
+}
+
+#[tokio::test]
+async fn a_wrong_code_after_the_right_password_is_mailed_once_an_hour_and_shown_to_the_user() {
+    const SUBJECT: &str = "Your password was entered with a wrong code";
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (phone, _) = set_up(&console, &mut owner).await;
+    // The user's own mistake, where they have signed in before, is no news.
+    let mut home = owner.clone();
+    home.sign_in(OWNER, PASSWORD).await;
+    enter(&mut home, &phone.wrong_code(&console)).await.says("This code is not right");
+    let mut guesser = half_way(&console, OWNER).await;
+    for _ in 0..3 {
+        enter(&mut guesser, &phone.wrong_code(&console)).await;
+    }
+    let letters = console.letters_about(SUBJECT, 1).await;
+    assert!(letters[0].contains("someone else knows your password"), "{}", letters[0]);
+    let mut owner = console.browser();
+    owner.sign_in(OWNER, PASSWORD).await;
+    assert_eq!(enter(&mut owner, &phone.code(&console)).await.location(), LIST);
+    owner.get(ACCOUNT).await.says("Refused: right password, wrong code");
+    console.advance(Duration::from_secs(3600) - Duration::from_millis(1));
+    enter(&mut half_way(&console, OWNER).await, &phone.wrong_code(&console)).await;
+    console.advance(Duration::from_millis(1));
+    enter(&mut half_way(&console, OWNER).await, &phone.wrong_code(&console)).await;
+    assert_eq!(console.letters_about(SUBJECT, 2).await.len(), 2, "one an hour");
 }
 
 #[tokio::test]
@@ -636,10 +751,11 @@ async fn a_lost_factor_is_reset_by_who_decides_on_people_and_by_nobody_else() {
     // Where one is required, they set another one up before anything else.
     let mut admin = console.admin().await;
     let id = console.user_id("auditor@nuvera.example").await;
-    assert_eq!(
-        admin.post(&format!("/organizations/people/{id}/reset-factor"), &[]).await.status,
-        StatusCode::SEE_OTHER
-    );
+    let requested = admin.post(&format!("/organizations/people/{id}/reset-factor"), &[]).await;
+    requested.leads_to("/organizations/people", "reset-requested");
+    console.advance(Duration::from_secs(24 * 60 * 60));
+    server::web::carry_out_due_resets(&console.web).await;
+    let mut admin = console.admin().await;
     let mut auditor = console.browser();
     assert_eq!(auditor.sign_in("auditor@nuvera.example", PASSWORD).await.location(), "/organizations");
     assert!(auditor.get("/organizations").await.location().starts_with(HUB_SET_UP));

@@ -5,8 +5,8 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
-use domain::{access::Role, actor::Actor, sign_in::Method};
-use server::backend::{BackendError, accounts::SignIn};
+use domain::{access::Role, actor::Actor, second_factor::FactorRemoval, sign_in::Method};
+use server::backend::{BackendError, accounts::SignIn, sessions::Kept};
 use std::time::Duration;
 
 const ACCOUNT: &str = "/settings/account";
@@ -230,7 +230,8 @@ async fn a_password_that_was_right_a_moment_ago_begins_no_session_after_it_was_c
                 .map(|begun| begun.id)
         };
         let here = begins(control).await.unwrap();
-        console.backend.change_password(&owner, here, CHOSEN).await.unwrap();
+        let kept = Kept { session: here, browser: None };
+        console.backend.change_password(&owner, kept, CHOSEN, &FactorRemoval::default(), "").await.unwrap();
         assert!(matches!(begins(before).await, Err(BackendError::NotFound)));
         let (sessions, attempts) = console.backend.sign_in_activity(&owner, here).await.unwrap();
         assert_eq!(sessions.iter().map(|session| session.id).collect::<Vec<_>>(), [here]);
@@ -254,14 +255,16 @@ async fn what_waits_for_its_turn_in_a_session_that_is_ended_meanwhile_is_not_don
         let developer = console.user_id("developer@alpine.example").await;
         // The control: while the session lives.
         backend.change_role(&actor, console.alpine, developer, Role::PartnerViewer).await.unwrap();
-        backend.change_password(&actor, session, CHOSEN).await.unwrap();
+        let here = || Kept { session, browser: None };
+        backend.change_password(&actor, here(), CHOSEN, &FactorRemoval::default(), "").await.unwrap();
         let sealed = backend.enrolment(&actor, None).unwrap();
         let code = sealed.secret.code(console.clock.now());
 
         backend.end_session(&owner, session).await.unwrap();
         let changed = backend.change_role(&actor, console.alpine, developer, Role::PartnerOwner).await;
         assert!(matches!(changed, Err(BackendError::Forbidden)), "{changed:?}");
-        let changed = backend.change_password(&actor, session, "another password 77").await;
+        let removal = FactorRemoval::default();
+        let changed = backend.change_password(&actor, here(), "another password 77", &removal, "").await;
         assert!(matches!(changed, Err(BackendError::Forbidden)), "{changed:?}");
         let set_up = backend.set_up_factor(&actor, &sealed.sealed, &code).await;
         assert!(matches!(set_up, Err(BackendError::Forbidden)), "{set_up:?}");
@@ -269,11 +272,14 @@ async fn what_waits_for_its_turn_in_a_session_that_is_ended_meanwhile_is_not_don
     }
 }
 
-/// The link that a page shows once.
-fn link(answer: &Answer) -> String {
+/// Asserts that a reset link was sent and that no page shows it, and takes it out of the mail.
+fn link(console: &Console, answer: &Answer, email: &str) -> String {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
-    let (_, link) = answer.body.split_once("id=\"reset-link\"").expect("a link");
-    link.split(['>', '<']).nth(1).unwrap().strip_prefix(ORIGIN).unwrap().to_owned()
+    assert!(!answer.body.contains("token="), "the page holds no link: {}", answer.body);
+    let link = console.take_reset_link(email);
+    let token = link.split_once("?token=").unwrap().1;
+    assert!(!answer.body.contains(token), "nor its token");
+    link
 }
 
 async fn choose(console: &Console, link: &str, password: &str) -> Answer {
@@ -288,14 +294,18 @@ async fn a_password_is_reset_by_a_link_once_within_a_day_and_all_sessions_end() 
         let (mut owner, mut developer) = (console.owner().await, console.signed_in("developer@alpine.example").await);
         let person = id_of(&console, "developer@alpine.example").await;
         let form = format!("{PEOPLE}/{person}/reset-password");
-        owner.get(&form).await.says("Deniz Demir").says("Their second factor will stay");
-        let first = link(&owner.post(&form, &[]).await);
+        owner
+            .get(&form)
+            .await
+            .says("Deniz Demir")
+            .says("their second factors, recovery codes, sessions and known browsers are removed");
+        let developers = "developer@alpine.example";
+        let first = link(&console, &owner.post(&form, &[]).await, developers);
         let second = owner.post(&form, &[]).await;
-        second.says("It was mailed to developer@alpine.example");
+        second.says("was mailed to developer@alpine.example").says("works once, until").says("Send again");
         assert_eq!(second.header("cache-control"), "no-store");
-        let second = link(&second);
+        let second = link(&console, &second, developers);
         assert_eq!(choose(&console, &first, CHOSEN).await.status, StatusCode::GONE, "a newer one ends it");
-        assert!(console.letters().iter().any(|letter| letter.contains("choose a new password")));
         for _ in 0..2 {
             console.browser().get(&second).await.says("Choose a new password").says("developer@alpine.example");
         }
@@ -314,12 +324,31 @@ async fn a_password_is_reset_by_a_link_once_within_a_day_and_all_sessions_end() 
         assert_eq!(before.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(again.sign_in("developer@alpine.example", CHOSEN).await.status, StatusCode::SEE_OTHER);
         let history = owner.get(&format!("{LIST}/audit.jsonl")).await;
-        history.says("password.reset_begun").says("password.reset");
+        history.says("password.reset_begun").says("password.reset").says("Reset started by Olivia Okafor");
 
-        let third = link(&owner.post(&form, &[]).await);
+        let third = link(&console, &owner.post(&form, &[]).await, developers);
         console.advance(Duration::from_secs(24 * 3600));
         assert_eq!(choose(&console, &third, CHOSEN).await.status, StatusCode::GONE, "after a day");
     }
+}
+
+#[tokio::test]
+async fn a_reset_link_that_cannot_be_mailed_is_sent_again_and_replaces_the_one_before() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let form = format!("{PEOPLE}/{}/reset-password", id_of(&console, "developer@alpine.example").await);
+    let first = link(&console, &owner.post(&form, &[]).await, "developer@alpine.example");
+    let aside = console.mail.path().with_extension("aside");
+    std::fs::rename(console.mail.path(), &aside).unwrap();
+    let failed = owner.post(&form, &[]).await;
+    std::fs::rename(&aside, console.mail.path()).unwrap();
+    assert_eq!(failed.status, StatusCode::OK);
+    failed.says("Reset link not sent").says("could not be mailed to developer@alpine.example").says("Send again");
+    assert!(!failed.body.contains("token="));
+    assert!(failed.body.contains(&format!("action=\"{form}\"")), "the button sends the same form");
+    assert_eq!(choose(&console, &first, CHOSEN).await.status, StatusCode::GONE, "the link before has ended");
+    let second = link(&console, &owner.post(&form, &[]).await, "developer@alpine.example");
+    assert_eq!(choose(&console, &second, CHOSEN).await.status, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]
@@ -342,7 +371,7 @@ async fn nobody_resets_a_password_who_does_not_decide_on_people_nor_their_own() 
     let own = console.owner().await.post(&form(&owner), &[]).await;
     assert_eq!(own.status, StatusCode::CONFLICT);
     own.says("change your password on its page");
-    assert!(console.letters().iter().all(|letter| !letter.contains("choose a new password")));
+    assert!(console.letters().iter().all(|letter| !letter.contains("Choose a new password")));
 }
 
 #[tokio::test]
@@ -350,7 +379,8 @@ async fn who_is_removed_has_no_session_and_no_link_left() {
     let console = Console::start().await;
     let (mut owner, mut developer) = (console.owner().await, console.signed_in("developer@alpine.example").await);
     let person = id_of(&console, "developer@alpine.example").await;
-    let reset = link(&owner.post(&format!("{PEOPLE}/{person}/reset-password"), &[]).await);
+    let sent = owner.post(&format!("{PEOPLE}/{person}/reset-password"), &[]).await;
+    let reset = link(&console, &sent, "developer@alpine.example");
     assert!(is_signed_in(&mut developer).await);
     owner.post(&format!("{PEOPLE}/{person}/remove"), &[]).await;
     assert!(!is_signed_in(&mut developer).await);

@@ -430,7 +430,16 @@ async fn signing_in_renews_the_session_and_there_is_no_password_to_guess() {
 #[tokio::test]
 async fn whoever_a_provider_lets_in_gets_no_password_beside_it() {
     let Surroundings { console, alpine, .. } = start().await;
-    signs_in(&mut console.browser(), &alpine, BEGIN, &developer()).await;
+    let mut session = console.browser();
+    signs_in(&mut session, &alpine, BEGIN, &developer()).await;
+    // Not even from their own session, which may be stolen: the password would outlive it.
+    let account = session.get("/settings/account").await;
+    assert!(account.status == StatusCode::OK && !account.body.contains("/settings/account/password"));
+    let chosen = [("password", "tulip gravel 84 harbour")];
+    assert_eq!(session.get("/settings/account/password").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(session.post("/settings/account/password", &chosen).await.status, StatusCode::NOT_FOUND);
+    let by_password = console.browser().sign_in("dora@alpine.example", "tulip gravel 84 harbour").await;
+    assert_eq!(by_password.status, StatusCode::UNPROCESSABLE_ENTITY);
     let dora = console.user_id("dora@alpine.example").await;
     let person = format!("/settings/platform/people/{dora}");
     let mut owner = console.owner().await;

@@ -111,6 +111,8 @@ pub struct Console {
     pub mail: TempDir,
     /// The messages whose link [`Console::mailed_link`] has returned.
     followed: Mutex<BTreeSet<PathBuf>>,
+    /// What the handlers share, for the jobs that a server runs besides them.
+    pub web: Arc<Web>,
     origin: String,
     router: Router,
     database: Database,
@@ -191,7 +193,7 @@ impl Console {
         let router = web::router(web.clone(), store.clone());
         let origin = origin.to_owned();
         let followed = Mutex::default();
-        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, followed, origin, router, database }
+        Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, followed, web, origin, router, database }
     }
 
     /// A browser in which nobody is signed in.
@@ -368,6 +370,24 @@ impl Console {
         }
         assert!(links.len() < 2, "several messages with a link: {links:?}");
         links
+    }
+
+    /// Takes the link to choose a new password out of the mail to `email`, which must hold exactly one.
+    pub fn take_reset_link(&self, email: &str) -> String {
+        let is_link = |letter: &str| {
+            letter.contains("Subject: Choose a new password for your Nuvera account")
+                && letter.contains(&format!("To: {email}"))
+        };
+        let files = fs::read_dir(self.mail.path()).unwrap().map(|file| file.unwrap().path());
+        let mut found = files.filter_map(|file| {
+            let letter = fs::read_to_string(&file).unwrap().replace("=\r\n", "").replace("=3D", "=");
+            is_link(&letter).then_some((file, letter))
+        });
+        let (file, letter) = found.next().expect("a letter with a link");
+        assert!(found.next().is_none(), "one letter with a link");
+        fs::remove_file(file).unwrap();
+        let link = letter.lines().find(|line| line.contains("/reset-password?token=")).expect("a link");
+        link.trim().strip_prefix(&self.origin).expect("an address of this console").to_owned()
     }
 
     /// The letters with this subject, which go out on their own: once there are so many.

@@ -9,9 +9,9 @@ use super::Stop;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashSet,
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, Permissions},
     io::{self, Read},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -134,6 +134,10 @@ impl OpenFile {
         // The folder for temporary files is everybody's: what another user put there is not believed.
         if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not a file of this user's"));
+        }
+        // An older version, or the operator, may have left it readable.
+        if metadata.mode() & 0o077 != 0 {
+            file.set_permissions(Permissions::from_mode(0o600))?;
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -273,6 +277,10 @@ mod tests {
         journal(folder.path()).open();
         let metadata = fs::metadata(folder.path().join("stops.jsonl")).unwrap();
         assert_eq!((metadata.mode() & 0o777, metadata.len()), (0o600, RESERVED));
+        let path = folder.path().join("stops.jsonl");
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        journal(folder.path()).open();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600, "a loose mode is corrected");
         std::os::unix::fs::symlink(folder.path().join("stops.jsonl"), folder.path().join("link")).unwrap();
         assert!(OpenFile::open(&folder.path().join("link"), true).is_err());
     }

@@ -11,6 +11,7 @@ use std::{
     env, fs,
     io::{Seek, SeekFrom, Write},
     net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
@@ -152,7 +153,7 @@ async fn a_second_server_on_the_same_folder_or_file_is_refused_with_the_name_of_
     // The first one serves on; the control: once it is killed, the other folder may have the file.
     Console::sign_in(server.console).await;
     server.kill();
-    fs::create_dir_all(elsewhere.data()).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(elsewhere.data()).unwrap();
     fs::copy(place.data().join("pepper"), elsewhere.data().join("pepper")).unwrap();
     Server::start_with(elsewhere.site(), &elsewhere.data(), &["--database-url", &url]).await.stop().await;
 }
@@ -194,7 +195,7 @@ async fn a_second_server_on_the_same_postgresql_database_is_refused_and_a_lost_l
     assert!(refused().await.contains(&format!("process {} on host ", server.child.id())));
     server.stop().await;
     // The control: the lock has ended with the process.
-    fs::create_dir_all(elsewhere.data()).unwrap();
+    fs::DirBuilder::new().mode(0o700).create(elsewhere.data()).unwrap();
     fs::copy(place.data().join("pepper"), elsewhere.data().join("pepper")).unwrap();
     Server::start_with(elsewhere.site(), &elsewhere.data(), &arguments).await.stop().await;
 }
@@ -389,4 +390,30 @@ async fn a_database_that_cannot_be_used_is_refused_with_the_cause_and_the_remedy
 
 fn name(url: &str) -> &str {
     url.rsplit('/').next().unwrap().split('?').next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_writes_is_for_its_user_only() {
+    let place = Place::new();
+    let server = place.start().await;
+    let (id, _) = Console::sign_in(server.console).await.create("Ledger").await;
+    disable(&mut Console::sign_in(server.console).await, &id).await;
+    place.marked().await;
+    let mut found = Vec::new();
+    let mut folders = vec![place.data()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).chain([folder.clone()]) {
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o077, 0, "{}", path.display());
+            if metadata.is_dir() && path != folder {
+                folders.push(path.clone());
+            }
+            found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    for name in ["nuvera.db", "nuvera.db-wal", "pepper", "lock", "audit-mark", "control.sock", "emergency-stops.jsonl"]
+    {
+        assert!(found.iter().any(|found| found == name), "{name} is not in {found:?}");
+    }
+    server.stop().await;
 }
