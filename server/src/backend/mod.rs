@@ -35,7 +35,8 @@ pub mod team_events;
 pub use approval::Outcome;
 pub use error::BackendError;
 pub use passwords::{
-    BegunReset, ChangedPassword, MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset, check as check_password,
+    BegunReset, ChangedPassword, MIN_CHARACTERS as MIN_PASSWORD_CHARACTERS, PasswordError, PasswordReset,
+    check as check_password,
 };
 pub use proof::{Proof, ProofError};
 pub use readiness::watch as watch_readiness;

@@ -9,9 +9,8 @@ use super::{
     Backend, BackendError,
     accounts::freshly_proven,
     cpu_pool::Requester,
-    password_hashing,
+    password_hashing, pending_resets,
     people::{LinkToken, hash, withdraw_unfinished},
-    pending_resets,
     sessions::{self, Kept},
     support::withdraw_support_of,
 };

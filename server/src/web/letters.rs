@@ -163,6 +163,8 @@ pub fn notify_team(web: &Web, actor: &Actor, member: impl Into<TeamMember>, chan
     let (backend, mailer) = (web.backend.clone(), web.mailer.clone());
     let origin = web.origin(Area::of_side(actor.kind())).to_owned();
     tokio::spawn(async move { backend.notify_team(&event, &mailer, &origin).await });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

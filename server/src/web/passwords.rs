@@ -9,7 +9,9 @@ use super::{
     visit::{self, Visit, redirect},
 };
 use crate::{
-    backend::{BackendError, BegunReset, ChangedPassword, PasswordReset, authorise, sessions::Kept, team_events::TeamChange},
+    backend::{
+        BackendError, BegunReset, ChangedPassword, PasswordReset, authorise, sessions::Kept, team_events::TeamChange,
+    },
     mail::{Mail, quoted},
 };
 use app::{
