@@ -133,7 +133,9 @@ pub struct ServeSettings {
     /// How many requests per second each application may send, a second's worth of them at once; 0: any number.
     #[arg(long, env = "NUVERA_RATE_LIMIT", default_value_t = 0)]
     pub rate_limit: u32,
-    /// How many requests per minute that name no known API key are explained to one network address; 0: any number.
+    /// How many failed attempts per minute one network address has: requests that name no known API key, and for each
+    /// application, requests whose signature does not verify (for all applications together, ten times as many). Further
+    /// ones are refused without being verified. 0: any number.
     #[arg(long, env = "NUVERA_FAILURE_LIMIT", default_value_t = 120)]
     pub failure_limit: u32,
     /// The SMTP server that reminders go out by: smtps://user:password@host, or smtp://host?tls=required for STARTTLS.

@@ -95,10 +95,11 @@ pub enum Refusal {
         "The application sends more requests than it may. Wait {retry_after_seconds} s, then go on more slowly; the token can be sent again while it is valid."
     )]
     RateLimited { retry_after_seconds: u64 },
-    #[error(
-        "Too many requests from your network address named no API key that is known. Wait {retry_after_seconds} s, and check the header `x-api-key`."
-    )]
-    TooManyFailures { retry_after_seconds: u64 },
+    #[error("{}", match failure {
+        FailureKind::UnknownKey => format!("Too many requests from your network address named no API key that is known. Wait {retry_after_seconds} s, and check the header `x-api-key`."),
+        FailureKind::Signature => format!("Too many requests with this API key from your network address had a signature that does not verify. Wait {retry_after_seconds} s, and sign with the private key whose public half is registered."),
+    })]
+    TooManyFailures { failure: FailureKind, retry_after_seconds: u64 },
     #[error("No such endpoint, or not with this method. Check both against the API reference.")]
     UnknownRoute,
     #[error("This needs the permission {0}, which the application does not have. Its owner can grant it.")]
@@ -113,6 +114,15 @@ pub enum Refusal {
         "The service behind the gateway did not answer in time. Whether it did what was asked is unknown: look before you send the request again."
     )]
     UpstreamTimeout,
+}
+
+/// What too many requests failed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Their API key is no application's.
+    UnknownKey,
+    /// Their signature does not verify.
+    Signature,
 }
 
 /// A signature by a key of this application that is retired.
@@ -241,7 +251,7 @@ impl Refusal {
         match self {
             Self::TokenPredatesStart { retry_after_seconds }
             | Self::RateLimited { retry_after_seconds }
-            | Self::TooManyFailures { retry_after_seconds } => Some(*retry_after_seconds),
+            | Self::TooManyFailures { retry_after_seconds, .. } => Some(*retry_after_seconds),
             Self::BodyCapacity | Self::ReplayCapacity | Self::UpstreamUnavailable => Some(1),
             _ => None,
         }

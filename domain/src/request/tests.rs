@@ -389,7 +389,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         Refusal::ReplayDetected,
         Refusal::ReplayCapacity,
         Refusal::RateLimited { retry_after_seconds: 1 },
-        Refusal::TooManyFailures { retry_after_seconds: 1 },
+        Refusal::TooManyFailures { failure: FailureKind::Signature, retry_after_seconds: 1 },
         Refusal::UnknownRoute,
         Refusal::PermissionMissing(Area::Customers.read()),
         Refusal::UpstreamUnavailable,

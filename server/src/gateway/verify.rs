@@ -13,7 +13,7 @@ use bytes::Bytes;
 use domain::{
     api_key::{ApiKeyHash, ApiKeyStatus, check_shape},
     permission::Permission,
-    request::{BoundRequest, Claims, MalformedRequest, Refusal, UnverifiedToken, bearer_token},
+    request::{BoundRequest, Claims, FailureKind, MalformedRequest, Refusal, UnverifiedToken, bearer_token},
     route::Access,
     time::Timestamp,
 };
@@ -123,8 +123,12 @@ impl Gateway {
         // Before the body: who has an API key and no private key shall not have the gateway hold what they send.
         let signed_with = {
             let application = &key.application;
-            let signing_key = application.signed_with(&token, |key| key.verifies(now));
-            let signing_key = signing_key.ok_or_else(|| application.invalid_signature(&token, now, check_blocked))?;
+            self.check_failed_signatures(application, address, now)?;
+            let Some(signing_key) = application.signed_with(&token, |key| key.verifies(now)) else {
+                self.failed_signatures.failed(application.id, address, now);
+                return Err(application.invalid_signature(&token, now, check_blocked));
+            };
+            self.failed_signatures.verified(application.id, address, now);
             check_blocked(signing_key)?;
             signing_key.key.id
         };
@@ -177,6 +181,19 @@ impl Gateway {
         Ok(Verified { key, fingerprint, body, room, body_hash, is_body_verified, permission })
     }
 
+    /// Refuses a request before the work of verifying its signature where too many did not verify.
+    fn check_failed_signatures(
+        &self,
+        application: &KnownApplication,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.failed_signatures.check(application.id, address, now).map_err(|wait| Refusal::TooManyFailures {
+            failure: FailureKind::Signature,
+            retry_after_seconds: whole_seconds(wait),
+        })
+    }
+
     /// Before the `jti` is used up: whoever is too quick can send the same token again a little later.
     fn check_rate(&self, application: &KnownApplication, now: Timestamp) -> Result<(), Refusal> {
         let Some(limit) = self.settings.rate_limit else { return Ok(()) };
@@ -193,7 +210,9 @@ impl Gateway {
         }
         match self.failed_attempts.count(address, self.clock.now()) {
             Ok(()) => refusal,
-            Err(wait) => Refusal::TooManyFailures { retry_after_seconds: whole_seconds(wait) },
+            Err(wait) => {
+                Refusal::TooManyFailures { failure: FailureKind::UnknownKey, retry_after_seconds: whole_seconds(wait) }
+            }
         }
     }
 
