@@ -8,11 +8,13 @@
 
 mod claims;
 mod json;
+mod misleading;
 mod refusal;
 mod seen;
 mod token;
 
 pub use claims::{BoundRequest, Claims};
+pub use misleading::{MISLEADING_HEADERS, MISLEADING_PREFIXES, MisleadingHeader, misleading_header};
 pub use refusal::{ClaimProblem, Comparison, FailureKind, MalformedRequest, Refusal, RetiredSignature};
 pub use seen::{
     ClockSkew, KEPT_FOR, KEPT_REQUESTS, RequestFilter, RequestOutcome, SeenRefusal, SeenRequest, first_difference,

@@ -4,7 +4,7 @@
 //! expired, its application disabled) is told only to those who sent the whole key; all others learn no more than what
 //! their own text shows.
 
-use super::{AUDIENCE, ISSUER, MAX_JTI_CHARACTERS, MAX_LIFETIME_SECONDS, TokenProblem};
+use super::{AUDIENCE, ISSUER, MAX_JTI_CHARACTERS, MAX_LIFETIME_SECONDS, MisleadingHeader, TokenProblem};
 use crate::{api_key::ApiKeyShapeError, permission::Permission, time::Timestamp};
 use std::borrow::Cow;
 
@@ -18,6 +18,10 @@ pub enum Refusal {
     DuplicateHeader(&'static str),
     #[error("Leave out the header `{0}`, in `Connection` as well: it is the gateway's to set.")]
     ReservedHeader(&'static str),
+    #[error(
+        "Leave out the header {0}: no signature covers it, and the service could take another method, target or sender from it."
+    )]
+    MisleadingHeader(MisleadingHeader),
     #[error("Send the whole API key in the header `x-api-key`.")]
     MissingApiKey,
     #[error("Send the signed request token in the header `Authorization: Bearer <token>`.")]
@@ -262,6 +266,7 @@ impl Refusal {
             Self::MalformedRequest(_) => ("malformed_request", 400, "Malformed request"),
             Self::DuplicateHeader(_) => ("duplicate_header", 400, "Header sent twice"),
             Self::ReservedHeader(_) => ("reserved_header", 400, "Reserved header"),
+            Self::MisleadingHeader(_) => ("misleading_header", 400, "Misleading header"),
             Self::MissingApiKey => ("missing_api_key", 401, "API key missing"),
             Self::MissingToken => ("missing_token", 401, "Request token missing"),
             Self::InvalidApiKey(_) => ("invalid_api_key", 401, "Invalid API key"),

@@ -362,6 +362,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         Refusal::MalformedRequest(MalformedRequest::Target),
         Refusal::DuplicateHeader("x-api-key"),
         Refusal::ReservedHeader("x-request-id"),
+        Refusal::MisleadingHeader(MisleadingHeader::Name("x-http-method")),
         Refusal::MissingApiKey,
         Refusal::MissingToken,
         Refusal::InvalidApiKey(None),

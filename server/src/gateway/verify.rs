@@ -319,14 +319,14 @@ pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &s
 }
 
 /// Whether a header's name is one of ours.
-pub(super) fn is_named(name: &str, own: &str) -> bool {
+fn is_named(name: &str, own: &str) -> bool {
     name.len() == own.len() && begins_with(name, own)
 }
 
-/// Whether a header's name begins with one of ours. Some servers take `_` for `-` (CGI began it), so both are the same
-/// here.
-pub(super) fn begins_with(name: &str, own: &str) -> bool {
-    let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || a == b'_' && b == b'-';
+/// Whether a header's name begins with one of ours. CGI and what followed it make one variable of all names that differ only
+/// in characters that are neither letters nor digits: those are the same here.
+fn begins_with(name: &str, own: &str) -> bool {
+    let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || b == b'-' && !a.is_ascii_alphanumeric();
     name.len() >= own.len() && name.bytes().zip(own.bytes()).all(same)
 }
 

@@ -16,6 +16,7 @@ mod malformed;
 mod never_late;
 mod process;
 mod proxied;
+mod real_edges;
 mod recent;
 mod refusals;
 mod replayed;
