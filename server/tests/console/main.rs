@@ -23,6 +23,7 @@ mod people;
 mod policies;
 mod private_keys;
 mod proof;
+mod provider_network;
 mod races;
 mod reminders;
 mod requests;
