@@ -77,9 +77,14 @@ pub struct ServeSettings {
     #[arg(long, env = "NUVERA_CONSOLE_URL")]
     pub console_url: Option<String>,
     /// An origin of its own for Nuvera's area, such as https://hub.example.com: then the area answers there only, and
-    /// everything else at --console-url only. By default both are at --console-url.
+    /// everything else at --console-url only. By default http:// and --hub-address, or both are at --console-url.
     #[arg(long, env = "NUVERA_HUB_URL")]
     pub hub_url: Option<String>,
+    /// An address of its own for Nuvera's area: then the area is served there only, and everything else at
+    /// --console-address only, whatever a request's Host header says. By default both are at --console-address, and with
+    /// --hub-url it is the Host header that keeps them apart.
+    #[arg(long, env = "NUVERA_HUB_ADDRESS")]
+    pub hub_address: Option<SocketAddr>,
     /// The address that the gateway listens on.
     #[arg(long, env = "NUVERA_GATEWAY_ADDRESS", default_value = "127.0.0.1:45000")]
     pub gateway_address: SocketAddr,
@@ -263,10 +268,13 @@ impl ServeSettings {
     /// It is no origin, or the console's.
     pub fn hub_origin(&self) -> Result<Option<String>, SettingError> {
         let setting = "--hub-url";
-        let Some(given) = &self.hub_url else { return Ok(None) };
-        let hub = origin(setting, Some(given), self.console_address)?;
+        if self.hub_url.is_none() && self.hub_address.is_none() {
+            return Ok(None);
+        }
+        let address = self.hub_address.unwrap_or(self.console_address);
+        let hub = origin(setting, self.hub_url.as_deref(), address)?;
         if hub == self.console_origin()? {
-            let problem = format!("{given:?} is where the console is; give another origin, or none");
+            let problem = format!("{hub:?} is where the console is; give another origin, or none");
             return Err(SettingError { setting, problem });
         }
         Ok(Some(hub))
@@ -349,12 +357,14 @@ impl ServeSettings {
         is_limited.then(|| self.max_connections_per_address.min((max_connections / 2).max(1)))
     }
 
-    /// What the console's listener allows.
-    pub fn console_limits(&self, shares: Shares, drain_timeout: Duration) -> Limits {
+    /// What the console's listener allows, or the one of Nuvera's area. They share the files of the console.
+    pub fn console_limits(&self, name: &'static str, shares: Shares, drain_timeout: Duration) -> Limits {
+        let listeners = if self.hub_address.is_some() { 2 } else { 1 };
+        let max_connections = (shares.console / listeners).max(1);
         Limits {
-            name: "console",
-            max_connections: shares.console,
-            max_connections_per_address: self.max_per_address(shares.console),
+            name,
+            max_connections,
+            max_connections_per_address: self.max_per_address(max_connections),
             head_timeout: web::HEAD_TIMEOUT,
             idle_timeout: self.idle_timeout(),
             drain_timeout,
@@ -426,6 +436,19 @@ mod tests {
         assert_eq!(per_address(&["--max-connections-per-address", "7"], 1_000), Some(7));
         assert_eq!(per_address(&["--max-connections-per-address", "0"], 1_000), None);
         assert_eq!(per_address(&["--trust-forwarded-for"], 1_000), None);
+    }
+
+    #[test]
+    fn the_hub_has_an_origin_where_it_has_an_address() {
+        let hub = |arguments: &[&str]| settings(arguments).hub_origin().unwrap();
+        assert_eq!(hub(&[]), None);
+        assert_eq!(hub(&["--hub-address", "127.0.0.1:3001"]).as_deref(), Some("http://127.0.0.1:3001"));
+        let both = ["--hub-address", "127.0.0.1:3001", "--hub-url", "https://hub.example.com"];
+        assert_eq!(hub(&both).as_deref(), Some("https://hub.example.com"));
+        let shares = Shares { gateway: 10, console: 100, metrics: 10 };
+        let max =
+            |arguments: &[&str]| settings(arguments).console_limits("console", shares, Duration::ZERO).max_connections;
+        assert_eq!((max(&[]), max(&both)), (100, 50));
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod submitted;
 mod visit;
 
 pub use assets::{SiteError, load_assets};
-pub use serve::{HEAD_TIMEOUT, serve};
+pub use serve::{HEAD_TIMEOUT, ServedArea, serve};
 
 use crate::{
     backend::Backend,

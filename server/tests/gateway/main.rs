@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on fails.
 
 mod accepted;
+mod addresses;
 mod bindings;
 mod browsers;
 mod conformance;

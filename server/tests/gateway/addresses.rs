@@ -1,0 +1,51 @@
+//! Which address serves what, whatever a request's Host header says.
+
+use crate::{
+    process::{Server, free_address, write_assets},
+    support::Connection,
+};
+use std::net::SocketAddr;
+use tempfile::TempDir;
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_assets(folder.path());
+    folder
+}
+
+async fn status(address: SocketAddr, host: &str, path: &str) -> u16 {
+    let mut connection = Connection::open(address).await;
+    connection.write(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await;
+    connection.read().await.expect("an answer").status
+}
+
+#[tokio::test]
+async fn with_an_address_of_its_own_the_hub_is_found_there_only_whatever_host_is_named() {
+    let folder = folder();
+    let hub = free_address().await;
+    let own = ["--hub-url", "http://hub.test", "--hub-address", &hub.to_string()];
+    let server = Server::start_with(folder.path(), &folder.path().join("data"), &own).await;
+    let (console, console_host) = (server.console, server.console.to_string());
+    assert_eq!(status(console, &console_host, "/sign-in").await, 200);
+    assert_eq!(status(hub, "hub.test", "/organizations/sign-in").await, 200);
+    assert_eq!(status(hub, "hub.test", "/").await, 303);
+    for host in [&*console_host, "hub.test", &hub.to_string()] {
+        for path in ["/organizations/sign-in", "/organizations", "/organizations/invitation"] {
+            assert_eq!(status(console, host, path).await, 404, "the console's address, {host}{path}");
+        }
+        for path in ["/sign-in", "/settings/platform/api-applications", "/invitation"] {
+            assert_eq!(status(hub, host, path).await, 404, "the hub's address, {host}{path}");
+        }
+    }
+    // The Host header counts as well.
+    assert_eq!(status(hub, &console_host, "/organizations/sign-in").await, 404);
+    assert_eq!(status(console, "hub.test", "/sign-in").await, 404);
+    for address in [console, hub] {
+        assert_eq!(status(address, "probe", "/healthz").await, 200);
+    }
+    server.stop().await;
+
+    // The control: without it, the Host header alone decides.
+    let server = Server::start_with(folder.path(), &folder.path().join("data"), &own[..2]).await;
+    assert_eq!(status(server.console, "hub.test", "/organizations/sign-in").await, 200);
+}
