@@ -9,7 +9,11 @@ use crate::{
 };
 use clap::{Args, Parser, Subcommand};
 use lettre::message::Mailbox;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Nuvera API Applications: the console for API credentials, and the gateway that verifies every request.
 #[derive(Debug, Parser)]
@@ -169,9 +173,13 @@ pub struct ServeSettings {
     /// backup. The server says the number when it refuses to start. The acceptance is recorded in the audit history.
     #[arg(long, value_name = "EVENT")]
     pub accept_older_database: Option<i64>,
-    /// On an empty database, create demo people, and print how to sign in.
+    /// On an empty database, create demo people, and print how to sign in. Their password is public, so the server then
+    /// listens on loopback addresses only.
     #[arg(long, env = "NUVERA_DEMO")]
     pub demo: bool,
+    /// Serve demo people at addresses that other machines can reach: everyone can sign in as each of them.
+    #[arg(long, env = "NUVERA_DEMO_ON_PUBLIC_ADDRESS")]
+    pub demo_on_public_address: bool,
 }
 
 /// Where to write a copy of the database.
@@ -288,6 +296,59 @@ impl ServeSettings {
         origin("--gateway-url", self.gateway_url.as_deref(), self.gateway_address)
     }
 
+    /// Returns the first address, by its setting, at which other machines can reach people or the gateway.
+    fn public_address(&self) -> Option<(&'static str, String)> {
+        let addresses = [
+            ("--console-address", Some(self.console_address)),
+            ("--hub-address", self.hub_address),
+            ("--gateway-address", Some(self.gateway_address)),
+            ("--forward-auth-address", self.forward_auth_address),
+        ];
+        let public = |(setting, address): (_, Option<SocketAddr>)| {
+            let address = address.filter(|address| !address.ip().to_canonical().is_loopback())?;
+            Some((setting, address.to_string()))
+        };
+        // A proxy on this machine may pass the world on to a loopback address.
+        let origins =
+            [("--console-url", &self.console_url), ("--hub-url", &self.hub_url), ("--gateway-url", &self.gateway_url)];
+        let public_origin = |(setting, url): (_, &Option<String>)| {
+            let url = url.as_ref()?;
+            let is_public = !is_loopback_origin(url);
+            is_public.then(|| (setting, url.clone()))
+        };
+        addresses.into_iter().find_map(public).or_else(|| origins.into_iter().find_map(public_origin))
+    }
+
+    /// Checks that demo people are not served at an address that other machines can reach, unless the operator says so.
+    /// `found` names a demo person in the database whose password is the public one.
+    ///
+    /// # Errors
+    /// They would be.
+    pub fn check_demo(&self, found: Option<&str>) -> Result<(), SettingError> {
+        let Some((setting, address)) = self.public_address().filter(|_| !self.demo_on_public_address) else {
+            return Ok(());
+        };
+        let (setting_with_demo, remedy) = match (self.demo, found) {
+            (true, _) => ("--demo", "leave out --demo and use `server create-admin`".to_owned()),
+            (false, Some(email)) => (
+                "--data",
+                format!("use another database: this one has the demo account {email} with its public password"),
+            ),
+            (false, None) => return Ok(()),
+        };
+        let problem = format!(
+            "other machines can reach {setting} {address}, and everyone knows the password of the demo people. Give a \
+             loopback address (127.0.0.1), or {remedy}. In a container that has to listen on 0.0.0.0, publish its ports on \
+             the host's loopback address only (--publish 127.0.0.1:3000:3000) and add --demo-on-public-address"
+        );
+        Err(SettingError { setting: setting_with_demo, problem })
+    }
+
+    /// Whether demo people in the database matter: other machines can reach this server, and the operator did not accept it.
+    pub fn must_look_for_demo_people(&self) -> bool {
+        self.public_address().is_some() && !self.demo_on_public_address
+    }
+
     /// The upstream.
     ///
     /// # Errors
@@ -385,6 +446,13 @@ fn origin(setting: &'static str, given: Option<&str>, address: SocketAddr) -> Re
     Err(SettingError { setting, problem })
 }
 
+fn is_loopback_origin(url: &str) -> bool {
+    let uri: Option<http::Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default().to_ascii_lowercase();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
 fn parse_capacity(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(capacity) if capacity >= 1000 => Ok(capacity),
@@ -436,6 +504,44 @@ mod tests {
         assert_eq!(per_address(&["--max-connections-per-address", "7"], 1_000), Some(7));
         assert_eq!(per_address(&["--max-connections-per-address", "0"], 1_000), None);
         assert_eq!(per_address(&["--trust-forwarded-for"], 1_000), None);
+    }
+
+    #[test]
+    fn demo_people_are_served_on_loopback_only() {
+        let demo = |arguments: &[&str]| {
+            settings(&[&["--demo"], arguments].concat()).check_demo(None).map_err(|error| error.to_string())
+        };
+        let without =
+            |arguments: &[&str], found| settings(arguments).check_demo(found).map_err(|error| error.to_string());
+        for good in [
+            &[][..],
+            &["--console-url", "http://localhost:3000"],
+            &["--console-url", "http://demo.localhost:3000", "--gateway-url", "http://[::1]:45000"],
+            &["--console-address", "127.0.0.2:3000", "--gateway-address", "[::1]:45000"],
+            &["--console-address", "0.0.0.0:3000", "--demo-on-public-address"],
+            &["--metrics-address", "0.0.0.0:9100"],
+        ] {
+            assert_eq!(demo(good), Ok(()), "{good:?}");
+            assert_eq!(without(good, Some("owner@alpine.example")), Ok(()), "{good:?}");
+        }
+        for bad in [
+            ["--console-address", "0.0.0.0:3000"],
+            ["--console-address", "[::]:3000"],
+            ["--console-address", "[::ffff:10.0.0.5]:3000"],
+            ["--hub-address", "10.0.0.5:3001"],
+            ["--gateway-address", "192.0.2.1:45000"],
+            ["--forward-auth-address", "0.0.0.0:45001"],
+            ["--console-url", "https://console.example.com"],
+            ["--hub-url", "https://hub.example.com"],
+            ["--gateway-url", "https://127.0.0.1.example.com"],
+        ] {
+            let refused = demo(&bad).unwrap_err();
+            assert!(refused.starts_with("--demo: ") && refused.contains(&bad.join(" ")), "{bad:?}: {refused}");
+            assert!(refused.contains("--demo-on-public-address"), "{refused}");
+            assert_eq!(without(&bad, None), Ok(()), "{bad:?}");
+            let refused = without(&bad, Some("owner@alpine.example")).unwrap_err();
+            assert!(refused.starts_with("--data: ") && refused.contains("owner@alpine.example"), "{bad:?}: {refused}");
+        }
     }
 
     #[test]

@@ -93,11 +93,15 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let hub_origin = settings.hub_origin()?;
     let gateway_origin = settings.gateway_origin()?;
     let upstream = settings.upstream()?;
+    settings.check_demo(None)?;
     let routes = read_routes(settings.routes.as_deref())?;
     let issuers = read_issuers(settings.sso.as_deref())?;
     let assets = web::load_assets(&settings.site)?;
     let clock = Clock::system();
     let Opened { store, pepper, lock, mark } = startup::open_to_serve(&settings, &clock).await?;
+    if settings.must_look_for_demo_people() {
+        settings.check_demo(demo::person_with_public_password(&store).await?)?;
+    }
     let pepper = Arc::new(pepper);
     let mailer = Arc::new(settings.mailer()?);
 

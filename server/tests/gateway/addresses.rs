@@ -49,3 +49,20 @@ async fn with_an_address_of_its_own_the_hub_is_found_there_only_whatever_host_is
     let server = Server::start_with(folder.path(), &folder.path().join("data"), &own[..2]).await;
     assert_eq!(status(server.console, "hub.test", "/organizations/sign-in").await, 200);
 }
+
+#[tokio::test]
+async fn demo_people_are_served_to_this_machine_only() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let public = ["--forward-auth-address", "0.0.0.0:0"];
+    let said = Server::refused(folder.path(), &data, &[&["--demo"], &public[..]].concat()).await;
+    assert!(said.contains("--demo: other machines can reach --forward-auth-address 0.0.0.0:0"), "{said}");
+    assert!(said.contains("--demo-on-public-address"), "{said}");
+    assert!(!data.exists(), "nothing was created");
+    Server::start(folder.path(), &data).await.stop().await;
+    // They are still there without --demo, with the password that everyone knows.
+    let said = Server::refused(folder.path(), &data, &public).await;
+    assert!(said.contains("--data: other machines can reach") && said.contains("owner@alpine.example"), "{said}");
+    let accepted = [&public[..], &["--demo-on-public-address"]].concat();
+    Server::start_with(folder.path(), &data, &accepted).await.stop().await;
+}
