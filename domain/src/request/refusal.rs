@@ -148,6 +148,10 @@ pub enum MalformedRequest {
     BareLineFeed,
     #[error("Send the request line with a path that starts with “/”: no scheme, no host, no fragment.")]
     Target,
+    #[error(
+        "Send a path that can be read in one way only: no “.” or “..” segment, no “;” and no backslash, and in escapes valid UTF-8 without “/”, “.”, “?”, “#”, “%”, control characters, or look-alikes of these."
+    )]
+    AmbiguousPath,
     #[error("Send the header `Host` exactly once.")]
     Host,
     #[error("Tunnels and protocol upgrades are not offered: leave out CONNECT, and the header `Upgrade`.")]

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use domain::{
     hex,
     request::{MISLEADING_HEADERS, MalformedRequest, Refusal, misleading_header},
+    route::is_path_unambiguous,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
@@ -203,7 +204,8 @@ impl<'a> Told<'a> {
         if !self.uri.starts_with('/') || self.uri.contains('#') || notes.fragment() {
             return Err(MalformedRequest::Target.into());
         }
-        Ok(())
+        let path = self.uri.split('?').next().unwrap_or_default();
+        if is_path_unambiguous(path) { Ok(()) } else { Err(MalformedRequest::AmbiguousPath.into()) }
     }
 }
 

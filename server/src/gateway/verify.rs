@@ -14,7 +14,7 @@ use domain::{
     api_key::{ApiKeyHash, ApiKeyStatus, check_shape},
     permission::Permission,
     request::{BoundRequest, Claims, FailureKind, MalformedRequest, Refusal, UnverifiedToken, bearer_token},
-    route::Access,
+    route::{Access, is_path_unambiguous},
     time::Timestamp,
 };
 use http::{
@@ -282,6 +282,9 @@ pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal>
         parts.uri.scheme().is_none() && parts.uri.authority().is_none() && parts.uri.path().starts_with('/');
     if !origin_form || notes.fragment() {
         return Err(MalformedRequest::Target.into());
+    }
+    if !is_path_unambiguous(parts.uri.path()) {
+        return Err(MalformedRequest::AmbiguousPath.into());
     }
     let hosts = parts.headers.get_all(HOST).iter().count();
     if hosts > 1 || hosts == 0 && parts.version == Version::HTTP_11 {

@@ -23,13 +23,13 @@ async fn status(address: SocketAddr, host: &str, path: &str) -> u16 {
 async fn with_an_address_of_its_own_the_hub_is_found_there_only_whatever_host_is_named() {
     let folder = folder();
     let hub = free_address().await;
-    let own = ["--hub-url", "http://hub.test", "--hub-address", &hub.to_string()];
+    let own = ["--hub-url", "http://hub.localhost", "--hub-address", &hub.to_string()];
     let server = Server::start_with(folder.path(), &folder.path().join("data"), &own).await;
     let (console, console_host) = (server.console, server.console.to_string());
     assert_eq!(status(console, &console_host, "/sign-in").await, 200);
-    assert_eq!(status(hub, "hub.test", "/organizations/sign-in").await, 200);
-    assert_eq!(status(hub, "hub.test", "/").await, 303);
-    for host in [&*console_host, "hub.test", &hub.to_string()] {
+    assert_eq!(status(hub, "hub.localhost", "/organizations/sign-in").await, 200);
+    assert_eq!(status(hub, "hub.localhost", "/").await, 303);
+    for host in [&*console_host, "hub.localhost", &hub.to_string()] {
         for path in ["/organizations/sign-in", "/organizations", "/organizations/invitation"] {
             assert_eq!(status(console, host, path).await, 404, "the console's address, {host}{path}");
         }
@@ -39,7 +39,7 @@ async fn with_an_address_of_its_own_the_hub_is_found_there_only_whatever_host_is
     }
     // The Host header counts as well.
     assert_eq!(status(hub, &console_host, "/organizations/sign-in").await, 404);
-    assert_eq!(status(console, "hub.test", "/sign-in").await, 404);
+    assert_eq!(status(console, "hub.localhost", "/sign-in").await, 404);
     for address in [console, hub] {
         assert_eq!(status(address, "probe", "/healthz").await, 200);
     }
@@ -47,7 +47,7 @@ async fn with_an_address_of_its_own_the_hub_is_found_there_only_whatever_host_is
 
     // The control: without it, the Host header alone decides.
     let server = Server::start_with(folder.path(), &folder.path().join("data"), &own[..2]).await;
-    assert_eq!(status(server.console, "hub.test", "/organizations/sign-in").await, 200);
+    assert_eq!(status(server.console, "hub.localhost", "/organizations/sign-in").await, 200);
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ async fn the_longest_answer_to_nginx_fits_into_the_buffer_that_its_configuration
     let edges = Edges::start().await;
     // Each of these characters takes twelve in ASCII.
     let clefs = "\u{1d11e}".repeat(300);
-    let call = Call { uri: format!("/{clefs}"), ..edges.world.post() }.claim("uri", clefs);
+    let call = Call { uri: format!("/?{clefs}"), ..edges.world.post() }.claim("uri", clefs);
     let reply = edges.nginx(call, "").await;
     let problem = reply.header("x-nuvera-problem").unwrap();
     assert!(problem.contains("uri_mismatch") && problem.len() > 4096, "{problem}");
@@ -156,7 +156,8 @@ async fn nobody_passes_who_poses_as_somebody_or_where_the_edge_says_too_little()
         assert_eq!((reply.status, reply.header("x-nuvera-status")), (401, Some("400")));
         assert!(reply.header("x-nuvera-problem").unwrap().contains("reserved_header"));
     }
-    for uri in ["http://api.test/api/v1/customers", "/api/v1/customers#x", "api/v1/customers"] {
+    let climbing = "/api/v1/x/%EF%BC%8E%EF%BC%8E/customers";
+    for uri in ["http://api.test/api/v1/customers", "/api/v1/customers#x", "api/v1/customers", climbing] {
         let call = Call { uri: uri.to_owned(), ..edges.world.post() };
         assert!(edges.nginx(call, "").await.header("x-nuvera-problem").unwrap().contains("malformed_request"), "{uri}");
     }
