@@ -15,7 +15,7 @@ use crate::{
     audit::{AuditAction, AuditEvent},
     id::{ApiKeyId, ApplicationId, OrganizationId, SigningKeyId, UserId},
     permission::PermissionSet,
-    public_key::PublicKey,
+    public_key::{PublicKey, PublicKeyError},
     signing_key::{MAX_VERIFYING_KEYS, SigningKey, SigningKeyState},
     text::{ApplicationName, Reason, Why},
     time::{Timestamp, in_words},
@@ -293,6 +293,8 @@ pub enum ChangeError {
     SigningKeyIsCurrent,
     #[error("This application used this public key before. Restore it from the signing-key history instead.")]
     SigningKeyInHistory,
+    #[error(transparent)]
+    PublicKey(#[from] PublicKeyError),
     #[error(
         "{MAX_VERIFYING_KEYS} signing keys verify already, the most there can be. Retire one first, or replace the current key at once."
     )]
@@ -707,7 +709,7 @@ impl ApiApplication {
     /// Registers another public key as the current one.
     ///
     /// # Errors
-    /// The key is this application's already, the overlap is too long, or too many keys verify.
+    /// The key is this application's already or cannot be registered, the overlap is too long, or too many keys verify.
     pub fn replace_signing_key(
         mut self,
         new: NewSigningKey,
@@ -717,7 +719,8 @@ impl ApiApplication {
         match self.signing_keys.iter().find(|key| key.public_key == new.public_key).map(|key| key.state) {
             Some(SigningKeyState::Current) => return Err(ChangeError::SigningKeyIsCurrent),
             Some(_) => return Err(ChangeError::SigningKeyInHistory),
-            None => {}
+            // A proposed change may have waited while the rules became narrower.
+            None => new.public_key.check_registrable()?,
         }
         let before = self.current_signing_key().public_key.fingerprint();
         let old = self.replace_current(replacement, by.at)?;

@@ -1,7 +1,7 @@
 //! Public keys as people paste them: told apart, judged, and re-encoded.
 //!
-//! What is accepted is one SPKI PEM block (RFC 7468, 13; RFC 5280, 4.1) that holds an RSA key of 2048 to 8192 bits with
-//! a sane exponent and no known weakness. Everything else is refused by name, with the command that mends it. A private
+//! What is accepted is one SPKI PEM block (RFC 7468, 13; RFC 5280, 4.1) that holds an RSA key of 2048 to 4096 bits with
+//! the public exponent 65537 and no known weakness. Everything else is refused by name, with the command that mends it. A private
 //! key is looked for first, before anything is parsed, so that it is neither stored nor echoed.
 
 use crate::key_material::{is_private_key, starts_like_private_der};
@@ -18,10 +18,26 @@ use std::fmt;
 /// The least bits a modulus may have.
 pub const MIN_BITS: usize = 2048;
 
-/// The most bits a modulus may have: a larger one only makes every verification slower.
-pub const MAX_BITS: usize = 8192;
+/// The most bits a modulus may have. A verification takes time in proportion to its square, and a refused signature costs
+/// as much as a valid one.
+pub const MAX_BITS: usize = 4096;
 
-/// The most bytes a pasted key may have; an 8192-bit key needs 1,500.
+/// The one public exponent (FIPS 186-5, A.1.1, allows others). One of 32 bits makes a verification twice as slow.
+const EXPONENT: u64 = 65_537;
+
+/// What is accepted of a key that is being registered.
+const REGISTRATION: Rules = Rules { max_bits: MAX_BITS, is_exponent: |exponent| exponent == EXPONENT };
+
+/// What was accepted before [`REGISTRATION`] was as narrow as it is: keys that are registered already keep working.
+const REGISTERED: Rules =
+    Rules { max_bits: 8192, is_exponent: |exponent| exponent > 1 << 16 && exponent < 1 << 32 && exponent % 2 == 1 };
+
+struct Rules {
+    max_bits: usize,
+    is_exponent: fn(u64) -> bool,
+}
+
+/// The most bytes a pasted key may have; a 4096-bit key needs 800.
 pub const MAX_PEM_BYTES: usize = 8 * 1024;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -84,9 +100,11 @@ pub enum PublicKeyError {
     OtherAlgorithm(String),
     #[error("This key has {0} bits. Use at least {MIN_BITS}; 3072 is a good choice.")]
     TooSmall(usize),
-    #[error("This key has {0} bits. Use at most {MAX_BITS}.")]
+    #[error("This key has {0} bits. Use at most {MAX_BITS}; 3072 is a good choice.")]
     TooLarge(usize),
-    #[error("This key's public exponent is not safe. Use 65537, which every tool chooses by default.")]
+    #[error(
+        "This key's public exponent is not {EXPONENT}. Generate a new pair with the exponent {EXPONENT}, which every tool chooses by default."
+    )]
     Exponent,
     #[error("This key is weak: {0}. Generate a new pair, and do not use this one anywhere.")]
     Weak(Weakness),
@@ -112,6 +130,19 @@ impl PublicKey {
     /// # Errors
     /// What the text is instead, and what to do about it.
     pub fn from_pem(text: &str) -> Result<Self, PublicKeyError> {
+        Self::read_pem(text, &REGISTRATION)
+    }
+
+    /// Reads the PEM of a key that is registered already: it may be as large, and have such an exponent, as was accepted
+    /// when it was registered. All other rules apply.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_pem`].
+    pub fn from_registered_pem(text: &str) -> Result<Self, PublicKeyError> {
+        Self::read_pem(text, &REGISTERED)
+    }
+
+    fn read_pem(text: &str, rules: &Rules) -> Result<Self, PublicKeyError> {
         if looks_private(text) {
             return Err(PublicKeyError::PrivateKey);
         }
@@ -121,7 +152,7 @@ impl PublicKey {
         }
         let base64: String = pem_body(text)?.split_whitespace().collect();
         let der = STANDARD.decode(base64).map_err(|_| PublicKeyError::Base64)?;
-        Self::from_der(&der)
+        Self::read_der(&der, rules)
     }
 
     /// Reads and judges a DER-encoded SPKI.
@@ -129,6 +160,10 @@ impl PublicKey {
     /// # Errors
     /// As [`PublicKey::from_pem`].
     pub fn from_der(der: &[u8]) -> Result<Self, PublicKeyError> {
+        Self::read_der(der, &REGISTRATION)
+    }
+
+    fn read_der(der: &[u8], rules: &Rules) -> Result<Self, PublicKeyError> {
         if starts_like_private_der(der) {
             return Err(PublicKeyError::PrivateKey);
         }
@@ -137,12 +172,20 @@ impl PublicKey {
         let key = spki.subject_public_key.as_bytes().ok_or(PublicKeyError::Malformed)?;
         let numbers = RsaPublicKey::from_der(key).map_err(|_| PublicKeyError::Malformed)?;
         let modulus = numbers.modulus.as_bytes();
-        let bits = check_size(modulus)?;
-        check_exponent(numbers.public_exponent.as_bytes())?;
+        let bits = rules.check_size(modulus)?;
+        rules.check_exponent(numbers.public_exponent.as_bytes())?;
         check_modulus(modulus)?;
         // Canonical: what was read is written again, so that one key has one text and one fingerprint.
         let der = spki.to_der().map_err(|_| PublicKeyError::Malformed)?;
         Ok(Self { der, bits })
+    }
+
+    /// Checks that the key could be registered now: one that was registered before may be larger, or have another exponent.
+    ///
+    /// # Errors
+    /// [`PublicKeyError::TooLarge`], [`PublicKeyError::Exponent`]
+    pub fn check_registrable(&self) -> Result<(), PublicKeyError> {
+        Self::from_der(&self.der).map(drop)
     }
 
     /// The SPKI, DER-encoded.
@@ -231,22 +274,23 @@ pub fn check_algorithm(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(), Pub
     }
 }
 
-fn check_size(modulus: &[u8]) -> Result<usize, PublicKeyError> {
-    let unused = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
-    match modulus.len() * 8 - unused {
-        bits if bits < MIN_BITS => Err(PublicKeyError::TooSmall(bits)),
-        bits if bits > MAX_BITS => Err(PublicKeyError::TooLarge(bits)),
-        bits => Ok(bits),
+impl Rules {
+    fn check_size(&self, modulus: &[u8]) -> Result<usize, PublicKeyError> {
+        let unused = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+        match modulus.len() * 8 - unused {
+            bits if bits < MIN_BITS => Err(PublicKeyError::TooSmall(bits)),
+            bits if bits > self.max_bits => Err(PublicKeyError::TooLarge(bits)),
+            bits => Ok(bits),
+        }
     }
-}
 
-/// FIPS 186-5, A.1.1 asks for an odd exponent over 2^16; above 2^32 some verifiers stop.
-fn check_exponent(exponent: &[u8]) -> Result<(), PublicKeyError> {
-    if exponent.len() > 4 {
-        return Err(PublicKeyError::Exponent);
+    fn check_exponent(&self, exponent: &[u8]) -> Result<(), PublicKeyError> {
+        if exponent.len() > 8 {
+            return Err(PublicKeyError::Exponent);
+        }
+        let value = exponent.iter().fold(0_u64, |value, &byte| value << 8 | u64::from(byte));
+        if (self.is_exponent)(value) { Ok(()) } else { Err(PublicKeyError::Exponent) }
     }
-    let value = exponent.iter().fold(0_u64, |value, &byte| value << 8 | u64::from(byte));
-    if value > 1 << 16 && value % 2 == 1 { Ok(()) } else { Err(PublicKeyError::Exponent) }
 }
 
 /// Looks for weaknesses that show without factoring. Small numbers are enough for all three: `n mod p` for the primes

@@ -8,12 +8,14 @@
 
 mod claims;
 mod json;
+mod misleading;
 mod refusal;
 mod seen;
 mod token;
 
 pub use claims::{BoundRequest, Claims};
-pub use refusal::{ClaimProblem, Comparison, MalformedRequest, Refusal, RetiredSignature};
+pub use misleading::{MISLEADING_HEADERS, MISLEADING_PREFIXES, MisleadingHeader, misleading_header};
+pub use refusal::{ClaimProblem, Comparison, FailureKind, MalformedRequest, Refusal, RetiredSignature};
 pub use seen::{
     ClockSkew, KEPT_FOR, KEPT_REQUESTS, RequestFilter, RequestOutcome, SeenRefusal, SeenRequest, first_difference,
 };
@@ -33,7 +35,7 @@ pub const MAX_LIFETIME_SECONDS: i64 = 60;
 /// The most characters (Unicode scalar values) of a `jti`.
 pub const MAX_JTI_CHARACTERS: usize = 128;
 
-/// The most bytes of a token. An 8192-bit signature needs 1,366 of them; the rest is for long URIs.
+/// The most bytes of a token. A signature with 4096 bits needs 683 of them; the rest is for long URIs.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// How much of a key or token may be shown: an API key's public prefix, and no more of anything.

@@ -1,8 +1,8 @@
 //! Which request needs which permission: a table of methods and paths, read from a commented text.
 //!
 //! A path is matched as it was sent, segment by segment, before any decoding. What a service behind the gateway might
-//! read differently (an encoded slash, a dot segment, an empty segment) matches no row, so that the permission that is
-//! checked is that of the endpoint that is reached.
+//! read differently (an encoded slash, a dot segment, full-width characters) is refused before ([`is_path_unambiguous`]) and
+//! matches no row, so that the permission that is checked is that of the endpoint that is reached.
 
 use crate::permission::Permission;
 use std::fmt;
@@ -216,32 +216,72 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Whether every reader takes `segment` for one and the same path segment. Not so where it is empty, a dot segment
-/// (RFC 3986, 5.2.4), holds a backslash or a path parameter (`;`: some servers cut there), or where decoding it, once
-/// or twice, brings up a slash, a dot, a percent sign or a control character. Nor where it holds bytes that are no
-/// ASCII: a URI has none (RFC 3986, 2), and to a reader of Latin-1 some of them are control characters.
+/// Whether every reader takes `path`, as it was sent and without its query, for the same segments. The gateway refuses any
+/// other before it looks for a row. An empty segment is left to the rows, none of which has one.
+pub fn is_path_unambiguous(path: &str) -> bool {
+    path.split('/').all(|segment| segment.is_empty() || is_unambiguous(segment))
+}
+
+/// Whether every reader takes `segment` for one and the same path segment. Not so where
+/// - it is empty or a dot segment (RFC 3986, 5.2.4), or holds a backslash or a path parameter (`;`: some servers cut there),
+/// - decoding it, once or twice, brings up one of these, a slash, a dot, the beginning of a query or fragment, a percent sign
+///   or a control character,
+/// - it is not UTF-8: lenient decoders make a slash of an overlong `%C0%AF`, and others take the bytes for Latin-1,
+/// - it holds a character that becomes one of these where a reader normalises it (NFKC) or converts it to a smaller
+///   character set, such as the full-width `／`,
+/// - it holds bytes that are no ASCII, unescaped: a URI has none (RFC 3986, 2).
 fn is_unambiguous(segment: &str) -> bool {
     if matches!(segment, "" | "." | "..") {
         return false;
     }
+    if !segment.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b';' | b'?' | b'#')) {
+        return false;
+    }
+    // Most have no escape.
+    !segment.contains('%') || decoded(segment).is_some_and(|text| text.chars().all(|c| !is_misread(c)))
+}
+
+/// A segment with its escapes decoded, where they are well-formed UTF-8 and none stands for a dot.
+fn decoded(segment: &str) -> Option<String> {
+    let mut text = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
-        let plain = match byte {
-            b'%' => match (bytes.next().and_then(hex_digit), bytes.next().and_then(hex_digit)) {
-                (Some(high), Some(low)) => {
-                    let decoded = high << 4 | low;
-                    !decoded.is_ascii_control() && !matches!(decoded, b'/' | b'\\' | b'.' | b'%' | b';')
-                }
-                _ => false,
-            },
-            b'\\' | b';' => false,
-            other => other.is_ascii_graphic(),
+        let escaped = match byte {
+            b'%' => Some(hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?),
+            _ => None,
         };
-        if !plain {
-            return false;
+        if escaped == Some(b'.') {
+            return None;
         }
+        text.push(escaped.unwrap_or(byte));
     }
-    true
+    String::from_utf8(text).ok()
+}
+
+/// Whether a decoded character could be read as the end of a segment, of the path or of a text, as a dot segment, or as
+/// another escape. Of the characters beyond
+/// ASCII, NFKC or a conversion to one of Windows' code pages makes one of those.
+fn is_misread(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '/' | '\\' | '?' | '#' | '%' | ';' | '\u{2028}' | '\u{2029}')
+        || matches!(character, '\u{37E}' | '\u{66A}' | '\u{2024}' | '\u{2025}' | '\u{2044}' | '\u{2047}'..='\u{2049}')
+        || matches!(
+            character,
+            '\u{2100}' | '\u{2101}' | '\u{2105}' | '\u{2106}' | '\u{2215}' | '\u{2216}' | '\u{29F5}' | '\u{29F8}'
+        )
+        || matches!(
+            character,
+            '\u{FE14}'
+                | '\u{FE16}'
+                | '\u{FE30}'
+                | '\u{FE52}'
+                | '\u{FE54}'
+                | '\u{FE56}'
+                | '\u{FE5F}'
+                | '\u{FE68}'
+                | '\u{FE6A}'
+        )
+        || matches!(character, '\u{FF03}' | '\u{FF05}' | '\u{FF0E}' | '\u{FF0F}' | '\u{FF1B}' | '\u{FF1F}' | '\u{FF3C}')
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ test('an nginx in front asks the gateway, and passes on what it says', async ({ 
 
   const folder = mkdtempSync(join(tmpdir(), 'nuvera-nginx-'));
   mkdirSync(join(folder, 'logs'));
+  copyFileSync('../docs/edge/nginx-headers.conf', join(folder, 'nginx-headers.conf'));
   const server = readFileSync('../docs/edge/nginx.conf', 'utf8')
     .replaceAll('127.0.0.1:8443', edge)
     .replaceAll('127.0.0.1:45001', judge)

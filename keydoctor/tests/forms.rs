@@ -254,6 +254,7 @@ fn keys_that_cannot_sign_requests_are_told_why() {
     let cases = [
         (rsa("1024", &[]), PublicKeyError::TooSmall(1024)),
         (rsa("2048", &["-pkeyopt", "rsa_keygen_pubexp:3"]), PublicKeyError::Exponent),
+        (rsa("2048", &["-pkeyopt", "rsa_keygen_pubexp:65539"]), PublicKeyError::Exponent),
         (curve.clone(), PublicKeyError::EllipticCurve),
         (openssl(&["ecparam", "-genkey", "-name", "prime256v1"], b""), PublicKeyError::EllipticCurve),
         (ed25519.clone(), PublicKeyError::Ed25519),

@@ -9,7 +9,11 @@ use crate::{
 };
 use clap::{Args, Parser, Subcommand};
 use lettre::message::Mailbox;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Nuvera API Applications: the console for API credentials, and the gateway that verifies every request.
 #[derive(Debug, Parser)]
@@ -77,9 +81,14 @@ pub struct ServeSettings {
     #[arg(long, env = "NUVERA_CONSOLE_URL")]
     pub console_url: Option<String>,
     /// An origin of its own for Nuvera's area, such as https://hub.example.com: then the area answers there only, and
-    /// everything else at --console-url only. By default both are at --console-url.
+    /// everything else at --console-url only. By default http:// and --hub-address, or both are at --console-url.
     #[arg(long, env = "NUVERA_HUB_URL")]
     pub hub_url: Option<String>,
+    /// An address of its own for Nuvera's area: then the area is served there only, and everything else at
+    /// --console-address only, whatever a request's Host header says. By default both are at --console-address, and with
+    /// --hub-url it is the Host header that keeps them apart.
+    #[arg(long, env = "NUVERA_HUB_ADDRESS")]
+    pub hub_address: Option<SocketAddr>,
     /// The address that the gateway listens on.
     #[arg(long, env = "NUVERA_GATEWAY_ADDRESS", default_value = "127.0.0.1:45000")]
     pub gateway_address: SocketAddr,
@@ -133,7 +142,9 @@ pub struct ServeSettings {
     /// How many requests per second each application may send, a second's worth of them at once; 0: any number.
     #[arg(long, env = "NUVERA_RATE_LIMIT", default_value_t = 0)]
     pub rate_limit: u32,
-    /// How many requests per minute that name no known API key are explained to one network address; 0: any number.
+    /// How many failed attempts per minute one network address has: requests that name no known API key, and for each
+    /// application, requests whose signature does not verify (for all applications together, ten times as many). Further
+    /// ones are refused without being verified. 0: any number.
     #[arg(long, env = "NUVERA_FAILURE_LIMIT", default_value_t = 120)]
     pub failure_limit: u32,
     /// The SMTP server that reminders go out by: smtps://user:password@host, or smtp://host?tls=required for STARTTLS.
@@ -162,9 +173,13 @@ pub struct ServeSettings {
     /// backup. The server says the number when it refuses to start. The acceptance is recorded in the audit history.
     #[arg(long, value_name = "EVENT")]
     pub accept_older_database: Option<i64>,
-    /// On an empty database, create demo people, and print how to sign in.
+    /// On an empty database, create demo people, and print how to sign in. Their password is public, so the server then
+    /// listens on loopback addresses only.
     #[arg(long, env = "NUVERA_DEMO")]
     pub demo: bool,
+    /// Serve demo people at addresses that other machines can reach: everyone can sign in as each of them.
+    #[arg(long, env = "NUVERA_DEMO_ON_PUBLIC_ADDRESS")]
+    pub demo_on_public_address: bool,
 }
 
 /// Where to write a copy of the database.
@@ -264,10 +279,13 @@ impl ServeSettings {
     /// It is no origin, or the console's.
     pub fn hub_origin(&self) -> Result<Option<String>, SettingError> {
         let setting = "--hub-url";
-        let Some(given) = &self.hub_url else { return Ok(None) };
-        let hub = origin(setting, Some(given), self.console_address)?;
+        if self.hub_url.is_none() && self.hub_address.is_none() {
+            return Ok(None);
+        }
+        let address = self.hub_address.unwrap_or(self.console_address);
+        let hub = origin(setting, self.hub_url.as_deref(), address)?;
         if hub == self.console_origin()? {
-            let problem = format!("{given:?} is where the console is; give another origin, or none");
+            let problem = format!("{hub:?} is where the console is; give another origin, or none");
             return Err(SettingError { setting, problem });
         }
         Ok(Some(hub))
@@ -279,6 +297,59 @@ impl ServeSettings {
     /// It is no origin.
     pub fn gateway_origin(&self) -> Result<String, SettingError> {
         origin("--gateway-url", self.gateway_url.as_deref(), self.gateway_address)
+    }
+
+    /// Returns the first address, by its setting, at which other machines can reach people or the gateway.
+    fn public_address(&self) -> Option<(&'static str, String)> {
+        let addresses = [
+            ("--console-address", Some(self.console_address)),
+            ("--hub-address", self.hub_address),
+            ("--gateway-address", Some(self.gateway_address)),
+            ("--forward-auth-address", self.forward_auth_address),
+        ];
+        let public = |(setting, address): (_, Option<SocketAddr>)| {
+            let address = address.filter(|address| !address.ip().to_canonical().is_loopback())?;
+            Some((setting, address.to_string()))
+        };
+        // A proxy on this machine may pass the world on to a loopback address.
+        let origins =
+            [("--console-url", &self.console_url), ("--hub-url", &self.hub_url), ("--gateway-url", &self.gateway_url)];
+        let public_origin = |(setting, url): (_, &Option<String>)| {
+            let url = url.as_ref()?;
+            let is_public = !is_loopback_origin(url);
+            is_public.then(|| (setting, url.clone()))
+        };
+        addresses.into_iter().find_map(public).or_else(|| origins.into_iter().find_map(public_origin))
+    }
+
+    /// Checks that demo people are not served at an address that other machines can reach, unless the operator says so.
+    /// `found` names a demo person in the database whose password is the public one.
+    ///
+    /// # Errors
+    /// They would be.
+    pub fn check_demo(&self, found: Option<&str>) -> Result<(), SettingError> {
+        let Some((setting, address)) = self.public_address().filter(|_| !self.demo_on_public_address) else {
+            return Ok(());
+        };
+        let (setting_with_demo, remedy) = match (self.demo, found) {
+            (true, _) => ("--demo", "leave out --demo and use `server create-admin`".to_owned()),
+            (false, Some(email)) => (
+                "--data",
+                format!("use another database: this one has the demo account {email} with its public password"),
+            ),
+            (false, None) => return Ok(()),
+        };
+        let problem = format!(
+            "other machines can reach {setting} {address}, and everyone knows the password of the demo people. Give a \
+             loopback address (127.0.0.1), or {remedy}. In a container that has to listen on 0.0.0.0, publish its ports on \
+             the host's loopback address only (--publish 127.0.0.1:3000:3000) and add --demo-on-public-address"
+        );
+        Err(SettingError { setting: setting_with_demo, problem })
+    }
+
+    /// Whether demo people in the database matter: other machines can reach this server, and the operator did not accept it.
+    pub fn must_look_for_demo_people(&self) -> bool {
+        self.public_address().is_some() && !self.demo_on_public_address
     }
 
     /// The upstream.
@@ -355,12 +426,14 @@ impl ServeSettings {
         is_limited.then(|| self.max_connections_per_address.min((max_connections / 2).max(1)))
     }
 
-    /// What the console's listener allows.
-    pub fn console_limits(&self, shares: Shares, drain_timeout: Duration) -> Limits {
+    /// What the console's listener allows, or the one of Nuvera's area. They share the files of the console.
+    pub fn console_limits(&self, name: &'static str, shares: Shares, drain_timeout: Duration) -> Limits {
+        let listeners = if self.hub_address.is_some() { 2 } else { 1 };
+        let max_connections = (shares.console / listeners).max(1);
         Limits {
-            name: "console",
-            max_connections: shares.console,
-            max_connections_per_address: self.max_per_address(shares.console),
+            name,
+            max_connections,
+            max_connections_per_address: self.max_per_address(max_connections),
             head_timeout: web::HEAD_TIMEOUT,
             idle_timeout: self.idle_timeout(),
             drain_timeout,
@@ -379,6 +452,13 @@ fn origin(setting: &'static str, given: Option<&str>, address: SocketAddr) -> Re
     }
     let problem = format!("{given:?} cannot be used; give an origin such as https://console.example.com");
     Err(SettingError { setting, problem })
+}
+
+fn is_loopback_origin(url: &str) -> bool {
+    let uri: Option<http::Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default().to_ascii_lowercase();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn parse_capacity(text: &str) -> Result<usize, String> {
@@ -432,6 +512,57 @@ mod tests {
         assert_eq!(per_address(&["--max-connections-per-address", "7"], 1_000), Some(7));
         assert_eq!(per_address(&["--max-connections-per-address", "0"], 1_000), None);
         assert_eq!(per_address(&["--trust-forwarded-for"], 1_000), None);
+    }
+
+    #[test]
+    fn demo_people_are_served_on_loopback_only() {
+        let demo = |arguments: &[&str]| {
+            settings(&[&["--demo"], arguments].concat()).check_demo(None).map_err(|error| error.to_string())
+        };
+        let without =
+            |arguments: &[&str], found| settings(arguments).check_demo(found).map_err(|error| error.to_string());
+        for good in [
+            &[][..],
+            &["--console-url", "http://localhost:3000"],
+            &["--console-url", "http://demo.localhost:3000", "--gateway-url", "http://[::1]:45000"],
+            &["--console-address", "127.0.0.2:3000", "--gateway-address", "[::1]:45000"],
+            &["--console-address", "0.0.0.0:3000", "--demo-on-public-address"],
+            &["--metrics-address", "0.0.0.0:9100"],
+        ] {
+            assert_eq!(demo(good), Ok(()), "{good:?}");
+            assert_eq!(without(good, Some("owner@alpine.example")), Ok(()), "{good:?}");
+        }
+        for bad in [
+            ["--console-address", "0.0.0.0:3000"],
+            ["--console-address", "[::]:3000"],
+            ["--console-address", "[::ffff:10.0.0.5]:3000"],
+            ["--hub-address", "10.0.0.5:3001"],
+            ["--gateway-address", "192.0.2.1:45000"],
+            ["--forward-auth-address", "0.0.0.0:45001"],
+            ["--console-url", "https://console.example.com"],
+            ["--hub-url", "https://hub.example.com"],
+            ["--gateway-url", "https://127.0.0.1.example.com"],
+        ] {
+            let refused = demo(&bad).unwrap_err();
+            assert!(refused.starts_with("--demo: ") && refused.contains(&bad.join(" ")), "{bad:?}: {refused}");
+            assert!(refused.contains("--demo-on-public-address"), "{refused}");
+            assert_eq!(without(&bad, None), Ok(()), "{bad:?}");
+            let refused = without(&bad, Some("owner@alpine.example")).unwrap_err();
+            assert!(refused.starts_with("--data: ") && refused.contains("owner@alpine.example"), "{bad:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_hub_has_an_origin_where_it_has_an_address() {
+        let hub = |arguments: &[&str]| settings(arguments).hub_origin().unwrap();
+        assert_eq!(hub(&[]), None);
+        assert_eq!(hub(&["--hub-address", "127.0.0.1:3001"]).as_deref(), Some("http://127.0.0.1:3001"));
+        let both = ["--hub-address", "127.0.0.1:3001", "--hub-url", "https://hub.example.com"];
+        assert_eq!(hub(&both).as_deref(), Some("https://hub.example.com"));
+        let shares = Shares { gateway: 10, console: 100, metrics: 10 };
+        let max =
+            |arguments: &[&str]| settings(arguments).console_limits("console", shares, Duration::ZERO).max_connections;
+        assert_eq!((max(&[]), max(&both)), (100, 50));
     }
 
     #[test]

@@ -2,9 +2,14 @@
 
 use crate::{
     backend::{Backend, BackendError, accounts::NewPerson},
-    store::organizations::OrganizationKind::{Customer, Partner},
+    store::{
+        Store, StoreError,
+        organizations::OrganizationKind::{Customer, Partner},
+        users,
+    },
 };
 use app::paths::Area;
+use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use domain::{
     access::Role,
     second_factor::{self, TotpSecret},
@@ -54,6 +59,22 @@ pub async fn create_people(backend: &Backend) -> Result<(), BackendError> {
         }
     }
     Ok(())
+}
+
+/// Returns the first demo person in the database whose password is still the public one.
+///
+/// # Errors
+/// The database fails.
+pub async fn person_with_public_password(store: &Store) -> Result<Option<&'static str>, StoreError> {
+    let mut conn = store.read().await?;
+    for (email, ..) in PEOPLE {
+        let hash = users::find_account(&mut conn, email).await?.and_then(|account| account.password_hash);
+        let parsed = hash.as_deref().and_then(|hash| PasswordHash::new(hash).ok());
+        if parsed.is_some_and(|hash| Argon2::default().verify_password(PASSWORD.as_bytes(), &hash).is_ok()) {
+            return Ok(Some(email));
+        }
+    }
+    Ok(None)
 }
 
 /// The code that the demo people of Nuvera's would read on their phones at `now`.

@@ -93,11 +93,15 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let hub_origin = settings.hub_origin()?;
     let gateway_origin = settings.gateway_origin()?;
     let upstream = settings.upstream()?;
+    settings.check_demo(None)?;
     let routes = read_routes(settings.routes.as_deref())?;
     let issuers = read_issuers(settings.sso.as_deref())?;
     let assets = web::load_assets(&settings.site)?;
     let clock = Clock::system();
     let Opened { store, pepper, lock, mark } = startup::open_to_serve(&settings, &clock).await?;
+    if settings.must_look_for_demo_people() {
+        settings.check_demo(demo::person_with_public_password(&store).await?)?;
+    }
     let pepper = Arc::new(pepper);
     let mailer = Arc::new(settings.mailer()?);
 
@@ -140,6 +144,10 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     ignore_hangups()?;
     let gateway_threads = GatewayThreads::start()?;
     let console = bind("--console-address", settings.console_address).await?;
+    let hub = match settings.hub_address {
+        Some(address) => Some(bind("--hub-address", address).await?),
+        None => None,
+    };
     // A listener's runtime is the one it was bound in.
     let api = gateway_threads.spawn(bind("--gateway-address", settings.gateway_address)).await??;
     let forward_auth = match settings.forward_auth_address {
@@ -163,7 +171,8 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await;
     let single_sign_on = single_sign_on.map_err(|error| format!("--sso: {error}"))?;
 
-    let console_limits = settings.console_limits(shares, connections_drain);
+    let console_limits = settings.console_limits("console", shares, connections_drain);
+    let hub_limits = settings.console_limits("hub", shares, connections_drain);
     let metrics_limits = metrics::limits(shares.metrics, settings.idle_timeout(), connections_drain);
     let stop_delay = settings.stop_delay();
     let stop = CancellationToken::new();
@@ -203,7 +212,12 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let metrics_server = metrics
         .map(|listener| gateway_threads.spawn(metrics::serve(gateway.clone(), metrics_limits, listener, stop.clone())));
     let router = web::router(web.clone(), store.clone());
-    let console_server = tokio::spawn(web::serve(web.clone(), router, console_limits, console, stop.clone()));
+    let console_area = hub.as_ref().map(|_| Area::Partner);
+    let hub_server = hub.map(|hub| {
+        tokio::spawn(web::serve(web.clone(), router.clone(), Some(Area::Hub), hub_limits, hub, stop.clone()))
+    });
+    let console_server =
+        tokio::spawn(web::serve(web.clone(), router, console_area, console_limits, console, stop.clone()));
     web.ready.store(true, Ordering::Release);
     gateway.set_ready(true);
     tracing::info!(console = %settings.console_address, gateway = %settings.gateway_address, "serving");
@@ -226,6 +240,9 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         }
         // No use of a key is lost with these.
         let _ = console_server.await;
+        if let Some(server) = hub_server {
+            let _ = server.await;
+        }
         if let Some(server) = metrics_server {
             let _ = server.await;
         }

@@ -52,7 +52,7 @@ pub fn SigningKeyField(
                 <div class="field" class:field--wrong=error.is_some()>
                     <label class="field__label" for=NAME>"Public key (PEM)"</label>
                     <p class="field__hint" id="public_key-hint">
-                        "RSA, at least 2048 bits, from “-----BEGIN PUBLIC KEY-----” to “-----END PUBLIC KEY-----”. Keep the private key to yourself: it never belongs here."
+                        "RSA, 2048 to 4096 bits, from “-----BEGIN PUBLIC KEY-----” to “-----END PUBLIC KEY-----”. Keep the private key to yourself: it never belongs here."
                     </p>
                     {error_view(NAME, error.clone())}
                     <p class="field__error" id="public_key-check" role="alert" data-check-error hidden></p>

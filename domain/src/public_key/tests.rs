@@ -114,7 +114,9 @@ fn each_kind_of_wrong_key_gets_its_own_advice() {
         (include_str!("../testdata/ed25519.pem"), PublicKeyError::Ed25519),
         (include_str!("../testdata/rsa-pss.pem"), PublicKeyError::RsaPss),
         (include_str!("../testdata/rsa-1024.pem"), PublicKeyError::TooSmall(1024)),
+        (include_str!("../testdata/rsa-8192.pem"), PublicKeyError::TooLarge(8192)),
         (include_str!("../testdata/rsa-2048-e3.pem"), PublicKeyError::Exponent),
+        (include_str!("../testdata/rsa-2048-e4294967291.pem"), PublicKeyError::Exponent),
         ("-----BEGIN DSA PARAMETERS-----\nAA==\n-----END DSA PARAMETERS-----", PublicKeyError::OtherBlock),
     ] {
         assert_eq!(refusal(text), expected, "{text}");
@@ -149,16 +151,68 @@ fn ber_that_is_not_der_is_refused() {
 fn sizes_and_exponents_are_judged_at_their_bounds() {
     let (modulus, exponent) = numbers(GOOD);
     assert!(PublicKey::from_der(&spki(&modulus, &exponent)).is_ok());
-    let mut large = vec![0x01];
-    large.extend([0x55; 1024]);
-    assert_eq!(PublicKey::from_der(&spki(&large, &exponent)), Err(PublicKeyError::TooLarge(8193)));
+    let size = |bits: usize| PublicKey::from_der(&spki(&odd_modulus(bits), &exponent)).map(|key| key.bits());
+    assert_eq!((size(4096), size(4097)), (Ok(4096), Err(PublicKeyError::TooLarge(4097))));
+    assert_eq!(size(8192), Err(PublicKeyError::TooLarge(8192)));
     let mut small = modulus.clone();
     small[0] = 0x7F;
     assert_eq!(PublicKey::from_der(&spki(&small, &exponent)), Err(PublicKeyError::TooSmall(2047)));
-    for bad in [&[1][..], &[3], &[0x01, 0x00, 0x00], &[0x01, 0x00, 0x00, 0x00, 0x01]] {
+    let exponents: [&[u8]; 8] = [
+        &[1],
+        &[3],
+        &[0xFF, 0xFF],
+        &[0x01, 0x00, 0x00],
+        &[0x01, 0x00, 0x03],
+        &[0xFF, 0xFF, 0xFF, 0xFF],
+        &[0x01, 0x00, 0x00, 0x00, 0x01],
+        // 65537 in the low 64 bits.
+        &[0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01],
+    ];
+    for bad in exponents {
         assert_eq!(PublicKey::from_der(&spki(&modulus, bad)), Err(PublicKeyError::Exponent), "{bad:?}");
     }
-    assert!(PublicKey::from_der(&spki(&modulus, &[0xFF, 0xFF, 0xFF, 0xFF])).is_ok());
+}
+
+/// The first modulus of this many bits in which no weakness is found.
+fn odd_modulus(bits: usize) -> Vec<u8> {
+    let mut modulus = vec![0x55; bits.div_ceil(8)];
+    modulus[0] = 1 << ((bits - 1) % 8);
+    let last = modulus.len() - 1;
+    (1..=u8::MAX)
+        .step_by(2)
+        .find_map(|low| {
+            modulus[last] = low;
+            check_modulus(&modulus).is_ok().then(|| modulus.clone())
+        })
+        .unwrap()
+}
+
+fn pem(der: &[u8]) -> String {
+    format!("{BEGIN}\n{}\n{END}\n", STANDARD.encode(der))
+}
+
+#[test]
+fn a_registered_key_outside_the_present_bounds_is_still_read_and_cannot_be_registered_again() {
+    let (modulus, exponent) = numbers(GOOD);
+    let large = pem(&spki(&odd_modulus(8192), &exponent));
+    let slow = pem(&spki(&modulus, &[0xFF, 0xFF, 0xFF, 0xFF]));
+    for (registered, problem) in [(large, PublicKeyError::TooLarge(8192)), (slow, PublicKeyError::Exponent)] {
+        let key = PublicKey::from_registered_pem(&registered).unwrap();
+        assert_eq!(PublicKey::from_registered_pem(&key.pem()).as_ref(), Ok(&key));
+        assert_eq!(key.check_registrable(), Err(problem.clone()));
+        assert_eq!(PublicKey::from_pem(&registered), Err(problem));
+    }
+    assert_eq!(PublicKey::from_registered_pem(GOOD).unwrap().check_registrable(), Ok(()));
+    // What was never accepted is not read either.
+    for (modulus, exponent, problem) in [
+        (odd_modulus(8193), &exponent[..], PublicKeyError::TooLarge(8193)),
+        (odd_modulus(2047), &exponent[..], PublicKeyError::TooSmall(2047)),
+        (modulus.clone(), &[3][..], PublicKeyError::Exponent),
+        (modulus.clone(), &[0x01, 0x00, 0x00, 0x00, 0x01][..], PublicKeyError::Exponent),
+        (multiply(&modulus, 1999, 0), &exponent[..], PublicKeyError::Weak(Weakness::SmallFactor)),
+    ] {
+        assert_eq!(PublicKey::from_registered_pem(&pem(&spki(&modulus, exponent))), Err(problem));
+    }
 }
 
 #[test]

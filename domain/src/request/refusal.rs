@@ -4,7 +4,7 @@
 //! expired, its application disabled) is told only to those who sent the whole key; all others learn no more than what
 //! their own text shows.
 
-use super::{AUDIENCE, ISSUER, MAX_JTI_CHARACTERS, MAX_LIFETIME_SECONDS, TokenProblem};
+use super::{AUDIENCE, ISSUER, MAX_JTI_CHARACTERS, MAX_LIFETIME_SECONDS, MisleadingHeader, TokenProblem};
 use crate::{api_key::ApiKeyShapeError, permission::Permission, time::Timestamp};
 use std::borrow::Cow;
 
@@ -18,6 +18,10 @@ pub enum Refusal {
     DuplicateHeader(&'static str),
     #[error("Leave out the header `{0}`, in `Connection` as well: it is the gateway's to set.")]
     ReservedHeader(&'static str),
+    #[error(
+        "Leave out the header {0}: no signature covers it, and the service could take another method, target or sender from it."
+    )]
+    MisleadingHeader(MisleadingHeader),
     #[error("Send the whole API key in the header `x-api-key`.")]
     MissingApiKey,
     #[error("Send the signed request token in the header `Authorization: Bearer <token>`.")]
@@ -95,10 +99,11 @@ pub enum Refusal {
         "The application sends more requests than it may. Wait {retry_after_seconds} s, then go on more slowly; the token can be sent again while it is valid."
     )]
     RateLimited { retry_after_seconds: u64 },
-    #[error(
-        "Too many requests from your network address named no API key that is known. Wait {retry_after_seconds} s, and check the header `x-api-key`."
-    )]
-    TooManyFailures { retry_after_seconds: u64 },
+    #[error("{}", match failure {
+        FailureKind::UnknownKey => format!("Too many requests from your network address named no API key that is known. Wait {retry_after_seconds} s, and check the header `x-api-key`."),
+        FailureKind::Signature => format!("Too many requests with this API key from your network address had a signature that does not verify. Wait {retry_after_seconds} s, and sign with the private key whose public half is registered."),
+    })]
+    TooManyFailures { failure: FailureKind, retry_after_seconds: u64 },
     #[error("No such endpoint, or not with this method. Check both against the API reference.")]
     UnknownRoute,
     #[error("This needs the permission {0}, which the application does not have. Its owner can grant it.")]
@@ -113,6 +118,15 @@ pub enum Refusal {
         "The service behind the gateway did not answer in time. Whether it did what was asked is unknown: look before you send the request again."
     )]
     UpstreamTimeout,
+}
+
+/// What too many requests failed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Their API key is no application's.
+    UnknownKey,
+    /// Their signature does not verify.
+    Signature,
 }
 
 /// A signature by a key of this application that is retired.
@@ -134,6 +148,10 @@ pub enum MalformedRequest {
     BareLineFeed,
     #[error("Send the request line with a path that starts with “/”: no scheme, no host, no fragment.")]
     Target,
+    #[error(
+        "Send a path that can be read in one way only: no “.” or “..” segment, no “;” and no backslash, and in escapes valid UTF-8 without “/”, “.”, “?”, “#”, “%”, control characters, or look-alikes of these."
+    )]
+    AmbiguousPath,
     #[error("Send the header `Host` exactly once.")]
     Host,
     #[error("Tunnels and protocol upgrades are not offered: leave out CONNECT, and the header `Upgrade`.")]
@@ -241,7 +259,7 @@ impl Refusal {
         match self {
             Self::TokenPredatesStart { retry_after_seconds }
             | Self::RateLimited { retry_after_seconds }
-            | Self::TooManyFailures { retry_after_seconds } => Some(*retry_after_seconds),
+            | Self::TooManyFailures { retry_after_seconds, .. } => Some(*retry_after_seconds),
             Self::BodyCapacity | Self::ReplayCapacity | Self::UpstreamUnavailable => Some(1),
             _ => None,
         }
@@ -252,6 +270,7 @@ impl Refusal {
             Self::MalformedRequest(_) => ("malformed_request", 400, "Malformed request"),
             Self::DuplicateHeader(_) => ("duplicate_header", 400, "Header sent twice"),
             Self::ReservedHeader(_) => ("reserved_header", 400, "Reserved header"),
+            Self::MisleadingHeader(_) => ("misleading_header", 400, "Misleading header"),
             Self::MissingApiKey => ("missing_api_key", 401, "API key missing"),
             Self::MissingToken => ("missing_token", 401, "Request token missing"),
             Self::InvalidApiKey(_) => ("invalid_api_key", 401, "Invalid API key"),

@@ -4,6 +4,10 @@
 //! Each has a path of its own, because each tells of the request in its own way, and a header that one edge sets could
 //! come from a client behind another. Whoever can reach this listener is believed: it belongs in a private network.
 //!
+//! An edge forwards the request itself, with the headers that its client sent. Those that mislead the service behind it
+//! (`domain::request::misleading`) are refused here, unless the edge sets them itself. An edge shows either all headers
+//! (nginx, Traefik), or only what its configuration names (Envoy, which removes what the answer names).
+//!
 //! An edge that does not show the body leaves one check undone. The answer then says so
 //! (`x-nuvera-body-verified: false`), with the hash that the body must have, for whoever reads the body.
 
@@ -19,7 +23,8 @@ use crate::forwarded;
 use bytes::Bytes;
 use domain::{
     hex,
-    request::{MalformedRequest, Refusal},
+    request::{MISLEADING_HEADERS, MalformedRequest, Refusal, misleading_header},
+    route::is_path_unambiguous,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
@@ -28,8 +33,25 @@ use http::{
 };
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
 use uuid::Uuid;
+
+/// The header by which an authorization service has Envoy remove headers from the request.
+const REMOVED_BY_ENVOY: &str = "x-envoy-auth-headers-to-remove";
+
+/// The best known members of the families of misleading headers.
+const FAMILY_MEMBERS: [&str; 10] = [
+    "x-original-url",
+    "x-original-uri",
+    "x-original-method",
+    "x-original-host",
+    "x-original-for",
+    "x-rewrite-url",
+    "x-forwarded-host",
+    "x-forwarded-uri",
+    "x-forwarded-prefix",
+    "x-envoy-original-path",
+];
 
 /// Who asks, and therefore how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +63,37 @@ enum Edge {
     Traefik,
     /// `/envoy/…`: the request's own method, and its path behind the prefix.
     Envoy,
+}
+
+impl Edge {
+    /// Whether the edge itself sets a misleading header in its question, and replaces what its client sent under that name.
+    fn sets(self, name: &str) -> bool {
+        match self {
+            Self::Nginx => {
+                matches!(name, "x-original-method" | "x-original-uri" | "x-original-address" | "x-original-body-sha256")
+            }
+            // Without `trustForwardHeader`, as `docs/edge` has it.
+            Self::Traefik => matches!(
+                name,
+                "x-forwarded-for"
+                    | "x-forwarded-host"
+                    | "x-forwarded-method"
+                    | "x-forwarded-port"
+                    | "x-forwarded-proto"
+                    | "x-forwarded-server"
+                    | "x-forwarded-uri"
+                    | "x-real-ip"
+            ),
+            // Of its client's headers it shows those that its configuration names; `x-envoy-…` tells of the question.
+            Self::Envoy => matches!(name, "x-forwarded-for" | "x-forwarded-proto") || name.starts_with("x-envoy-"),
+        }
+    }
+
+    /// Refuses headers of the client's that would mislead the service behind the edge.
+    fn check_misleading(self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let mut names = headers.keys().map(HeaderName::as_str).filter(|name| !self.sets(name));
+        names.find_map(misleading_header).map_or(Ok(()), |header| Err(Refusal::MisleadingHeader(header)))
+    }
 }
 
 /// What an edge tells of a request.
@@ -93,7 +146,7 @@ impl Gateway {
         let mut response = match verified {
             Ok(verified) => {
                 record.accepted(200);
-                allowed(&verified)
+                allowed(told.edge, &verified)
             }
             Err(refusal) => {
                 let refusal = self.told(refusal, address, &record);
@@ -147,10 +200,12 @@ impl<'a> Told<'a> {
     fn check(&self, headers: &HeaderMap, notes: HeadNotes) -> Result<(), Refusal> {
         notes.check()?;
         check_identity(headers)?;
+        self.edge.check_misleading(headers)?;
         if !self.uri.starts_with('/') || self.uri.contains('#') || notes.fragment() {
             return Err(MalformedRequest::Target.into());
         }
-        Ok(())
+        let path = self.uri.split('?').next().unwrap_or_default();
+        if is_path_unambiguous(path) { Ok(()) } else { Err(MalformedRequest::AmbiguousPath.into()) }
     }
 }
 
@@ -161,7 +216,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
 }
 
 /// The request may pass. The edge gives these headers to the service behind it.
-fn allowed(verified: &Verified) -> Response<Full<Bytes>> {
+fn allowed(edge: Edge, verified: &Verified) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
     for (name, value) in verified.identity() {
@@ -174,7 +229,21 @@ fn allowed(verified: &Verified) -> Response<Full<Bytes>> {
         headers.insert("x-nuvera-body-hash", hash);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if edge == Edge::Envoy {
+        headers.insert(REMOVED_BY_ENVOY, removed_by_envoy());
+    }
     response
+}
+
+/// The headers that Envoy shall remove from the request: it may not have shown them. Of families, whose names are not
+/// known, its configuration removes all.
+fn removed_by_envoy() -> HeaderValue {
+    static NAMES: LazyLock<HeaderValue> = LazyLock::new(|| {
+        let credentials = ["authorization", "x-api-key"];
+        let names: Vec<_> = MISLEADING_HEADERS.iter().copied().chain(FAMILY_MEMBERS).chain(credentials).collect();
+        HeaderValue::try_from(names.join(",")).expect("names of headers and commas")
+    });
+    NAMES.clone()
 }
 
 fn refused(edge: Edge, refusal: &Refusal, request_id: Uuid) -> Response<Full<Bytes>> {

@@ -29,13 +29,28 @@ impl RateLimit {
         (count > 0).then(|| Self { interval: (depth / i64::from(count)).max(1), depth })
     }
 
+    /// The same number `factor` times in the same period.
+    pub(super) fn times(self, factor: u32) -> Self {
+        Self { interval: (self.interval / i64::from(factor)).max(1), ..self }
+    }
+
     /// The bucket after one more was taken from it, or how long to wait until that can be.
-    fn take(self, full_at: i64, now: i64) -> Result<i64, Duration> {
+    pub(super) fn take(self, full_at: i64, now: i64) -> Result<i64, Duration> {
         let next = full_at.max(now) + self.interval;
         match u64::try_from(next - now - self.depth) {
             Ok(wait @ 1..) => Err(Duration::from_micros(wait)),
             _ => Ok(next),
         }
+    }
+
+    /// The bucket after one more was taken from it; it is never emptier than empty.
+    pub(super) fn take_even_if_empty(self, full_at: i64, now: i64) -> i64 {
+        (full_at.max(now) + self.interval).min(now + self.depth)
+    }
+
+    /// The bucket after `count` were put back.
+    pub(super) fn give_back(self, full_at: i64, count: i64) -> i64 {
+        full_at.saturating_sub(self.interval.saturating_mul(count))
     }
 }
 
@@ -112,7 +127,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-fn micros(at: Timestamp) -> i64 {
+pub(super) fn micros(at: Timestamp) -> i64 {
     at.as_millis().saturating_mul(1000)
 }
 

@@ -2,7 +2,7 @@
 //! reason.
 //!
 //! The order is fixed, cheap checks first, and a token's `jti` is used up last: request head → key's form → look-up by
-//! keyed hash → key's and application's state → token's form → claims → signature → body and its hash → state and times
+//! keyed hash → key's and application's state → token's form → claims → failed signatures' budget → signature → body and its hash → state and times
 //! again → rate → replay → permission → upstream. `verify.rs` reads in that order.
 //!
 //! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
@@ -11,6 +11,7 @@
 mod answer;
 mod cors;
 mod deny_list;
+mod failed_signatures;
 mod forward_auth;
 mod framing;
 mod limits;
@@ -38,6 +39,7 @@ pub use usage::{KeyUse, Usage, UsageBatch};
 use crate::{clock::Clock, listener::IDLE_TIMEOUT, pepper::Pepper};
 use arc_swap::ArcSwap;
 use domain::route::RouteTable;
+use failed_signatures::FailedSignatures;
 use limits::FailedAttempts;
 use metrics::Metrics;
 use proxy::Proxy;
@@ -73,7 +75,8 @@ pub struct GatewaySettings {
     pub connections: ConnectionSettings,
     /// How many requests an application may send; `None`: any number.
     pub rate_limit: Option<RateLimit>,
-    /// How many requests that name no known API key are explained to one network address; `None`: any number.
+    /// How many requests that name no known API key are explained to one network address, and how many signatures that do
+    /// not verify are tried for one application there; `None`: any number.
     pub failure_limit: Option<RateLimit>,
     /// Whether a proxy in front of the API's door names the client's address, last in `X-Forwarded-For`.
     pub trust_forwarded_for: bool,
@@ -167,6 +170,7 @@ pub struct Gateway {
     usage: Usage,
     replay: Replay,
     failed_attempts: FailedAttempts,
+    failed_signatures: FailedSignatures,
     body_room: Arc<BodyRoom>,
     metrics: Metrics,
     fence: ReplayFence,
@@ -194,6 +198,7 @@ impl Gateway {
             snapshot: Snapshot::new(clock),
             replay: Replay::new(settings.replay_capacity, settings.leeway),
             failed_attempts: FailedAttempts::new(settings.failure_limit),
+            failed_signatures: FailedSignatures::new(settings.failure_limit),
             body_room: BodyRoom::new(settings.max_body_bytes),
             metrics: Metrics::new(),
             latest_issued_at: AtomicI64::new(i64::MIN),

@@ -3,10 +3,10 @@
 use super::{
     answer::AnswerBody,
     upstream::{SendError, Upstream},
-    verify::{Verified, X_API_KEY, X_REQUEST_ID, begins_with, connection_options, id_header, is_named},
+    verify::{Verified, X_API_KEY, X_REQUEST_ID, connection_options, id_header},
 };
 use bytes::Bytes;
-use domain::request::Refusal;
+use domain::request::{Refusal, misleading_header};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version,
     header::{
@@ -34,26 +34,6 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     UPGRADE,
 ];
 
-/// Headers by which many servers and frameworks are told of another method, target or sender than the request's own. No
-/// token covers headers, so whoever stands between could set them: they end here.
-const MISLEADING: [&str; 12] = [
-    "forwarded",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-original-uri",
-    "x-original-method",
-    "x-rewrite-url",
-    "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
-];
-
-/// How names begin that tell what an earlier proxy saw: the gateway tells that itself.
-const FORWARDED_PREFIX: &str = "x-forwarded-";
-
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
@@ -75,8 +55,7 @@ impl Proxy {
         Self { upstream, timeout }
     }
 
-    /// Passes a request on: the path and query as they were sent, without credentials and without headers that tell
-    /// another story, with the identity that was verified, and the address and host as they were seen here. The response's
+    /// Passes a request on: the path and query as they were sent, without credentials and without headers that mislead, with the identity that was verified, and the address and host as they were seen here. The response's
     /// body is not waited for: it is passed on as it arrives.
     ///
     /// # Errors
@@ -148,10 +127,7 @@ fn request(
 }
 
 fn strip_misleading(headers: &mut HeaderMap) {
-    let is_misleading = |name: &&HeaderName| {
-        let name = name.as_str();
-        begins_with(name, FORWARDED_PREFIX) || MISLEADING.iter().any(|own| is_named(name, own))
-    };
+    let is_misleading = |name: &&HeaderName| misleading_header(name.as_str()).is_some();
     // Most requests have none, and then nothing is allocated.
     let misleading: Vec<HeaderName> = headers.keys().filter(is_misleading).cloned().collect();
     for name in misleading {

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use domain::{
     api_key::{ApiKeyHash, ApiKeyStatus, check_shape},
     permission::Permission,
-    request::{BoundRequest, Claims, MalformedRequest, Refusal, UnverifiedToken, bearer_token},
-    route::Access,
+    request::{BoundRequest, Claims, FailureKind, MalformedRequest, Refusal, UnverifiedToken, bearer_token},
+    route::{Access, is_path_unambiguous},
     time::Timestamp,
 };
 use http::{
@@ -123,8 +123,12 @@ impl Gateway {
         // Before the body: who has an API key and no private key shall not have the gateway hold what they send.
         let signed_with = {
             let application = &key.application;
-            let signing_key = application.signed_with(&token, |key| key.verifies(now));
-            let signing_key = signing_key.ok_or_else(|| application.invalid_signature(&token, now, check_blocked))?;
+            self.check_failed_signatures(application, address, now)?;
+            let Some(signing_key) = application.signed_with(&token, |key| key.verifies(now)) else {
+                self.failed_signatures.failed(application.id, address, now);
+                return Err(application.invalid_signature(&token, now, check_blocked));
+            };
+            self.failed_signatures.verified(application.id, address, now);
             check_blocked(signing_key)?;
             signing_key.key.id
         };
@@ -177,6 +181,19 @@ impl Gateway {
         Ok(Verified { key, fingerprint, body, room, body_hash, is_body_verified, permission })
     }
 
+    /// Refuses a request before the work of verifying its signature where too many did not verify.
+    fn check_failed_signatures(
+        &self,
+        application: &KnownApplication,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.failed_signatures.check(application.id, address, now).map_err(|wait| Refusal::TooManyFailures {
+            failure: FailureKind::Signature,
+            retry_after_seconds: whole_seconds(wait),
+        })
+    }
+
     /// Before the `jti` is used up: whoever is too quick can send the same token again a little later.
     fn check_rate(&self, application: &KnownApplication, now: Timestamp) -> Result<(), Refusal> {
         let Some(limit) = self.settings.rate_limit else { return Ok(()) };
@@ -193,7 +210,9 @@ impl Gateway {
         }
         match self.failed_attempts.count(address, self.clock.now()) {
             Ok(()) => refusal,
-            Err(wait) => Refusal::TooManyFailures { retry_after_seconds: whole_seconds(wait) },
+            Err(wait) => {
+                Refusal::TooManyFailures { failure: FailureKind::UnknownKey, retry_after_seconds: whole_seconds(wait) }
+            }
         }
     }
 
@@ -264,6 +283,9 @@ pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal>
     if !origin_form || notes.fragment() {
         return Err(MalformedRequest::Target.into());
     }
+    if !is_path_unambiguous(parts.uri.path()) {
+        return Err(MalformedRequest::AmbiguousPath.into());
+    }
     let hosts = parts.headers.get_all(HOST).iter().count();
     if hosts > 1 || hosts == 0 && parts.version == Version::HTTP_11 {
         return Err(MalformedRequest::Host.into());
@@ -300,14 +322,14 @@ pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &s
 }
 
 /// Whether a header's name is one of ours.
-pub(super) fn is_named(name: &str, own: &str) -> bool {
+fn is_named(name: &str, own: &str) -> bool {
     name.len() == own.len() && begins_with(name, own)
 }
 
-/// Whether a header's name begins with one of ours. Some servers take `_` for `-` (CGI began it), so both are the same
-/// here.
-pub(super) fn begins_with(name: &str, own: &str) -> bool {
-    let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || a == b'_' && b == b'-';
+/// Whether a header's name begins with one of ours. CGI and what followed it make one variable of all names that differ only
+/// in characters that are neither letters nor digits: those are the same here.
+fn begins_with(name: &str, own: &str) -> bool {
+    let same = |(a, b): (u8, u8)| a.to_ascii_lowercase() == b || b == b'-' && !a.is_ascii_alphanumeric();
     name.len() >= own.len() && name.bytes().zip(own.bytes()).all(same)
 }
 

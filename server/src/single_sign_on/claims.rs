@@ -87,6 +87,8 @@ mod tests {
             default_role,
             second_factor: vec!["mfa".into(), "urn:two".into()],
             acr_values: Vec::new(),
+            endpoint_hosts: Vec::new(),
+            allow_private_network: false,
         }
     }
 

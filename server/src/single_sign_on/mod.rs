@@ -5,6 +5,7 @@
 
 mod ask;
 mod claims;
+mod network;
 mod settings;
 
 pub use settings::{IssuerSettings, SettingsError, read};
@@ -16,6 +17,7 @@ use crate::{
         organizations::{self, OrganizationKind},
     },
 };
+use ask::AskError;
 use chrono::{DateTime, Utc};
 use claims::AllClaims;
 use domain::{access::Role, actor::ActorKind, id::OrganizationId, sign_in::lifetime, time::Timestamp};
@@ -65,7 +67,6 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
 #[derive(Default)]
 pub struct SingleSignOn {
     issuers: Vec<Issuer>,
-    http: Option<reqwest::Client>,
     clock: Clock,
 }
 
@@ -74,6 +75,7 @@ pub struct Issuer {
     settings: IssuerSettings,
     organization: OrganizationId,
     side: ActorKind,
+    http: ask::Client,
     known: Mutex<Known>,
 }
 
@@ -191,15 +193,19 @@ type Client = openidconnect::Client<
     EndpointMaybeSet,
 >;
 
-/// Whether nobody on the way can read what is sent to `url`: by TLS, or because it does not leave the machine.
-fn is_secure(url: &Url) -> bool {
-    let is_loopback = match url.host() {
+/// Whether the host of `url` is this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
-    url.scheme() == "https" || url.scheme() == "http" && is_loopback
+    }
+}
+
+/// Whether nobody on the way can read what is sent to `url`: by TLS, or because it does not leave the machine.
+fn is_secure(url: &Url) -> bool {
+    url.scheme() == "https" || url.scheme() == "http" && is_loopback(url)
 }
 
 impl Issuer {
@@ -233,6 +239,17 @@ impl Issuer {
         self.side
     }
 
+    fn http(&self) -> impl Fn(openidconnect::HttpRequest) -> ask::Answering {
+        move |request| self.http.ask(request)
+    }
+
+    /// Checks the endpoints that the server itself asks. The keys' was asked already.
+    fn check_endpoints(&self, metadata: &Metadata) -> Result<(), AskError> {
+        let token = metadata.token_endpoint().map(|endpoint| endpoint.url());
+        let user_info = metadata.userinfo_endpoint().map(|endpoint| endpoint.url());
+        token.into_iter().chain(user_info).try_for_each(|url| self.http.check(url))
+    }
+
     fn client(&self, metadata: &Metadata, callback: &str) -> Result<Client, Failure> {
         let redirect = RedirectUrl::new(callback.to_owned()).map_err(|error| Failure::Untrusted(error.to_string()))?;
         let IssuerSettings { client_id, client_secret, .. } = &self.settings;
@@ -251,9 +268,6 @@ impl SingleSignOn {
     /// # Errors
     /// The words name the issuer: its organization is none, or several, or does not give its roles. The database fails.
     pub async fn bind(settings: Vec<IssuerSettings>, store: &Store, clock: Clock) -> Result<Self, SettingsError> {
-        if settings.is_empty() {
-            return Ok(Self { clock, ..Self::default() });
-        }
         let mut issuers = Vec::new();
         for settings in settings {
             let found = organizations_named(store, &settings.organization).await;
@@ -262,8 +276,7 @@ impl SingleSignOn {
             has_domains_of_its_own(&issuer, &issuers)?;
             issuers.push(issuer);
         }
-        let http = ask::client().map_err(|error| SettingsError::new(error.to_string()))?;
-        Ok(Self { issuers, http: Some(http), clock })
+        Ok(Self { issuers, clock })
     }
 
     /// The providers, in the operator's order.
@@ -282,9 +295,9 @@ impl SingleSignOn {
     /// The provider does not say where that is.
     pub async fn ask(&self, issuer: &Issuer, question: &Question) -> Result<String, Failure> {
         let metadata = self.metadata(issuer, false).await?;
-        if !is_secure(metadata.authorization_endpoint().url()) {
-            return Err(Failure::Untrusted("its authorization endpoint is not https".to_owned()));
-        }
+        // The browser goes there, to whatever host it is.
+        let authorization = metadata.authorization_endpoint().url();
+        issuer.http.check_secure(authorization).map_err(|error| Failure::Untrusted(error.to_string()))?;
         let client = issuer.client(&metadata, &question.callback)?;
         let verifier = PkceCodeVerifier::new(question.verifier.clone());
         let (state, nonce) = (CsrfToken::new(question.state.clone()), Nonce::new(question.nonce.clone()));
@@ -334,7 +347,7 @@ impl SingleSignOn {
     pub async fn answer(&self, issuer: &Issuer, question: &Question, code: &str) -> Result<Verified, Failure> {
         let metadata = self.metadata(issuer, false).await?;
         let client = issuer.client(&metadata, &question.callback)?;
-        let http = self.http()?;
+        let http = issuer.http();
         let request = client.exchange_code(AuthorizationCode::new(code.to_owned())).map_err(down)?;
         let request = request.set_pkce_verifier(PkceCodeVerifier::new(question.verifier.clone()));
         let tokens: Tokens = request.request_async(&http).await.map_err(|error| match error {
@@ -361,7 +374,7 @@ impl SingleSignOn {
         let is_thin = !claims.contains_key("email") || claims::find(&claims, &settings.role_claim).is_none();
         if is_thin && metadata.userinfo_endpoint().is_some() {
             // Many a provider keeps most of what it knows for this endpoint. What the signed token says comes first.
-            for (name, value) in self.user_info(&client, tokens.access_token(), &subject).await? {
+            for (name, value) in user_info(issuer, &client, tokens.access_token(), &subject).await? {
                 claims.entry(name).or_insert(value);
             }
         }
@@ -422,21 +435,6 @@ impl SingleSignOn {
         }
     }
 
-    async fn user_info(
-        &self,
-        client: &Client,
-        access_token: &AccessToken,
-        subject: &SubjectIdentifier,
-    ) -> Result<Map<String, Value>, Failure> {
-        let http = self.http()?;
-        let request = client.user_info(access_token.clone(), Some(subject.clone())).map_err(down)?;
-        let claims: UserInfoClaims<AllClaims, CoreGenderClaim> = request.request_async(&http).await.map_err(down)?;
-        match serde_json::to_value(claims) {
-            Ok(Value::Object(all)) => Ok(all),
-            _ => Err(Failure::Untrusted("what it knows of them cannot be read".to_owned())),
-        }
-    }
-
     /// What the provider says of itself. Whoever asks meanwhile waits for the same answer.
     async fn metadata(&self, issuer: &Issuer, anew: bool) -> Result<Arc<Metadata>, Failure> {
         let mut known = issuer.known.lock().await;
@@ -450,23 +448,37 @@ impl SingleSignOn {
             }
             _ => {}
         }
-        match Metadata::discover_async(issuer.settings.url.clone(), &self.http()?).await {
+        let discovered = Metadata::discover_async(issuer.settings.url.clone(), &issuer.http()).await;
+        let checked = discovered.map_err(|error| in_full(&error)).and_then(|metadata| {
+            issuer.check_endpoints(&metadata).map_err(|error| in_full(&error))?;
+            Ok(metadata)
+        });
+        match checked {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
                 *known = Known::Said(now, metadata.clone());
                 Ok(metadata)
             }
             Err(error) => {
-                let error = in_full(&error);
                 *known = Known::Failed(now, error.clone());
                 Err(Failure::Down(error))
             }
         }
     }
+}
 
-    fn http(&self) -> Result<impl Fn(openidconnect::HttpRequest) -> ask::Answering, Failure> {
-        let client = self.http.clone().ok_or_else(|| Failure::Down("no issuer is set".to_owned()))?;
-        Ok(move |request| ask::ask(client.clone(), request))
+async fn user_info(
+    issuer: &Issuer,
+    client: &Client,
+    access_token: &AccessToken,
+    subject: &SubjectIdentifier,
+) -> Result<Map<String, Value>, Failure> {
+    let request = client.user_info(access_token.clone(), Some(subject.clone())).map_err(down)?;
+    let claims: UserInfoClaims<AllClaims, CoreGenderClaim> =
+        request.request_async(&issuer.http()).await.map_err(down)?;
+    match serde_json::to_value(claims) {
+        Ok(Value::Object(all)) => Ok(all),
+        _ => Err(Failure::Untrusted("what it knows of them cannot be read".to_owned())),
     }
 }
 
@@ -567,5 +579,6 @@ fn bound(settings: IssuerSettings, found: &[(OrganizationId, OrganizationKind)])
             "say what acr or amr is where somebody showed a second factor: Nuvera's people need one".to_owned(),
         ));
     }
-    Ok(Issuer { organization, side, known: Mutex::default(), settings })
+    let http = ask::Client::new(&settings).map_err(|error| SettingsError::new(error.to_string()))?;
+    Ok(Issuer { organization, side, http, known: Mutex::default(), settings })
 }

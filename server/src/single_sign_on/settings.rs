@@ -1,11 +1,19 @@
 //! The operator's file about identity providers, judged once at start.
 
+use super::{
+    ask::{HostAndPort, host_and_port},
+    network::{ForbiddenAddress, Network},
+};
 use domain::{access::Role, actor::ActorKind, text::EmailAddress};
-use openidconnect::{ClientId, ClientSecret, IssuerUrl, Scope};
+use openidconnect::{
+    ClientId, ClientSecret, IssuerUrl, Scope,
+    url::{Host, Url},
+};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashSet},
     env, fs,
+    net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -39,6 +47,10 @@ pub struct IssuerSettings {
     pub second_factor: Vec<String>,
     /// Which `acr` it is asked for.
     pub acr_values: Vec<String>,
+    /// Hosts of its endpoints besides the issuer's own.
+    pub endpoint_hosts: Vec<HostAndPort>,
+    /// Whether it may be in a private network.
+    pub allow_private_network: bool,
 }
 
 /// What is wrong with the file, and where.
@@ -81,6 +93,10 @@ struct Row {
     second_factor: Vec<String>,
     #[serde(default)]
     acr_values: Vec<String>,
+    #[serde(default)]
+    endpoint_hosts: Vec<String>,
+    #[serde(default)]
+    allow_private_network: bool,
 }
 
 fn usual_scopes() -> Vec<String> {
@@ -135,6 +151,19 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
         return Err(("url", "give an https:// address without a query; http:// is for loopback only".to_owned()));
     }
     let email_domains = email_domains(&row.email_domains)?;
+    let address = match url.url().host() {
+        Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
+        Some(Host::Ipv6(address)) => Some(address.into()),
+        Some(Host::Domain(_)) | None => None,
+    };
+    if !row.allow_private_network
+        && let Some(address) = address
+        && !Network::Public.contains(address)
+        && !super::is_loopback(url.url())
+    {
+        return Err(("url", ForbiddenAddress(address.to_string()).to_string()));
+    }
+    let endpoint_hosts = row.endpoint_hosts.iter().map(|host| endpoint_host(host)).collect::<Result<Vec<_>, _>>()?;
     if row.client_id.is_empty() {
         return Err(("client_id", "give what the provider knows this console as".to_owned()));
     }
@@ -162,6 +191,8 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
         default_role,
         second_factor: row.second_factor,
         acr_values: row.acr_values,
+        endpoint_hosts,
+        allow_private_network: row.allow_private_network,
     })
 }
 
@@ -180,6 +211,15 @@ fn email_domains(listed: &[String]) -> Result<Vec<String>, Problem> {
         _ => Err((KEY, format!("{domain:?} is not a domain; write it without @ and without a wildcard"))),
     };
     listed.iter().map(read).collect()
+}
+
+/// A host as the file names it: `keys.example.com`, or with a port.
+fn endpoint_host(host: &str) -> Result<HostAndPort, Problem> {
+    let url = Url::parse(&format!("https://{host}"))
+        .ok()
+        .filter(|url| url.path() == "/" && !host.contains(['/', '@', '?', '#', '\\']));
+    let found = url.and_then(|url| host_and_port(&url));
+    found.ok_or_else(|| ("endpoint_hosts", format!("{host:?} is not a host; give one such as \"keys.example.com\"")))
 }
 
 fn secret(file: Option<PathBuf>, variable: Option<String>, folder: &Path) -> Result<Option<ClientSecret>, Problem> {
@@ -256,6 +296,26 @@ mod tests {
             ("\"Alpine.example\"", "\"@alpine.example\"", "email_domains: \"@alpine.example\" is not a domain"),
             ("\"Alpine.example\"", "\"example\"", "email_domains: \"example\" is not a domain"),
             (
+                "https://login.alpine.example",
+                "https://10.0.0.5",
+                "issuer \"alpine\": url: 10.0.0.5 is not a public address",
+            ),
+            (
+                "https://login.alpine.example",
+                "https://[::ffff:10.0.0.5]/",
+                "issuer \"alpine\": url: ::ffff:10.0.0.5 is not a",
+            ),
+            (
+                "role_claim",
+                "endpoint_hosts = [\"https://keys.example\"]\nrole_claim",
+                "alpine\": endpoint_hosts: \"https:",
+            ),
+            (
+                "role_claim",
+                "endpoint_hosts = [\"keys.example/x\"]\nrole_claim",
+                "endpoint_hosts: \"keys.example/x\" is not a",
+            ),
+            (
                 "role_claim",
                 "client_secret_env = \"NUVERA_NOT_SET\"\nrole_claim",
                 "client_secret_env: NUVERA_NOT_SET is not set",
@@ -270,7 +330,13 @@ mod tests {
         assert_eq!(twice, "issuer \"alpine\": id: an issuer before it has the same");
         let same_url = problem(&format!("{GOOD}{}", GOOD.replace("\"alpine\"", "\"other\"")));
         assert_eq!(same_url, "issuer \"other\": url: an issuer before it has the same");
-        assert!(parse(&GOOD.replace("https://login.alpine.example", "http://127.0.0.1:9000"), Path::new(".")).is_ok());
+        let parsed = |from: &str, to: &str| parse(&GOOD.replace(from, to), Path::new("."));
+        assert!(parsed("https://login.alpine.example", "http://127.0.0.1:9000").is_ok());
+        let private = GOOD.replace("login.alpine.example", "10.0.0.5") + "\n        allow_private_network = true";
+        assert!(parse(&private, Path::new(".")).unwrap()[0].allow_private_network);
+        let hosts = GOOD.to_owned() + "\n        endpoint_hosts = [\"Keys.Example\", \"token.example:8443\"]";
+        let hosts = parse(&hosts, Path::new(".")).unwrap()[0].endpoint_hosts.clone();
+        assert_eq!(hosts, [("keys.example".to_owned(), 443), ("token.example".to_owned(), 8443)]);
     }
 
     #[test]

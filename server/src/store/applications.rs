@@ -513,7 +513,7 @@ pub(super) fn signing_key(row: &AnyRow) -> Result<SigningKey> {
     };
     Ok(SigningKey {
         id: parse(row, "signing_keys", "id")?,
-        public_key: convert(row, "signing_keys", "pem", |pem| PublicKey::from_pem(pem).ok())?,
+        public_key: convert(row, "signing_keys", "pem", |pem| PublicKey::from_registered_pem(pem).ok())?,
         created_at: timestamp(row, "created_at")?,
         created_by: row.try_get("created_by")?,
         proven_at: optional_timestamp(row, "proven_at")?,

@@ -88,7 +88,7 @@ pub(super) fn read(row: &AnyRow) -> Result<Option<ProposedChange>> {
         "enable" => RequestedChange::Enable,
         "permissions" => RequestedChange::Permissions(parse(row, TABLE, "proposed_permissions")?),
         "replace_signing_key" => {
-            let public_key = convert(row, TABLE, "proposed_pem", |pem| PublicKey::from_pem(pem).ok())?;
+            let public_key = convert(row, TABLE, "proposed_pem", |pem| PublicKey::from_registered_pem(pem).ok())?;
             let is_proven = optional_timestamp(row, "proposed_proven_at")?.is_some();
             RequestedChange::ReplaceSigningKey {
                 key: NewSigningKey { id: key_id()?, public_key, is_proven },

@@ -34,7 +34,7 @@ mod visit;
 
 pub use assets::{SiteError, load_assets};
 pub use pending_resets::{carry_out_due as carry_out_due_resets, run as run_pending_resets};
-pub use serve::{HEAD_TIMEOUT, serve};
+pub use serve::{HEAD_TIMEOUT, ServedArea, serve};
 
 use crate::{
     backend::Backend,

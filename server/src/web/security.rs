@@ -1,6 +1,6 @@
 //! What every answer carries, and what no request may do.
 
-use super::{Web, render, visit};
+use super::{ServedArea, Web, render, visit};
 use crate::{forwarded, store};
 use app::{page::Page, paths::Area};
 use axum::{
@@ -100,17 +100,19 @@ pub async fn refuse_cross_site(State(web): State<Arc<Web>>, request: Request, ne
     render::page(StatusCode::FORBIDDEN, Page::CrossSite { home }, visit::context_without_session(&web, area)).await
 }
 
-/// Where the areas have an origin each, each is found at its own only.
+/// Where the areas have an origin each, each is found at its own only. A client writes the Host header itself: where Nuvera's
+/// area has a listener of its own, it is the listener that decides first.
 pub async fn keep_apart(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let Some(hub_origin) = &web.settings.hub_origin else { return next.run(request).await };
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = request.uri().authority().map(|authority| authority.as_str()).or(named).unwrap_or_default();
     let is_at = |origin: &str| origin.split_once("://").is_some_and(|(_, at)| at.eq_ignore_ascii_case(host));
     let area = visit::area(request.extensions());
-    if is_at(web.origin(area)) {
+    let served = request.extensions().get::<ServedArea>().map(|served| served.0);
+    if served.is_none_or(|served| served == area) && is_at(web.origin(area)) {
         return next.run(request).await;
     }
-    if is_at(hub_origin) && visit::original_path(request.extensions()) == "/" {
+    if served != Some(Area::Partner) && is_at(hub_origin) && visit::original_path(request.extensions()) == "/" {
         return Redirect::to(Area::Hub.home()).into_response();
     }
     render::page(StatusCode::NOT_FOUND, Page::NotFound, visit::context_without_session(&web, area)).await

@@ -2,6 +2,7 @@
 
 use super::Web;
 use crate::listener::{BodyRate, Counters, Limits, RatedBody};
+use app::paths::Area;
 use axum::{
     Router,
     body::Body,
@@ -32,26 +33,46 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// How slowly a form may arrive.
 const FORM_RATE: BodyRate = BodyRate { grace: Duration::from_secs(15), bytes_per_second: 4 * 1024 };
 
-/// Serves the console on `listener` until `stop`, as [`Limits::serve`] says. Once the console is no longer ready, each answer
-/// is the last one on its connection.
-pub async fn serve(web: Arc<Web>, router: Router, limits: Limits, listener: TcpListener, stop: CancellationToken) {
+/// The one area that the listener serves which took a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServedArea(pub Area);
+
+/// Serves the console on `listener` until `stop`, as [`Limits::serve`] says; of its areas only `area`, where one is given.
+/// Once the console is no longer ready, each answer is the last one on its connection.
+pub async fn serve(
+    web: Arc<Web>,
+    router: Router,
+    area: Option<Area>,
+    limits: Limits,
+    listener: TcpListener,
+    stop: CancellationToken,
+) {
     let connect = |stream, peer: SocketAddr| {
         let (web, router) = (web.clone(), router.clone());
         let service = service_fn(move |request| {
             let (web, router) = (web.clone(), router.clone());
-            async move { Ok::<_, Infallible>(answer(&web, router, request, peer).await) }
+            async move { Ok::<_, Infallible>(answer(&web, router, request, area, peer).await) }
         });
         (stream, service)
     };
     limits.serve(listener, stop, Counters::default(), connect).await;
 }
 
-async fn answer(web: &Web, router: Router, request: Request<Incoming>, peer: SocketAddr) -> Response {
+async fn answer(
+    web: &Web,
+    router: Router,
+    request: Request<Incoming>,
+    area: Option<Area>,
+    peer: SocketAddr,
+) -> Response {
     let too_slow = Arc::<AtomicBool>::default();
     let mut request = request.map(|body| {
         if body.is_end_stream() { Body::empty() } else { Body::new(RatedBody::new(body, FORM_RATE, too_slow.clone())) }
     });
     request.extensions_mut().insert(ConnectInfo(peer));
+    if let Some(area) = area {
+        request.extensions_mut().insert(ServedArea(area));
+    }
     let mut response = match router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},

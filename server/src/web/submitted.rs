@@ -364,7 +364,9 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         BackendError::Refused(refused) => match refused {
             ChangeError::NameUnchanged => Some("name"),
             ChangeError::PermissionsUnchanged => Some("permissions"),
-            ChangeError::SigningKeyIsCurrent | ChangeError::SigningKeyInHistory => Some("public_key"),
+            ChangeError::SigningKeyIsCurrent | ChangeError::SigningKeyInHistory | ChangeError::PublicKey(_) => {
+                Some("public_key")
+            }
             ChangeError::SigningKeyBlocked => Some("public_key"),
             ChangeError::BlockedKeyOverlap => Some("overlap"),
             ChangeError::GraceTooLong | ChangeError::ExposedKeyGrace => Some("grace"),

@@ -25,6 +25,7 @@ mod people;
 mod policies;
 mod private_keys;
 mod proof;
+mod provider_network;
 mod races;
 mod remedies;
 mod reminders;

@@ -1,6 +1,7 @@
 //! What an edge that asks is told: nginx, Traefik and Envoy, each in its way.
 
 use crate::support::{Call, Connection, EMPTY_BODY_HASH, Reply, World, sha256_hex};
+use domain::request::MISLEADING_HEADERS;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -101,7 +102,7 @@ async fn the_longest_answer_to_nginx_fits_into_the_buffer_that_its_configuration
     let edges = Edges::start().await;
     // Each of these characters takes twelve in ASCII.
     let clefs = "\u{1d11e}".repeat(300);
-    let call = Call { uri: format!("/{clefs}"), ..edges.world.post() }.claim("uri", clefs);
+    let call = Call { uri: format!("/?{clefs}"), ..edges.world.post() }.claim("uri", clefs);
     let reply = edges.nginx(call, "").await;
     let problem = reply.header("x-nuvera-problem").unwrap();
     assert!(problem.contains("uri_mismatch") && problem.len() > 4096, "{problem}");
@@ -155,7 +156,8 @@ async fn nobody_passes_who_poses_as_somebody_or_where_the_edge_says_too_little()
         assert_eq!((reply.status, reply.header("x-nuvera-status")), (401, Some("400")));
         assert!(reply.header("x-nuvera-problem").unwrap().contains("reserved_header"));
     }
-    for uri in ["http://api.test/api/v1/customers", "/api/v1/customers#x", "api/v1/customers"] {
+    let climbing = "/api/v1/x/%EF%BC%8E%EF%BC%8E/customers";
+    for uri in ["http://api.test/api/v1/customers", "/api/v1/customers#x", "api/v1/customers", climbing] {
         let call = Call { uri: uri.to_owned(), ..edges.world.post() };
         assert!(edges.nginx(call, "").await.header("x-nuvera-problem").unwrap().contains("malformed_request"), "{uri}");
     }
@@ -177,6 +179,58 @@ async fn nobody_passes_who_poses_as_somebody_or_where_the_edge_says_too_little()
     }
     let bad_hash = edges.nginx(edges.world.post(), "xyz").await;
     assert_eq!(bad_hash.status, 500, "{bad_hash:?}");
+}
+
+/// An edge forwards the request itself: what it shows, the service gets.
+#[tokio::test]
+async fn a_header_that_misleads_the_service_is_refused_by_name() {
+    let edges = Edges::start().await;
+    let traefik = [
+        ("X-Forwarded-Method", "POST"),
+        ("X-Forwarded-Uri", "/api/v1/customers"),
+        ("X-Forwarded-For", "198.51.100.5"),
+        ("X-Forwarded-Host", "api.test"),
+        ("X-Forwarded-Port", "443"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Server", "edge"),
+        ("X-Real-Ip", "198.51.100.5"),
+    ];
+    let envoy = [("x-forwarded-for", "198.51.100.5"), ("x-forwarded-proto", "https"), ("x-envoy-internal", "true")];
+    let envoy_door = "/envoy/api/v1/customers";
+    // What an edge writes into its question itself.
+    assert_allowed(&edges.ask(edges.world.post(), "/traefik", "GET", &traefik, b"").await, &edges.world, "false");
+    let allowed = edges.ask(edges.world.post(), envoy_door, "POST", &envoy, b"").await;
+    assert_allowed(&allowed, &edges.world, "false");
+    let removed = allowed.header("x-envoy-auth-headers-to-remove").unwrap();
+    for name in ["x-http-method-override", "cookie", "x-original-url", "x-api-key", "authorization"] {
+        assert!(removed.split(',').any(|found| found == name), "{name}");
+    }
+    assert!(!removed.contains("x-nuvera") && !removed.contains("x-request-id"), "{removed}");
+
+    let families = [("X-Forwarded-Prefix", "x-forwarded-…"), ("X-Original-Host", "x-original-…")];
+    let spelled = "whose name has other characters";
+    let spellings = [("X_Api_Key", spelled), ("x.http.method", spelled), ("X_Original_Uri", spelled)];
+    let names = MISLEADING_HEADERS.iter().map(|name| (*name, *name));
+    for (name, told) in names.chain(families).chain(spellings) {
+        let call = || edges.world.post().add(name, "1");
+        let nginx = edges.nginx(call(), "").await;
+        let problem: serde_json::Value = serde_json::from_str(nginx.header("x-nuvera-problem").unwrap()).unwrap();
+        let envoy = edges.ask(call(), envoy_door, "POST", &envoy, b"").await;
+        let traefik = edges.ask(call(), "/traefik", "GET", &traefik, b"").await;
+        for (edge, problem) in [("nginx", problem), ("Envoy", envoy.json())] {
+            assert_eq!(
+                (&problem["code"], &problem["status"]),
+                (&"misleading_header".into(), &400.into()),
+                "{edge}: {name}"
+            );
+            assert!(problem["detail"].as_str().unwrap().contains(told), "{edge}: {name}: {problem}");
+        }
+        if name != "x-real-ip" {
+            assert_eq!(traefik.refusal(), ("misleading_header".to_owned(), 400), "{name}");
+        }
+    }
+    // The control: other headers pass, and none of those was a use of the key.
+    assert_allowed(&edges.nginx(edges.world.post().add("X-Method", "1"), "").await, &edges.world, "false");
 }
 
 /// The time that a body takes is its sender's.

@@ -69,6 +69,57 @@ async fn guessing_keys_is_slowed_down_and_harms_nobody_else_behind_the_address()
     assert_eq!(guess(&world).await.0, "invalid_api_key");
 }
 
+fn too_many_failures() -> (String, u16) {
+    ("too_many_failures".to_owned(), 429)
+}
+
+#[tokio::test]
+async fn with_an_api_key_alone_an_attacker_has_few_signatures_verified_and_blocks_nobody_elsewhere() {
+    let setup = Setup::with(|setup| {
+        setup.settings.failure_limit = RateLimit::new(3, Duration::from_secs(60));
+        setup.settings.trust_forwarded_for = true;
+    });
+    let world = setup.start().await;
+    let owner = async |address: &str| world.send(world.get().add("X-Forwarded-For", address)).await;
+    let forge = async || {
+        let forged = Call { pair: pair(1), ..world.get() }.add("X-Forwarded-For", "203.0.113.66");
+        world.send(forged).await
+    };
+    for _ in 0..3 {
+        assert_eq!(forge().await.refusal(), ("invalid_signature".to_owned(), 401));
+    }
+    let refused = forge().await;
+    assert_eq!(refused.refusal(), too_many_failures());
+    assert_eq!(refused.header("retry-after"), Some("20"));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("a signature that does not verify"));
+    // The proof that no signature was verified: a valid one from there is refused as well.
+    assert_eq!(owner("203.0.113.66").await.refusal(), too_many_failures());
+    for _ in 0..20 {
+        assert_eq!(forge().await.refusal(), too_many_failures());
+        owner("198.51.100.1").await.verified();
+    }
+    // Another application of another partner, behind the attacker's address.
+    let other = world.another_application();
+    let call = world.call_with(&other, "GET", "/api/v1/customers?limit=20", b"");
+    world.send(call.add("X-Forwarded-For", "203.0.113.66")).await.verified();
+    // What fails before the signature is explained as before, and does not count.
+    let claim = world.get().claim("iss", "x").add("X-Forwarded-For", "203.0.113.66");
+    assert_eq!(world.refusal(claim).await.0, "wrong_issuer");
+    world.clock.advance(Duration::from_secs(20));
+    owner("203.0.113.66").await.verified();
+}
+
+#[tokio::test]
+async fn a_deployment_of_which_half_signs_with_the_wrong_key_goes_on() {
+    let setup = Setup::with(|setup| setup.settings.failure_limit = RateLimit::new(3, Duration::from_secs(60)));
+    let world = setup.start().await;
+    for _ in 0..20 {
+        let wrong = Call { pair: pair(1), ..world.get() };
+        assert_eq!(world.refusal(wrong).await, ("invalid_signature".to_owned(), 401));
+        world.send(world.get()).await.verified();
+    }
+}
+
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_client_has_attempts_of_its_own_and_elsewhere_nobody_can_invent_an_address() {
     for trusted in [true, false] {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on fails.
 
 mod accepted;
+mod addresses;
 mod bindings;
 mod browsers;
 mod conformance;
@@ -16,6 +17,7 @@ mod malformed;
 mod never_late;
 mod process;
 mod proxied;
+mod real_edges;
 mod recent;
 mod refusals;
 mod replayed;
