@@ -518,8 +518,8 @@ fn pending_reset(kind: ResetKind) -> PendingReset {
 
 fn with_resets(page: Page, resets: Vec<PendingReset>) -> Page {
     match page {
-        Page::People { people, invitations, leavers, you, is_managed, .. } => {
-            Page::People { people, invitations, pending_resets: resets, leavers, you, is_managed }
+        Page::People { people, invitations, leavers, pending, you, is_managed, .. } => {
+            Page::People { people, invitations, pending_resets: resets, leavers, pending, you, is_managed }
         }
         page => page,
     }
@@ -661,6 +661,7 @@ fn people() -> Result<Vec<(&'static str, PageContext, Page)>> {
             Page::People {
                 people: vec![you.clone()],
                 invitations: vec![],
+                pending_resets: Vec::new(),
                 leavers: vec![],
                 pending: vec![removal],
                 you: you.id,

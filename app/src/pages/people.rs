@@ -306,41 +306,6 @@ fn send_again(invitation: &Invitation) -> String {
     place().people_action(format!("invitations/{}/send-again", invitation.id))
 }
 
-/// The answer that shows a link of somebody's, once: to whoever has to pass it on if mail does not arrive.
-#[allow(clippy::too_many_arguments)] // Each is a word of the page.
-pub(super) fn one_time_link(
-    title: String,
-    id: &'static str,
-    name: &str,
-    email: &str,
-    link: &str,
-    is_mailed: bool,
-    words: &'static str,
-    expires_at: Timestamp,
-) -> impl IntoView + use<> {
-    let lead = if is_mailed {
-        format!("It was mailed to {email}. If it does not arrive, pass it on yourself: it is shown this once.")
-    } else {
-        format!("It could not be mailed to {email}. Pass it on yourself: it is shown this once.")
-    };
-    view! {
-        {super::heading(title, &lead)}
-        <div class="one-time-key">
-            <p class="one-time-key__label">{format!("{name}’s link")}</p>
-            <code class="one-time-key__text" id=id translate="no">{link.to_owned()}</code>
-            <div class="actions needs-script">
-                <button type="button" class="button button--primary" data-copy=id disabled>
-                    <span data-label>"Copy link"</span>
-                </button>
-            </div>
-        </div>
-        <p>{words} <Time at=expires_at /></p>
-        <Actions>
-            <ButtonLink href=place().people() text="Back to people" />
-        </Actions>
-    }
-}
-
 pub(super) fn change_role(title: String, person: &Person, waits_until: Option<Timestamp>) -> impl IntoView + use<> {
     let when = if waits_until.is_some() { "" } else { " It counts from their next request." };
     view! {

@@ -71,6 +71,7 @@ pub struct PasswordReset {
 }
 
 /// The result of a password change.
+#[derive(Debug)]
 pub struct ChangedPassword {
     /// New recovery codes, if the ones before were to be replaced: removing them would leave the user without any.
     pub codes: Option<Vec<RecoveryCode>>,
