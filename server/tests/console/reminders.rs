@@ -356,7 +356,7 @@ async fn a_name_is_text_in_a_letter_and_adds_no_header_and_no_line() {
     assert!(letter.header("Subject").is_ascii());
     letter.says(&format!("of “{application}” is to be replaced"));
     // The control: the name is there, and begins no line of its own.
-    letter.says("Evil  Bcc: evil@evil.example    Dear owner, pay é");
+    letter.says("Evil  Bcc: evil@evil[.]example    Dear owner, pay é");
     assert!(letter.body.lines().all(|line| !line.starts_with("Bcc") && !line.starts_with("Dear")), "{}", letter.body);
 }
 
