@@ -4,7 +4,8 @@
 use super::{
     Backend, BackendError, authorise,
     pending::Pending,
-    people::{LinkToken, hash},
+    people::{LinkToken, hash, withdraw_unfinished},
+    support::withdraw_support_of,
 };
 use crate::{
     random,
@@ -195,7 +196,8 @@ impl Backend {
         token: &LinkToken,
         expires_at: Timestamp,
     ) -> Result<CompletedReset, BackendError> {
-        let Due { _settled, reset, requester, person, mut transaction } = self.begin_due(organization, id).await?;
+        let Due { settled: _settled, reset, requester, person, mut transaction } =
+            self.begin_due(organization, id).await?;
         let event = person.reset_password(self.by(&requester))?;
         let made_by = Some(reset.requested_by);
         password_resets::insert(&mut transaction, person.id, made_by, &hash(token.reveal()), expires_at).await?;
@@ -214,12 +216,15 @@ impl Backend {
         id: PendingResetId,
         organization: OrganizationId,
     ) -> Result<CompletedReset, BackendError> {
-        let Due { _settled, requester, person, mut transaction, .. } = self.begin_due(organization, id).await?;
-        let event = person.reset_factor(self.by(&requester))?;
+        let Due { mut settled, requester, person, mut transaction, .. } = self.begin_due(organization, id).await?;
+        let by = self.by(&requester);
+        let event = person.reset_factor(by)?;
+        withdraw_unfinished(&mut transaction, organization, person.id, by).await?;
         second_factors::delete_all(&mut transaction, person.id).await?;
         signed_in::end_all(&mut transaction, person.id, None).await?;
         audit::append(&mut transaction, &[event]).await?;
-        let committed = transaction.commit().await.map_err(StoreError::from);
+        let withdrawn = withdraw_support_of(&mut transaction, person.id, by).await?;
+        let committed = self.commit_all(transaction, &mut settled, &withdrawn).await;
         self.emergency.authority.forget_user(person.id);
         committed?;
         Ok(CompletedReset { person, requested_by: requester.name })
@@ -238,7 +243,7 @@ impl Backend {
             |actor: &Actor| actor.organization_id == organization && allows(actor.role, Operation::ManagePeople);
         match (requester, person) {
             (Some(requester), Some(person)) if has_authority(&requester) => {
-                Ok(Due { _settled: settled, reset, requester, person, transaction })
+                Ok(Due { settled, reset, requester, person, transaction })
             }
             (requester, _) => {
                 let event = requester.map(|requester| reset.cancelled(self.by(&requester)));
@@ -266,7 +271,7 @@ impl Backend {
 
 /// A reset that is being carried out.
 struct Due<'a> {
-    _settled: MutexGuard<'a, Pending>,
+    settled: MutexGuard<'a, Pending>,
     reset: PendingReset,
     requester: Actor,
     person: Person,

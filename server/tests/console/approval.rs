@@ -6,10 +6,14 @@ use axum::http::StatusCode;
 use domain::{
     access::{Operation, Role},
     application::{ApiApplication, ChangeError, RequestedChange},
+    pending_reset::RESET_DELAY,
     permission::PermissionSet,
     text::{Reason, TicketReference, Why},
 };
-use server::backend::{Asked, BackendError, Outcome, Said, accounts::NewPerson};
+use server::{
+    backend::{Asked, BackendError, Outcome, Said, accounts::NewPerson},
+    web::carry_out_due_resets,
+};
 use std::time::Duration;
 
 const WHY: &str = "Their integration moves on Monday.";
@@ -428,11 +432,19 @@ async fn what_an_admin_began_ends_with_their_power_and_when_their_credentials_ar
                     backend.confirm_owner_change(&by_three, nuvera, ada).await.unwrap();
                 }
                 "reset" => {
-                    let reset = backend.begin_password_reset(&by_two, nuvera, ada).await.unwrap();
-                    backend.finish_password_reset(reset.token.reveal(), "tulip gravel 84 harbour", None).await.unwrap();
+                    drop(backend.begin_password_reset(&by_two, nuvera, ada).await.unwrap());
+                    console.advance(RESET_DELAY);
+                    carry_out_due_resets(&console.web).await;
+                    let link = console.take_reset_link("admin@nuvera.example");
+                    let token = link.split_once("token=").unwrap().1;
+                    backend.finish_password_reset(token, "tulip gravel 84 harbour", None).await.unwrap();
                 }
                 "recovery" => drop(backend.recover("admin@nuvera.example").await.unwrap()),
-                "factor" => drop(backend.reset_factor(&by_two, nuvera, ada).await.unwrap()),
+                "factor" => {
+                    drop(backend.reset_factor(&by_two, nuvera, ada).await.unwrap());
+                    console.advance(RESET_DELAY);
+                    carry_out_due_resets(&console.web).await;
+                }
                 _ => {}
             }
             let ended = ending != "none";

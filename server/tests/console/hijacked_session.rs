@@ -8,9 +8,10 @@ use domain::{
     audit::{AuditAction, AuditFilter, AuditScope},
     id::UserId,
     people::OWNER_CHANGE_DELAY,
+    second_factor::FactorRemoval,
     sign_in::Method,
 };
-use server::backend::{accounts::SignIn, single_sign_on::Asserted};
+use server::backend::{BegunReset, accounts::SignIn, sessions::Kept, single_sign_on::Asserted};
 use std::time::Duration;
 
 const CHOSEN: &str = "tulip gravel 84 harbour";
@@ -334,11 +335,14 @@ async fn a_requested_removal_ends_with_its_requesters_credentials_or_power_and_w
                     let SignIn::FactorNeeded(entrant) = signed_in else { panic!("{signed_in:?}") };
                     let begun =
                         backend.begin_session(entrant, requester.kind(), Method::Password, client, None).await.unwrap();
-                    backend.change_password(&requester, begun.id, CHOSEN).await.map(drop).unwrap();
+                    let seen = backend.factors_at_password_change(&requester).await.unwrap().fingerprint();
+                    let here = Kept { session: begun.id, browser: None };
+                    let removal = FactorRemoval::default();
+                    backend.change_password(&requester, here, CHOSEN, &removal, &seen).await.map(drop).unwrap();
                 }
                 "reset" => {
-                    let reset =
-                        backend.begin_password_reset(&third_actor, console.alpine, requester.user_id).await.unwrap();
+                    let begun = backend.begin_password_reset(&third_actor, console.alpine, requester.user_id).await;
+                    let BegunReset::Link(reset) = begun.unwrap() else { panic!("a partner’s reset does not wait") };
                     backend.finish_password_reset(reset.token.reveal(), CHOSEN, None).await.map(drop).unwrap();
                 }
                 "recovery" => backend.recover(OWNER).await.map(drop).unwrap(),

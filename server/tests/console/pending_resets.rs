@@ -251,7 +251,7 @@ async fn a_pending_reset_dies_with_the_requesters_power() {
             Loss::DemotedUnnoticed => {
                 let id = console.user_id(ADA).await;
                 let mut transaction = console.store.write().await.unwrap();
-                users::set_role(&mut transaction, id, Role::NuveraAuditor).await.unwrap();
+                users::set_role(&mut transaction, id, Role::NuveraAuditor, console.clock.now()).await.unwrap();
                 transaction.commit().await.unwrap();
                 console.advance(RESET_DELAY);
                 carry_out_due_resets(&console.web).await;
