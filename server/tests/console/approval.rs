@@ -447,6 +447,8 @@ async fn what_an_admin_began_ends_with_their_power_and_when_their_credentials_ar
                 }
                 _ => {}
             }
+            // A reset waits for longer than a session lasts.
+            owner = console.owner().await;
             let ended = ending != "none";
             let application = console.application(&id).await;
             assert_eq!(application.prepared_replacement.is_none(), ended, "{ending}");

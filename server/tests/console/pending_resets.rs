@@ -235,10 +235,13 @@ async fn a_pending_reset_dies_with_the_requesters_power() {
         let role = action_on(&console, ADA, "role").await;
         match loss {
             Loss::Demoted => {
-                cem.post(&role, &[("role", "nuvera_auditor")]).await.leads_to(PEOPLE, "role-changed");
+                cem.post(&role, &[("role", "nuvera_auditor")]).await.leads_to(PEOPLE, "owner-change-requested");
+                confirm_change(&console).await;
             }
             Loss::Removed => {
-                cem.post(&action_on(&console, ADA, "remove").await, &[]).await.leads_to(PEOPLE, "person-removed");
+                let remove = action_on(&console, ADA, "remove").await;
+                cem.post(&remove, &[]).await.leads_to(PEOPLE, "owner-change-requested");
+                confirm_change(&console).await;
             }
             Loss::PasswordChanged => {
                 let page = ada.get("/organizations/account/password").await;
@@ -264,6 +267,13 @@ async fn a_pending_reset_dies_with_the_requesters_power() {
         let latest = history(&console).await;
         assert!(latest.iter().any(|(action, _)| *action == AuditAction::ResetCancelled), "{latest:?}");
     }
+}
+
+/// Confirms the removal or demotion of the admin who requested the reset, as a second admin.
+async fn confirm_change(console: &Console) {
+    let mut bea = console.signed_in(BEA).await;
+    let confirm = action_on(console, ADA, "confirm-change").await;
+    assert_eq!(bea.post(&confirm, &[]).await.status, StatusCode::SEE_OTHER);
 }
 
 /// An admin who has just joined.

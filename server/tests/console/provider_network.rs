@@ -56,7 +56,7 @@ impl Provider {
         let file = folder.path().join("sso.toml");
         let text = format!(
             "[[issuer]]\nid = 'alpine-id'\nlabel = 'Alpine ID'\nurl = '{}'\norganization = 'Alpine Pay'\nclient_id = \
-             'nuvera'\nrole_claim = 'groups'\ndefault_role = 'partner_viewer'\n{more}\n",
+             'nuvera'\nrole_claim = 'groups'\nemail_domains = ['alpine.example']\ndefault_role = 'partner_viewer'\n{more}\n",
             self.issuer
         );
         fs::write(&file, text).unwrap();

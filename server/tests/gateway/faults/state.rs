@@ -153,7 +153,7 @@ async fn a_second_server_on_the_same_folder_or_file_is_refused_with_the_name_of_
     // The first one serves on; the control: once it is killed, the other folder may have the file.
     Console::sign_in(server.console).await;
     server.kill();
-    fs::DirBuilder::new().mode(0o700).create(elsewhere.data()).unwrap();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(elsewhere.data()).unwrap();
     fs::copy(place.data().join("pepper"), elsewhere.data().join("pepper")).unwrap();
     Server::start_with(elsewhere.site(), &elsewhere.data(), &["--database-url", &url]).await.stop().await;
 }
@@ -195,7 +195,7 @@ async fn a_second_server_on_the_same_postgresql_database_is_refused_and_a_lost_l
     assert!(refused().await.contains(&format!("process {} on host ", server.child.id())));
     server.stop().await;
     // The control: the lock has ended with the process.
-    fs::DirBuilder::new().mode(0o700).create(elsewhere.data()).unwrap();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(elsewhere.data()).unwrap();
     fs::copy(place.data().join("pepper"), elsewhere.data().join("pepper")).unwrap();
     Server::start_with(elsewhere.site(), &elsewhere.data(), &arguments).await.stop().await;
 }
