@@ -8,6 +8,7 @@ use domain::{
     access::Role,
     audit::{AuditAction, AuditFilter, AuditScope},
     pending_reset::RESET_DELAY,
+    people::OWNER_CHANGE_DELAY,
 };
 use server::{
     backend::accounts::NewPerson,
@@ -34,8 +35,8 @@ async fn console_on(database: Database) -> Console {
         console.backend.add_person(person).await.unwrap();
         console.gets_factor(email).await;
     }
-    // None of them has just joined.
-    console.advance(RESET_DELAY);
+    // None of them has just joined, for a reset or for an owner change.
+    console.advance(RESET_DELAY.max(OWNER_CHANGE_DELAY));
     console
 }
 
