@@ -24,6 +24,9 @@ const chromium = {
   },
 };
 
+/** The headless shell has no clipboard. */
+const USES_CLIPBOARD = /(islands|keydoctor)\.scripted\.spec\.ts$/;
+
 export default defineConfig({
   testDir: 'tests',
   // Every test brings its own applications, so two at a time do not meet.
@@ -42,7 +45,12 @@ export default defineConfig({
   // No trace: recording one slows every test down. `npx playwright test --trace retain-on-failure` where one is needed.
   use: { baseURL: CONSOLE, ...chromium },
   projects: [
-    { name: 'with scripts', testIgnore: /\.plain\.spec\.ts$/ },
+    { name: 'with scripts', testIgnore: [/\.plain\.spec\.ts$/, USES_CLIPBOARD] },
+    {
+      name: 'with a clipboard',
+      testMatch: USES_CLIPBOARD,
+      use: { launchOptions: { ...chromium.launchOptions, executablePath: '/usr/bin/chromium' } },
+    },
     {
       // What people do must work as plain forms too. Key generation is what cannot.
       name: 'without scripts',

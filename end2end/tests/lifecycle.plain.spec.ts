@@ -88,7 +88,7 @@ test('what a stranger sends makes no line of the log', async () => {
   expect(lines.filter((line) => line.message === 'forged')).toEqual([]);
   // The control: all three are in the log.
   expect(lines.filter((line) => /console/.test(line.message)).length).toBeGreaterThanOrEqual(2);
-  expect(lines.some((line) => line.status === 401)).toBe(true);
+  expect(lines.some((line) => line.status === 400)).toBe(true);
 });
 
 test('a setting that cannot be used is named, and nothing starts', async () => {
