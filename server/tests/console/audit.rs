@@ -3,6 +3,7 @@
 use crate::support::{Console, LIST, PEM_A, PEM_B, START};
 use axum::http::StatusCode;
 use domain::{access::Operation, text::ApplicationName};
+use futures::StreamExt;
 use server::backend::{Asked, Said};
 use std::time::Duration;
 
@@ -107,6 +108,46 @@ async fn a_history_is_had_as_a_file_however_long_it_is() {
     assert_eq!(rows.len(), 3, "a header, a row, and the end of the last line: {}", csv.body);
     assert!(rows[0].starts_with("sequence,at,organization_id,organization,application_id,"), "{}", rows[0]);
     assert!(rows[1].contains("Olivia Okafor,partner,203.0.113.7,application.created,Ledger"), "{}", rows[1]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_sent_ends_with_the_session() {
+    for signs_out in [false, true] {
+        let console = Console::start().await;
+        let mut owner = console.owner().await;
+        let (id, _) = owner.create("Ledger", PEM_A).await;
+        rename_often(&console, &id, 510).await;
+        let mut file = owner.response(&format!("{LIST}/audit.jsonl")).await.into_body().into_data_stream();
+        assert!(file.next().await.unwrap().unwrap().starts_with(b"{\"sequence\":512,"));
+        if signs_out {
+            assert_eq!(owner.post("/sign-out", &[]).await.status, StatusCode::SEE_OTHER);
+        }
+        let rest = file.next().await.unwrap();
+        assert_eq!(rest.is_err(), signs_out, "the file breaks off only where the session has ended");
+    }
+}
+
+#[tokio::test]
+async fn one_users_requests_leave_room_for_others_and_never_hold_up_a_stop() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let path = format!("{LIST}/audit.jsonl");
+    // Each is in progress until its body has been read.
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        let response = owner.response(&path).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        open.push(response);
+    }
+    let refused = owner.get(LIST).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "1"));
+    let mut developer = console.signed_in("developer@alpine.example").await;
+    assert_eq!(developer.get(LIST).await.status, StatusCode::OK, "another user is served");
+    let stopped = owner.post(&format!("{LIST}/{id}/disable"), &[("reason", "leaked")]).await;
+    assert_eq!(stopped.status, StatusCode::SEE_OTHER, "{}", stopped.text());
+    drop(open);
+    assert_eq!(owner.get(LIST).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -528,7 +528,9 @@ impl Backend {
     /// one by Nuvera, because Nuvera may lift its own.
     fn is_stopped_already(&self, scope: &DenyScope, kind: ActorKind) -> bool {
         let counts = |stop: &Stop| kind == ActorKind::Nuvera || stop.by.role.side() == ActorKind::Partner;
-        let is_same = |waiting: &Waiting| waiting.answer.is_none() && waiting.stop.scope == *scope;
+        // Its page has stopped waiting for the database.
+        let is_answered = |waiting: &Waiting| waiting.answer.as_ref().is_none_or(oneshot::Sender::is_closed);
+        let is_same = |waiting: &Waiting| is_answered(waiting) && waiting.stop.scope == *scope;
         self.emergency.lock().iter().any(|waiting| is_same(waiting) && counts(&waiting.stop))
     }
 
