@@ -7,17 +7,20 @@
 //!   of their own, which is served first.
 
 use super::BackendError;
-use crate::gateway::network;
+use crate::{
+    gateway::network,
+    keyed_limit::{KeyedLimit, KeyedPlace},
+};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     net::IpAddr,
     num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 /// Number of places for accounts, and for other clients.
@@ -41,6 +44,9 @@ const NICE: i32 = 10;
 
 static POOL: LazyLock<Pool> = LazyLock::new(Pool::start);
 
+static ACCOUNTS: LazyLock<Places> = LazyLock::new(|| Places::new(ACCOUNT_PLACES, PLACES_PER_ACCOUNT));
+static CLIENTS: LazyLock<Places> = LazyLock::new(|| Places::new(CLIENT_PLACES, PLACES_PER_ADDRESS));
+
 /// The party on whose behalf a job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Requester {
@@ -53,7 +59,17 @@ pub(super) enum Requester {
 
 /// A place in the queue, released when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Requester);
+pub(super) struct Place {
+    requester: Requester,
+    _of_all: OwnedSemaphorePermit,
+    _of_requester: KeyedPlace<Requester>,
+}
+
+/// The places of one queue: so many in all, and so many for each requester.
+struct Places {
+    all: Arc<Semaphore>,
+    each: Arc<KeyedLimit<Requester>>,
+}
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -68,10 +84,18 @@ struct Queues {
     accounts: VecDeque<Job>,
     clients: VecDeque<Job>,
     turns: u64,
-    /// Number of places held, by requester and in total.
-    held: HashMap<Requester, usize>,
-    account_places: usize,
-    client_places: usize,
+}
+
+impl Places {
+    fn new(all: usize, each: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(all)), each: KeyedLimit::new(each) }
+    }
+
+    fn take(&self, requester: Requester) -> Option<Place> {
+        let of_all = self.all.clone().try_acquire_owned().ok()?;
+        let of_requester = self.each.enter(requester)?;
+        Some(Place { requester, _of_all: of_all, _of_requester: of_requester })
+    }
 }
 
 impl Place {
@@ -80,12 +104,11 @@ impl Place {
     /// # Errors
     /// [`BackendError::Throttled`] if the queue is full, or this requester's share of it.
     pub(super) fn take(requester: Requester) -> Result<Self, BackendError> {
-        let requester = match requester {
-            Requester::Client(address) => Requester::Client(address.map(network)),
-            Requester::Account(_) => requester,
+        let taken = match requester {
+            Requester::Client(address) => CLIENTS.take(Requester::Client(address.map(network))),
+            Requester::Account(_) => ACCOUNTS.take(requester),
         };
-        // The check comes first: a place that is constructed is released when it is dropped.
-        if POOL.lock().enter(requester) { Ok(Self(requester)) } else { Err(BackendError::Throttled(RETRY_AFTER)) }
+        taken.ok_or(BackendError::Throttled(RETRY_AFTER))
     }
 
     /// Runs `job` on one of the threads. Returns `None` if it panicked.
@@ -97,14 +120,8 @@ impl Place {
                 let _ = sender.send(job());
             }
         });
-        POOL.enqueue(self.0, job);
+        POOL.enqueue(self.requester, job);
         receiver.await.ok()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        POOL.lock().leave(self.0);
     }
 }
 
@@ -165,33 +182,6 @@ impl Queues {
         };
         first.pop_front().or_else(|| second.pop_front())
     }
-
-    fn enter(&mut self, requester: Requester) -> bool {
-        let (all_held, most, most_each) = match requester {
-            Requester::Account(_) => (&mut self.account_places, ACCOUNT_PLACES, PLACES_PER_ACCOUNT),
-            Requester::Client(_) => (&mut self.client_places, CLIENT_PLACES, PLACES_PER_ADDRESS),
-        };
-        let held = self.held.get(&requester).copied().unwrap_or_default();
-        if *all_held >= most || held >= most_each {
-            return false;
-        }
-        *all_held += 1;
-        self.held.insert(requester, held + 1);
-        true
-    }
-
-    fn leave(&mut self, requester: Requester) {
-        match requester {
-            Requester::Account(_) => self.account_places -= 1,
-            Requester::Client(_) => self.client_places -= 1,
-        }
-        if let Some(held) = self.held.get_mut(&requester) {
-            *held -= 1;
-            if *held == 0 {
-                self.held.remove(&requester);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -204,23 +194,25 @@ mod tests {
 
     #[test]
     fn an_address_holds_half_of_the_places_and_accounts_have_their_own() {
-        let mut queues = Queues::default();
+        let places = Places::new(CLIENT_PLACES, PLACES_PER_ADDRESS);
         let address = |last| Requester::Client(Some(IpAddr::from([192, 0, 2, last])));
-        let flood = (0..1_000).filter(|_| queues.enter(address(1))).count();
-        assert_eq!(flood, PLACES_PER_ADDRESS);
-        assert!(queues.enter(address(2)), "another address gets in");
-        let flood = (3..=255).filter(|&last| queues.enter(address(last))).count();
-        assert_eq!(flood, CLIENT_PLACES - PLACES_PER_ADDRESS - 1);
-        assert!(!queues.enter(Requester::Client(None)));
-        let hostile = (0..1_000).filter(|_| queues.enter(account(1))).count();
-        assert_eq!(hostile, PLACES_PER_ACCOUNT);
-        assert!(queues.enter(account(2)), "another account gets in");
-        queues.leave(address(2));
-        assert!(queues.enter(Requester::Client(None)));
-        for _ in 0..PLACES_PER_ADDRESS {
-            queues.leave(address(1));
-        }
-        assert!(!queues.held.contains_key(&address(1)), "no entry is left behind");
+        let flood = |requester| (0..1_000).map_while(|_| places.take(requester)).collect::<Vec<_>>();
+        let first = flood(address(1));
+        assert_eq!(first.len(), PLACES_PER_ADDRESS);
+        let second = places.take(address(2));
+        assert!(second.is_some(), "another address gets in");
+        let others: Vec<_> = (3..=255).map_while(|last| places.take(address(last))).collect();
+        assert_eq!(others.len(), CLIENT_PLACES - PLACES_PER_ADDRESS - 1);
+        assert!(places.take(Requester::Client(None)).is_none());
+        drop(second);
+        assert!(places.take(Requester::Client(None)).is_some());
+        drop(first);
+        assert_eq!(flood(address(1)).len(), PLACES_PER_ADDRESS, "no place is left behind");
+
+        let places = Places::new(ACCOUNT_PLACES, PLACES_PER_ACCOUNT);
+        let hostile: Vec<_> = (0..1_000).map_while(|_| places.take(account(1))).collect();
+        assert_eq!(hostile.len(), PLACES_PER_ACCOUNT);
+        assert!(places.take(account(2)).is_some(), "another account gets in");
     }
 
     #[test]
