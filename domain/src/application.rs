@@ -357,6 +357,12 @@ impl ApiApplication {
         is_disabled_by_partner && kind == ActorKind::Nuvera
     }
 
+    /// Whether restoring the signing key `id` by `kind` waits for the partner's confirmation: a key that no longer verifies may
+    /// be one that the partner retired because it leaked. A key that still verifies, in its overlap, can be restored at once.
+    pub fn restoring_waits_for_partner(&self, id: SigningKeyId, kind: ActorKind, now: Timestamp) -> bool {
+        kind == ActorKind::Nuvera && self.signing_key(id).is_ok_and(|key| !key.verifies(now))
+    }
+
     /// Whether requests are accepted at all.
     pub fn is_enabled(&self) -> bool {
         self.disabled.is_none()

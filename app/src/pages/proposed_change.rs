@@ -26,7 +26,7 @@ pub(super) fn notice(waits: bool) -> impl IntoView + use<> {
         };
         view! {
             <Callout heading=format!("{name} confirms this before it counts")>
-                <p>"Their security policy asks for it. What you send is a proposal: nothing changes until somebody of theirs confirms it, within 72 hours. One waits at a time."</p>
+                <p>"You send a proposal. Nothing changes until a member of this organization confirms it, within 72 hours. Only one proposal can be open at a time."</p>
             </Callout>
         }
     })

@@ -1,5 +1,6 @@
 //! Two-sided approval: where an organization's security policy says so, what Nuvera wants changed about permissions or
-//! signing keys waits until somebody there confirms it. Enabling what the partner disabled waits whatever the policy says.
+//! signing keys waits until somebody there confirms it. Enabling what the partner disabled, and restoring a retired signing
+//! key, wait whatever the policy says: Nuvera does not undo what may have been the partner's own emergency stop.
 //!
 //! Which of the two it is, is decided when the change's turn comes, by the policy as it is then. Stops, and whatever ends a
 //! key's life, never wait.
@@ -12,6 +13,7 @@ use domain::{
     application::{ApiApplication, By, ChangeError, ProposedChange, RequestedChange},
     id::OrganizationId,
     security_policy::SecurityRules,
+    time::Timestamp,
 };
 use sqlx::AnyConnection;
 
@@ -51,7 +53,7 @@ impl Backend {
         };
         blocked_keys::check(&mut transaction, Some(&found), &after, by.at).await?;
         let made = match made {
-            Some(made) if !waits(&mut transaction, asked, &change).await? => Some(made),
+            Some(made) if !waits(&mut transaction, asked, &found, &change, by.at).await? => Some(made),
             _ => None,
         };
         let Some(made) = made else {
@@ -152,9 +154,20 @@ async fn has_twin_of(
 
 /// Whether a change that the actor could make waits for the partner all the same. Policies are about permissions and signing
 /// keys; what Nuvera itself disabled it enables.
-async fn waits(conn: &mut AnyConnection, asked: Asked<'_>, change: &RequestedChange) -> Result<bool, BackendError> {
+async fn waits(
+    conn: &mut AnyConnection,
+    asked: Asked<'_>,
+    found: &ApiApplication,
+    change: &RequestedChange,
+    now: Timestamp,
+) -> Result<bool, BackendError> {
     match change {
         RequestedChange::Enable => Ok(false),
+        RequestedChange::RestoreSigningKey { id, .. }
+            if found.restoring_waits_for_partner(*id, asked.actor.kind(), now) =>
+        {
+            Ok(true)
+        }
         RequestedChange::Permissions(_)
         | RequestedChange::ReplaceSigningKey { .. }
         | RequestedChange::RestoreSigningKey { .. }

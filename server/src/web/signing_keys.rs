@@ -55,7 +55,9 @@ pub async fn replace(visit: Visit, sent: Submitted) -> Response {
 async fn restore_page(visit: &Visit) -> Result<Page, BackendError> {
     let application = visit.application(Operation::ReplaceSigningKeys).await?;
     let key = application.signing_key(visit.param("key")?).map_err(|_| BackendError::NotFound)?.clone();
-    let waits = visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
+    let now = visit.web.backend.clock().now();
+    let waits = application.restoring_waits_for_partner(key.id, visit.actor.kind(), now)
+        || visit.web.backend.waits_for_confirmation(visit.asked()?).await?;
     let is_blocked = is_blocked(visit, &application).await?;
     Ok(Page::RestoreSigningKey { application, key, waits, is_blocked })
 }

@@ -137,6 +137,33 @@ async fn signing_keys_are_replaced_restored_and_retired_with_the_partners_word_o
 }
 
 #[tokio::test]
+async fn nuvera_restores_a_retired_signing_key_only_once_the_partner_confirms_it() {
+    let console = Console::start().await;
+    let mut owner = console.owner().await;
+    let (id, _) = owner.create("Ledger", PEM_A).await;
+    let first = console.application(&id).await.current_signing_key().id;
+    let replace = |pem, overlap| [("public_key", pem), ("overlap", overlap)];
+    owner.submit(&format!("{LIST}/{id}/replace-signing-key"), &replace(PEM_B, "3600")).await;
+    let second = console.application(&id).await.current_signing_key().id;
+    let mut admin = console.admin().await;
+    let restore = |key| format!("{}/signing-keys/{key}/restore", console.in_hub(&id));
+    let fields = [&[("overlap", "3600")], &BECAUSE[..]].concat();
+
+    // The control: in its overlap a key verifies anyway.
+    let restored = admin.submit(&restore(first), &fields).await;
+    assert_eq!(restored.notice(), Some("signing-key-restored"), "{}", restored.text());
+    owner.submit(&format!("{LIST}/{id}/signing-keys/{second}/restore"), &[("overlap", "none")]).await;
+
+    let proposed = admin.submit(&restore(first), &fields).await;
+    assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
+    assert_eq!(console.application(&id).await.current_signing_key().id, second);
+    admin.get(&restore(first)).await.says("confirms this before it counts");
+    let confirmed = owner.submit(&format!("{LIST}/{id}/confirm-change"), &[]).await;
+    assert_eq!(confirmed.notice(), Some("change-confirmed"), "{}", confirmed.text());
+    assert_eq!(console.application(&id).await.current_signing_key().id, first);
+}
+
+#[tokio::test]
 async fn stops_and_what_ends_a_keys_life_never_wait() {
     let (console, mut owner, mut admin, id) = start().await;
     let hub = console.in_hub(&id);
