@@ -12,6 +12,7 @@ use domain::{
     health::Health,
     hygiene::{KeyHygiene, KeyId, RotationPolicy},
     id::{ApiKeyId, ApplicationId, OrganizationId, RequestId, SessionId, SigningKeyId, UserId},
+    organization::Organization,
     passkey::{Passkey, Prompt},
     pending_reset::PendingReset,
     people::{Invitation, Leaver, OwnerChange, PendingOwnerChange, Person},
@@ -48,6 +49,8 @@ pub struct PageContext {
     pub notice: Option<Notice>,
     /// A browser that was not known before and has signed in as the viewer, until they have looked where that is.
     pub new_browser: Option<Attempt>,
+    /// Whether the organization that the page is about is suspended.
+    pub is_suspended: bool,
     /// What was typed into the page's form, and what was wrong with it.
     pub submission: Submission,
     /// The identity providers that a sign-in page offers.
@@ -189,6 +192,7 @@ impl Notice {
                 | Self::SecretDropped
                 | Self::SignInTooLate
                 | Self::SignInEnded
+                | Self::OwnerNotMailed
         )
     }
 }
@@ -218,6 +222,12 @@ notices! {
     OwnerChangeRequested "owner-change-requested" "Requested. It takes effect in 72 hours, unless it is cancelled or another owner confirms it sooner. Everyone who manages members is notified by e-mail.",
     OwnerChangeCancelled "owner-change-cancelled" "Cancelled. Nothing changes.",
     InvitationWithdrawn "invitation-withdrawn" "The invitation is withdrawn: its link is good for nothing now.",
+    OrganizationCreated "organization-created" "The organization is created.",
+    OwnerInvited "owner-invited" "The first owner is invited. The link was mailed to them and works for 72 hours.",
+    OwnerNotMailed "owner-not-mailed" "The invitation could not be mailed. Check the mail server, then invite the owner again.",
+    OrganizationChanged "organization-changed" "Saved.",
+    OrganizationSuspended "organization-suspended" "The organization is suspended. The gateway refuses its requests.",
+    OrganizationReinstated "organization-reinstated" "The organization is reinstated. Its applications work as before the suspension.",
     Joined "joined" "Welcome. You are signed in from now on with the password that you chose.",
     SessionEnded "session-ended" "The session is ended: its next request is refused.",
     SessionsEnded "sessions-ended" "All other sessions are ended: their next request is refused.",
@@ -332,6 +342,10 @@ pub struct OrganizationSummary {
     pub id: OrganizationId,
     /// Its name.
     pub name: String,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
+    /// Whether it has a member.
+    pub has_members: bool,
     /// How its API applications are doing.
     pub health: Health,
 }
@@ -934,6 +948,29 @@ pub enum Page {
         /// Whether only those are listed that need attention.
         is_filtered: bool,
     },
+    /// Create a partner organization.
+    NewOrganization,
+    /// A partner organization's name, contact and note, its suspension, and the invitation of its first owner.
+    ManageOrganization {
+        /// The organization.
+        organization: Organization,
+        /// Whether anyone belongs to it.
+        has_members: bool,
+        /// The open invitations, by name.
+        invitations: Vec<Invitation>,
+    },
+    /// Suspend a partner organization.
+    SuspendOrganization {
+        /// The organization.
+        organization: Organization,
+        /// Its applications, those that are disabled included.
+        applications: Vec<Stoppable>,
+    },
+    /// End its suspension.
+    ReinstateOrganization {
+        /// The organization.
+        organization: Organization,
+    },
     /// What was found across organizations.
     HubSearch {
         /// What was searched for.
@@ -1033,6 +1070,10 @@ impl Page {
             Self::WithdrawChange { .. } => "Withdraw proposed change",
             Self::Audit { .. } => "Audit history",
             Self::OrganizationHub { .. } => "Organization hub",
+            Self::NewOrganization => "Create partner organization",
+            Self::ManageOrganization { .. } => "Manage organization",
+            Self::SuspendOrganization { .. } => "Suspend organization",
+            Self::ReinstateOrganization { .. } => "Reinstate organization",
             Self::HubSearch { .. } => "Search across organizations",
             Self::BulkStop { scope: StopScope::Organization { .. }, .. } => "Disable all applications",
             Self::BulkStop { scope: StopScope::SigningKey { .. }, .. } => "Stop this key everywhere",
@@ -1092,6 +1133,10 @@ impl Page {
             | Self::RotationPolicy { .. }
             | Self::SecurityPolicy { .. }
             | Self::OrganizationHub { .. }
+            | Self::NewOrganization
+            | Self::ManageOrganization { .. }
+            | Self::SuspendOrganization { .. }
+            | Self::ReinstateOrganization { .. }
             | Self::HubSearch { .. }
             | Self::BulkStop { .. }
             | Self::BulkStopped { .. }

@@ -17,6 +17,8 @@ pub const PEOPLE: &str = "/settings/platform/people";
 /// search comes as a form (POST `q`): what is pasted may hold a secret, and no address shall. It leads to GET `q`, without
 /// the secret.
 pub const ORGANIZATION_HUB: &str = "/organizations";
+/// Create a partner organization (GET, POST `name`, `contact`, `note`, `owner_name`, `owner_email`).
+pub const NEW_ORGANIZATION: &str = "/organizations/new";
 /// Nuvera's own people.
 pub const NUVERA_PEOPLE: &str = "/organizations/people";
 /// The audit history across organizations, for Nuvera's admins.
@@ -281,6 +283,18 @@ impl Place {
     /// A page about one person, or below the organization's people: see [`Place::people`].
     pub fn people_action(&self, action: impl std::fmt::Display) -> String {
         format!("{}/{action}", self.people())
+    }
+
+    /// How Nuvera manages a partner organization (GET, POST `version`, `name`, `contact`, `note`). Below it, see
+    /// [`Place::manage_action`].
+    pub fn manage(&self) -> String {
+        format!("{}/manage", self.applications())
+    }
+
+    /// A page below [`Place::manage`]; `action` is one of `invite-owner` (POST only, `owner_name`, `owner_email`), `suspend`
+    /// and `reinstate` (GET, POST `version`, `reason`, `ticket`).
+    pub fn manage_action(&self, action: &str) -> String {
+        format!("{}/{action}", self.manage())
     }
 
     /// The organization's audit history. Every history takes GET `action`, `actor`, `kind`, `from`, `until` and

@@ -143,11 +143,13 @@ pub enum Operation {
     StopSigningKey,
     /// Release a signing key that was stopped everywhere.
     ReleaseSigningKey,
+    /// Create a partner organization, invite its first owner, change its name and details, suspend and reinstate it.
+    ManageOrganizations,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ViewApplications,
         Self::CreateApplication,
         Self::RenameApplication,
@@ -169,6 +171,7 @@ impl Operation {
         Self::ViewOrganizationHub,
         Self::StopSigningKey,
         Self::ReleaseSigningKey,
+        Self::ManageOrganizations,
     ];
 
     /// Whether it is done only by somebody who proved within [`PROOF_LIFETIME`] that it is they: a session that is left
@@ -185,7 +188,8 @@ impl Operation {
             | Self::ConfirmProposedChange
             | Self::ChangePolicy
             | Self::ManagePeople
-            | Self::ReleaseSigningKey => true,
+            | Self::ReleaseSigningKey
+            | Self::ManageOrganizations => true,
             Self::ViewApplications
             | Self::RenameApplication
             | Self::DisableApplication
@@ -206,7 +210,11 @@ pub fn allows(role: Role, operation: Operation) -> bool {
     match role {
         Role::PartnerOwner => !matches!(
             operation,
-            Op::PrepareReplacement | Op::ViewOrganizationHub | Op::StopSigningKey | Op::ReleaseSigningKey
+            Op::PrepareReplacement
+                | Op::ViewOrganizationHub
+                | Op::StopSigningKey
+                | Op::ReleaseSigningKey
+                | Op::ManageOrganizations
         ),
         Role::PartnerDeveloper => match operation {
             Op::ViewApplications
@@ -230,7 +238,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::PrepareReplacement
             | Op::ViewOrganizationHub
             | Op::StopSigningKey
-            | Op::ReleaseSigningKey => false,
+            | Op::ReleaseSigningKey
+            | Op::ManageOrganizations => false,
         },
         Role::PartnerViewer => matches!(operation, Op::ViewApplications | Op::ViewPeople),
         // Support: whatever would show a raw API key, or is the partner's to name, is not there.
@@ -248,7 +257,8 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::ManagePeople
             | Op::ViewOrganizationHub
             | Op::StopSigningKey
-            | Op::ReleaseSigningKey => true,
+            | Op::ReleaseSigningKey
+            | Op::ManageOrganizations => true,
             Op::CreateApplication
             | Op::RenameApplication
             | Op::RotateApiKeys

@@ -128,6 +128,11 @@ pub enum PeopleError {
     /// The invitation can no longer be accepted.
     #[error("This invitation has expired. Invite the person again.")]
     InvitationExpired,
+    /// The organization has a member: its owners invite the others.
+    #[error(
+        "{0} has members already: its owners invite others. If no owner can sign in, the operator of this server recovers one (server recover)."
+    )]
+    NotFirstOwner(String),
     /// The organization has invited very many lately.
     #[error(
         "Your organization has invited a hundred people within a day. Invite more tomorrow, or ask Nuvera support."
@@ -255,17 +260,39 @@ impl Invitation {
         if !role.is_given_on(by.actor.kind()) {
             return Err(PeopleError::RoleNotGiven);
         }
+        Ok(Self::to_organization(by.actor.organization_id, id, email, name, role, by))
+    }
+
+    /// Invites the first owner of a partner organization, on behalf of Nuvera.
+    pub fn of_first_owner(
+        organization: OrganizationId,
+        id: InvitationId,
+        email: EmailAddress,
+        name: PersonName,
+        by: By<'_>,
+    ) -> (Self, AuditEvent) {
+        Self::to_organization(organization, id, email, name, Role::PartnerOwner, by)
+    }
+
+    fn to_organization(
+        organization_id: OrganizationId,
+        id: InvitationId,
+        email: EmailAddress,
+        name: PersonName,
+        role: Role,
+        by: By<'_>,
+    ) -> (Self, AuditEvent) {
         let event = event(by, AuditAction::PersonInvited, email.as_str(), None, Some(role.label()));
         let invitation = Self {
             id,
-            organization_id: by.actor.organization_id,
+            organization_id,
             email,
             name,
             role,
             invited_by: by.actor.name.clone(),
             expires_at: by.at.plus(INVITATION_LIFETIME),
         };
-        Ok((invitation, event))
+        (invitation, AuditEvent { organization_id, ..event })
     }
 
     /// Sends it again: with a new link, for [`INVITATION_LIFETIME`] from now, in the name of whoever sends it. The event is
@@ -289,7 +316,9 @@ impl Invitation {
 
     /// What is recorded when it is taken back.
     pub fn withdrawn(&self, by: By<'_>) -> AuditEvent {
-        event(by, AuditAction::InvitationWithdrawn, self.email.as_str(), Some(self.role.label()), None)
+        let event = event(by, AuditAction::InvitationWithdrawn, self.email.as_str(), Some(self.role.label()), None);
+        // Nuvera invites a partner's first owner.
+        AuditEvent { organization_id: self.organization_id, ..event }
     }
 
     /// What is recorded when somebody joins: `by` themselves.

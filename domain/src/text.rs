@@ -50,7 +50,10 @@ macro_rules! text {
             /// # Errors
             /// Empty, longer than [`Self::MAX_CHARACTERS`], or holding a control character.
             pub fn from_stored(text: &str) -> Result<Self, TextError> {
-                line(text, $what, $max).map(Self)
+                match $read(text, $what, $max) {
+                    Err(TextError::WebAddress) => Ok(Self(text.trim().to_owned())),
+                    read => read.map(Self),
+                }
             }
 
             /// The text.
@@ -70,6 +73,18 @@ macro_rules! text {
 text!(
     /// The name of an API application, unique in its organization.
     ApplicationName, "a name for the application", 80, name
+);
+text!(
+    /// The name of a partner organization.
+    OrganizationName, "a name for the organization", 120, name
+);
+text!(
+    /// The person or team at a partner that Nuvera's support contacts.
+    Contact, "a contact", 200, line
+);
+text!(
+    /// What Nuvera's support notes about a partner: plain text of several lines.
+    SupportNote, "a note", 2000, lines
 );
 text!(
     /// Why somebody did something: kept in the audit history.
@@ -290,6 +305,13 @@ fn line(text: &str, what: &'static str, max: usize) -> Result<String, TextError>
     }
 }
 
+/// As [`line`], for a text of several lines. Line breaks become line feeds: browsers send CR LF.
+fn lines(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
+    let text = text.trim().replace("\r\n", "\n");
+    // A text is as long as what its reader sees: a line break counts as one character.
+    line(&text.replace('\n', " "), what, max).map(|_| text)
+}
+
 /// Control characters, line separators, and the bidirectional controls with which one text can pose as another.
 fn is_unshowable(c: char) -> bool {
     c.is_control()
@@ -303,6 +325,16 @@ mod tests {
     #[test]
     fn a_name_is_trimmed_and_kept_as_it_is_otherwise() {
         assert_eq!(ApplicationName::new("  Ledger <b>=1+1 ").map(|n| n.to_string()), Ok("Ledger <b>=1+1".into()));
+    }
+
+    #[test]
+    fn a_note_keeps_its_lines_and_holds_no_other_control_character() {
+        let note = SupportNote::new(" Calls on Mondays.\r\n\r\nhttps://wiki.example/acme ").unwrap();
+        assert_eq!(note.as_str(), "Calls on Mondays.\n\nhttps://wiki.example/acme");
+        assert_eq!(SupportNote::from_stored(note.as_str()), Ok(note));
+        assert_eq!(SupportNote::new("a\n\u{202E}b"), Err(TextError::ControlCharacter(3)));
+        assert_eq!(SupportNote::new("\n"), Err(TextError::Missing("a note")));
+        assert_eq!(SupportNote::new(&"é\n".repeat(1001)), Err(TextError::TooLong { max: 2000, found: 2001 }));
     }
 
     #[test]

@@ -33,9 +33,13 @@ pub enum Command {
     Migrate(StateSettings),
     /// Create a Nuvera admin; the password is read from standard input.
     CreateAdmin(CreateAdmin),
-    /// Let somebody in again who has lost their password or their second factor and whom nobody else can help: the last
-    /// owner, the last admin. Ends what they had, and prints a link for a new password. With --make-owner: gives an organization
-    /// that has no owner (Nuvera: no admin) a new one. May be used while the server runs.
+    /// Create a partner organization, and print a link with which its first owner joins. Nuvera's admins do the same in the
+    /// organization hub. May be used while the server runs.
+    CreatePartner(CreatePartner),
+    /// Restore access for a user who lost their password or second factor and whom no other user can help: the last owner,
+    /// the last admin. Removes what they signed in with, and prints a link to choose a new password. With --make-owner: makes a
+    /// member the owner (Nuvera: the admin) of an organization that has none. With --organization: prints an owner's invitation
+    /// to a partner organization that has none. May be used while the server runs.
     Recover(Recover),
     /// Write a consistent copy of a SQLite database into a file, while the server runs. Keep the pepper file with it.
     Backup(Backup),
@@ -206,15 +210,42 @@ pub struct CreateAdmin {
     pub name: String,
 }
 
-/// Who has lost what they signed in with.
+/// A partner organization to create.
+#[derive(Debug, Args)]
+pub struct CreatePartner {
+    /// Where state is kept.
+    #[command(flatten)]
+    pub state: StateSettings,
+    /// The organization's name.
+    #[arg(long)]
+    pub name: String,
+    /// The person or team there that Nuvera's support contacts.
+    #[arg(long)]
+    pub contact: Option<String>,
+    /// The e-mail address of the first owner. Without one, nobody is invited.
+    #[arg(long, requires = "owner_name")]
+    pub owner_email: Option<String>,
+    /// The first owner's name.
+    #[arg(long, requires = "owner_email")]
+    pub owner_name: Option<String>,
+}
+
+/// Whose access to restore.
 #[derive(Debug, Args)]
 pub struct Recover {
     /// Where state is kept.
     #[command(flatten)]
     pub state: StateSettings,
-    /// The address they sign in with.
+    /// The address they sign in with, or will sign in with.
     #[arg(long)]
     pub email: String,
+    /// Print an owner's invitation to the partner organization of this id or name, which has no owner. The address must have
+    /// no account.
+    #[arg(long, requires = "name", conflicts_with = "make_owner")]
+    pub organization: Option<String>,
+    /// The name of the user who is invited.
+    #[arg(long, requires = "organization")]
+    pub name: Option<String>,
     /// Make them an owner of their organization (Nuvera: an admin), which has none. What they sign in with stays.
     #[arg(long)]
     pub make_owner: bool,

@@ -6,10 +6,12 @@ use crate::{
         accounts::NewPerson,
         check_password,
         emergency::{self, Journal},
-        flush, reminders, watch_readiness,
+        flush,
+        partners::{CreatedPartner, FirstOwner},
+        reminders, watch_readiness,
     },
     clock::Clock,
-    config::{Cli, Command, CreateAdmin, Recover, ServeSettings, StateSettings},
+    config::{Cli, Command, CreateAdmin, CreatePartner, Recover, ServeSettings, StateSettings},
     control, demo,
     fence::{self, OtherRuns},
     gateway::{ConnectionSettings, Gateway, GatewaySettings, RateLimit, ReplayFence},
@@ -27,9 +29,12 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Parser;
 use domain::{
     access::Role,
+    organization::OrganizationDetails,
+    people::Invitation,
     route::RouteTable,
-    text::{EmailAddress, PersonName},
+    text::{Contact, EmailAddress, OrganizationName, PersonName},
 };
+use rustix::process::getuid;
 use std::{
     error::Error,
     fs,
@@ -67,6 +72,7 @@ pub async fn command_line() -> ExitCode {
             copied.map(|()| println!("The database is in {}. Keep the pepper file with it.", backup.file.display()))
         }
         Command::CreateAdmin(admin) => create_admin(admin).await,
+        Command::CreatePartner(partner) => create_partner(partner).await,
         Command::Recover(lost) => recover(lost).await,
         Command::Stop(stop) => control::command(stop).await,
         Command::DemoCode => {
@@ -326,13 +332,74 @@ async fn create_admin(admin: CreateAdmin) -> Outcome<()> {
     }
 }
 
-/// Ends all that somebody signed in with, and prints a link with which they choose a new password.
+/// Creates a partner organization, and prints the link of its first owner's invitation.
 ///
 /// # Errors
-/// Nobody signs in with this address and a password, or the database fails.
+/// A name or address is not accepted, or taken; the database fails.
+async fn create_partner(partner: CreatePartner) -> Outcome<()> {
+    partner.state.check()?;
+    let name = OrganizationName::new(&partner.name).map_err(|error| format!("--name: {error}"))?;
+    let contact = partner.contact.as_deref().map(Contact::new).transpose();
+    let contact = contact.map_err(|error| format!("--contact: {error}"))?;
+    let owner = match (&partner.owner_email, &partner.owner_name) {
+        (Some(email), Some(name)) => Some(FirstOwner {
+            email: EmailAddress::new(email).map_err(|error| format!("--owner-email: {error}"))?,
+            name: PersonName::new(name).map_err(|error| format!("--owner-name: {error}"))?,
+        }),
+        _ => None,
+    };
+    let (store, backend) = open_idle(&partner.state).await?;
+    let details = OrganizationDetails { name, contact, note: None };
+    let created = backend.create_partner_as_operator(getuid().as_raw(), details, owner).await;
+    store.close().await;
+    let CreatedPartner { organization, invitation } = created?;
+    println!("{} is created, with the id {}.", organization.details.name, organization.id);
+    match invitation {
+        Some((invitation, token)) => print_invitation(&invitation, token.reveal()),
+        None => println!("Invite its first owner in the organization hub, or with `server recover --organization`."),
+    }
+    Ok(())
+}
+
+fn print_invitation(invitation: &Invitation, token: &str) {
+    let path = Area::Partner.invitation();
+    println!(
+        "At the console’s address, until {} and once, {} joins as {} here:",
+        invitation.expires_at,
+        invitation.name,
+        invitation.role.label()
+    );
+    println!("{path}?token={token}");
+}
+
+/// Removes everything that a user signed in with, and prints a link with which they choose a new password; or gives an
+/// organization that has none an owner.
+///
+/// # Errors
+/// Nobody signs in with this address and a password; the organization has an owner; the database fails.
 async fn recover(lost: Recover) -> Outcome<()> {
     lost.state.check()?;
+    let invited = match &lost.name {
+        Some(name) => Some(FirstOwner {
+            email: EmailAddress::new(&lost.email).map_err(|error| format!("--email: {error}"))?,
+            name: PersonName::new(name).map_err(|error| format!("--name: {error}"))?,
+        }),
+        None => None,
+    };
     let (store, backend) = open_idle(&lost.state).await?;
+    if let (Some(organization), Some(owner)) = (&lost.organization, invited) {
+        let invited = backend.invite_owner_as_operator(getuid().as_raw(), organization, owner).await;
+        store.close().await;
+        let (name, invitation, token) = invited.map_err(|error| match error {
+            BackendError::NotFound => {
+                format!("--organization: no partner organization, or several, has the id or name {organization}").into()
+            }
+            error => Box::<dyn Error + Send + Sync>::from(error),
+        })?;
+        println!("{} is invited as an owner of {name}.", invitation.name);
+        print_invitation(&invitation, token.reveal());
+        return Ok(());
+    }
     if lost.make_owner {
         let made = backend.make_owner(&lost.email).await;
         store.close().await;

@@ -25,6 +25,7 @@ use domain::{
         ApiKeyId, ApplicationId, InvitationId, OrganizationId, PasskeyId, PendingResetId, RequestId, SessionId,
         SigningKeyId, UserId,
     },
+    organization::{Organization, OrganizationDetails},
     passkey::{Passkey, Prompt},
     pending_reset::{PendingReset, ResetKind},
     people::{Invitation, Leaver, OWNER_CHANGE_DELAY, OwnerChange, PendingOwnerChange, Person},
@@ -37,7 +38,10 @@ use domain::{
     security_policy::SecurityRules,
     sign_in::{Attempt, Method, Outcome, SignedIn},
     support::Seen,
-    text::{ApplicationName, EmailAddress, PasskeyName, PersonName, Reason, TicketReference, Why},
+    text::{
+        ApplicationName, Contact, EmailAddress, OrganizationName, PasskeyName, PersonName, Reason, SupportNote,
+        TicketReference, Why,
+    },
     time::Timestamp,
 };
 use std::{cell::Cell, collections::HashMap, error::Error, time::Duration};
@@ -61,6 +65,7 @@ pub fn all() -> Result<Vec<(&'static str, PageContext, Page)>> {
     let mut pages = before_signing_in();
     pages.extend(lists()?);
     pages.extend(hub());
+    pages.extend(organizations()?);
     pages.extend(searches()?);
     pages.extend(stops()?);
     pages.extend(creation()?);
@@ -383,8 +388,13 @@ fn troubled() -> Health {
 
 fn hub() -> Vec<(&'static str, PageContext, Page)> {
     let context = || PageContext { place: Place::Nuvera, ..hub_context() };
-    let organization =
-        |name: &str, health| OrganizationSummary { id: OrganizationId(Uuid::nil()), name: name.into(), health };
+    let organization = |name: &str, health| OrganizationSummary {
+        id: OrganizationId(Uuid::nil()),
+        name: name.into(),
+        is_suspended: name.starts_with("Harbour"),
+        has_members: !name.starts_with("Quillon"),
+        health,
+    };
     let quiet = Health { applications: 3, last_hour: outcomes(&[("ok", 412)]), ..Health::default() };
     let organizations = vec![
         organization("Ledgerline GmbH", troubled()),
@@ -403,6 +413,69 @@ fn hub() -> Vec<(&'static str, PageContext, Page)> {
         ("hub-calm", context(), page(vec![], true)),
         ("hub-error", PageContext { place: Place::Nuvera, ..mistaken("q", "x", too_long) }, page(vec![], false)),
     ]
+}
+
+fn organizations() -> Result<Vec<(&'static str, PageContext, Page)>> {
+    let details = OrganizationDetails {
+        name: OrganizationName::new("Ledgerline GmbH")?,
+        contact: Contact::new("Grace Green, grace@ledgerline.example, +49 30 555 0100").ok(),
+        note: SupportNote::new("Integrates by itself; ask before anything is changed.\nInvoices go to finance.").ok(),
+    };
+    let reason = why("Invoices of March to May are unpaid.", Some("SUP-4711"))?;
+    let by = By { actor: &admin(), at: ago(90_000), reason: Some(&reason) };
+    let active = Organization::create(OrganizationId(Uuid::nil()), details, by).organization;
+    let suspended = active.clone().suspend(by)?.organization;
+    let invitation = Invitation {
+        id: InvitationId(id()),
+        organization_id: active.id,
+        email: EmailAddress::new("grace@ledgerline.example")?,
+        name: PersonName::new("Grace Green")?,
+        role: Role::PartnerOwner,
+        invited_by: "Ada Admin".into(),
+        expires_at: Timestamp::from_millis(NOW + 259_200_000),
+    };
+    let manage = |organization: &Organization, has_members, invitations: &[Invitation]| Page::ManageOrganization {
+        organization: organization.clone(),
+        has_members,
+        invitations: invitations.to_vec(),
+    };
+    let suspended_context = || PageContext { is_suspended: true, ..hub_context() };
+    let application = Stoppable {
+        application: named("Ledger, production")?,
+        organization_name: "Ledgerline GmbH".into(),
+        requests: 12_345,
+        last_used_at: Some(ago(2)),
+    };
+    let auditor = viewer("Ana Auditor", "Nuvera", Role::NuveraAuditor);
+    let taken = "Another partner organization has this name. Choose a different one.";
+    Ok(vec![
+        ("organization-new", PageContext { place: Place::Nuvera, ..hub_context() }, Page::NewOrganization),
+        (
+            "organization-new-taken",
+            PageContext { place: Place::Nuvera, ..mistaken("name", "Ledgerline GmbH", taken) },
+            Page::NewOrganization,
+        ),
+        ("organization-manage", hub_context(), manage(&active, true, &[])),
+        ("organization-manage-no-owner", hub_context(), manage(&active, false, &[])),
+        ("organization-manage-invited", hub_context(), manage(&active, false, &[invitation])),
+        ("organization-manage-suspended", suspended_context(), manage(&suspended, true, &[])),
+        (
+            "organization-manage-auditor",
+            PageContext { viewer: Some(auditor), ..suspended_context() },
+            manage(&suspended, true, &[]),
+        ),
+        (
+            "organization-suspend",
+            hub_context(),
+            Page::SuspendOrganization { organization: active.clone(), applications: vec![application] },
+        ),
+        ("organization-reinstate", suspended_context(), Page::ReinstateOrganization { organization: suspended }),
+        (
+            "applications-suspended",
+            PageContext { is_suspended: true, ..context() },
+            Page::Applications { items: Vec::new(), leavers: Vec::new(), unseen_support: Vec::new() },
+        ),
+    ])
 }
 
 fn searches() -> Result<Vec<(&'static str, PageContext, Page)>> {
@@ -973,6 +1046,7 @@ fn context() -> PageContext {
         gateway_url: "https://gateway.nuvera.example".into(),
         notice: None,
         new_browser: None,
+        is_suspended: false,
         submission: Submission::default(),
         providers: Vec::new(),
     }

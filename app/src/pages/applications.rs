@@ -111,7 +111,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary], health: 
     let list = if items.is_empty() {
         view! {
             <EmptyState heading="No API application yet">
-                <p class="empty-state__lead">"The partner creates the first one. Nuvera supports what is there."</p>
+                <p class="empty-state__lead">"Its members create the first one. Invite its first owner under Manage organization if no one can sign in yet."</p>
             </EmptyState>
         }
         .into_any()
@@ -129,6 +129,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary], health: 
                 <ButtonLink href=place().rotation_policy() text="Rotation policy" />
                 <ButtonLink href=place().security_policy() text="Security policy" />
                 <ButtonLink href=place().audit() text="Audit history" />
+                <ButtonLink href=place().manage() text="Manage organization" />
                 {stop_everything(items)}
             </div>
         </div>

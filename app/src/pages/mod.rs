@@ -15,6 +15,7 @@ mod finish_by_itself;
 mod hub_search;
 mod hygiene;
 mod invitation;
+mod manage_organization;
 mod new_application;
 mod one_time_key;
 mod organization_hub;
@@ -191,6 +192,14 @@ fn body(page: &Page) -> AnyView {
         Page::OrganizationHub { organizations, more, counts, is_filtered } => {
             organization_hub::view(title, organizations, *more, *counts, *is_filtered).into_any()
         }
+        Page::NewOrganization => manage_organization::create(title).into_any(),
+        Page::ManageOrganization { organization, has_members, invitations } => {
+            manage_organization::manage(title, organization, *has_members, invitations).into_any()
+        }
+        Page::SuspendOrganization { organization, applications } => {
+            manage_organization::suspend(title, organization, applications).into_any()
+        }
+        Page::ReinstateOrganization { organization } => manage_organization::reinstate(title, organization).into_any(),
         Page::HubSearch { search, findings, blocked } => {
             hub_search::view(title, search, findings, blocked.as_ref()).into_any()
         }
@@ -265,7 +274,11 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
             applications().chain([people]).collect()
         }
         Page::Applications { .. } | Page::Organization { .. } => above_applications(),
-        Page::HubSearch { .. } | Page::BlockedKeys { .. } => vec![hub()],
+        Page::HubSearch { .. } | Page::BlockedKeys { .. } | Page::NewOrganization => vec![hub()],
+        Page::ManageOrganization { .. } => applications().collect(),
+        Page::SuspendOrganization { .. } | Page::ReinstateOrganization { .. } => {
+            applications().chain([crumb("Manage organization", Some(place.manage()))]).collect()
+        }
         Page::ReleaseSigningKey { .. } => {
             vec![hub(), crumb("Blocked signing keys", Some(paths::HUB_SIGNING_KEYS.to_owned()))]
         }

@@ -3,8 +3,12 @@
 use crate::{
     page::OrganizationSummary,
     paths::{self, Place},
-    ui::{ButtonLink, Cell, Column, DataTable, EmptyState, HealthBadges, RowHeader, Submit, TextField},
+    ui::{
+        Badge, ButtonLink, Cell, Column, DataTable, EmptyState, HealthBadges, RowHeader, Shape, Submit, TextField,
+        Tone, Variant,
+    },
 };
+use domain::access::Operation;
 use leptos::prelude::*;
 
 const COLUMNS: &[Column] = &[
@@ -43,7 +47,13 @@ pub(super) fn view(
     } else {
         view! {
             <EmptyState heading="No partner organization yet">
-                <p class="empty-state__lead">"Organizations appear here as soon as they are partners."</p>
+                <p class="empty-state__lead">"Create the first one, and invite its owner."</p>
+                <ButtonLink
+                    href=paths::NEW_ORGANIZATION
+                    text="Create partner organization"
+                    variant=Variant::Primary
+                    needs=Operation::ManageOrganizations
+                />
             </EmptyState>
         }
         .into_any()
@@ -71,6 +81,12 @@ pub(super) fn view(
                 <ButtonLink href=Place::Nuvera.people() text="Nuvera’s people" />
                 <ButtonLink href=paths::HUB_SIGNING_KEYS text="Blocked signing keys" />
                 <ButtonLink href=paths::HUB_AUDIT text="Audit history" />
+                <ButtonLink
+                    href=paths::NEW_ORGANIZATION
+                    text="Create partner organization"
+                    variant=Variant::Primary
+                    needs=Operation::ManageOrganizations
+                />
             </div>
         </div>
         {search("")}
@@ -98,7 +114,7 @@ pub(super) fn search(value: &str) -> impl IntoView + use<> {
 }
 
 fn row(organization: &OrganizationSummary) -> impl IntoView + use<> {
-    let OrganizationSummary { id, name, health } = organization;
+    let OrganizationSummary { id, name, is_suspended, has_members, health } = organization;
     let place = Place::Hub { organization: *id, name: name.clone() };
     let seen = &health.last_hour;
     let refused = match (&seen.most_frequent, seen.requests) {
@@ -117,7 +133,13 @@ fn row(organization: &OrganizationSummary) -> impl IntoView + use<> {
             </RowHeader>
             <Cell label="API applications">{health.applications}</Cell>
             <Cell label="Refused, last hour">{refused}</Cell>
-            <Cell label="To know"><HealthBadges health /></Cell>
+            <Cell label="To know">
+                {is_suspended.then(|| view! { <Badge tone=Tone::Stopped shape=Shape::Barred text="Suspended" /> " " })}
+                {match has_members {
+                    true => view! { <HealthBadges health /> }.into_any(),
+                    false => view! { <Badge tone=Tone::Waning shape=Shape::Dash text="No members" /> }.into_any(),
+                }}
+            </Cell>
         </tr>
     }
 }

@@ -107,6 +107,48 @@ pub fn TextField(
     }
 }
 
+/// A labelled text of several lines that may stay empty. It finds what was typed before, and what was wrong with it, by its
+/// name.
+#[component]
+pub fn TextAreaField(
+    /// The field's name, and its id.
+    name: &'static str,
+    /// The label.
+    #[prop(into)]
+    label: String,
+    /// What helps to fill it in.
+    #[prop(into)]
+    hint: String,
+    /// What it holds to begin with.
+    #[prop(into)]
+    value: String,
+) -> impl IntoView {
+    let page = surroundings();
+    let error = page.submission.error(name).map(ToOwned::to_owned);
+    let typed = page.submission.value(name).map_or(value, ToOwned::to_owned);
+    let described = describe(name, true, error.is_some());
+    view! {
+        <div class="field" class:field--wrong=error.is_some()>
+            <label class="field__label" for=name>
+                {label}
+                <span class="field__optional">" (optional)"</span>
+            </label>
+            <p class="field__hint" id=format!("{name}-hint")>{hint}</p>
+            {error_view(name, error.clone())}
+            <textarea
+                class="input"
+                id=name
+                name=name
+                rows="4"
+                aria-describedby=described
+                aria-invalid=error.is_some().then_some("true")
+            >
+                {typed}
+            </textarea>
+        </div>
+    }
+}
+
 /// A labelled choice from a list.
 #[component]
 pub fn SelectField(

@@ -39,7 +39,7 @@ pub use code_block::{Code, CodeBlock};
 pub use confirm::Consequences;
 pub use definition_list::{Fact, Facts};
 pub use empty_state::EmptyState;
-pub use field::{EmergencyReason, Input, ReasonField, SelectField, TextField};
+pub use field::{EmergencyReason, Input, ReasonField, SelectField, TextAreaField, TextField};
 pub use form::Form;
 pub use health::{HealthBadges, outcomes};
 pub use hygiene::{ApplicationHygiene, KeyHygieneBadges};

@@ -79,6 +79,7 @@ pub fn Shell(
                     <Notice />
                     {new_browser(&page)}
                     {acting_for(&page.place)}
+                    {suspended(&page)}
                     {children.view()}
                 </main>
                 {runs_wasm.then(islands)}
@@ -114,6 +115,25 @@ fn acting_for(place: &Place) -> Option<impl IntoView + use<>> {
     };
     Some(view! {
         <p class="acting">"You act for Nuvera in " <strong>{name.clone()}</strong> {words}</p>
+    })
+}
+
+/// Says that the organization is suspended, to its members and to Nuvera's users.
+fn suspended(page: &Surroundings) -> Option<impl IntoView + use<>> {
+    let is_partners = page.place == Place::Settings;
+    page.is_suspended.then(|| {
+        let heading = if is_partners { "Nuvera suspended your organization" } else { "This organization is suspended" };
+        let (href, link) = match is_partners {
+            true => (page.place.audit(), "See who suspended it, when and why"),
+            false => (page.place.manage(), "Manage organization"),
+        };
+        let contact = is_partners.then_some(" Contact Nuvera support to have it reinstated.");
+        view! {
+            <Callout heading=heading danger=true>
+                <p>"The gateway refuses every request of its API applications." {contact}</p>
+                <p><a href=href>{link}</a></p>
+            </Callout>
+        }
     })
 }
 

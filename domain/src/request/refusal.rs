@@ -35,6 +35,8 @@ pub enum Refusal {
     RevokedApiKey { at: Timestamp },
     #[error("This API key expired at {at}. Send the key that replaced it, or create a replacement.")]
     ExpiredApiKey { at: Timestamp },
+    #[error("Nuvera has suspended your organization. Contact Nuvera support.")]
+    OrganizationSuspended,
     #[error("The API application is disabled. Enable it in the console.")]
     ApplicationDisabled,
     #[error("{}", if *.is_replaced {
@@ -276,6 +278,7 @@ impl Refusal {
             Self::InvalidApiKey(_) => ("invalid_api_key", 401, "Invalid API key"),
             Self::RevokedApiKey { .. } => ("revoked_api_key", 401, "API key revoked"),
             Self::ExpiredApiKey { .. } => ("expired_api_key", 401, "API key expired"),
+            Self::OrganizationSuspended => ("organization_suspended", 403, "Organization suspended"),
             Self::ApplicationDisabled => ("application_disabled", 403, "Application disabled"),
             Self::SigningKeyBlocked { .. } => ("signing_key_blocked", 403, "Signing key blocked"),
             Self::MalformedToken(_) => ("malformed_token", 401, "Malformed request token"),

@@ -3,8 +3,9 @@
 use super::{PasswordError, ProofError};
 use crate::store::StoreError;
 use domain::{
-    application::ChangeError, audit::RecordedEvent, id::ApplicationId, passkey::PasskeyError, people::PeopleError,
-    policy::PolicyUnchanged, second_factor::SecondFactorError, time::in_words,
+    application::ChangeError, audit::RecordedEvent, id::ApplicationId, organization::OrganizationError,
+    passkey::PasskeyError, people::PeopleError, policy::PolicyUnchanged, second_factor::SecondFactorError,
+    time::in_words,
 };
 use std::time::Duration;
 
@@ -38,6 +39,14 @@ pub enum BackendError {
         "Somebody changed the {} after you opened this page{}. Check what you typed against their change, then send the form again.", .0, latest(.1.as_deref())
     )]
     StalePolicy(&'static str, Option<Box<RecordedEvent>>),
+    /// Another admin changed the organization after the form was opened.
+    #[error(
+        "Another admin changed this organization after you opened this page. Check what you typed against its present state, then send the form again."
+    )]
+    StaleOrganization,
+    /// The rules for organizations stand against it.
+    #[error(transparent)]
+    Organization(#[from] OrganizationError),
     /// The policy is as the person wants it already.
     #[error(transparent)]
     PolicyUnchanged(#[from] PolicyUnchanged),

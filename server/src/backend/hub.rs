@@ -22,6 +22,10 @@ pub struct Partner {
     pub id: OrganizationId,
     /// Its name.
     pub name: String,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
+    /// Whether it has a member.
+    pub has_members: bool,
     /// How its applications are doing.
     pub health: Health,
 }
@@ -50,7 +54,8 @@ impl Backend {
                 }
                 health.recount_keys(keys.iter().map(|key| key.rotation));
             }
-            partners.push(Partner { health, id: organization.id, name: organization.name });
+            let organizations::Partner { id, name, is_suspended, has_members } = organization;
+            partners.push(Partner { id, name, is_suspended, has_members, health });
         }
         partners.sort_by_cached_key(|partner| (partner.health.order(), partner.name.to_lowercase()));
         Ok(partners)

@@ -15,6 +15,7 @@ mod error;
 pub mod flush;
 pub mod hub;
 mod owner_changes;
+pub mod partners;
 pub mod passkeys;
 mod password_hashing;
 mod passwords;
@@ -236,11 +237,18 @@ impl Backend {
         let everyone = applications::of_everyone(&mut transaction).await?;
         let partners = organizations::partners(&mut transaction).await?;
         let blocked = crate::store::blocked_keys::in_force(&mut transaction).await?;
+        let suspended = organizations::suspended(&mut transaction).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         partners.iter().for_each(|partner| self.emergency.name_organization(partner.id, &partner.name));
         self.gateway.snapshot().set_blocked_keys(blocked);
+        self.gateway.snapshot().set_suspended(suspended);
         self.gateway.snapshot().load(everyone);
         Ok(())
+    }
+
+    /// Whether an organization is suspended.
+    pub fn is_suspended(&self, organization: OrganizationId) -> bool {
+        self.gateway.snapshot().is_suspended(organization)
     }
 
     /// The clock that the console goes by.

@@ -21,6 +21,8 @@ use tokio::{sync::MutexGuard, time::timeout};
 pub(super) struct Pending {
     /// Whether the blocked signing keys must be read again.
     are_blocks_doubtful: bool,
+    /// Whether the suspended organizations must be read again.
+    are_suspensions_doubtful: bool,
     doubtful: Vec<(OrganizationId, ApplicationId)>,
 }
 
@@ -28,6 +30,11 @@ impl Pending {
     /// Sets whether the blocked signing keys must be read again before the next change. Returns what was set before.
     pub(super) fn doubt_blocks(&mut self, doubtful: bool) -> bool {
         mem::replace(&mut self.are_blocks_doubtful, doubtful)
+    }
+
+    /// Sets whether the suspended organizations must be read again before the next change.
+    pub(super) fn doubt_suspensions(&mut self, doubtful: bool) {
+        self.are_suspensions_doubtful = doubtful;
     }
 }
 
@@ -40,6 +47,11 @@ impl Backend {
             let blocked = store::blocked_keys::in_force(&mut *self.store.read().await?).await?;
             self.gateway.snapshot().set_blocked_keys(blocked);
             pending.are_blocks_doubtful = false;
+        }
+        if pending.are_suspensions_doubtful {
+            let suspended = store::organizations::suspended(&mut *self.store.read().await?).await?;
+            self.gateway.snapshot().set_suspended(suspended);
+            pending.are_suspensions_doubtful = false;
         }
         while let Some(&(organization, id)) = pending.doubtful.last() {
             let mut conn = self.store.read().await?;

@@ -288,7 +288,7 @@ impl Backend {
         let (invitation, event) = Invitation::new(id, invite.email, invite.name, invite.role, by)?;
         let token = LinkToken::generate();
         invitations::purge(&mut transaction, by.at).await?;
-        invitations::insert(&mut transaction, &invitation, actor.user_id, &hash(token.reveal())).await?;
+        invitations::insert(&mut transaction, &invitation, Some(actor.user_id), &hash(token.reveal())).await?;
         audit::append(&mut transaction, &[event]).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         Ok((invitation, token))
@@ -392,7 +392,7 @@ impl Backend {
 }
 
 /// Refuses to mail an invitation to an organization that has mailed too many within a day, those sent again included.
-async fn may_mail_invitation(
+pub(super) async fn may_mail_invitation(
     conn: &mut AnyConnection,
     organization: OrganizationId,
     now: Timestamp,

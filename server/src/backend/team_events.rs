@@ -176,7 +176,7 @@ impl Backend {
     ///
     /// # Errors
     /// The database fails.
-    pub(super) async fn managers(&self, organization: OrganizationId) -> Result<Vec<Person>, BackendError> {
+    pub async fn managers(&self, organization: OrganizationId) -> Result<Vec<Person>, BackendError> {
         let mut people = users::of_organization(&mut *self.store.read().await?, organization).await?;
         people.retain(|person| person.role.decides_on_people());
         Ok(people)

@@ -65,6 +65,7 @@ struct Table {
     applications: HashMap<ApplicationId, Arc<KnownApplication>>,
     /// The fingerprints of blocked signing keys.
     blocked_keys: HashSet<String>,
+    suspended: HashSet<OrganizationId>,
 }
 
 /// An API key, and whose it is.
@@ -119,7 +120,8 @@ impl Snapshot {
     pub fn load(&self, applications: Vec<ApiApplication>) {
         let _changing = self.lock();
         let known = self.table.load();
-        let mut table = Table { blocked_keys: known.blocked_keys.clone(), ..Table::default() };
+        let (blocked_keys, suspended) = (known.blocked_keys.clone(), known.suspended.clone());
+        let mut table = Table { blocked_keys, suspended, ..Table::default() };
         for application in &applications {
             table.insert(application, known.applications.get(&application.id), self.clock.now());
         }
@@ -242,27 +244,48 @@ impl Snapshot {
 
     /// Replaces the set of blocked signing keys.
     pub fn set_blocked_keys(&self, fingerprints: Vec<String>) {
-        self.change_blocked_keys(|blocked| *blocked = fingerprints.into_iter().collect());
+        self.change(|table| table.blocked_keys = fingerprints.into_iter().collect());
     }
 
     /// Blocks the signing key with `fingerprint`: from the return on, no request that it signed is accepted.
     pub fn block_key(&self, fingerprint: &str) {
-        self.change_blocked_keys(|blocked| {
-            blocked.insert(fingerprint.to_owned());
+        self.change(|table| {
+            table.blocked_keys.insert(fingerprint.to_owned());
         });
     }
 
     /// Ends the block of the signing key with `fingerprint`.
     pub fn release_key(&self, fingerprint: &str) {
-        self.change_blocked_keys(|blocked| {
-            blocked.remove(fingerprint);
+        self.change(|table| {
+            table.blocked_keys.remove(fingerprint);
         });
     }
 
-    fn change_blocked_keys(&self, change: impl FnOnce(&mut HashSet<String>)) {
+    /// Replaces the set of suspended organizations.
+    pub fn set_suspended(&self, organizations: Vec<OrganizationId>) {
+        self.change(|table| table.suspended = organizations.into_iter().collect());
+    }
+
+    /// Suspends or reinstates an organization: no request that starts later is judged by what was before.
+    pub fn suspend(&self, organization: OrganizationId, is_suspended: bool) {
+        self.change(|table| {
+            if is_suspended {
+                table.suspended.insert(organization)
+            } else {
+                table.suspended.remove(&organization)
+            };
+        });
+    }
+
+    /// Whether an organization is suspended.
+    pub fn is_suspended(&self, organization: OrganizationId) -> bool {
+        self.table.load().suspended.contains(&organization)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Table)) {
         let _changing = self.lock();
         let mut table = Table::clone(&self.table.load());
-        change(&mut table.blocked_keys);
+        change(&mut table);
         self.replace(table);
     }
 

@@ -231,6 +231,11 @@ impl Gateway {
             ApiKeyStatus::Revoked { at } => Err(Refusal::RevokedApiKey { at }),
             ApiKeyStatus::Expired { at } => Err(Refusal::ExpiredApiKey { at }),
             ApiKeyStatus::Active | ApiKeyStatus::Expiring { .. }
+                if self.snapshot.is_suspended(key.application.organization_id) =>
+            {
+                Err(Refusal::OrganizationSuspended)
+            }
+            ApiKeyStatus::Active | ApiKeyStatus::Expiring { .. }
                 if !key.application.enabled || self.snapshot.is_denied(&key.application, now) =>
             {
                 // Where its key is blocked, enabling it alone would not help.

@@ -20,14 +20,14 @@ macro_rules! invitations {
     };
 }
 
-/// Adds an invitation, in the place of one for the same address.
+/// Adds an invitation, in the place of one for the same address. `made_by`: `None` for the server's command line.
 ///
 /// # Errors
 /// The database fails.
 pub async fn insert(
     conn: &mut AnyConnection,
     invitation: &Invitation,
-    made_by: UserId,
+    made_by: Option<UserId>,
     token_hash: &str,
 ) -> Result<()> {
     sqlx::query("DELETE FROM invitations WHERE organization_id = $1 AND email = $2")
@@ -47,7 +47,7 @@ pub async fn insert(
     .bind(&invitation.invited_by)
     .bind(token_hash)
     .bind(invitation.expires_at.as_millis())
-    .bind(made_by.to_string())
+    .bind(made_by.map(|user| user.to_string()))
     .execute(conn)
     .await?;
     Ok(())

@@ -1,8 +1,15 @@
 //! Organizations: partners, customers, and Nuvera itself.
 
-use super::{Result, convert, one_row, parse};
-use domain::{id::OrganizationId, time::Timestamp};
-use sqlx::{AnyConnection, Row};
+use super::{Result, convert, one_row, optional_timestamp, parse, required_why, ticket};
+use domain::{
+    id::OrganizationId,
+    organization::{Organization, OrganizationDetails, Suspension},
+    text::{Contact, OrganizationName, SupportNote},
+    time::Timestamp,
+};
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+const TABLE: &str = "organizations";
 
 /// What an organization is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +35,17 @@ impl OrganizationKind {
     }
 }
 
-/// A partner organization.
+/// A partner organization in a list.
 #[derive(Clone, Debug)]
 pub struct Partner {
     /// Its id.
     pub id: OrganizationId,
     /// Its name.
     pub name: String,
+    /// Whether it is suspended.
+    pub is_suspended: bool,
+    /// Whether it has a member.
+    pub has_members: bool,
 }
 
 /// Adds an organization.
@@ -64,7 +75,7 @@ pub async fn insert(
 /// The database fails.
 pub async fn find_nuvera(conn: &mut AnyConnection) -> Result<Option<OrganizationId>> {
     let row = sqlx::query("SELECT id FROM organizations WHERE kind = 'nuvera'").fetch_optional(conn).await?;
-    row.map(|row| parse(&row, "organizations", "id")).transpose()
+    row.map(|row| parse(&row, TABLE, "id")).transpose()
 }
 
 /// Locks an organization until the transaction ends: of two changes that must not cross, the second waits for the first and
@@ -90,6 +101,82 @@ pub async fn find_partner(conn: &mut AnyConnection, id: OrganizationId) -> Resul
     Ok(row.map(|row| row.try_get("name")).transpose()?)
 }
 
+/// The partner organization `id`.
+///
+/// # Errors
+/// The database fails, or the row is corrupt.
+pub async fn find(conn: &mut AnyConnection, id: OrganizationId) -> Result<Option<Organization>> {
+    let row = sqlx::query(
+        "SELECT id, name, contact, support_note, version, suspended_at, suspended_by, suspension_reason,
+             suspension_ticket
+         FROM organizations WHERE kind = 'partner' AND id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(conn)
+    .await?;
+    row.as_ref().map(organization).transpose()
+}
+
+/// Saves an organization over version `before`.
+///
+/// # Errors
+/// [`super::StoreError::Conflict`] if it was changed since it was read; the database fails.
+pub async fn save(conn: &mut AnyConnection, organization: &Organization, before: i64) -> Result<()> {
+    let Organization { id, details, suspension, version } = organization;
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let saved = sqlx::query(
+        "UPDATE organizations SET name = $1, contact = $2, support_note = $3, version = $4, suspended_at = $5,
+             suspended_by = $6, suspension_reason = $7, suspension_ticket = $8
+         WHERE id = $9 AND version = $10",
+    )
+    .bind(details.name.as_str())
+    .bind(text(details.contact.as_ref().map(Contact::as_str)))
+    .bind(text(details.note.as_ref().map(SupportNote::as_str)))
+    .bind(*version)
+    .bind(suspension.as_ref().map(|suspension| suspension.at.as_millis()))
+    .bind(suspension.as_ref().map(|suspension| suspension.by.clone()))
+    .bind(suspension.as_ref().map(|suspension| suspension.why.as_str().to_owned()))
+    .bind(suspension.as_ref().and_then(|suspension| ticket(&suspension.why)).map(ToOwned::to_owned))
+    .bind(id.to_string())
+    .bind(before)
+    .execute(conn)
+    .await?;
+    one_row(&saved)
+}
+
+/// The organizations that are suspended.
+///
+/// # Errors
+/// The database fails, or a row is corrupt.
+pub async fn suspended(conn: &mut AnyConnection) -> Result<Vec<OrganizationId>> {
+    let rows = sqlx::query("SELECT id FROM organizations WHERE suspended_at IS NOT NULL").fetch_all(conn).await?;
+    rows.iter().map(|row| parse(row, TABLE, "id")).collect()
+}
+
+fn organization(row: &AnyRow) -> Result<Organization> {
+    fn optional<T>(row: &AnyRow, column: &'static str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+        convert(row, TABLE, column, |text| if text.is_empty() { Some(None) } else { read(text).map(Some) })
+    }
+    let suspension = match optional_timestamp(row, "suspended_at")? {
+        Some(at) => Some(Suspension {
+            at,
+            by: row.try_get("suspended_by")?,
+            why: required_why(row, TABLE, "suspension_reason", "suspension_ticket")?,
+        }),
+        None => None,
+    };
+    Ok(Organization {
+        id: parse(row, TABLE, "id")?,
+        details: OrganizationDetails {
+            name: convert(row, TABLE, "name", |name| OrganizationName::from_stored(name).ok())?,
+            contact: optional(row, "contact", |text| Contact::from_stored(text).ok())?,
+            note: optional(row, "support_note", |text| SupportNote::from_stored(text).ok())?,
+        },
+        suspension,
+        version: row.try_get("version")?,
+    })
+}
+
 /// The organizations of this id or name: a name may be several organizations'.
 ///
 /// # Errors
@@ -100,9 +187,7 @@ pub async fn named(conn: &mut AnyConnection, id_or_name: &str) -> Result<Vec<(Or
         .fetch_all(conn)
         .await?;
     let kind = |code: &str| OrganizationKind::ALL.into_iter().find(|kind| kind.code() == code);
-    rows.iter()
-        .map(|row| Ok((parse(row, "organizations", "id")?, convert(row, "organizations", "kind", kind)?)))
-        .collect()
+    rows.iter().map(|row| Ok((parse(row, TABLE, "id")?, convert(row, TABLE, "kind", kind)?))).collect()
 }
 
 /// The partner organizations by name, for Nuvera's admins.
@@ -110,7 +195,20 @@ pub async fn named(conn: &mut AnyConnection, id_or_name: &str) -> Result<Vec<(Or
 /// # Errors
 /// The database fails.
 pub async fn partners(conn: &mut AnyConnection) -> Result<Vec<Partner>> {
-    let rows =
-        sqlx::query("SELECT id, name FROM organizations WHERE kind = 'partner' ORDER BY name").fetch_all(conn).await?;
-    rows.iter().map(|row| Ok(Partner { id: parse(row, "organizations", "id")?, name: row.try_get("name")? })).collect()
+    let rows = sqlx::query(
+        "SELECT id, name, suspended_at,
+             (SELECT COUNT(*) FROM users WHERE organization_id = organizations.id AND removed_at IS NULL) AS members
+         FROM organizations WHERE kind = 'partner' ORDER BY name",
+    )
+    .fetch_all(conn)
+    .await?;
+    let partner = |row: &AnyRow| {
+        Ok(Partner {
+            id: parse(row, TABLE, "id")?,
+            name: row.try_get("name")?,
+            is_suspended: optional_timestamp(row, "suspended_at")?.is_some(),
+            has_members: row.try_get::<i64, _>("members")? > 0,
+        })
+    };
+    rows.iter().map(partner).collect()
 }

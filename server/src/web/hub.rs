@@ -81,7 +81,13 @@ async fn list(visit: &Visit, is_filtered: bool) -> Result<Page, BackendError> {
     }
     let more = partners.len().saturating_sub(MOST);
     partners.truncate(MOST);
-    let summary = |Partner { id, name, health }| OrganizationSummary { id, name, health };
+    let summary = |Partner { id, name, is_suspended, has_members, health }| OrganizationSummary {
+        id,
+        name,
+        is_suspended,
+        has_members,
+        health,
+    };
     let organizations = partners.into_iter().map(summary).collect();
     Ok(Page::OrganizationHub { organizations, more, counts, is_filtered })
 }

@@ -16,6 +16,7 @@ mod hub;
 mod invitation;
 mod letters;
 mod notice;
+mod organizations;
 mod passkeys;
 mod passwords;
 mod pending_resets;
@@ -271,6 +272,10 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route("/rotation-policy", page(get(policies::show_rotation), post(policies::change_rotation)))
         .route("/seen-support", page(get(approval::back_to_list), post(approval::seen_in_list)))
         .route("/security-policy", page(get(policies::show_security), post(policies::change_security)))
+        .route("/manage", page(get(organizations::manage_form), post(organizations::change)))
+        .route("/manage/invite-owner", page(get(organizations::back), post(organizations::invite_owner)))
+        .route("/manage/suspend", page(get(organizations::suspend_form), post(organizations::suspend)))
+        .route("/manage/reinstate", page(get(organizations::reinstate_form), post(organizations::reinstate)))
         .merge(audit::routes("/audit", audit::Kind::Organization))
         .nest("/people", of_people())
         .nest("/api-applications/{application}", of_application());
@@ -292,6 +297,10 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .nest(&format!("{}/{{application}}", paths::APPLICATIONS), of_application());
     let hub = ways(Area::Hub)
         .route("/", page(get(hub::organizations), post(hub::search)))
+        .route(
+            within(Area::Hub, paths::NEW_ORGANIZATION),
+            page(get(organizations::create_form), post(organizations::create)),
+        )
         .route(
             &format!("{}/{{fingerprint}}/stop", within(Area::Hub, paths::HUB_SIGNING_KEYS)),
             page(get(bulk_stop::signing_key_form), post(bulk_stop::stop_signing_key)),

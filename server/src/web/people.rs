@@ -14,7 +14,10 @@ use crate::{
     },
     mail::{Mail, quoted},
 };
-use app::page::{FieldError, Notice, Page};
+use app::{
+    page::{FieldError, Notice, Page},
+    paths::Area,
+};
 use axum::response::{Redirect, Response};
 use domain::{
     access::{Operation, Role},
@@ -63,7 +66,7 @@ pub async fn invite(visit: Visit, sent: Submitted) -> Response {
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
         let (invitation, token) = visit.web.backend.invite(&visit.actor, read_invite(&sent)?).await?;
         visit.notify_team(&invitation, TeamChange::Invited(invitation.role));
-        Ok(mail_invitation(&visit, invitation, &token).await)
+        Ok(sent_page(&visit, invitation, &token).await)
     };
     match result.await {
         Ok(page) => visit.show(page).await,
@@ -88,13 +91,24 @@ fn read_invite(sent: &Submitted) -> Result<Invite, Refused> {
     }
 }
 
-/// Mails the link to the invitee. No page shows it: only someone who reads the mailbox can join, so an account is proof of
-/// its address.
-async fn mail_invitation(visit: &Visit, invitation: Invitation, token: &LinkToken) -> Page {
+async fn sent_page(visit: &Visit, invitation: Invitation, token: &LinkToken) -> Page {
     // Whom they invite belongs to their own area.
-    let area = visit.place.area();
-    let link = format!("{}{}?token={}", visit.web.origin(area), area.invitation(), token.reveal());
-    let organization = quoted(&visit.actor.organization_name);
+    let (area, organization) = (visit.place.area(), &visit.actor.organization_name);
+    let is_mailed = mail_invitation(visit, area, organization, &invitation, token.reveal()).await;
+    Page::InvitationSent { invitation, is_mailed }
+}
+
+/// Mails the link to the invitee, and returns whether the mail server took it. No page shows the link: only someone who reads
+/// the mailbox can join, so an account is proof of its address.
+pub(super) async fn mail_invitation(
+    visit: &Visit,
+    area: Area,
+    organization: &str,
+    invitation: &Invitation,
+    token: &str,
+) -> bool {
+    let link = format!("{}{}?token={token}", visit.web.origin(area), area.invitation());
+    let organization = quoted(organization);
     let mail = Mail {
         to: invitation.email.as_str(),
         subject: "You are invited to API applications at Nuvera".to_owned(),
@@ -110,14 +124,13 @@ async fn mail_invitation(visit: &Visit, invitation: Invitation, token: &LinkToke
         ),
         at: visit.web.backend.clock().now(),
     };
-    let is_mailed = match visit.web.mailer.send(mail).await {
+    match visit.web.mailer.send(mail).await {
         Ok(()) => true,
         Err(error) => {
             tracing::warn!(invitation = %invitation.id, %error, "an invitation could not be mailed");
             false
         }
-    };
-    Page::InvitationSent { invitation, is_mailed }
+    }
 }
 
 /// Mails an open invitation again, with another link.
@@ -127,7 +140,7 @@ pub async fn send_again(visit: Visit, sent: Submitted) -> Response {
         let again = visit.web.backend.send_invitation_again(&visit.actor, visit.organization(), id).await;
         let (invitation, token) = again?;
         visit.notify_team(&invitation, TeamChange::Invited(invitation.role));
-        Ok(mail_invitation(&visit, invitation, &token).await)
+        Ok(sent_page(&visit, invitation, &token).await)
     };
     match result.await {
         Ok(page) => visit.show(page).await,

@@ -10,6 +10,7 @@ use domain::{
     api_key::ApiKeyError,
     application::ChangeError,
     key_material::holds_key_material,
+    organization::OrganizationError,
     passkey::PasskeyError,
     people::PeopleError,
     public_key::{PublicKey, PublicKeyError},
@@ -60,7 +61,8 @@ const OWN_FIELDS: [(&str, usize); 4] =
     [(CHALLENGE, 256), ("passkey_challenge", 256), ("enrolment", 512), ("token", 256)];
 
 /// The fields that take free text.
-const FREE_TEXT: [&str; 6] = ["name", "reason", "ticket", "email", "confirm_name", "id"];
+const FREE_TEXT: [&str; 10] =
+    ["name", "reason", "ticket", "email", "confirm_name", "id", "contact", "note", "owner_name", "owner_email"];
 
 /// What stands in a free-text field in the place of a key.
 const REMOVED: &str = "[key removed]";
@@ -357,9 +359,18 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
             | PeopleError::OwnConfirmation
             | PeopleError::ManagesTooShort(_)
             | PeopleError::HasOwner(_)
+            | PeopleError::NotFirstOwner(_)
             | PeopleError::CustomerUser(_)
             | PeopleError::InvitationExpired
             | PeopleError::TooManyInvitations => None,
+        },
+        BackendError::Organization(error) => match error {
+            OrganizationError::NameTaken => Some("name"),
+            OrganizationError::ReasonNeeded => Some("reason"),
+            OrganizationError::TicketNeeded => Some("ticket"),
+            OrganizationError::Unchanged | OrganizationError::AlreadySuspended | OrganizationError::NotSuspended => {
+                None
+            }
         },
         BackendError::Refused(refused) => match refused {
             ChangeError::NameUnchanged => Some("name"),
@@ -410,6 +421,7 @@ pub fn field_of(error: &BackendError) -> Option<&'static str> {
         | BackendError::Stale(_)
         | BackendError::StaleByYou(_)
         | BackendError::StalePolicy(..)
+        | BackendError::StaleOrganization
         | BackendError::PolicyUnchanged(_)
         | BackendError::AlreadyCreated(_)
         | BackendError::KeyInUse

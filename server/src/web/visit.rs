@@ -293,6 +293,7 @@ pub fn context_without_session(web: &Web, area: Area) -> PageContext {
         uses_passkeys: web.backend.uses_passkeys(area.side()),
         notice: None,
         new_browser: None,
+        is_suspended: false,
         submission: Submission::default(),
         providers: single_sign_on::providers(web, area),
     }
@@ -454,6 +455,7 @@ impl Visit {
             notice: self.notice,
             new_browser: self.new_browser.clone(),
             submission,
+            is_suspended: self.web.backend.is_suspended(self.organization()),
             ..context_without_session(&self.web, self.place.area())
         }
     }
@@ -625,6 +627,8 @@ impl Visit {
                     error @ (BackendError::Stale(_)
                     | BackendError::StaleByYou(_)
                     | BackendError::StalePolicy(..)
+                    | BackendError::StaleOrganization
+                    | BackendError::Organization(_)
                     | BackendError::PolicyUnchanged(_)
                     | BackendError::Refused(_)
                     | BackendError::People(_)

@@ -1,6 +1,6 @@
 //! What whoever runs the server does at its command line, beside a console that serves.
 
-use crate::support::{Console, Database, PASSWORD};
+use crate::support::{Console, Database, LIST, PASSWORD};
 use app::paths::Area;
 use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -108,6 +108,40 @@ async fn the_last_admin_who_has_lost_everything_is_let_in_again_and_nobody_with_
         assert_eq!(events.len(), 2, "{events:?}");
         assert!(events.iter().any(|line| line.contains("second_factor.reset")), "{events:?}");
         assert!(events.iter().any(|line| line.contains("password.reset_begun")), "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_partner_is_created_and_gets_an_owner_beside_a_console_that_serves() {
+    for database in Database::all().await {
+        let console = Console::start_on(database).await;
+        let folder = data_folder();
+        let run = |arguments: &[&str]| program(folder.path(), console.database_url(), arguments, "");
+        let create = |name| {
+            let owner = ["--owner-email", "cleo@cedar.example", "--owner-name", "Cleo Cole"];
+            run(&[&["create-partner", "--name", name][..], &owner].concat())
+        };
+        let made = printed(create("Cedar Bank"));
+        assert!(made.starts_with("Cedar Bank is created, with the id "), "{made}");
+        assert!(refused(&create("cedar bank")).contains("Another partner organization has this name"));
+        assert!(refused(&create(" ")).contains("--name: Enter a name for the organization."));
+
+        // Lost before they joined: another link, and the one before no longer works.
+        let recover = |organization| {
+            run(&["recover", "--organization", organization, "--email", "carl@cedar.example", "--name", "Carl Cole"])
+        };
+        let again = printed(recover("Cedar Bank"));
+        assert!(again.starts_with("Carl Cole is invited as an owner of Cedar Bank."), "{again}");
+        let (first, second) = (made.lines().last().unwrap(), again.lines().last().unwrap());
+        assert_eq!(console.browser().get(first).await.status, StatusCode::GONE);
+        let mut browser = console.browser();
+        browser.get(second).await.says("Join Cedar Bank").says("Server operator");
+        let (path, token) = second.split_once("?token=").unwrap();
+        browser.post(path, &[("token", token), ("password", CHOSEN)]).await.leads_to(LIST, "joined");
+        assert!(refused(&recover("Cedar Bank")).contains("Cedar Bank has an owner already"));
+        assert!(refused(&recover("Cedar")).contains("no partner organization, or several, has the id or name Cedar"));
+        let history = browser.get(&format!("{LIST}/audit.jsonl")).await.body;
+        assert!(history.contains("organization.created") && history.contains("Server operator (uid "), "{history}");
     }
 }
 

@@ -19,6 +19,7 @@ mod hub_search;
 mod hygiene;
 mod messages;
 mod notices;
+mod organizations;
 mod passkeys;
 mod pending_resets;
 mod people;

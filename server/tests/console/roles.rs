@@ -97,6 +97,12 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
             let answers = [browser.get(&path).await, browser.post(&path, &[version, because]).await];
             return answers.into();
         }
+        // What an admin may do with a form that lacks a name is to be told so.
+        Operation::ManageOrganizations => {
+            let answers =
+                [browser.get(paths::NEW_ORGANIZATION).await, browser.post(paths::NEW_ORGANIZATION, &[]).await];
+            return answers.into();
+        }
         // Its form is the page that everybody reads.
         Operation::ChangePolicy => {
             let fields = vec![version, ("api_key_age", "90"), ("signing_key_age", "90"), ("idle", "60")];
@@ -175,9 +181,10 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 let is_nuveras = role.side() == ActorKind::Nuvera;
                 let is_of_people = matches!(operation, Operation::ViewPeople | Operation::ManagePeople);
                 let area = match operation {
-                    Operation::ViewOrganizationHub | Operation::StopSigningKey | Operation::ReleaseSigningKey => {
-                        Area::Hub
-                    }
+                    Operation::ViewOrganizationHub
+                    | Operation::StopSigningKey
+                    | Operation::ReleaseSigningKey
+                    | Operation::ManageOrganizations => Area::Hub,
                     _ if in_hub || is_nuveras && is_of_people => Area::Hub,
                     _ => Area::Partner,
                 };
@@ -193,9 +200,13 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                 let expected = match operation {
                     // The hub is no organization's, and Nuvera's own people look at it from theirs.
                     Operation::ViewOrganizationHub if is_nuveras => Access::Allowed,
-                    Operation::StopSigningKey if role == Role::NuveraAdmin => Access::Allowed,
+                    Operation::StopSigningKey | Operation::ManageOrganizations if role == Role::NuveraAdmin => {
+                        Access::Allowed
+                    }
                     Operation::ReleaseSigningKey if role == Role::NuveraAdmin => Access::Hidden,
-                    Operation::StopSigningKey | Operation::ReleaseSigningKey => Access::Forbidden,
+                    Operation::StopSigningKey | Operation::ReleaseSigningKey | Operation::ManageOrganizations => {
+                        Access::Forbidden
+                    }
                     // Nuvera is none of the organizations that it supports.
                     _ if in_hub && organization == console.nuvera => Access::Hidden,
                     _ => access(&actor, organization, operation),

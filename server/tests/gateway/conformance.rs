@@ -19,6 +19,7 @@ use base64::{
 };
 use domain::{
     application::{Replacement, SigningKeyReplacement},
+    id::OrganizationId,
     request::Refusal,
     time::Timestamp,
 };
@@ -28,6 +29,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+use uuid::Uuid;
 
 #[derive(Deserialize)]
 struct Suite {
@@ -256,6 +258,14 @@ async fn given(situation: Option<&str>) -> World {
     match situation {
         "no more tokens can be remembered" | "a restart a second ago" => {}
         "the application is disabled" => world.change(|application, by| application.disable(by)),
+        "the organization is suspended" => world.suspend_organization(),
+        "the organization is suspended and the application disabled" => {
+            world.suspend_organization();
+            world.change(|application, by| application.disable(by));
+        }
+        "another organization is suspended" => {
+            world.gateway.snapshot().suspend(OrganizationId(Uuid::from_u128(99)), true);
+        }
         "the signing key is blocked" => {
             world.block_signing_key(0);
             world.change(|application, by| application.disable(by));

@@ -227,6 +227,10 @@ impl World {
         self.gateway.snapshot().block_key(&public_key(pair(number)).fingerprint());
     }
 
+    pub fn suspend_organization(&self) {
+        self.gateway.snapshot().suspend(self.application.organization_id, true);
+    }
+
     /// A signed request that is accepted as it stands.
     pub fn call(&self, method: &str, uri: &str, body: &[u8]) -> Call {
         self.call_with(&self.api_key, method, uri, body)

@@ -98,7 +98,8 @@ impl Stopper {
         }
     }
 
-    fn actor(&self) -> Actor {
+    /// The stopper as an actor without a session.
+    pub(super) fn actor(&self) -> Actor {
         Actor {
             user_id: self.user_id,
             name: self.name.clone(),
