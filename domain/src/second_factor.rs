@@ -291,10 +291,12 @@ pub enum Typed {
 }
 
 impl Typed {
-    /// Reads what somebody typed, with or without spaces and dashes, in whatever case; `None` where it can be neither.
+    /// Reads what the user typed, with or without spaces and dashes, in whatever case and with whatever keyboard's digits;
+    /// `None` if it is neither.
     pub fn read(text: &str) -> Option<Self> {
+        let is_separator = |c: char| c.is_whitespace() || c == '-' || ('\u{2010}'..='\u{2015}').contains(&c);
         let text: Zeroizing<String> = Zeroizing::new(
-            text.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_lowercase()).collect(),
+            text.chars().map(ascii).filter(|&c| !is_separator(c)).map(|c| c.to_ascii_lowercase()).collect(),
         );
         let in_base32 = |byte: u8| matches!(byte, b'a'..=b'z' | b'2'..=b'7');
         if text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -305,6 +307,20 @@ impl Typed {
             None
         }
     }
+}
+
+/// The zeros of the decimal digits that keyboards type besides ASCII's: Arabic-Indic, Persian, Devanagari and Bengali. The
+/// other nine follow each.
+const ZEROS: [char; 4] = ['\u{0660}', '\u{06F0}', '\u{0966}', '\u{09E6}'];
+
+/// The ASCII character that a full-width character or a digit of another script stands for; any other character unchanged.
+fn ascii(c: char) -> char {
+    let (code, full_width) = (u32::from(c), '\u{FF01}'..='\u{FF5E}');
+    if full_width.contains(&c) {
+        return char::from_u32(code - 0xFEE0).unwrap_or(c);
+    }
+    let digit = ZEROS.iter().find_map(|&zero| code.checked_sub(u32::from(zero)).filter(|digit| *digit < 10));
+    digit.and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c)
 }
 
 /// What is recorded when somebody sets up a second factor, in place of another one or for the first time.
@@ -460,7 +476,11 @@ mod tests {
         for typed in ["gayt-emzu-gu3d-oobz", " GAYTEMZUGU3DOOBZ\n", "gayt emzu gu3d oobz"] {
             assert!(matches!(Typed::read(typed), Some(Typed::Recovery(read)) if read == code), "{typed}");
         }
-        assert!(matches!(Typed::read(" 123 456 "), Some(Typed::Code(code)) if *code == "123456"));
+        for typed in [" 123 456 ", "１２３４５６", "١٢٣٤٥٦", "۱۲۳ ۴۵۶", "१२३४५६", "123–456"]
+        {
+            assert!(matches!(Typed::read(typed), Some(Typed::Code(code)) if *code == "123456"), "{typed}");
+        }
+        assert!(matches!(Typed::read("ＧＡＹＴ‐emzu－gu3d oobz"), Some(Typed::Recovery(read)) if read == code));
         for neither in ["", "12345", "1234567", "gayt-emzu-gu3d-oob", "gayt-emzu-gu3d-oob0", "gayt-emzu-gu3d-oobß"] {
             assert!(Typed::read(neither).is_none(), "{neither}");
         }

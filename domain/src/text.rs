@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use unicode_normalization::UnicodeNormalization;
 
 /// Why a text is not accepted; the words are for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -231,6 +232,12 @@ impl EmailAddress {
         }
     }
 
+    /// Returns what an account's address is compared with: `text` trimmed, in NFC and in lower case, as [`EmailAddress::new`] has
+    /// it. For an address that was typed to sign in, which may be none.
+    pub fn comparable(text: &str) -> String {
+        text.trim().nfc().collect::<String>().to_lowercase()
+    }
+
     /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -291,7 +298,8 @@ fn holds_web_address(text: &str) -> bool {
 }
 
 fn line(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
-    let text = text.trim();
+    // One keyboard sends an é as one character, another as two; users see, and mean, the same.
+    let text: String = text.trim().nfc().collect();
     if text.is_empty() {
         return Err(TextError::Missing(what));
     }
@@ -301,13 +309,13 @@ fn line(text: &str, what: &'static str, max: usize) -> Result<String, TextError>
     }
     match text.chars().position(is_unshowable) {
         Some(index) => Err(TextError::ControlCharacter(index + 1)),
-        None => Ok(text.to_owned()),
+        None => Ok(text),
     }
 }
 
 /// As [`line`], for a text of several lines. Line breaks become line feeds: browsers send CR LF.
 fn lines(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
-    let text = text.trim().replace("\r\n", "\n");
+    let text: String = text.trim().replace("\r\n", "\n").as_str().nfc().collect();
     // A text is as long as what its reader sees: a line break counts as one character.
     line(&text.replace('\n', " "), what, max).map(|_| text)
 }
@@ -325,6 +333,19 @@ mod tests {
     #[test]
     fn a_name_is_trimmed_and_kept_as_it_is_otherwise() {
         assert_eq!(ApplicationName::new("  Ledger <b>=1+1 ").map(|n| n.to_string()), Ok("Ledger <b>=1+1".into()));
+    }
+
+    #[test]
+    fn a_text_is_the_same_however_a_keyboard_composes_it() {
+        let (composed, decomposed) = ("Caf\u{E9}", "Cafe\u{301}");
+        assert_eq!(ApplicationName::new(decomposed), ApplicationName::new(composed));
+        assert_eq!(ApplicationName::from_stored(decomposed), ApplicationName::new(composed));
+        let address = |name: &str| format!("{name}@example.com");
+        assert_eq!(EmailAddress::new(&address(decomposed)), EmailAddress::new(&address(composed)));
+        assert_eq!(
+            EmailAddress::comparable(&address(decomposed)),
+            EmailAddress::new(&address(composed)).unwrap().as_str()
+        );
     }
 
     #[test]

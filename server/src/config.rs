@@ -14,6 +14,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
+use url::Url;
 
 /// Nuvera API Applications: the console for API credentials, and the gateway that verifies every request.
 #[derive(Debug, Parser)]
@@ -473,16 +474,18 @@ impl ServeSettings {
 }
 
 fn origin(setting: &'static str, given: Option<&str>, address: SocketAddr) -> Result<String, SettingError> {
-    let Some(given) = given else { return Ok(format!("http://{address}")) };
-    let uri: Option<http::Uri> = given.parse().ok();
-    let usable = uri.is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.path() == "/"
+    let given = given.map_or_else(|| format!("http://{address}"), |given| given.trim().to_owned());
+    let url = Url::parse(&given).ok().filter(|url| {
+        let has_more = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none() && !has_more
     });
-    if usable && !given.contains('@') {
-        return Ok(given.trim_end_matches('/').to_ascii_lowercase());
-    }
-    let problem = format!("{given:?} cannot be used; give an origin such as https://console.example.com");
-    Err(SettingError { setting, problem })
+    // As browsers write it in `Origin`: lower case, without a default port, an international name in Punycode, an IPv6
+    // address in its shortest form (WHATWG URL, 4.5; RFC 6454, 6.2).
+    url.map(|url| url.origin().ascii_serialization()).ok_or_else(|| {
+        let problem =
+            format!("{given:?} cannot be used; give an origin such as https://console.example.com, without a path");
+        SettingError { setting, problem }
+    })
 }
 
 fn is_loopback_origin(url: &str) -> bool {
@@ -522,6 +525,34 @@ mod tests {
         assert_eq!(settings.console_origin().unwrap(), "http://127.0.0.1:3000");
         assert_eq!(settings.gateway_origin().unwrap(), "http://127.0.0.1:45000");
         assert_eq!(settings.state.database_url(), "sqlite://data/nuvera.db?mode=rwc");
+    }
+
+    #[test]
+    fn an_origin_is_kept_as_browsers_write_it() {
+        let origin = |url| settings(&["--console-url", url]).console_origin().map_err(|error| error.to_string());
+        for (given, kept) in [
+            ("https://console.example.com:443", "https://console.example.com"),
+            ("http://console.example.com:80/", "http://console.example.com"),
+            ("HTTPS://Console.Example.com/", "https://console.example.com"),
+            ("https://console.example.com:8443", "https://console.example.com:8443"),
+            (" https://console.example.com ", "https://console.example.com"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000"),
+        ] {
+            assert_eq!(origin(given).as_deref(), Ok(kept), "{given}");
+        }
+        for bad in [
+            "console.example.com",
+            "https://console.example.com/console",
+            "https://console.example.com?x",
+            "https://console.example.com/#x",
+            "https://ada@console.example.com",
+            "ftp://console.example.com",
+            "https://",
+        ] {
+            assert!(origin(bad).unwrap_err().contains("without a path"), "{bad}");
+        }
+        assert_eq!(settings(&["--console-address", "127.0.0.1:80"]).console_origin().unwrap(), "http://127.0.0.1");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash::SaltString,
 };
 use std::sync::LazyLock;
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
 
 /// A hash to verify against where the account does not exist, so that the answer takes as long.
 static DUMMY_HASH: LazyLock<String> = LazyLock::new(|| hash_here("no account has this password", COST));
@@ -21,8 +23,11 @@ pub(super) const COST: Params = Params::DEFAULT;
 pub(super) async fn verify(place: &Place, password: String, hash: Option<String>) -> bool {
     let verified = place.run(move || {
         let hash = hash.as_ref().unwrap_or(&DUMMY_HASH);
-        let parsed = PasswordHash::new(hash).ok();
-        parsed.is_some_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
+        let Ok(parsed) = PasswordHash::new(hash) else { return false };
+        let matches = |password: &str| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
+        let normalized = normalized(&password);
+        // A hash from before passwords were normalized is of the password as it was typed.
+        matches(&normalized) || *normalized != password && matches(&password)
     });
     // A password whose check panicked is no match.
     verified.await.unwrap_or(false)
@@ -43,7 +48,7 @@ pub(super) async fn check_and_hash(
     let known: Vec<String> = known.iter().map(|&text| text.to_owned()).collect();
     let hashed = place.run(move || {
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        passwords::check(&password, &known)?;
+        passwords::check(&normalized(&password), &known)?;
         Ok::<_, BackendError>(hash_here(&password, cost))
     });
     hashed.await.expect("judging and hashing a password do not panic")
@@ -53,7 +58,14 @@ pub(super) async fn check_and_hash(
 pub(super) fn hash_here(password: &str, cost: Params) -> String {
     let salt = SaltString::encode_b64(&random::bytes::<16>()).expect("16 bytes are a valid salt");
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost);
-    argon2.hash_password(password.as_bytes(), &salt).expect("the parameters are valid").to_string()
+    argon2.hash_password(normalized(password).as_bytes(), &salt).expect("the parameters are valid").to_string()
+}
+
+/// Returns a password as it is hashed (RFC 8265, 4.2.1: OpaqueString): other spaces become ASCII's, and the text is in NFC. One
+/// keyboard sends an é as one character, another as two, and users see no difference.
+fn normalized(password: &str) -> Zeroizing<String> {
+    let space = |c: char| if c.is_whitespace() && !c.is_control() { ' ' } else { c };
+    Zeroizing::new(password.chars().map(space).nfc().collect())
 }
 
 #[cfg(test)]
@@ -68,5 +80,19 @@ mod tests {
         assert!(!verify(&place, "battery staple".to_owned(), Some(hash)).await);
         assert!(!verify(&place, "correct horse".to_owned(), None).await);
         assert!(!verify(&place, "correct horse".to_owned(), Some("no hash".to_owned())).await);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_a_keyboard_composes_it() {
+        let place = Place::take(Requester::Client(None)).unwrap();
+        let (composed, decomposed) = ("caf\u{E9} gr\u{FC}n\u{A0}84", "cafe\u{301} gru\u{308}n 84");
+        for (chosen, typed) in [(composed, decomposed), (decomposed, composed)] {
+            let hash = hash_here(chosen, COST);
+            assert!(verify(&place, typed.to_owned(), Some(hash.clone())).await);
+            assert!(!verify(&place, "cafe grun 84".to_owned(), Some(hash)).await, "an accent is no detail");
+        }
+        let salt = SaltString::encode_b64(&[7; 16]).unwrap();
+        let from_before = Argon2::default().hash_password(decomposed.as_bytes(), &salt).unwrap().to_string();
+        assert!(verify(&place, decomposed.to_owned(), Some(from_before)).await);
     }
 }

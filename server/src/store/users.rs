@@ -7,6 +7,7 @@ use domain::{
     id::{OrganizationId, UserId},
     people::Person,
     second_factor::{self, Factors},
+    text::EmailAddress,
     time::Timestamp,
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -82,7 +83,7 @@ pub async fn find_account(conn: &mut AnyConnection, email: &str) -> Result<Optio
         "SELECT id, role, organization_id, password_hash, sign_ins_ended
          FROM users WHERE email = $1 AND removed_at IS NULL",
     )
-    .bind(email.to_lowercase())
+    .bind(EmailAddress::comparable(email))
     .fetch_optional(conn)
     .await?;
     row.map(|row| {

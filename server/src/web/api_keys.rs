@@ -17,6 +17,7 @@ use domain::{
     application::{ApiApplication, By, Replacement},
     audit::{AuditAction, AuditFilter, AuditScope, RecordedEvent},
     id::ApiKeyId,
+    text::ApplicationName,
     time::Timestamp,
 };
 
@@ -290,7 +291,8 @@ pub async fn revoke(visit: Visit, sent: Submitted) -> Response {
         let application = visit.application(Operation::RevokeApiKeys).await?;
         let now = visit.web.backend.clock().now();
         let is_last = application.live_keys(now).all(|live| live.id == key);
-        if is_last && sent.text("confirm_name").trim() != application.name.as_str() {
+        let typed = ApplicationName::from_stored(sent.text("confirm_name"));
+        if is_last && typed.as_ref() != Ok(&application.name) {
             let words = format!("Type the application's name, {}, to revoke its last live key.", application.name);
             return Err(Refused::field("confirm_name", words));
         }

@@ -106,7 +106,7 @@ pub async fn keep_apart(State(web): State<Arc<Web>>, request: Request, next: Nex
     let Some(hub_origin) = &web.settings.hub_origin else { return next.run(request).await };
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = request.uri().authority().map(|authority| authority.as_str()).or(named).unwrap_or_default();
-    let is_at = |origin: &str| origin.split_once("://").is_some_and(|(_, at)| at.eq_ignore_ascii_case(host));
+    let is_at = |origin: &str| is_host_of(host, origin);
     let area = visit::area(request.extensions());
     let served = request.extensions().get::<ServedArea>().map(|served| served.0);
     if served.is_none_or(|served| served == area) && is_at(web.origin(area)) {
@@ -118,12 +118,22 @@ pub async fn keep_apart(State(web): State<Arc<Web>>, request: Request, next: Nex
     render::page(StatusCode::NOT_FOUND, Page::NotFound, visit::context_without_session(&web, area)).await
 }
 
+/// Whether a Host header names the host of `origin`. Some clients and proxies send the scheme's default port, which an origin
+/// leaves out (RFC 9110, 4.2.3).
+fn is_host_of(host: &str, origin: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    host.strip_suffix(default_port).unwrap_or(host).eq_ignore_ascii_case(authority)
+}
+
 fn is_same_origin(headers: &HeaderMap, own_origin: &str) -> bool {
     let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
     let fetched_here = text("sec-fetch-site").map(|site| site == b"same-origin");
     match text("origin") {
+        // A page with the referrer policy `no-referrer`, which a proxy in front may set, sends `null` with its own forms
+        // (Fetch, "append a request Origin header"). Only the browser writes `Sec-Fetch-Site`: it says where the form was.
+        Some(b"null") | None => fetched_here == Some(true),
         Some(origin) => origin.eq_ignore_ascii_case(own_origin.as_bytes()) && fetched_here != Some(false),
-        None => fetched_here == Some(true),
     }
 }
 
@@ -142,4 +152,56 @@ pub async fn readyz(State(web): State<Arc<Web>>) -> impl IntoResponse {
 fn client_address(request: &Request, trust_forwarded_for: bool) -> Option<IpAddr> {
     let named = trust_forwarded_for.then(|| forwarded::last_address(request.headers())).flatten();
     named.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "https://console.example.com";
+
+    #[test]
+    fn a_form_is_accepted_from_the_consoles_own_pages_only() {
+        for (origin, site, is_accepted) in [
+            (Some(OWN), Some("same-origin"), true),
+            (Some(OWN), None, true),
+            (Some("HTTPS://Console.example.com"), None, true),
+            (Some("null"), Some("same-origin"), true),
+            (None, Some("same-origin"), true),
+            (Some(OWN), Some("cross-site"), false),
+            (Some("null"), Some("cross-site"), false),
+            (Some("null"), Some("same-site"), false),
+            (Some("null"), Some("none"), false),
+            (Some("null"), None, false),
+            (Some("https://evil.example"), Some("same-origin"), false),
+            (Some("http://console.example.com"), None, false),
+            (None, Some("none"), false),
+            (None, None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
+                if let Some(value) = value {
+                    headers.insert(name, HeaderValue::from_static(value));
+                }
+            }
+            assert_eq!(is_same_origin(&headers, OWN), is_accepted, "{origin:?} {site:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_the_same_with_the_default_port_of_its_scheme() {
+        for (host, origin, is_same) in [
+            ("console.example.com", OWN, true),
+            ("Console.example.com:443", OWN, true),
+            ("console.example.com:80", OWN, false),
+            ("console.example.com:8443", OWN, false),
+            ("localhost:3000", "http://localhost:3000", true),
+            ("localhost", "http://localhost:3000", false),
+            ("localhost:80", "http://localhost", true),
+            ("[::1]:80", "http://[::1]", true),
+            ("console.example.com.evil.example", OWN, false),
+        ] {
+            assert_eq!(is_host_of(host, origin), is_same, "{host} {origin}");
+        }
+    }
 }
