@@ -238,10 +238,18 @@ const HEADER: [&str; 16] = [
     "ticket",
 ];
 
-/// A cell that no spreadsheet takes for a formula (OWASP, CSV injection): what could begin one is put behind an
-/// apostrophe.
+/// What a CSV file begins with (Unicode, 23.8): without it Excel reads the file in the system's code page, and every name
+/// beyond ASCII is garbled.
+const BYTE_ORDER_MARK: &str = "\u{FEFF}";
+
+/// The characters with which a cell begins that a spreadsheet takes for a formula (OWASP, CSV injection), their full-width
+/// forms among them. White space before one is skipped by some programs.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// Puts an apostrophe before what a spreadsheet could take for a formula.
 fn defused(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+    let begins_formula = cell.trim_start().starts_with(FORMULA) || cell.starts_with(['\t', '\r', '\n']);
+    if begins_formula { format!("'{cell}") } else { cell }
 }
 
 /// Sends a history as a file, newest first, reading a batch when the one before it has been taken.
@@ -321,8 +329,8 @@ fn json_lines<'a>(lines: impl Iterator<Item = Line<'a>>) -> Vec<u8> {
 }
 
 fn csv_lines<'a>(lines: impl Iterator<Item = Line<'a>>, with_header: bool) -> Vec<u8> {
-    let mut writer =
-        csv::WriterBuilder::new().has_headers(false).terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let text = if with_header { BYTE_ORDER_MARK.into() } else { Vec::new() };
+    let mut writer = csv::WriterBuilder::new().has_headers(false).terminator(csv::Terminator::CRLF).from_writer(text);
     let written = "strings are CSV, and memory takes them";
     if with_header {
         writer.write_record(HEADER).expect(written);
@@ -339,7 +347,9 @@ mod tests {
 
     #[test]
     fn a_cell_is_no_formula() {
-        for dangerous in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+        for dangerous in
+            ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1+1", "\u{A0}@SUM(A1)", "＝1+1", "＋1"]
+        {
             assert_eq!(defused(dangerous.to_owned()), format!("'{dangerous}"));
         }
         assert_eq!(defused("1=1".to_owned()), "1=1");

@@ -106,7 +106,7 @@ async fn a_history_is_had_as_a_file_however_long_it_is() {
     assert!(csv.header("content-type").starts_with("text/csv"));
     let rows: Vec<_> = csv.body.split("\r\n").collect();
     assert_eq!(rows.len(), 3, "a header, a row, and the end of the last line: {}", csv.body);
-    assert!(rows[0].starts_with("sequence,at,organization_id,organization,application_id,"), "{}", rows[0]);
+    assert!(rows[0].starts_with("\u{FEFF}sequence,at,organization_id,organization,application_id,"), "{}", rows[0]);
     assert!(rows[1].contains("Olivia Okafor,partner,203.0.113.7,application.created,Ledger"), "{}", rows[1]);
 }
 
