@@ -84,6 +84,11 @@ pub enum ApiKeyShapeError {
     /// It starts like a key and stops early: often the prefix that the console shows.
     #[error("this is only the beginning of a key; send all {KEY_LENGTH} characters")]
     Truncated,
+    /// It holds a whole key and something besides it.
+    #[error(
+        "it holds a key and other characters; send the key alone, without quotation marks, spaces, a line break or `Bearer`"
+    )]
+    Surrounded,
     /// It does not look like a key at all.
     #[error("this is not a Nuvera API key; a key starts with {BRAND} and has {KEY_LENGTH} characters")]
     NotAKey,
@@ -107,7 +112,9 @@ pub fn check_shape(key: &[u8]) -> Result<(), ApiKeyShapeError> {
         && key[separator_at] == b'_'
         && key[BRAND.len()..separator_at].iter().chain(&key[separator_at + 1..]).all(u8::is_ascii_alphanumeric);
     if !formed {
-        return Err(ApiKeyShapeError::NotAKey);
+        let windows = key.windows(KEY_LENGTH).filter(|window| window.starts_with(BRAND.as_bytes()));
+        let is_surrounded = key.len() > KEY_LENGTH && windows.map(check_shape).any(|shape| shape.is_ok());
+        return Err(if is_surrounded { ApiKeyShapeError::Surrounded } else { ApiKeyShapeError::NotAKey });
     }
     let (body, given) = key.split_at(CHECKSUM_AT);
     if checksum(body) == given { Ok(()) } else { Err(ApiKeyShapeError::Checksum) }
@@ -476,7 +483,10 @@ mod tests {
         assert_eq!(PlainApiKey::parse(&text[..12]), Err(ApiKeyShapeError::Truncated));
         assert_eq!(PlainApiKey::parse(&text[47..]), Err(ApiKeyShapeError::NotAKey));
         assert_eq!(PlainApiKey::parse(&text.to_uppercase()), Err(ApiKeyShapeError::NotAKey));
-        assert_eq!(PlainApiKey::parse(&format!("{text} ")), Err(ApiKeyShapeError::NotAKey));
+        for surrounded in [format!("{text} "), format!("\"{text}\""), format!("Bearer {text}"), format!("KEY={text}\r")]
+        {
+            assert_eq!(PlainApiKey::parse(&surrounded), Err(ApiKeyShapeError::Surrounded), "{surrounded:?}");
+        }
         assert_eq!(PlainApiKey::parse(""), Err(ApiKeyShapeError::NotAKey));
     }
 
@@ -502,7 +512,7 @@ mod tests {
             prop_assert_eq!(PlainApiKey::parse(text), Ok(key.clone()));
             prop_assert!(check_shape(&text.as_bytes()[..end]).is_err());
             prop_assert!(end == 0 || check_shape(&text.as_bytes()[end..]).is_err());
-            prop_assert_eq!(check_shape(&[text.as_bytes(), &[more]].concat()), Err(ApiKeyShapeError::NotAKey));
+            prop_assert_eq!(check_shape(&[text.as_bytes(), &[more]].concat()), Err(ApiKeyShapeError::Surrounded));
         }
 
         #[test]
