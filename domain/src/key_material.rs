@@ -124,7 +124,7 @@ fn holds_bytes(text: &str) -> bool {
 }
 
 /// `text` with its percent-encoding undone (RFC 3986, 2.1), twice over.
-fn percent_decoded(text: &str) -> Cow<'_, str> {
+pub(crate) fn percent_decoded(text: &str) -> Cow<'_, str> {
     let mut decoded = Cow::Borrowed(text);
     for _ in 0..2 {
         if decoded.contains('%') {

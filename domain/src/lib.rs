@@ -16,6 +16,7 @@ pub mod hex;
 pub mod hygiene;
 pub mod id;
 pub mod key_material;
+pub mod key_wrapping;
 pub mod organization;
 pub mod passkey;
 pub mod pending_reset;

@@ -1,10 +1,15 @@
 //! Public keys as people paste them: told apart, judged, and re-encoded.
 //!
-//! What is accepted is one SPKI PEM block (RFC 7468, 13; RFC 5280, 4.1) that holds an RSA key of 2048 to 4096 bits with
-//! the public exponent 65537 and no known weakness. Everything else is refused by name, with the command that mends it. A private
-//! key is looked for first, before anything is parsed, so that it is neither stored nor echoed.
+//! What is accepted is one SPKI (RFC 5280, 4.1), in a PEM block (RFC 7468, 13) or its base64 alone, that holds an RSA key of 2048
+//! to 4096 bits with the public exponent 65537 and no known weakness. What files, vaults and mail wrap around it is taken away, and
+//! text around the block is ignored, as RFC 7468, 2 has it, unless it looks like
+//! another key. Everything else is refused by name, with the command that mends it. A
+//! private key is looked for first, before anything is parsed, so that it is neither stored nor echoed.
 
-use crate::key_material::{is_private_key, starts_like_private_der};
+use crate::{
+    key_material::{holds_key_material, is_private_key, starts_like_private_der},
+    key_wrapping::unwrapped,
+};
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
@@ -79,8 +84,8 @@ pub enum PublicKeyError {
     Jwk,
     #[error("Paste one public key only: there is more than one PEM block here.")]
     SeveralBlocks,
-    #[error("Remove what stands before “{BEGIN}” and after “{END}”.")]
-    TextAround,
+    #[error("Remove what stands before “{BEGIN}” and after “{END}”: it looks like another key.")]
+    KeyAround,
     /// Its label is not quoted: in a block whose armour was changed it may be a part of a key.
     #[error("This is a PEM block of another kind. Paste a public key: “{BEGIN}”.")]
     OtherBlock,
@@ -143,16 +148,28 @@ impl PublicKey {
     }
 
     fn read_pem(text: &str, rules: &Rules) -> Result<Self, PublicKeyError> {
-        if looks_private(text) {
+        let unwrapped = unwrapped(text);
+        if looks_private(text) || looks_private(&unwrapped) {
             return Err(PublicKeyError::PrivateKey);
         }
-        let text = text.trim();
-        if text.len() > MAX_PEM_BYTES {
+        if text.trim().len() > MAX_PEM_BYTES {
             return Err(PublicKeyError::TooLong);
         }
-        let base64: String = pem_body(text)?.split_whitespace().collect();
-        let der = STANDARD.decode(base64).map_err(|_| PublicKeyError::Base64)?;
-        Self::read_der(&der, rules)
+        let unwrapped = unwrapped.trim();
+        let bare = if unwrapped.contains("-----BEGIN ") { None } else { bare_base64(unwrapped) };
+        match bare {
+            // DER in base64, as cloud services answer.
+            Some(der) if der.starts_with(&[0x30]) => Self::read_der(&der, rules),
+            // A text in base64, as Kubernetes keeps secrets: shorter each time.
+            Some(bytes) if bytes.len() > 100 && bytes.is_ascii() => {
+                Self::read_pem(std::str::from_utf8(&bytes).unwrap_or_default(), rules)
+            }
+            _ => {
+                let base64: String = pem_body(unwrapped)?.split_whitespace().collect();
+                let der = STANDARD.decode(base64).map_err(|_| PublicKeyError::Base64)?;
+                Self::read_der(&der, rules)
+            }
+        }
     }
 
     /// Reads and judges a DER-encoded SPKI.
@@ -250,12 +267,17 @@ fn pem_body(text: &str) -> Result<&str, PublicKeyError> {
         label if label.ends_with("CERTIFICATE") => return Err(PublicKeyError::Certificate),
         _ => return Err(PublicKeyError::OtherBlock),
     }
-    let inner = text.strip_prefix(BEGIN).ok_or(PublicKeyError::TextAround)?;
-    match inner.split_once(END) {
-        Some((body, "")) => Ok(body),
-        Some(_) => Err(PublicKeyError::TextAround),
-        None => Err(PublicKeyError::Base64),
-    }
+    let (before, inner) = text.split_once(BEGIN).ok_or(PublicKeyError::OtherBlock)?;
+    let (body, after) = inner.split_once(END).ok_or(PublicKeyError::Base64)?;
+    // Text is ignored; a private key without its armour is not to be passed over in silence.
+    if holds_key_material(before) || holds_key_material(after) { Err(PublicKeyError::KeyAround) } else { Ok(body) }
+}
+
+/// The bytes of a text that is base64 throughout, with or without its padding, in either alphabet (RFC 4648, 4 and 5).
+fn bare_base64(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.split_whitespace().collect();
+    let text = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    STANDARD_NO_PAD.decode(text).ok()
 }
 
 /// Refuses every algorithm but plain RSA (RFC 3279, 2.3.1).

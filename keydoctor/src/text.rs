@@ -8,6 +8,7 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use domain::key_wrapping::unwrapped;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -109,6 +110,7 @@ fn of_text(text: &str, notes: &mut Vec<Note>) -> Blocks {
     if text.contains("PuTTY-User-Key-File") {
         return vec![Err(Problem::Putty)];
     }
+    let text = unwrapped(&text);
     if text.contains("-----BEGIN ") {
         return of_pem(&text, notes);
     }

@@ -126,8 +126,6 @@ fn each_kind_of_wrong_key_gets_its_own_advice() {
 #[test]
 fn damage_to_the_block_is_told_apart() {
     assert_eq!(refusal(&format!("{GOOD}{GOOD}")), PublicKeyError::SeveralBlocks);
-    assert_eq!(refusal(&format!("Key:\n{GOOD}")), PublicKeyError::TextAround);
-    assert_eq!(refusal(&format!("{GOOD}thanks")), PublicKeyError::TextAround);
     assert_eq!(refusal(&GOOD[..200]), PublicKeyError::Base64);
     assert_eq!(refusal(&GOOD.replacen("MIIB", "M*IB", 1)), PublicKeyError::Base64);
     assert_eq!(refusal(&format!("{BEGIN}\nAAAA\n{END}")), PublicKeyError::Malformed);
@@ -135,6 +133,50 @@ fn damage_to_the_block_is_told_apart() {
     let mut trailing = PublicKey::from_pem(GOOD).unwrap().der().to_vec();
     trailing.push(0);
     assert_eq!(PublicKey::from_der(&trailing), Err(PublicKeyError::Malformed));
+}
+
+/// A PEM as tools, vaults and people hand it over.
+fn wrappings(pem: &str) -> Vec<String> {
+    let lines: Vec<_> = pem.trim().lines().collect();
+    let join = |with: &str| lines.join(with);
+    let body = lines[1..lines.len() - 1].concat();
+    vec![
+        format!("Key:\n{pem}thanks"),
+        format!("\u{FEFF}{}", pem.replace('\n', "\r\n")),
+        join(" "),
+        format!("'{}'", join("\\n")),
+        format!("{{\"public_key\": \"{}\\n\"}}", join("\\n").replace('/', "\\/")),
+        format!("PUBLIC_KEY=\"{}\"\n", join("\n")),
+        format!("key: |\n  {}", join("\n  ")),
+        format!("> {}", join("\n> ")),
+        format!("\"{}\",Ledger,2026", join("\n")),
+        pem.replace("-----", "—–-").replace(' ', "\u{A0}"),
+        pem.replace('\n', "%0A").replace('+', "%2B"),
+        // Kubernetes, and DER from a cloud's key service.
+        STANDARD.encode(pem),
+        STANDARD.encode(STANDARD.encode(pem)),
+        body.clone(),
+        body.replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned(),
+        lines[1..lines.len() - 1].join("\n"),
+    ]
+}
+
+#[test]
+fn a_key_is_read_in_the_wrapping_that_tools_give_it_and_a_private_key_is_refused_in_each() {
+    let fingerprint = PublicKey::from_pem(GOOD).unwrap().fingerprint();
+    for wrapped in wrappings(GOOD) {
+        let read = PublicKey::from_pem(&wrapped).map(|key| key.fingerprint());
+        assert_eq!(read.as_deref(), Ok(&*fingerprint), "{wrapped:?}");
+    }
+    // The beginning of a PKCS#8 private key is enough to be one.
+    let der = [&[0x30, 0x82, 0x04, 0xBE, 0x02, 0x01, 0x00, 0x30, 0x0D][..], &[0x5A; 1200]].concat();
+    let base64 = STANDARD.encode(der);
+    let rows: Vec<_> = base64.as_bytes().chunks(64).map(|row| std::str::from_utf8(row).unwrap()).collect();
+    let private = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", rows.join("\n"));
+    assert_eq!(refusal(&format!("{GOOD}\n{}", "Ab0".repeat(100))), PublicKeyError::KeyAround);
+    for wrapped in wrappings(&private) {
+        assert_eq!(refusal(&wrapped), PublicKeyError::PrivateKey, "{wrapped:?}");
+    }
 }
 
 #[test]
