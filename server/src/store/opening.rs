@@ -371,6 +371,10 @@ fn explain_postgres(url: &str, error: &sqlx::Error) -> OpenError {
         (_, Some("53300")) => {
             format!("{place} has no connection left ({said}). Raise max_connections, or end other clients")
         }
+        (_, Some(code)) if is_by_pooler(code, &said) => format!(
+            "{place} is a connection pooler that lends a session for a transaction only ({said}). Set it to session mode \
+             (PgBouncer: pool_mode = session), or give the address of PostgreSQL itself"
+        ),
         (_, Some("57P03")) => format!("{place} is starting or stopping ({said}). Try again in a moment"),
         (_, Some("25006")) => format!("{place} is read-only ({said}). Give the address of the primary server"),
         (sqlx::Error::Io(error), _) => match error.kind() {
@@ -402,9 +406,22 @@ fn explain_postgres(url: &str, error: &sqlx::Error) -> OpenError {
     })
 }
 
+/// Whether an error is one that PgBouncer and its like answer with, because they share a session among transactions: a prepared
+/// statement is missing or there twice, or a setting of the session is refused.
+fn is_by_pooler(code: &str, said: &str) -> bool {
+    matches!(code, "26000" | "42P05") || code == "08P01" && said.contains("startup parameter")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pooler_is_known_by_its_errors() {
+        assert!(is_by_pooler("26000", "prepared statement \"sqlx_s_1\" does not exist"));
+        assert!(is_by_pooler("08P01", "unsupported startup parameter in options: statement_timeout"));
+        assert!(!is_by_pooler("08P01", "invalid message format") && !is_by_pooler("28P01", "startup parameter"));
+    }
 
     #[test]
     fn a_file_is_known_by_its_url_and_a_server_has_none() {
