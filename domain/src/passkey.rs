@@ -57,6 +57,12 @@ pub enum PasskeyError {
         "Your device did not check that it is you. Set up its screen lock or a PIN, then try again, or use another way."
     )]
     NobodyVerified,
+    /// It was added as a passkey that is synced, and is reported as one that is not, or its report contradicts itself (Web
+    /// Authentication Level 3, 6.1.3).
+    #[error(
+        "Your device or password manager reports this passkey differently than when it was added, so it is not accepted. Use another way, then remove the passkey on your page “Sign-in and security” and add it again."
+    )]
+    BackupStateChanged,
     /// It belongs to nobody, or to somebody else.
     #[error(
         "This passkey is not known here; it may have been removed. Use another one, or another way, and delete it from your device."

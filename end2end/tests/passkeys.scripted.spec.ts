@@ -102,3 +102,84 @@ test('whoever cancels is told so in words, and tries again', async ({ page }) =>
   await expect(button).toBeEnabled();
   await expect(page.getByRole('link', { name: 'Sign in with your password' })).toBeVisible();
 });
+
+// Some password managers answer in the browser's place with plain objects, and browsers before 2025 do not read options from
+// JSON.
+for (const [what, script] of [
+  [
+    'a password manager that answers with plain objects',
+    () => {
+      const container = navigator.credentials;
+      const [make, use] = [container.create.bind(container), container.get.bind(container)];
+      const fields = ['clientDataJSON', 'attestationObject', 'authenticatorData', 'signature', 'userHandle'];
+      const plain = (credential: any) => ({
+        id: credential.id,
+        rawId: credential.rawId,
+        type: credential.type,
+        getClientExtensionResults: () => ({}),
+        response: Object.fromEntries(fields.filter((name) => credential.response[name]).map((name) => [name, credential.response[name]])),
+      });
+      container.create = async (options) => plain(await make(options)) as any;
+      container.get = async (options) => plain(await use(options)) as any;
+    },
+  ],
+  [
+    'one whose objects inherit a method that throws, and views of buffers',
+    () => {
+      const container = navigator.credentials;
+      const [make, use] = [container.create.bind(container), container.get.bind(container)];
+      const odd = (credential: any) => {
+        const view = (buffer: ArrayBuffer) => {
+          const padded = new Uint8Array(buffer.byteLength + 7);
+          padded.set(new Uint8Array(buffer), 3);
+          return padded.subarray(3, 3 + buffer.byteLength);
+        };
+        const response = Object.create(AuthenticatorResponse.prototype);
+        for (const name of ['clientDataJSON', 'attestationObject', 'authenticatorData', 'signature', 'userHandle']) {
+          const value = credential.response[name];
+          if (value) Object.defineProperty(response, name, { value: view(value) });
+        }
+        const made = Object.create(PublicKeyCredential.prototype);
+        for (const [name, value] of Object.entries({ id: credential.id, rawId: view(credential.rawId), type: credential.type, response })) {
+          Object.defineProperty(made, name, { value });
+        }
+        Object.defineProperty(made, 'authenticatorAttachment', { value: 'platform' });
+        return made;
+      };
+      container.create = async (options) => odd(await make(options));
+      container.get = async (options) => odd(await use(options));
+    },
+  ],
+  [
+    'a browser that does not read options from JSON',
+    () => {
+      for (const name of ['parseCreationOptionsFromJSON', 'parseRequestOptionsFromJSON']) {
+        delete (PublicKeyCredential as any)[name];
+      }
+      delete (PublicKeyCredential.prototype as any).toJSON;
+    },
+  ],
+] as const) {
+  test(`passkeys work with ${what}`, async ({ page }) => {
+    test.setTimeout(120_000);
+    await plugIn(page);
+    await page.addInitScript(script);
+    await signIn(page, 'developer@alpine.example');
+    await page.goto(`${instance.console}/settings/account/passkeys/new`);
+    await page.getByLabel('Name').fill('Phone');
+    await page.getByRole('button', { name: 'Add passkey' }).click();
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('Store your recovery codes now');
+    page.once('dialog', (dialog) => dialog.accept());
+    await page.getByRole('button', { name: 'I have stored these codes' }).click();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('link', { name: 'Sign in with a passkey' }).click();
+    await page.getByRole('button', { name: 'Use a passkey' }).click();
+    await expect(page).toHaveURL(new RegExp(APPLICATIONS));
+
+    // The next test begins without a passkey.
+    await page.goto(`${instance.console}/settings/account`);
+    await page.getByRole('link', { name: 'Remove Phone' }).click();
+    await page.getByRole('button', { name: 'Remove passkey' }).click();
+    await expect(page.getByText('You have none yet.')).toBeVisible();
+  });
+}

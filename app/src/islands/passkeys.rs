@@ -1,8 +1,12 @@
 //! Asks the browser for a passkey: `data-passkey` says whether one is made or used, `data-options` tells the browser the
 //! rest. Its answer goes into the form, which is then sent like any other.
+//!
+//! Browsers before 2025 do not read the options from JSON, and password managers that stand in for the browser answer with
+//! objects that cannot write themselves as JSON. Where either is missing or fails, it is done here (Web Authentication Level
+//! 3, 5.1.8 to 5.1.10).
 
 use super::dom;
-use js_sys::{Function, JSON, Object, Promise, Reflect};
+use js_sys::{Array, ArrayBuffer, Function, JSON, JsString, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlElement, HtmlFormElement, HtmlInputElement};
 
@@ -18,7 +22,7 @@ fn try_wake(form: Element) -> Option<()> {
     let problem: HtmlElement = dom::within(&form, "[data-passkey-error]")?;
     let options = form.get_attribute("data-options")?;
     let makes = form.get_attribute("data-passkey")? == "make";
-    if parser(makes).is_none() {
+    if credentials().is_none() {
         dom::set_error(&problem, Some("This browser cannot use passkeys. Use another browser, or another way."));
         return None;
     }
@@ -51,29 +55,109 @@ fn try_wake(form: Element) -> Option<()> {
     Some(())
 }
 
-/// What reads the options, and whose it is; `None` where the browser has no passkeys, or not in this form.
-fn parser(makes: bool) -> Option<(JsValue, Function)> {
-    let interface = get(dom::window()?.as_ref(), "PublicKeyCredential")?;
-    let parser = if makes { "parseCreationOptionsFromJSON" } else { "parseRequestOptionsFromJSON" };
-    let parser = get(&interface, parser)?.dyn_into().ok()?;
-    Some((interface, parser))
+/// The browser's container of credentials; `None` where it has no passkeys, or not at this address.
+fn credentials() -> Option<JsValue> {
+    let window = dom::window()?;
+    get(window.as_ref(), "PublicKeyCredential")?;
+    get(window.navigator().as_ref(), "credentials")
 }
 
 fn ask(options: &str, makes: bool) -> Option<Promise> {
-    let (interface, parser) = parser(makes)?;
-    let options = parser.call1(&interface, &JSON::parse(options).ok()?).ok()?;
+    let options = JSON::parse(options).ok()?;
+    let parsed = parse_natively(&options, makes).or_else(|| parse(&options))?;
     let asked = Object::new();
-    Reflect::set(&asked, &"publicKey".into(), &options).ok()?;
-    let credentials = get(dom::window()?.navigator().as_ref(), "credentials")?;
-    let method: Function = get(&credentials, if makes { "create" } else { "get" })?.dyn_into().ok()?;
-    method.call1(&credentials, &asked).ok()?.dyn_into().ok()
+    Reflect::set(&asked, &"publicKey".into(), &parsed).ok()?;
+    call(&credentials()?, if makes { "create" } else { "get" }, &asked)?.dyn_into().ok()
+}
+
+/// Has the browser read the options.
+fn parse_natively(options: &JsValue, makes: bool) -> Option<JsValue> {
+    let interface = get(dom::window()?.as_ref(), "PublicKeyCredential")?;
+    let parser = if makes { "parseCreationOptionsFromJSON" } else { "parseRequestOptionsFromJSON" };
+    call(&interface, parser, options)
+}
+
+/// Reads the options: everything in them that is binary is base64url in JSON.
+fn parse(options: &JsValue) -> Option<JsValue> {
+    decode(options, "challenge")?;
+    if let Some(user) = get(options, "user") {
+        decode(&user, "id")?;
+    }
+    for list in ["excludeCredentials", "allowCredentials"] {
+        let list = get(options, list).map(|list| Array::from(&list));
+        for credential in list.iter().flat_map(Array::iter) {
+            decode(&credential, "id")?;
+        }
+    }
+    Some(options.clone())
+}
+
+/// Replaces the base64url in `of[name]` by the bytes.
+fn decode(of: &JsValue, name: &str) -> Option<()> {
+    let text = get(of, name)?.as_string()?.replace('-', "+").replace('_', "/");
+    let binary: JsString = dom::window()?.atob(&text).ok()?.into();
+    let bytes = Uint8Array::new_with_length(binary.length());
+    for index in 0..binary.length() {
+        // Each character is a byte.
+        bytes.set_index(index, binary.char_code_at(index) as u8);
+    }
+    Reflect::set(of, &name.into(), &bytes).ok().map(drop)
 }
 
 fn send(form: &HtmlFormElement, credential: &JsValue) -> Option<()> {
-    let method: Function = get(credential, "toJSON")?.dyn_into().ok()?;
-    let answer = JSON::stringify(&method.call0(credential).ok()?).ok()?;
+    let answer = call(credential, "toJSON", &JsValue::UNDEFINED)
+        // One that a password manager answers with may inherit the method, and have nothing for it to write.
+        .filter(|answer| get(answer, "rawId").is_some_and(|id| id.is_string()))
+        .or_else(|| encode(credential))?;
+    let answer = JSON::stringify(&answer).ok()?;
     dom::within::<HtmlInputElement>(form, "[data-passkey-answer]")?.set_value(&String::from(answer));
     form.submit().ok()
+}
+
+/// Writes a credential as its `toJSON` would.
+fn encode(credential: &JsValue) -> Option<JsValue> {
+    let (answer, response) = (Object::new(), Object::new());
+    let set = |of: &Object, name: &str, value: &JsValue| Reflect::set(of, &name.into(), value).ok();
+    let of_response = get(credential, "response")?;
+    for name in ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"] {
+        if let Some(value) = get(&of_response, name) {
+            set(&response, name, &base64url(&value)?)?;
+        }
+    }
+    if let Some(transports) = call(&of_response, "getTransports", &JsValue::UNDEFINED) {
+        set(&response, "transports", &transports)?;
+    }
+    set(&answer, "id", &get(credential, "id")?)?;
+    set(&answer, "rawId", &base64url(&get(credential, "rawId")?)?)?;
+    set(&answer, "type", &get(credential, "type")?)?;
+    set(&answer, "response", &response)?;
+    if let Some(attachment) = get(credential, "authenticatorAttachment") {
+        set(&answer, "authenticatorAttachment", &attachment)?;
+    }
+    let extensions = call(credential, "getClientExtensionResults", &JsValue::UNDEFINED);
+    set(&answer, "clientExtensionResults", &extensions.unwrap_or_else(|| Object::new().into()))?;
+    Some(answer.into())
+}
+
+/// The base64url (RFC 4648, 5, without padding) of a buffer, or of a view of one.
+fn base64url(value: &JsValue) -> Option<JsValue> {
+    let buffer = get(value, "buffer").filter(|buffer| buffer.is_instance_of::<ArrayBuffer>());
+    let bytes = match buffer {
+        Some(buffer) => {
+            let number = |name| get(value, name).and_then(|number| number.as_f64()).map(|number| number as u32);
+            Uint8Array::new_with_byte_offset_and_length(&buffer, number("byteOffset")?, number("byteLength")?)
+        }
+        None => Uint8Array::new(value),
+    };
+    let binary: String = bytes.to_vec().into_iter().map(char::from).collect();
+    let text = dom::window()?.btoa(&binary).ok()?;
+    Some(text.replace('+', "-").replace('/', "_").trim_end_matches('=').into())
+}
+
+/// Calls the method `name` of `of`; `None` where there is none, or it throws.
+fn call(of: &JsValue, name: &str, argument: &JsValue) -> Option<JsValue> {
+    let method: Function = get(of, name)?.dyn_into().ok()?;
+    method.call1(of, argument).ok()
 }
 
 fn get(of: &JsValue, name: &str) -> Option<JsValue> {

@@ -349,6 +349,9 @@ fn refused(error: WebauthnError) -> BackendError {
     tracing::warn!(%error, "the answer of a passkey was refused");
     match error {
         WebauthnError::UserNotVerified | WebauthnError::UserNotPresent => PasskeyError::NobodyVerified.into(),
+        WebauthnError::CredentialBackupEligibilityInconsistent | WebauthnError::CredentialMayNotBeHardwareBound => {
+            PasskeyError::BackupStateChanged.into()
+        }
         // What the browser was asked not to make once more. webauthn-rs 0.6.2 calls it an altered algorithm, which browsers
         // do not send.
         WebauthnError::CredentialExcludedFromRequest | WebauthnError::CredentialAlteredAlgFromRequest => {
