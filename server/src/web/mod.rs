@@ -272,13 +272,16 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .route("/rotation-policy", page(get(policies::show_rotation), post(policies::change_rotation)))
         .route("/seen-support", page(get(approval::back_to_list), post(approval::seen_in_list)))
         .route("/security-policy", page(get(policies::show_security), post(policies::change_security)))
-        .route("/manage", page(get(organizations::manage_form), post(organizations::change)))
-        .route("/manage/invite-owner", page(get(organizations::back), post(organizations::invite_owner)))
-        .route("/manage/suspend", page(get(organizations::suspend_form), post(organizations::suspend)))
-        .route("/manage/reinstate", page(get(organizations::reinstate_form), post(organizations::reinstate)))
         .merge(audit::routes("/audit", audit::Kind::Organization))
         .nest("/people", of_people())
         .nest("/api-applications/{application}", of_application());
+
+    // What Nuvera's admins do with an organization; the partner has no such pages.
+    let management = Router::new()
+        .route("/manage", page(get(organizations::manage_form), post(organizations::change)))
+        .route("/manage/invite-owner", page(get(organizations::back), post(organizations::invite_owner)))
+        .route("/manage/suspend", page(get(organizations::suspend_form), post(organizations::suspend)))
+        .route("/manage/reinstate", page(get(organizations::reinstate_form), post(organizations::reinstate)));
 
     let partner = ways(Area::Partner)
         .route("/", get(sign_in::home))
@@ -312,7 +315,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         )
         .merge(audit::routes(within(Area::Hub, paths::HUB_AUDIT), audit::Kind::Everyone))
         .nest(within(Area::Hub, paths::NUVERA_PEOPLE), of_people())
-        .nest("/{organization}", organization);
+        .nest("/{organization}", organization.merge(management));
 
     Router::new()
         .merge(with_session(Area::Partner, partner, &web, store.clone()))
