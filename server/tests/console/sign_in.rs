@@ -134,7 +134,12 @@ async fn strangers_who_guess_from_everywhere_do_not_keep_the_owner_out() {
     assert_eq!(known.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::SEE_OTHER);
     known.post("/sign-out", &[]).await;
     // It is no way to guess without an end, nor anybody else's way in.
-    assert_eq!(judged((0..8).map(|_| known.clone()), "owner@alpine.example").await, 5);
+    let mut guesses = 0;
+    // One after another: of an account's own, only four are judged at the same time.
+    for _ in 0..8 {
+        guesses += judged([known.clone()], "owner@alpine.example").await;
+    }
+    assert_eq!(guesses, 5);
     developer.post("/sign-out", &[]).await;
     assert_eq!(developer.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
 }
