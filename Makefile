@@ -8,7 +8,7 @@ run: setup site release
 test:
 	scripts/setup test
 	scripts/with-postgres cargo nextest run --workspace --exclude frontend --cargo-profile bench --profile ci
-	$(MAKE) site release
+	$(MAKE) site
 	cd end2end && npx playwright test
 	scripts/slowest-tests
 
