@@ -11,7 +11,7 @@ test('without scripts the page lists the fingerprints, and its commands find the
   await page.goto(application.path);
   await page.getByRole('link', { name: 'Check a key' }).click();
   await expect(page).toHaveURL(`${APPLICATIONS}/check-key`);
-  await expect(page.getByText('Checking a key here needs scripts')).toBeVisible();
+  await expect(page.getByText('Checking a key here needs JavaScript and WebAssembly')).toBeVisible();
   await expect(page.getByLabel('Or paste it')).toBeHidden();
 
   const folder = mkdtempSync(join(tmpdir(), 'nuvera-key-'));

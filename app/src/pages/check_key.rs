@@ -43,7 +43,7 @@ pub(super) fn view(title: String, applications: &[ApiApplication]) -> impl IntoV
             "Requests are refused for their signature, or you hold a key and do not know which? See what it is and which application it belongs to.",
         )}
         <div class="without-script">
-            <Callout heading="Checking a key here needs scripts">
+            <Callout heading="Checking a key here needs JavaScript and WebAssembly">
                 <p>"The commands at the end of this page answer the same questions with OpenSSL."</p>
             </Callout>
         </div>

@@ -97,7 +97,7 @@ fn nowhere() -> impl IntoView {
 fn needs_script(instead: &'static str) -> impl IntoView {
     view! {
         <div class="without-script">
-            <Callout heading="Passkeys need JavaScript">
+            <Callout heading="Passkeys need JavaScript and WebAssembly">
                 <p>{format!("Only a script can ask your browser for a passkey. {instead}")}</p>
             </Callout>
         </div>

@@ -7,7 +7,7 @@ use crate::{
     paths::{self, Place},
 };
 use domain::access::{Operation, allows};
-use leptos::{config::LeptosOptions, hydration::HydrationScripts, prelude::*};
+use leptos::{config::LeptosOptions, hydration::HydrationScripts, nonce::use_nonce, prelude::*};
 
 /// A step on the way to a page.
 #[derive(Clone, Debug)]
@@ -68,7 +68,13 @@ pub fn Shell(
                 <title>{document_title}</title>
                 <link rel="stylesheet" href=format!("{}/{}", paths::ASSETS, page.assets.style) />
                 <link rel="icon" href=ICON />
-                {runs_wasm.then(|| view! { <HydrationScripts options=scripts(&page) islands=true /> })}
+                {runs_wasm
+                    .then(|| {
+                        view! {
+                            <script nonce=use_nonce() inner_html=MARKS_MISSING_WASM></script>
+                            <HydrationScripts options=scripts(&page) islands=true />
+                        }
+                    })}
             </head>
             <body>
                 <a class="skip-link" href="#content">"Skip to content"</a>
@@ -87,6 +93,10 @@ pub fn Shell(
         </html>
     }
 }
+
+/// Has the style sheet treat a browser without WebAssembly, such as one in Lockdown Mode, as one without scripts. It runs
+/// before anything is shown.
+const MARKS_MISSING_WASM: &str = "if(!self.WebAssembly)document.documentElement.classList.add('no-wasm')";
 
 /// A key, drawn small enough for an address bar.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%231f3fae'/%3E%3Cpath d='M10 23V9l12 14V9' fill='none' stroke='%23fff' stroke-width='3.2' stroke-linecap='round' stroke-linejoin='round'/%3E%3C/svg%3E";
