@@ -24,6 +24,9 @@ const chromium = {
   },
 };
 
+/** These drive browsers of their own. */
+const OTHER_ENGINES = /\.other\.spec\.ts$/;
+
 /** The headless shell has no clipboard. */
 const USES_CLIPBOARD = /(islands|keydoctor)\.scripted\.spec\.ts$/;
 
@@ -45,7 +48,7 @@ export default defineConfig({
   // No trace: recording one slows every test down. `npx playwright test --trace retain-on-failure` where one is needed.
   use: { baseURL: CONSOLE, ...chromium },
   projects: [
-    { name: 'with scripts', testIgnore: [/\.plain\.spec\.ts$/, USES_CLIPBOARD] },
+    { name: 'with scripts', testIgnore: [/\.plain\.spec\.ts$/, USES_CLIPBOARD, OTHER_ENGINES] },
     {
       name: 'with a clipboard',
       testMatch: USES_CLIPBOARD,
@@ -54,9 +57,10 @@ export default defineConfig({
     {
       // What people do must work as plain forms too. Key generation is what cannot.
       name: 'without scripts',
-      testIgnore: /\.scripted\.spec\.ts$/,
+      testIgnore: [/\.scripted\.spec\.ts$/, OTHER_ENGINES],
       use: { javaScriptEnabled: false },
     },
+    { name: 'other engines', testMatch: OTHER_ENGINES },
   ],
   webServer: {
     command: [
