@@ -91,6 +91,8 @@ pub enum SingleSignOnProblem {
     Untrusted,
     /// It did not ask anew who they are.
     NotFresh,
+    /// It does not say when it asked who they are, and never will until somebody changes a setting.
+    NoAuthTime,
     /// It gives them no role here.
     NoRole,
     /// They were removed here.

@@ -101,6 +101,14 @@ pub(super) fn refused(
             format!("{label} did not ask you anew who you are."),
             format!("Try again, and enter your password or use your device at {label}."),
         ),
+        Problem::NoAuthTime => (
+            format!(
+                "{label} confirmed who you are, but does not say when you last signed in there, so this console cannot tell that you just did."
+            ),
+            format!(
+                "Trying again does not help. Ask Nuvera support, with the request id, and whoever looks after {label}: it has to add “auth_time” to its ID tokens, or Nuvera has to change a setting."
+            ),
+        ),
         Problem::NoRole => (
             format!("{label} knows you, and gives you no role in this console."),
             format!("Ask whoever looks after {label} for one, then try again."),
@@ -149,9 +157,19 @@ pub(super) fn refused(
     }
 }
 
-/// The way to try it again.
-pub(super) fn again(provider: &Provider, next: &str, is_proof: bool, unsent: Option<&str>) -> AnyView {
+/// The way to try it again, where that can help.
+pub(super) fn again(
+    provider: &Provider,
+    problem: SingleSignOnProblem,
+    next: &str,
+    is_proof: bool,
+    unsent: Option<&str>,
+) -> AnyView {
     let area = surroundings().area();
+    if problem == SingleSignOnProblem::NoAuthTime {
+        let text = "Back to the console";
+        return view! { <Actions><ButtonLink href=area.home() text variant=Variant::Primary /></Actions> }.into_any();
+    }
     if is_proof {
         return view! { <Actions>{ways_to_confirm(std::slice::from_ref(provider), next, unsent)}</Actions> }.into_any();
     }

@@ -95,9 +95,10 @@ enum Refused {
     /// They, or the provider, did not want it.
     Declined(String),
     Failure(Failure),
-    NotAdmitted(NotAdmitted),
-    /// Somebody else proved that it is they.
-    SomebodyElse,
+    /// With what was expected and received.
+    NotAdmitted(NotAdmitted, String),
+    /// Another user than the one who is signed in proved who they are. With what was expected and received.
+    SomebodyElse(String),
     Backend(BackendError),
 }
 
@@ -271,7 +272,16 @@ async fn signed_in(
                 let client = visit::client(web, extensions);
                 web.backend.record_attempt(*user, Outcome::ForeignAddress, Method::SingleSignOn, client).await?;
             }
-            return Err(Refused::NotAdmitted(refused));
+            let detail = match &refused {
+                NotAdmitted::NoRole => verified.log.role.clone(),
+                NotAdmitted::OneFactor => verified.log.second_factor.clone(),
+                NotAdmitted::NoEmail | NotAdmitted::ForeignAddress(_) => verified.log.email.clone(),
+                NotAdmitted::Removed | NotAdmitted::AccountHere | NotAdmitted::Elsewhere => {
+                    format!("sub: expected one that may join or is known, received {:?}", verified.subject)
+                }
+                NotAdmitted::Backend(_) => String::new(),
+            };
+            return Err(Refused::NotAdmitted(refused, detail));
         }
     };
     let Admitted { entrant, actor, change } = admitted;
@@ -292,10 +302,11 @@ async fn proven(
     session: &Session,
 ) -> Result<Response, Refused> {
     if !web.backend.is_known_as(actor, issuer.url(), &verified.subject).await? {
-        return Err(Refused::SomebodyElse);
+        let expected = format!("sub: expected that of user {}, received {:?}", actor.user_id, verified.subject);
+        return Err(Refused::SomebodyElse(expected));
     }
     if !verified.has_second_factor && web.backend.must_show_provider_a_factor(actor).await? {
-        return Err(Refused::NotAdmitted(NotAdmitted::OneFactor));
+        return Err(Refused::NotAdmitted(NotAdmitted::OneFactor, verified.log.second_factor.clone()));
     }
     visit::prove(web, session).await?;
     if let Some(form) = form {
@@ -360,7 +371,8 @@ async fn verify(web: &Web, issuer: &Issuer, asked: &Asked, answer: Answer) -> Re
     if let Some(error) = answer.error {
         return Err(Refused::Declined(error));
     }
-    let code = answer.code.ok_or_else(|| Failure::Untrusted("there is no code".to_owned()))?;
+    let no_code = || Failure::Untrusted("code: expected a text, received nothing".to_owned());
+    let code = answer.code.filter(|code| !code.is_empty()).ok_or_else(no_code)?;
     let is_proof = matches!(asked.purpose, Purpose::Prove { .. });
     let question = question(web, issuer, answer.state.unwrap_or_default(), asked.asked_at, is_proof);
     Ok(web.single_sign_on.answer(issuer, &question, &code).await?)
@@ -374,19 +386,18 @@ async fn refuse(web: &Web, issuer: &Issuer, way: Way, refused: Refused, extensio
         Refused::Unasked => (StatusCode::BAD_REQUEST, Problem::Unasked, "nothing was asked".to_owned()),
         // What a provider calls its error comes by way of the browser: a few letters of it are enough.
         Refused::Declined(error) => {
-            let known = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
-            (StatusCode::FORBIDDEN, Problem::Declined, known)
+            let known: String = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
+            (StatusCode::FORBIDDEN, Problem::Declined, format!("expected a code, received error {known:?}"))
         }
-        Refused::SomebodyElse => {
-            (StatusCode::FORBIDDEN, Problem::SomebodyElse, "somebody else proved that it is they".to_owned())
-        }
+        Refused::SomebodyElse(why) => (StatusCode::FORBIDDEN, Problem::SomebodyElse, why),
         Refused::Failure(failure) => match &failure {
             Failure::Down(_) => (StatusCode::SERVICE_UNAVAILABLE, Problem::Down, failure.to_string()),
             Failure::Untrusted(_) => (StatusCode::FORBIDDEN, Problem::Untrusted, failure.to_string()),
             Failure::NotFresh(_) => (StatusCode::FORBIDDEN, Problem::NotFresh, failure.to_string()),
+            Failure::NoAuthTime(_) => (StatusCode::FORBIDDEN, Problem::NoAuthTime, failure.to_string()),
         },
-        Refused::NotAdmitted(reason) => {
-            let why = reason.to_string();
+        Refused::NotAdmitted(reason, detail) => {
+            let why = format!("{reason}: {detail}");
             let problem = match reason {
                 NotAdmitted::NoRole => Problem::NoRole,
                 NotAdmitted::Removed => Problem::Removed,
