@@ -83,7 +83,7 @@ pub(super) fn refused(
             format!(
                 "{label} sent you back, but this browser does not know of a question to it: it was answered already, or more than ten minutes ago, or the browser keeps no cookies for this console."
             ),
-            "Begin again, in one window, and allow cookies for this address.".to_owned(),
+            "Begin again, and allow cookies for this address.".to_owned(),
         ),
         Problem::Declined => (
             format!("{label} did not confirm who you are: it was cancelled there, or you may not use this console."),
@@ -157,6 +157,11 @@ pub(super) fn refused(
     }
 }
 
+/// The way back to a page of the console.
+pub(super) fn back(page: &str) -> AnyView {
+    view! { <Actions><ButtonLink href=page text="Back to the console" variant=Variant::Primary /></Actions> }.into_any()
+}
+
 /// The way to try it again, where that can help.
 pub(super) fn again(
     provider: &Provider,
@@ -167,8 +172,7 @@ pub(super) fn again(
 ) -> AnyView {
     let area = surroundings().area();
     if problem == SingleSignOnProblem::NoAuthTime {
-        let text = "Back to the console";
-        return view! { <Actions><ButtonLink href=area.home() text variant=Variant::Primary /></Actions> }.into_any();
+        return back(area.home());
     }
     if is_proof {
         return view! { <Actions>{ways_to_confirm(std::slice::from_ref(provider), next, unsent)}</Actions> }.into_any();

@@ -1,6 +1,6 @@
 //! Single sign-on, attacked: a provider on loopback answers as it should, or with one thing wrong.
 
-use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, START};
+use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEOPLE, START};
 use app::paths::Area;
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -635,19 +635,128 @@ async fn an_answer_is_taken_once_in_the_browser_that_asked_and_within_ten_minute
 
     let before = browser.cookies.clone();
     assert_eq!(browser.get(&answer).await.status, StatusCode::SEE_OTHER, "the control");
-    assert_eq!(browser.get(&answer).await.status, StatusCode::BAD_REQUEST, "replayed");
+    let (after, asked) = (browser.cookies.clone(), alpine.0.known.lock().unwrap().len());
+    alpine.0.known.lock().unwrap().clear();
+    assert_eq!(browser.get(&answer).await.location(), LIST, "loaded again, it leads on");
+    assert_eq!((&browser.cookies, alpine.0.known.lock().unwrap().len()), (&after, 0), "and signs in nobody");
+    assert!(asked > 0 && browser.get(LIST).await.status == StatusCode::OK);
     browser.cookies = before;
-    assert_eq!(browser.get(&answer).await.status, StatusCode::BAD_REQUEST, "replayed in the session before");
+    assert_eq!(browser.get(&answer).await.status, StatusCode::BAD_REQUEST, "replayed without the session");
+    nobody_is_signed_in(&mut browser).await;
 
     let mut slow = console.browser();
     let question = slow.get(BEGIN).await.location().to_owned();
     console.advance(Duration::from_secs(600));
     assert_eq!(slow.get(&alpine.answers(&question, &developer())).await.status, StatusCode::BAD_REQUEST);
-    // Two windows at a time do not meet.
-    let mut two = console.browser();
-    let questions = [two.get(BEGIN).await.location().to_owned(), two.get(BEGIN).await.location().to_owned()];
-    let first = alpine.answers(&questions[0], &developer());
-    assert_eq!(two.get(&first).await.status, StatusCode::SEE_OTHER);
+    nobody_is_signed_in(&mut slow).await;
+}
+
+#[tokio::test]
+async fn each_tab_lands_on_the_page_that_it_began_for() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let pages = [PEOPLE, "/settings/account", LIST, PEOPLE, "/settings/account", LIST];
+    let begin = |page: &str| format!("{BEGIN}?next={page}");
+    let mut browser = console.browser();
+    let mut answers = Vec::new();
+    for page in pages {
+        let question = browser.get(&begin(page)).await.location().to_owned();
+        answers.push((page, alpine.answers(&question, &developer())));
+    }
+    // Back in another order than they began, after the first one has signed in.
+    for at in [2, 0, 5, 1, 4, 3] {
+        let (page, answer) = &answers[at];
+        let arrived = browser.get(answer).await;
+        assert_eq!((arrived.status, arrived.location()), (StatusCode::SEE_OTHER, *page), "{at}");
+        assert_eq!(browser.get(page).await.status, StatusCode::OK, "{at}");
+    }
+    // And when they are loaded once more.
+    for (page, answer) in &answers {
+        assert_eq!(browser.get(answer).await.location(), *page);
+    }
+
+    // Both begin before the answer to either has arrived, and both come back at once.
+    let (mut one, mut other) = (console.browser(), console.browser());
+    let questions = [one.get(&begin(PEOPLE)).await, other.get(&begin("/settings/account")).await];
+    let cookies = one.cookies.iter().chain(&other.cookies).map(|(name, value)| (name.clone(), value.clone()));
+    one.cookies = cookies.collect();
+    assert_eq!(one.cookies.len(), 2, "none takes the place of another: {:?}", one.cookies);
+    other.cookies = one.cookies.clone();
+    let [first, second] = questions.map(|question| alpine.answers(question.location(), &developer()));
+    let (first, second) = tokio::join!(one.get(&first), other.get(&second));
+    assert_eq!((first.location(), second.location()), (PEOPLE, "/settings/account"));
+
+    // After a password in another tab, and after a sign-out.
+    let mut owner = console.browser();
+    let question = owner.get(&begin(PEOPLE)).await.location().to_owned();
+    console.signs_in(&mut owner, "owner@alpine.example").await;
+    assert_eq!(owner.get(&alpine.answers(&question, &developer())).await.location(), PEOPLE);
+    owner.get(LIST).await.says("Nia New");
+    let question = owner.get(&begin(PEOPLE)).await.location().to_owned();
+    owner.post("/sign-out", &[]).await;
+    nobody_is_signed_in(&mut owner).await;
+    assert_eq!(owner.get(&alpine.answers(&question, &developer())).await.location(), PEOPLE);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_leads_on_only_where_somebody_is_signed_in() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let question = browser.get(&format!("{BEGIN}?next={PEOPLE}")).await.location().to_owned();
+    let answer = alpine.answers(&question, &developer());
+    console.advance(Duration::from_secs(600));
+    let late = browser.get(&answer).await;
+    assert_eq!(late.status, StatusCode::BAD_REQUEST);
+    late.says("You are not signed in");
+    assert!(late.body.contains(&format!("{BEGIN}?next={PEOPLE}")), "it can be begun again: {}", late.body);
+    signs_in(&mut browser, &alpine, BEGIN, &developer()).await;
+    assert_eq!(browser.get(&answer).await.location(), PEOPLE);
+    // What was declined in one tab, or asked by nobody, does not say that the other is signed out.
+    let question = browser.get(BEGIN).await.location().to_owned();
+    let (state, iss) = (&parameters(&question)["state"], &alpine.0.issuer);
+    let declined = format!("/sign-in/sso/alpine-id/callback?error=access_denied&state={state}&iss={iss}");
+    for address in [&*declined, "/sign-in/sso/alpine-id/callback?code=x&state=unknown"] {
+        let answer = browser.get(address).await;
+        answer.says("You are still signed in as before");
+        assert!(!answer.text().contains("You are not signed in"), "{}", answer.text());
+        assert_eq!(browser.get(LIST).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_has_a_few_questions_and_forgets_the_oldest() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        let question = browser.get(BEGIN).await.location().to_owned();
+        answers.push(alpine.answers(&question, &developer()));
+        console.advance(Duration::from_secs(1));
+    }
+    assert_eq!(browser.cookies.len(), 8, "{:?}", browser.cookies);
+    assert_eq!(browser.get(&answers[1]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(browser.get(&answers[2]).await.location(), LIST, "the control");
+}
+
+#[tokio::test]
+async fn several_tabs_prove_who_it_is_at_once() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut dora = console.browser();
+    signs_in(&mut dora, &alpine, BEGIN, &developer()).await;
+    console.advance(Duration::from_secs(10 * 60));
+    let pages = [format!("{LIST}/new"), "/settings/account".to_owned()];
+    let mut answers = Vec::new();
+    for page in &pages {
+        let question = dora.get(&format!("/confirm/sso/alpine-id?next={page}")).await.location().to_owned();
+        answers.push(alpine.answers(&question, &developer()));
+    }
+    for (page, answer) in pages.iter().zip(&answers) {
+        assert_eq!(dora.get(answer).await.location(), page);
+    }
+    assert_eq!(dora.get(&pages[0]).await.status, StatusCode::OK);
+    // A proof of another user is nobody's.
+    let mut owner = console.owner().await;
+    owner.cookies.extend(dora.cookies.into_iter().filter(|(name, _)| name.starts_with("nuvera-sso-")));
+    assert_eq!(owner.get(&answers[0]).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
