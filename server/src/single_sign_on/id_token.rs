@@ -5,7 +5,7 @@ use super::{
     discovery::Metadata,
     keys::{self, ALGORITHMS, Algorithm, NoKey},
     settings::IssuerSettings,
-    values::{identifier, mismatch, one_of, present, seconds, shown, texts},
+    values::{identifier, identifiers, mismatch, one_of, present, seconds, shown},
 };
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -78,20 +78,20 @@ pub fn verify(token: &str, expected: &Expected<'_>) -> Result<Verified, Unverifi
     if !issuer.is_some_and(|issuer| metadata.is_issuer(issuer, settings)) {
         return wrong("iss", metadata.issuers(settings));
     }
-    let audiences = texts(claims.get("aud"));
-    let is_trusted = |audience: &&&str| {
-        **audience == settings.client_id || settings.trusted_audiences.iter().any(|trusted| trusted == **audience)
-    };
-    if !audiences.contains(&&*settings.client_id) {
+    let audiences = identifiers(claims.get("aud"));
+    let known = || [&settings.client_id].into_iter().chain(&settings.trusted_audiences);
+    if !audiences.contains(&settings.client_id) {
         return wrong("aud", format!("{:?}", settings.client_id));
     }
-    if let Some(other) = audiences.iter().find(|audience| !is_trusted(audience)) {
-        let known = [&settings.client_id].into_iter().chain(&settings.trusted_audiences).map(String::as_str);
-        let words = mismatch("aud", format!("no more than {}", one_of(known)), claims.get("aud"));
+    if let Some(other) = audiences.iter().find(|audience| !known().any(|known| known == *audience)) {
+        let known = one_of(known().map(String::as_str));
+        let words = mismatch("aud", format!("no more than {known}"), claims.get("aud"));
         return Err(Untrusted(format!("{words}; if {other:?} is a service of yours, list it in trusted_audiences")));
     }
     // Errata set 2: where it is there, it names this client. That it has to be there with several audiences is no more said.
-    if present(&claims, "azp").is_some_and(|party| party != settings.client_id.as_str() && party != "") {
+    if present(&claims, "azp")
+        .is_some_and(|party| party != "" && identifier(party).as_ref() != Some(&settings.client_id))
+    {
         return wrong("azp", format!("{:?}", settings.client_id));
     }
     let Some(expires_at) = claims.get("exp").and_then(seconds) else { return wrong("exp", "a time".to_owned()) };
@@ -151,7 +151,7 @@ pub fn verify_user_info(token: &str, settings: &IssuerSettings, metadata: &Metad
         return wrong("iss", metadata.issuers(settings));
     }
     if let Some(audience) = present(&claims, "aud")
-        && !texts(Some(audience)).contains(&&*settings.client_id)
+        && !identifiers(Some(audience)).contains(&settings.client_id)
     {
         return wrong("aud", format!("{:?}", settings.client_id));
     }

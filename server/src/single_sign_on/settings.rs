@@ -216,6 +216,9 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
     if !super::is_secure(&url) || url.query().is_some() || url.fragment().is_some() {
         return Err(("url", "give an https:// address without a query; http:// is for loopback only".to_owned()));
     }
+    if url.path().contains("/.well-known/") {
+        return Err(("url", "give the issuer alone, without /.well-known/openid-configuration".to_owned()));
+    }
     if let Some(problem) = serves_every_tenant(&url) {
         return Err(("url", problem));
     }
@@ -379,6 +382,11 @@ mod tests {
                 "https://login.alpine.example",
                 "https://login.microsoftonline.com/organizations/v2.0",
                 "issuer \"alpine\": url: \"organizations\" stands for every tenant; give the organization's own",
+            ),
+            (
+                "https://login.alpine.example",
+                "https://login.alpine.example/.well-known/openid-configuration",
+                "issuer \"alpine\": url: give the issuer alone",
             ),
             ("role_claim", "role_separator = \"tab\"\nrole_claim", "line 9: unknown variant `tab`"),
             ("role_claim", "client_authentication = \"jwt\"\nrole_claim", "line 9: unknown variant `jwt`"),

@@ -26,6 +26,15 @@ pub fn identifier(value: &Value) -> Option<String> {
     }
 }
 
+/// Reads an identifier, or those of a list.
+pub fn identifiers(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::Array(values)) => values.iter().filter_map(identifier).collect(),
+        Some(value) => identifier(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
 /// Reads a text, or the texts of a list.
 pub fn texts(value: Option<&Value>) -> Vec<&str> {
     match value {

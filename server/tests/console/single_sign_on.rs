@@ -1439,6 +1439,17 @@ fn token_rows() -> Vec<Row> {
             id_token(json!({ "azp": "another-console" })),
             Refused("azp: expected \"nuvera-console\", received \"another-console\""),
         ),
+        row_with(
+            "aud-number",
+            id_token(json!({ "aud": [CLIENT, 329_836_626_744_180_738_u64, null], "azp": CLIENT })),
+            "trusted_audiences = ['329836626744180738']",
+            developer(),
+        ),
+        row(
+            "aud-number-untrusted",
+            id_token(json!({ "aud": [CLIENT, 7] })),
+            Refused("if \"7\" is a service of yours, list it in trusted_audiences"),
+        ),
         row("exp-text", id_token(json!({ "exp": "@text 300" })), developer()),
         row("exp-fraction", id_token(json!({ "exp": "@float 300" })), developer()),
         row("exp-skew", id_token(json!({ "exp": "@int -59" })), developer()),
@@ -1690,7 +1701,7 @@ async fn what_is_required_tolerated_and_configurable_is_as_documented() {
             alpine.says(Value::Null);
             console.advance(Duration::from_secs(15 * 60));
         }
-        if !rows[0].settings.contains("role_claim") {
+        if !rows[0].settings.contains("_claim") {
             let (_, answer) = tries(&console, &alpine, &developer()).await;
             assert_eq!(answer.location(), LIST, "{}", rows[0].settings);
         }
