@@ -6,6 +6,7 @@ use super::{
     network::{self, ForbiddenAddress, Network},
     settings::IssuerSettings,
 };
+use crate::tls::Authorities;
 use reqwest::{RequestBuilder, StatusCode, header};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use url::{Host, Url};
@@ -69,7 +70,7 @@ impl Client {
     ///
     /// # Errors
     /// The system's certificates cannot be read.
-    pub fn new(settings: &IssuerSettings) -> Result<Self, reqwest::Error> {
+    pub fn new(settings: &IssuerSettings, authorities: &Authorities) -> Result<Self, reqwest::Error> {
         let url = &settings.address;
         let network = if settings.allow_private_network {
             Network::Any
@@ -79,7 +80,11 @@ impl Client {
             Network::Public
         };
         let hosts = host_and_port(url).into_iter().chain(settings.endpoint_hosts.iter().cloned()).collect();
-        let http = network::client(network).connect_timeout(TIME_OUTS.0).timeout(TIME_OUTS.1).build()?;
+        let http = authorities
+            .for_http(network::client(network))?
+            .connect_timeout(TIME_OUTS.0)
+            .timeout(TIME_OUTS.1)
+            .build()?;
         Ok(Self { http, allowed: Arc::new(Allowed { hosts, network, plain: url.scheme() == "http" }) })
     }
 

@@ -23,6 +23,7 @@ use crate::{
         Store, StoreError,
         organizations::{self, OrganizationKind},
     },
+    tls::{Authorities, in_full},
 };
 use ask::AskError;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -34,7 +35,6 @@ use reqwest::{RequestBuilder, header};
 use serde_json::Value;
 use settings::ClientAuthentication;
 use std::{
-    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -244,12 +244,17 @@ impl SingleSignOn {
     ///
     /// # Errors
     /// The words name the issuer: its organization is none, or several, or does not give its roles. The database fails.
-    pub async fn bind(settings: Vec<IssuerSettings>, store: &Store, clock: Clock) -> Result<Self, SettingsError> {
+    pub async fn bind(
+        settings: Vec<IssuerSettings>,
+        authorities: &Authorities,
+        store: &Store,
+        clock: Clock,
+    ) -> Result<Self, SettingsError> {
         let mut issuers = Vec::new();
         for settings in settings {
             let found = organizations_named(store, &settings.organization).await;
             let found = found.map_err(|error| SettingsError::new(error.to_string()))?;
-            let issuer = bound(settings, &found)?;
+            let issuer = bound(settings, authorities, &found)?;
             has_domains_of_its_own(&issuer, &issuers)?;
             issuers.push(issuer);
         }
@@ -499,17 +504,6 @@ fn down(error: AskError) -> Failure {
     Failure::Down(in_full(&error))
 }
 
-/// An error with what caused it: most of these say no more than that something failed.
-fn in_full(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words += &format!(": {cause}");
-        source = cause.source();
-    }
-    words
-}
-
 async fn organizations_named(store: &Store, name: &str) -> Result<Vec<(OrganizationId, OrganizationKind)>, StoreError> {
     organizations::named(&mut *store.read().await?, name).await
 }
@@ -530,7 +524,11 @@ fn has_domains_of_its_own(issuer: &Issuer, before: &[Issuer]) -> Result<(), Sett
     }
 }
 
-fn bound(settings: IssuerSettings, found: &[(OrganizationId, OrganizationKind)]) -> Result<Issuer, SettingsError> {
+fn bound(
+    settings: IssuerSettings,
+    authorities: &Authorities,
+    found: &[(OrganizationId, OrganizationKind)],
+) -> Result<Issuer, SettingsError> {
     let wrong = |key: &str, problem: String| SettingsError::new(format!("issuer {:?}: {key}: {problem}", settings.id));
     let name = &settings.organization;
     let (organization, side) = match found {
@@ -555,7 +553,7 @@ fn bound(settings: IssuerSettings, found: &[(OrganizationId, OrganizationKind)])
             "say what acr or amr is where somebody showed a second factor: Nuvera's people need one".to_owned(),
         ));
     }
-    let http = ask::Client::new(&settings).map_err(|error| SettingsError::new(error.to_string()))?;
+    let http = ask::Client::new(&settings, authorities).map_err(|error| SettingsError::new(in_full(&error)))?;
     Ok(Issuer {
         organization,
         side,

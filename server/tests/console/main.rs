@@ -41,3 +41,4 @@ mod single_sign_on;
 mod step_up;
 mod store;
 mod support;
+mod tls;

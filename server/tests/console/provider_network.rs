@@ -3,7 +3,10 @@
 use crate::support::Console;
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
-use server::single_sign_on::{self, Failure, Question, SingleSignOn};
+use server::{
+    single_sign_on::{self, Failure, Question, SingleSignOn},
+    tls::Authorities,
+};
 use std::{
     fs,
     sync::{
@@ -64,7 +67,7 @@ impl Provider {
         );
         fs::write(&file, text).unwrap();
         let issuers = single_sign_on::read(&file).unwrap();
-        SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await.unwrap()
+        SingleSignOn::bind(issuers, &Authorities::default(), &console.store, console.clock.clone()).await.unwrap()
     }
 }
 

@@ -26,7 +26,10 @@ use domain::{
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value, json};
-use server::{backend::accounts::NewPerson, clock::Clock, single_sign_on, store::organizations::OrganizationKind};
+use server::{
+    backend::accounts::NewPerson, clock::Clock, single_sign_on, store::organizations::OrganizationKind,
+    tls::Authorities,
+};
 use std::{
     collections::{BTreeSet, HashMap},
     fs, io,
@@ -1135,7 +1138,9 @@ async fn what_a_provider_is_bound_to_is_judged_at_the_start() {
         );
         fs::write(&file, text).unwrap();
         let issuers = single_sign_on::read(&file).unwrap();
-        let bound = single_sign_on::SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await;
+        let bound =
+            single_sign_on::SingleSignOn::bind(issuers, &Authorities::default(), &console.store, console.clock.clone())
+                .await;
         bound.map(|bound| bound.issuers()[0].organization()).map_err(|error| error.to_string())
     };
     let bind = async |organization: &str, role: &str| bind_with(organization, role, "").await;
@@ -1175,7 +1180,9 @@ async fn an_e_mail_domain_belongs_to_the_issuers_of_one_organization() {
         let text = row("one", "Alpine Pay", "alpine.example") + &row("two", organization, domain);
         fs::write(&file, text).unwrap();
         let issuers = single_sign_on::read(&file).unwrap();
-        let bound = single_sign_on::SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await;
+        let bound =
+            single_sign_on::SingleSignOn::bind(issuers, &Authorities::default(), &console.store, console.clock.clone())
+                .await;
         bound.map(drop).map_err(|error| error.to_string())
     };
     let problem =
@@ -1432,13 +1439,6 @@ fn token_rows() -> Vec<Row> {
             "trusted_audiences = ['329836626744180738']",
             Refused("azp: expected \"nuvera-console\", received \"329836626744180738\""),
         ),
-        row("azp-own", id_token(json!({ "azp": CLIENT })), developer()),
-        row("azp-null", id_token(json!({ "azp": null })), developer()),
-        row(
-            "azp-other",
-            id_token(json!({ "azp": "another-console" })),
-            Refused("azp: expected \"nuvera-console\", received \"another-console\""),
-        ),
         row_with(
             "aud-number",
             id_token(json!({ "aud": [CLIENT, 329_836_626_744_180_738_u64, null], "azp": CLIENT })),
@@ -1449,6 +1449,13 @@ fn token_rows() -> Vec<Row> {
             "aud-number-untrusted",
             id_token(json!({ "aud": [CLIENT, 7] })),
             Refused("if \"7\" is a service of yours, list it in trusted_audiences"),
+        ),
+        row("azp-own", id_token(json!({ "azp": CLIENT })), developer()),
+        row("azp-null", id_token(json!({ "azp": null })), developer()),
+        row(
+            "azp-other",
+            id_token(json!({ "azp": "another-console" })),
+            Refused("azp: expected \"nuvera-console\", received \"another-console\""),
         ),
         row("exp-text", id_token(json!({ "exp": "@text 300" })), developer()),
         row("exp-fraction", id_token(json!({ "exp": "@float 300" })), developer()),
