@@ -94,6 +94,8 @@ pub enum SingleSignOnProblem {
     Untrusted,
     /// It did not ask anew who they are.
     NotFresh,
+    /// It does not say when it asked who they are, and never will until somebody changes a setting.
+    NoAuthTime,
     /// It gives them no role here.
     NoRole,
     /// They were removed here.
@@ -505,6 +507,8 @@ pub enum Page {
         next: String,
         /// Whether they wanted to prove that it is they; to sign in otherwise.
         is_proof: bool,
+        /// Whether they are signed in all the same.
+        is_signed_in: bool,
         /// A form that waits for that.
         unsent: Option<String>,
         /// The request's id: what happened exactly is in the log, under it.
@@ -1008,7 +1012,8 @@ impl Page {
             Self::ResetGone => "This link is no longer good",
             Self::ContinueWith { .. } => "Confirm that it is you",
             Self::SingleSignOnRefused { is_proof: true, .. } => "You have not confirmed that it is you",
-            Self::SingleSignOnRefused { is_proof: false, .. } => "You are not signed in",
+            Self::SingleSignOnRefused { is_signed_in: true, .. } => "You are still signed in as before",
+            Self::SingleSignOnRefused { is_signed_in: false, .. } => "You are not signed in",
             Self::SecondFactor { prompt: None, .. } => "Enter a code",
             Self::SecondFactor { prompt: Some(_), .. } => "Show that it is you",
             Self::SetUpFactor { is_replacement: false, .. } => "Set up a second factor",

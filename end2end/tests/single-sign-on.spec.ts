@@ -137,6 +137,26 @@ test('a fresh proof is given at the provider, which asks anew', async ({ page, j
   expect(session(await page.context().cookies())).not.toBe(session(cookies));
 });
 
+test('two tabs sign in at once, and each lands on its own page', async ({ page }) => {
+  const other = await page.context().newPage();
+  const tabs = [
+    { tab: page, path: '/settings/platform/people' },
+    { tab: other, path: '/settings/account' },
+  ];
+  for (const { tab, path } of tabs) {
+    await tab.goto(`/sign-in/sso/alpine-id?next=${path}`);
+    await expect(tab.getByLabel('Login')).toBeVisible();
+  }
+  for (const { tab, path } of tabs) {
+    await logIn(tab, 'dora');
+    await expect(tab).toHaveURL(new RegExp(`${path}$`));
+    await expect(tab.getByText('Dora Dahl').first()).toBeVisible();
+  }
+  // The way back to the provider's answer leads on too.
+  await other.goBack();
+  await expect(other.getByText('You are not signed in')).toHaveCount(0);
+});
+
 test('each provider speaks for its own organization', async ({ page, otherPage }) => {
   await signInWithAlpine(page, 'dora');
   await expect(page.getByText('Dora Dahl')).toBeVisible();

@@ -5,6 +5,7 @@ use crate::{
     listener::{IDLE_TIMEOUT, Limits},
     mail::Mailer,
     open_files::Shares,
+    tls::Authorities,
     web,
 };
 use clap::{Args, Parser, Subcommand};
@@ -63,6 +64,10 @@ pub struct StateSettings {
     /// The pepper file. By default `pepper` in the data folder; made, for its owner only, where it is missing.
     #[arg(long, env = "NUVERA_PEPPER_FILE")]
     pub pepper_file: Option<PathBuf>,
+    /// A PEM file with the certificates of authorities, such as a company's own, that are trusted besides the system's: by
+    /// mail, single sign-on and the database.
+    #[arg(long, env = "NUVERA_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// How to serve.
@@ -265,8 +270,16 @@ pub struct SettingError {
 impl StateSettings {
     /// The database's URL.
     pub fn database_url(&self) -> String {
-        let file = self.data.join("nuvera.db");
-        self.database_url.clone().unwrap_or_else(|| format!("sqlite://{}?mode=rwc", file.display()))
+        let Some(url) = &self.database_url else {
+            return format!("sqlite://{}?mode=rwc", self.data.join("nuvera.db").display());
+        };
+        match &self.ca_file {
+            Some(file) if url.starts_with("postgres") && !names_authorities(url) => {
+                let file: String = form_urlencoded::byte_serialize(file.as_os_str().as_encoded_bytes()).collect();
+                format!("{url}{}sslrootcert={file}", if url.contains('?') { '&' } else { '?' })
+            }
+            _ => url.clone(),
+        }
     }
 
     /// The setting that says where the database is.
@@ -279,11 +292,21 @@ impl StateSettings {
         self.pepper_file.clone().unwrap_or_else(|| self.data.join("pepper"))
     }
 
+    /// The authorities that are trusted besides the system's.
+    ///
+    /// # Errors
+    /// The file has no certificate that can be used.
+    pub fn authorities(&self) -> Result<Authorities, SettingError> {
+        let Some(file) = &self.ca_file else { return Ok(Authorities::default()) };
+        Authorities::read(file).map_err(|problem| SettingError { setting: "--ca-file", problem })
+    }
+
     /// Judges what the command line could not.
     ///
     /// # Errors
     /// The first setting that cannot be used.
     pub fn check(&self) -> Result<(), SettingError> {
+        self.authorities()?;
         let url = self.database_url();
         if url.starts_with("sqlite:") || url.starts_with("postgres:") || url.starts_with("postgresql:") {
             return Ok(());
@@ -291,6 +314,13 @@ impl StateSettings {
         let problem = "give a URL that starts with sqlite:// or postgres://".to_owned();
         Err(SettingError { setting: "--database-url", problem })
     }
+}
+
+/// Whether the URL of a PostgreSQL database says which authorities are trusted.
+fn names_authorities(url: &str) -> bool {
+    let (_, parameters) = url.split_once('?').unwrap_or_default();
+    let names = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
+    form_urlencoded::parse(parameters.as_bytes()).any(|(name, _)| names.contains(&&*name))
 }
 
 /// The folder for mail, in the data folder.
@@ -426,8 +456,14 @@ impl ServeSettings {
         }
         let problem = "give the address mail comes from, such as \"Nuvera <no-reply@nuvera.example>\"".to_owned();
         let from = self.mail_from.clone().ok_or(SettingError { setting: "--mail-from", problem })?;
-        Mailer::smtp(url, from)
-            .map_err(|_| wrong("this cannot be used; give smtps://user:password@host or smtp://host?tls=required"))
+        Mailer::smtp(url, from, &self.state.authorities()?).map_err(|error| {
+            if error.is_tls() {
+                let problem =
+                    format!("{error}; install the system's certificates, or give those of the server's authority");
+                return SettingError { setting: "--ca-file", problem };
+            }
+            wrong("this cannot be used; give smtps://user:password@host or smtp://host?tls=required")
+        })
     }
 
     /// How long the upstream may take to begin its answer, and be silent while it answers.
@@ -553,6 +589,47 @@ mod tests {
             assert!(origin(bad).unwrap_err().contains("without a path"), "{bad}");
         }
         assert_eq!(settings(&["--console-address", "127.0.0.1:80"]).console_origin().unwrap(), "http://127.0.0.1");
+    }
+
+    #[test]
+    fn the_database_trusts_the_same_authorities_unless_its_url_says_others() {
+        let url = |arguments: &[&str]| {
+            settings(&[&["--ca-file", "/etc/our own/ca.pem"], arguments].concat()).state.database_url()
+        };
+        assert_eq!(url(&[]), "sqlite://data/nuvera.db?mode=rwc");
+        for (given, expected) in [
+            ("postgres://db/nuvera", "postgres://db/nuvera?sslrootcert=%2Fetc%2Four+own%2Fca.pem"),
+            (
+                "postgresql://db/nuvera?sslmode=verify-full",
+                "postgresql://db/nuvera?sslmode=verify-full&sslrootcert=%2Fetc%2Four+own%2Fca.pem",
+            ),
+            ("postgres://db/nuvera?sslrootcert=/db.pem", "postgres://db/nuvera?sslrootcert=/db.pem"),
+            ("postgres://db/nuvera?ssl-ca=/db.pem", "postgres://db/nuvera?ssl-ca=/db.pem"),
+        ] {
+            assert_eq!(url(&["--database-url", given]), expected);
+            assert_eq!(settings(&["--database-url", given]).state.database_url(), given, "without --ca-file");
+        }
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let problem = |text: Option<&str>| {
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+            }
+            settings(&["--ca-file", file.to_str().unwrap()]).state.check().unwrap_err().to_string()
+        };
+        assert!(problem(None).contains("No such file"), "{}", problem(None));
+        for (text, words) in [
+            ("", "there is no certificate in it"),
+            ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "there is no certificate in it"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "a certificate in it cannot be read"),
+        ] {
+            let problem = problem(Some(text));
+            assert!(problem.starts_with("--ca-file: ") && problem.contains(words), "{problem}");
+        }
     }
 
     #[test]

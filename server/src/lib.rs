@@ -24,4 +24,5 @@ pub mod single_sign_on;
 pub mod startup;
 pub mod store;
 pub mod threads;
+pub mod tls;
 pub mod web;

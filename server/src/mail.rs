@@ -1,6 +1,9 @@
 //! Mail on its way out: over SMTP, or into a folder where no server is given.
 
-use crate::random;
+use crate::{
+    random,
+    tls::{self, Authorities},
+};
 use domain::time::Timestamp;
 use lettre::{
     Address, AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
@@ -9,7 +12,10 @@ use lettre::{
         Mailbox, SinglePart,
         header::{HeaderName, HeaderValue},
     },
-    transport::{file, smtp},
+    transport::{
+        file,
+        smtp::{self, SUBMISSION_PORT, SUBMISSIONS_PORT, client::Tls},
+    },
 };
 use std::{
     io,
@@ -17,6 +23,7 @@ use std::{
     path::Path,
     time::{Duration, UNIX_EPOCH},
 };
+use url::Url;
 
 /// Sends mail, from one sender.
 pub struct Mailer {
@@ -53,7 +60,7 @@ pub enum MailError {
     #[error("the message cannot be built: {0}")]
     Message(#[from] lettre::error::Error),
     /// The server could not be reached, or did not take the message.
-    #[error("the SMTP server did not take the message: {0}")]
+    #[error("the SMTP server did not take the message: {}", tls::in_full(.0))]
     Smtp(#[from] smtp::Error),
     /// The folder could not be written to.
     #[error("the message could not be written: {0}")]
@@ -64,10 +71,15 @@ impl Mailer {
     /// Sends by way of the SMTP server at `url`: `smtps://user:password@host`, or `smtp://host?tls=required` for STARTTLS.
     ///
     /// # Errors
-    /// The URL names no server.
-    pub fn smtp(url: &str, from: Mailbox) -> Result<Self, smtp::Error> {
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.build();
-        Ok(Self { from, transport: Transport::Smtp(transport) })
+    /// The URL names no server, or there are no authorities to trust.
+    pub fn smtp(url: &str, from: Mailbox, authorities: &Authorities) -> Result<Self, smtp::Error> {
+        let server = |url| AsyncSmtpTransport::<Tokio1Executor>::from_url(url);
+        let transport = match Url::parse(url).ok().and_then(with_tls) {
+            // lettre would trust other authorities: what it makes of the URL without TLS is given ours.
+            Some(WithTls { plain, host, wrap }) => server(plain.as_str())?.tls(wrap(authorities.for_mail(&host)?)),
+            None => server(url)?,
+        };
+        Ok(Self { from, transport: Transport::Smtp(transport.build()) })
     }
 
     /// Writes messages into `folder`, for its owner only; made where it is missing.
@@ -107,6 +119,29 @@ impl Mailer {
         }
         Ok(())
     }
+}
+
+/// A server that is spoken to by TLS.
+struct WithTls {
+    /// Its URL, as it would be without.
+    plain: Url,
+    host: String,
+    wrap: fn(smtp::client::TlsParameters) -> Tls,
+}
+
+fn with_tls(mut url: Url) -> Option<WithTls> {
+    let tls = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
+    let (port, wrap): (_, fn(_) -> _) = match (url.scheme(), tls.as_deref()) {
+        ("smtps", _) => (SUBMISSIONS_PORT, Tls::Wrapper),
+        ("smtp", Some("required")) => (SUBMISSION_PORT, Tls::Required),
+        ("smtp", Some("opportunistic")) => (SUBMISSION_PORT, Tls::Opportunistic),
+        _ => return None,
+    };
+    let host = url.host_str()?.to_owned();
+    url.set_port(Some(url.port().unwrap_or(port))).ok()?;
+    url.set_scheme("smtp").ok()?;
+    url.set_query(None);
+    Some(WithTls { plain: url, host, wrap })
 }
 
 /// A name as it is safe in a letter's own lines: whatever could begin another one is a space.

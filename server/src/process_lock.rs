@@ -311,7 +311,7 @@ mod tests {
 
     fn state(data: &Path, database: &Path) -> StateSettings {
         let url = format!("sqlite://{}?mode=rwc", database.display());
-        StateSettings { data: data.to_owned(), database_url: Some(url), pepper_file: None }
+        StateSettings { data: data.to_owned(), database_url: Some(url), pepper_file: None, ca_file: None }
     }
 
     async fn acquire(state: &StateSettings) -> Result<ProcessLock, LockError> {

@@ -174,7 +174,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         demo::announce(&console_origin, hub_origin.as_deref(), &gateway_origin, mail.as_deref());
     }
 
-    let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await;
+    let single_sign_on = SingleSignOn::bind(issuers, &settings.state.authorities()?, &store, clock.clone()).await;
     let single_sign_on = single_sign_on.map_err(|error| format!("--sso: {error}"))?;
 
     let console_limits = settings.console_limits("console", shares, connections_drain);

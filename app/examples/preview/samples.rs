@@ -99,6 +99,7 @@ fn single_sign_on_refused(problem: SingleSignOnProblem, is_proof: bool) -> Page 
         problem,
         next: "/settings".into(),
         is_proof,
+        is_signed_in: false,
         unsent: is_proof.then(|| "name=Ledger".into()),
         request_id: "019abf3c-7a10-7c11-8d5e-1f2a3b4c5d6e".into(),
     }

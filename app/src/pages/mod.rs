@@ -83,8 +83,12 @@ fn body(page: &Page) -> AnyView {
         Page::SignIn { next, unsent } => sign_in::view(title, next.as_deref(), unsent.as_deref()).into_any(),
         Page::Confirm { next, unsent, ways } => confirm::view(title, next, unsent.as_deref(), ways).into_any(),
         Page::ContinueWith { provider, address } => single_sign_on::go_on(title, provider, address).into_any(),
-        Page::SingleSignOnRefused { provider, problem, next, is_proof, unsent, request_id } => {
-            let way_on = single_sign_on::again(provider, next, *is_proof, unsent.as_deref());
+        Page::SingleSignOnRefused { provider, problem, next, is_proof, is_signed_in, unsent, request_id } => {
+            let way_on = if *is_signed_in && !is_proof {
+                single_sign_on::back(next)
+            } else {
+                single_sign_on::again(provider, *problem, next, *is_proof, unsent.as_deref())
+            };
             single_sign_on::refused(title, provider, *problem, way_on, request_id).into_any()
         }
         Page::SecondFactor { has_app, prompt } => second_factor::ask(title, *has_app, prompt.as_ref()).into_any(),

@@ -83,7 +83,7 @@ pub(super) fn refused(
             format!(
                 "{label} sent you back, but this browser does not know of a question to it: it was answered already, or more than ten minutes ago, or the browser keeps no cookies for this console."
             ),
-            "Begin again, in one window, and allow cookies for this address.".to_owned(),
+            "Begin again, and allow cookies for this address.".to_owned(),
         ),
         Problem::Declined => (
             format!("{label} did not confirm who you are: it was cancelled there, or you may not use this console."),
@@ -100,6 +100,14 @@ pub(super) fn refused(
         Problem::NotFresh => (
             format!("{label} did not ask you anew who you are."),
             format!("Try again, and enter your password or use your device at {label}."),
+        ),
+        Problem::NoAuthTime => (
+            format!(
+                "{label} confirmed who you are, but does not say when you last signed in there, so this console cannot tell that you just did."
+            ),
+            format!(
+                "Trying again does not help. Ask Nuvera support, with the request id, and whoever looks after {label}: it has to add “auth_time” to its ID tokens, or Nuvera has to change a setting."
+            ),
         ),
         Problem::NoRole => (
             format!("{label} knows you, and gives you no role in this console."),
@@ -149,9 +157,23 @@ pub(super) fn refused(
     }
 }
 
-/// The way to try it again.
-pub(super) fn again(provider: &Provider, next: &str, is_proof: bool, unsent: Option<&str>) -> AnyView {
+/// The way back to a page of the console.
+pub(super) fn back(page: &str) -> AnyView {
+    view! { <Actions><ButtonLink href=page text="Back to the console" variant=Variant::Primary /></Actions> }.into_any()
+}
+
+/// The way to try it again, where that can help.
+pub(super) fn again(
+    provider: &Provider,
+    problem: SingleSignOnProblem,
+    next: &str,
+    is_proof: bool,
+    unsent: Option<&str>,
+) -> AnyView {
     let area = surroundings().area();
+    if problem == SingleSignOnProblem::NoAuthTime {
+        return back(area.home());
+    }
     if is_proof {
         return view! { <Actions>{ways_to_confirm(std::slice::from_ref(provider), next, unsent)}</Actions> }.into_any();
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     random,
-    store::{StoreError, audit, identities, organizations, policies, users},
+    store::{StoreError, audit, identities, organizations, policies, questions, users},
 };
 use domain::{
     access::{Operation, PROOF_LIFETIME, Role, allows},
@@ -21,7 +21,7 @@ use domain::{
     time::Timestamp,
 };
 use sqlx::AnyConnection;
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 /// Who an identity provider says somebody is. It has been verified that the provider says so.
 #[derive(Clone, Debug)]
@@ -179,14 +179,38 @@ impl Backend {
         })
     }
 
+    /// Keeps what was asked of a provider, under an id that only the browser which brings the answer can name.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn keep_question(&self, id: &str, data: &str, kept_for: Duration) -> Result<(), BackendError> {
+        let mut transaction = self.store.write().await?;
+        questions::insert(&mut transaction, id, data, self.clock.now().plus(kept_for)).await?;
+        Ok(transaction.commit().await.map_err(StoreError::from)?)
+    }
+
+    /// Returns what is kept under `id`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn question(&self, id: &str) -> Result<Option<String>, BackendError> {
+        Ok(questions::find(&mut *self.store.read().await?, id, self.clock.now()).await?)
+    }
+
+    /// Replaces what is kept under `id` if it is still `before`, and returns whether it was: an answer counts once.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn replace_question(&self, id: &str, before: &str, after: &str) -> Result<bool, BackendError> {
+        let mut transaction = self.store.write().await?;
+        let is_replaced = questions::replace(&mut transaction, id, before, after).await?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        Ok(is_replaced)
+    }
+
     /// A text that only this server can make of `text`, for `purpose`: a secret that need not be kept anywhere.
     pub fn derive(&self, purpose: &str, text: &str) -> String {
         self.pepper.seal(&format!("{purpose} {text}"))
-    }
-
-    /// Whether `derived` is [`Backend::derive`]'s; the comparison takes as long wherever they differ.
-    pub fn is_derived(&self, purpose: &str, text: &str, derived: &str) -> bool {
-        self.pepper.is_sealed(&format!("{purpose} {text}"), derived)
     }
 }
 

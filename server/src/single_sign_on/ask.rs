@@ -6,11 +6,10 @@ use super::{
     network::{self, ForbiddenAddress, Network},
     settings::IssuerSettings,
 };
-use openidconnect::{
-    HttpRequest, HttpResponse,
-    url::{Host, Url},
-};
-use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc, time::Duration};
+use crate::tls::Authorities;
+use reqwest::{RequestBuilder, StatusCode, header};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use url::{Host, Url};
 
 /// How long a connection may take to come about, and a request in all.
 const TIME_OUTS: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
@@ -32,16 +31,21 @@ pub enum AskError {
     /// The answer is larger than any that is expected.
     #[error("the answer has more than {MAX_BYTES} bytes")]
     TooLarge,
-    /// The request cannot be made, or the answer cannot be kept.
-    #[error(transparent)]
-    Http(#[from] openidconnect::http::Error),
     /// There is no answer.
     #[error(transparent)]
     Failed(#[from] reqwest::Error),
 }
 
-/// A request on its way.
-pub type Answering = Pin<Box<dyn Future<Output = Result<HttpResponse, AskError>> + Send>>;
+/// What a provider answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// What its body is said to be, in lower case; empty where nothing is said.
+    pub content_type: String,
+    /// Its body.
+    pub body: Vec<u8>,
+}
 
 /// A host and port.
 pub type HostAndPort = (String, u16);
@@ -66,8 +70,8 @@ impl Client {
     ///
     /// # Errors
     /// The system's certificates cannot be read.
-    pub fn new(settings: &IssuerSettings) -> Result<Self, reqwest::Error> {
-        let url = settings.url.url();
+    pub fn new(settings: &IssuerSettings, authorities: &Authorities) -> Result<Self, reqwest::Error> {
+        let url = &settings.address;
         let network = if settings.allow_private_network {
             Network::Any
         } else if is_loopback(url) {
@@ -76,7 +80,11 @@ impl Client {
             Network::Public
         };
         let hosts = host_and_port(url).into_iter().chain(settings.endpoint_hosts.iter().cloned()).collect();
-        let http = network::client(network).connect_timeout(TIME_OUTS.0).timeout(TIME_OUTS.1).build()?;
+        let http = authorities
+            .for_http(network::client(network))?
+            .connect_timeout(TIME_OUTS.0)
+            .timeout(TIME_OUTS.1)
+            .build()?;
         Ok(Self { http, allowed: Arc::new(Allowed { hosts, network, plain: url.scheme() == "http" }) })
     }
 
@@ -112,28 +120,35 @@ impl Client {
         if is_secure { Ok(()) } else { Err(AskError::NotSecure(url.to_string())) }
     }
 
-    /// Makes a request.
-    pub fn ask(&self, request: HttpRequest) -> Answering {
-        let client = self.clone();
-        Box::pin(async move {
-            let address = request.uri().to_string();
-            let url = Url::parse(&address).map_err(|_| AskError::NotSecure(address))?;
-            client.check(&url)?;
-            // Its words would repeat the address, which tells nobody anything new.
-            let mut answer = client.http.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
-            let mut response = openidconnect::http::Response::builder().status(answer.status());
-            if let Some(headers) = response.headers_mut() {
-                headers.extend(answer.headers().clone());
+    /// Begins a GET.
+    pub fn get(&self, url: Url) -> RequestBuilder {
+        self.http.get(url)
+    }
+
+    /// Begins a POST.
+    pub fn post(&self, url: Url) -> RequestBuilder {
+        self.http.post(url)
+    }
+
+    /// Sends a request, if it may go where it leads.
+    ///
+    /// # Errors
+    /// It may not, there is no answer, or the answer is too large.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, AskError> {
+        let request = request.header(header::ACCEPT, "application/json, application/jwt").build()?;
+        self.check(request.url())?;
+        // Its words would repeat the address, which tells nobody anything new.
+        let mut answer = self.http.execute(request).await.map_err(reqwest::Error::without_url)?;
+        let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let (status, content_type) = (answer.status(), content_type.unwrap_or_default().to_ascii_lowercase());
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
+            if body.len() + chunk.len() > MAX_BYTES {
+                return Err(AskError::TooLarge);
             }
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(reqwest::Error::without_url)? {
-                if body.len() + chunk.len() > MAX_BYTES {
-                    return Err(AskError::TooLarge);
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(response.body(body)?)
-        })
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, content_type, body })
     }
 }
 

@@ -1,74 +1,143 @@
 //! What a provider's claims mean here.
 
-use super::IssuerSettings;
-use domain::{access::Role, time::Timestamp};
-use openidconnect::AdditionalClaims;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-
-/// Claims that no standard knows: a provider's word for what somebody is, among them.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct AllClaims(Map<String, Value>);
-
-impl AdditionalClaims for AllClaims {}
+use super::{
+    id_token::Claims,
+    settings::{IssuerSettings, RoleSeparator},
+    values::{boolean, mismatch, one_of, present, shown, text, texts},
+};
+use domain::{access::Role, text::EmailAddress};
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// The claim at `path`: one of exactly this name (which may have dots, as those that are addresses do), or else the one to
 /// which the path leads from object to object.
-pub fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    if let Some(value) = claims.get(path) {
+pub fn find<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
+    if let Some(value) = present(claims, path) {
         return Some(value);
     }
-    let (first, rest) = path.split_once('.')?;
-    find(claims.get(first)?.as_object()?, rest)
+    // A name within the path may have dots too, such as that of a client.
+    path.match_indices('.').find_map(|(dot, _)| find(claims.get(&path[..dot])?.as_object()?, &path[dot + 1..]))
 }
 
 /// What somebody is: the role that may do most of those that the claim's values mean here.
-pub fn role(claims: &Map<String, Value>, settings: &IssuerSettings) -> Option<Role> {
-    let said: Vec<&str> = match find(claims, &settings.role_claim) {
-        Some(Value::String(value)) => vec![value],
-        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    let means = |role: &Role| said.iter().any(|value| settings.roles.get(*value) == Some(role));
+pub fn role(claims: &Claims, settings: &IssuerSettings) -> Option<Role> {
+    let said = find(claims, &settings.role_claim).map(|claim| values(claim, settings)).unwrap_or_default();
+    let means = |role: &Role| said.iter().any(|value| settings.roles.get(&**value) == Some(role));
     // On either side the roles stand in this order.
     Role::ALL.into_iter().find(means).or(settings.default_role)
 }
 
-/// Somebody's e-mail address, unless the provider says itself that nobody has verified it.
-pub fn email(claims: &Map<String, Value>) -> Option<String> {
-    let is_unverified = match claims.get("email_verified") {
-        Some(Value::Bool(is_verified)) => !is_verified,
-        Some(Value::String(is_verified)) => is_verified != "true",
-        _ => false,
+/// The values of a role claim: a text, a list, or the names in an object, whose values say where they count (Zitadel).
+fn values<'a>(claim: &'a Value, settings: &IssuerSettings) -> Vec<Cow<'a, str>> {
+    match claim {
+        Value::String(text) => {
+            let parts: Vec<&str> = match settings.role_separator {
+                // A name may have a space or a comma in it: "Former owners" are not owners.
+                None => Vec::new(),
+                Some(RoleSeparator::Space) => text.split_whitespace().collect(),
+                Some(RoleSeparator::Comma) => text.split(',').map(str::trim).collect(),
+            };
+            [&**text].into_iter().chain(parts).map(Cow::Borrowed).collect()
+        }
+        Value::Array(values) => values.iter().filter_map(scalar).collect(),
+        Value::Object(all) => {
+            let counts = |value: &Value| !value.is_null() && boolean(value) != Some(false);
+            all.iter().filter(|(_, value)| counts(value)).map(|(name, _)| Cow::Borrowed(&**name)).collect()
+        }
+        other => scalar(other).into_iter().collect(),
+    }
+}
+
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Bool(_) | Value::Number(_) => Some(Cow::Owned(value.to_string())),
+        _ => None,
+    }
+}
+
+/// What was expected of the role claim, and what was received, for the log.
+pub fn role_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
+    let received = find(claims, &settings.role_claim);
+    let words = mismatch(&settings.role_claim, one_of(settings.roles.keys().map(String::as_str)), received);
+    let is_list = received.and_then(Value::as_str).is_some_and(|text| text.contains([' ', ',']));
+    let advice = "; if that is a list, set role_separator to \"space\" or \"comma\"";
+    if is_list && settings.role_separator.is_none() { words + advice } else { words }
+}
+
+/// Whether what is needed of a user is missing: the e-mail address, or the claim that roles follow from.
+pub fn is_thin(claims: &Claims, settings: &IssuerSettings) -> bool {
+    text(claims, &settings.email_claim).is_none()
+        || !settings.roles.is_empty() && find(claims, &settings.role_claim).is_none()
+}
+
+/// Adds what the userinfo endpoint says. What the signed token says comes first.
+pub fn complete(claims: &mut Claims, more: Claims, settings: &IssuerSettings) {
+    // Whether an address is verified is said beside it.
+    if text(claims, &settings.email_claim).is_none() {
+        claims.remove("email_verified");
+    }
+    for (name, value) in more {
+        if present(claims, &name).is_none() {
+            claims.insert(name, value);
+        }
+    }
+}
+
+/// Somebody's e-mail address, unless the provider says itself that nobody has verified it. Where it says nothing of that,
+/// the operator vouches for it, who lists the domains of its addresses.
+pub fn email<'a>(claims: &'a Claims, settings: &IssuerSettings) -> Option<&'a str> {
+    let is_verified = match present(claims, "email_verified") {
+        Some(said) => boolean(said) == Some(true),
+        None => true,
     };
-    text(claims, "email").filter(|_| !is_unverified)
+    text(claims, &settings.email_claim).filter(|_| is_verified || settings.accept_unverified_email)
+}
+
+/// What was expected of the e-mail address, and what was received, for the log. Of the address itself it has the domain.
+pub fn email_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
+    let name = &settings.email_claim;
+    let Some(said) = text(claims, name) else { return mismatch(name, "an e-mail address", claims.get(name)) };
+    if email(claims, settings).is_none() {
+        let received = claims.get("email_verified");
+        return mismatch("email_verified", "true", received)
+            + "; if you trust its addresses, set accept_unverified_email";
+    }
+    match EmailAddress::new(said) {
+        Ok(address) => {
+            let domains = one_of(settings.email_domains.iter().map(String::as_str));
+            format!("{name}: expected an address in {domains}, received one in {:?}", address.domain())
+        }
+        Err(_) => format!("{name}: expected an e-mail address, received another text"),
+    }
 }
 
 /// Somebody's name.
-pub fn name(claims: &Map<String, Value>) -> Option<String> {
-    text(claims, "name").or_else(|| text(claims, "preferred_username"))
+pub fn name(claims: &Claims) -> Option<String> {
+    let whole = || {
+        let parts = ["given_name", "family_name"].into_iter().filter_map(|name| text(claims, name));
+        Some(parts.collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
+    };
+    let text = |name: &str| text(claims, name).map(ToOwned::to_owned);
+    text("name").or_else(whole).or_else(|| text("preferred_username"))
 }
 
 /// Whether they showed a second factor, by the operator's settings. These claims must be the signed token's.
-pub fn has_second_factor(claims: &Map<String, Value>, settings: &IssuerSettings) -> bool {
-    let methods = claims.get("amr").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let mut said = claims.get("acr").into_iter().chain(methods).filter_map(Value::as_str);
+pub fn has_second_factor(claims: &Claims, settings: &IssuerSettings) -> bool {
+    let mut said = texts(claims.get("acr")).into_iter().chain(texts(claims.get("amr")));
     said.any(|value| settings.second_factor.iter().any(|means| means == value))
 }
 
-/// When they last proved to the provider who they are. These claims must be the signed token's.
-pub fn proven_at(claims: &Map<String, Value>) -> Option<Timestamp> {
-    Some(Timestamp::from_millis(claims.get("auth_time")?.as_i64()?.checked_mul(1000)?))
-}
-
-fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
-    Some(claims.get(name)?.as_str()?.to_owned()).filter(|text| !text.is_empty())
+/// What was expected of `acr` and `amr`, and what was received, for the log.
+pub fn second_factor_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
+    let expected = one_of(settings.second_factor.iter().map(String::as_str));
+    let (acr, amr) = (shown(claims.get("acr")), shown(claims.get("amr")));
+    format!("second_factor: expected {expected} in acr or amr, received acr {acr}, amr {amr}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openidconnect::{ClientId, IssuerUrl};
     use serde_json::json;
 
     fn settings(default_role: Option<Role>) -> IssuerSettings {
@@ -76,16 +145,24 @@ mod tests {
         IssuerSettings {
             id: "alpine".into(),
             label: "Alpine ID".into(),
-            url: IssuerUrl::new("https://login.alpine.example".into()).unwrap(),
+            url: "https://login.alpine.example".into(),
+            address: "https://login.alpine.example".parse().unwrap(),
+            token_issuers: Vec::new(),
             organization: "Alpine Pay".into(),
             email_domains: vec!["alpine.example".into()],
-            client_id: ClientId::new("nuvera".into()),
+            client_id: "nuvera".into(),
             client_secret: None,
+            client_authentication: None,
+            trusted_audiences: Vec::new(),
             scopes: Vec::new(),
+            email_claim: "email".into(),
+            accept_unverified_email: false,
             role_claim: "realm.roles".into(),
+            role_separator: None,
             roles: roles.into_iter().map(|(value, role)| (value.to_owned(), role)).collect(),
             default_role,
             second_factor: vec!["mfa".into(), "urn:two".into()],
+            accept_iat_as_auth_time: false,
             acr_values: Vec::new(),
             endpoint_hosts: Vec::new(),
             allow_private_network: false,
@@ -99,12 +176,19 @@ mod tests {
     #[test]
     fn a_second_factor_follows_from_the_values_that_the_operator_named_alone() {
         let has = |claims: Value| has_second_factor(claims.as_object().unwrap(), &settings(None));
-        assert!(has(json!({ "amr": ["pwd", "mfa"] })) && has(json!({ "acr": "urn:two" })));
+        for yes in [
+            json!({ "amr": ["pwd", "mfa"] }),
+            json!({ "acr": "urn:two" }),
+            json!({ "amr": "mfa" }),
+            json!({ "acr": ["urn:two"], "amr": null }),
+        ] {
+            assert!(has(yes.clone()), "{yes}");
+        }
         for no in [
             json!({}),
             json!({ "amr": ["pwd"] }),
-            json!({ "amr": "mfa" }),
-            json!({ "acr": ["mfa"] }),
+            json!({ "amr": "pwd mfa" }),
+            json!({ "amr": { "mfa": true }, "acr": null }),
             json!({ "acr": "0" }),
         ] {
             assert!(!has(no.clone()), "{no}");
@@ -123,12 +207,68 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_nobody_verified_is_none() {
-        let email = |claims: Value| email(claims.as_object().unwrap());
-        assert_eq!(email(json!({ "email": "a@b.example" })).as_deref(), Some("a@b.example"));
-        assert_eq!(email(json!({ "email": "a@b.example", "email_verified": true })).as_deref(), Some("a@b.example"));
-        for no in [json!(false), json!("false")] {
-            assert_eq!(email(json!({ "email": "a@b.example", "email_verified": no })), None);
+    fn a_role_follows_from_whatever_form_a_provider_gives_the_claim() {
+        let with = |role_claim: &str, role_separator, claims: Value| {
+            let settings = IssuerSettings { role_claim: role_claim.into(), role_separator, ..settings(None) };
+            role(claims.as_object().unwrap(), &settings)
+        };
+        let developer = Some(Role::PartnerDeveloper);
+        let project = "urn:zitadel:iam:org:project:roles";
+        assert_eq!(with(project, None, json!({ (project): { "build": { "1": "alpine.example" } } })), developer);
+        assert_eq!(with("roles", None, json!({ "roles": { "decide": false, "look": null, "build": {} } })), developer);
+        let keycloak = json!({ "resource_access": { "my.client": { "roles": ["build"] } } });
+        assert_eq!(with("resource_access.my.client.roles", None, keycloak), developer);
+        assert_eq!(with("https://a.example/roles", None, json!({ "https://a.example/roles": "build" })), developer);
+        for (separator, text, expected) in [
+            (Some(RoleSeparator::Space), "hikers build", developer),
+            (Some(RoleSeparator::Space), "hikers,build", None),
+            (Some(RoleSeparator::Comma), "hikers, build", developer),
+            (Some(RoleSeparator::Comma), "to build", None),
+            (None, "to build", None),
+            (None, "hikers,build", None),
+            (None, "build", developer),
+        ] {
+            assert_eq!(with("roles", separator, json!({ "roles": text })), expected, "{text}");
+            assert_eq!(
+                with("roles", separator, json!({ "roles": ["to build", "a,build"] })),
+                None,
+                "a list is not split"
+            );
         }
+    }
+
+    #[test]
+    fn an_address_that_nobody_verified_is_none() {
+        let strict = settings(None);
+        let email = |claims: Value| email(claims.as_object().unwrap(), &strict).map(ToOwned::to_owned);
+        assert_eq!(email(json!({ "email": "a@b.example" })).as_deref(), Some("a@b.example"));
+        for yes in [json!(true), json!("true"), json!(1), json!(null)] {
+            let claims = json!({ "email": "a@b.example", "email_verified": yes });
+            assert_eq!(email(claims).as_deref(), Some("a@b.example"), "{yes}");
+        }
+        let lenient = IssuerSettings { accept_unverified_email: true, ..settings(None) };
+        for no in [json!(false), json!("false"), json!(0), json!("no"), json!([])] {
+            let claims = json!({ "email": "a@b.example", "email_verified": no });
+            assert_eq!(email(claims.clone()), None, "{no}");
+            assert_eq!(super::email(claims.as_object().unwrap(), &lenient), Some("a@b.example"), "{no}");
+        }
+        let other = IssuerSettings { email_claim: "upn".into(), ..settings(None) };
+        let claims = json!({ "email": "x@b.example", "upn": "a@b.example" });
+        assert_eq!(super::email(claims.as_object().unwrap(), &other), Some("a@b.example"));
+    }
+
+    #[test]
+    fn the_userinfo_endpoint_completes_the_token_and_changes_nothing_of_it() {
+        let completed = |token: Value, more: Value| {
+            let mut claims = token.as_object().unwrap().clone();
+            complete(&mut claims, more.as_object().unwrap().clone(), &settings(None));
+            Value::Object(claims)
+        };
+        assert_eq!(
+            completed(json!({ "email": "a@b.example", "name": null }), json!({ "email": "c@d.example", "name": "A" })),
+            json!({ "email": "a@b.example", "name": "A" })
+        );
+        let unverified = json!({ "email": "c@d.example", "email_verified": false });
+        assert_eq!(completed(json!({ "email": null, "email_verified": true }), unverified.clone()), unverified);
     }
 }

@@ -1,12 +1,19 @@
 //! Single sign-on by OpenID Connect: what a provider is asked, and what of its answer is believed.
 //!
-//! Authorization code flow with PKCE (RFC 7636, S256), `state` and `nonce`; the crate `openidconnect` verifies the ID token.
-//! A provider speaks for one organization. What it says of people is believed for that one only.
+//! Authorization code flow with PKCE (RFC 7636, S256), `state` and `nonce`. A provider speaks for one organization. What it
+//! says of people is believed for that one only.
+//!
+//! Providers differ in what they write and how. What a sign-in depends on is checked strictly, and named in the log where it
+//! is wrong; nothing else in an answer can fail it (`values.rs`, and docs/single-sign-on.md has the table).
 
 mod ask;
 mod claims;
+mod discovery;
+mod id_token;
+mod keys;
 mod network;
 mod settings;
+mod values;
 
 pub use settings::{IssuerSettings, SettingsError, read};
 
@@ -16,52 +23,35 @@ use crate::{
         Store, StoreError,
         organizations::{self, OrganizationKind},
     },
+    tls::{Authorities, in_full},
 };
 use ask::AskError;
-use chrono::{DateTime, Utc};
-use claims::AllClaims;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use discovery::{Document, Metadata};
 use domain::{access::Role, actor::ActorKind, id::OrganizationId, sign_in::lifetime, time::Timestamp};
-use openidconnect::{
-    AccessToken, AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthenticationContextClass, AuthenticationFlow,
-    AuthorizationCode, ClaimsVerificationError, CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet,
-    EndpointSet, IdToken, IdTokenFields, IdTokenVerifier, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
-    PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, SignatureVerificationError,
-    StandardErrorResponse, StandardTokenResponse, SubjectIdentifier, UserInfoClaims,
-    core::{
-        CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreErrorResponseType,
-        CoreGenderClaim, CoreGrantType, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
-        CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken,
-        CoreRevocationErrorResponse, CoreSubjectIdentifierType, CoreTokenIntrospectionResponse, CoreTokenType,
+use id_token::{Claims, Expected, Unverified};
+use reqwest::{RequestBuilder, header};
+use serde_json::Value;
+use settings::ClientAuthentication;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
-    url::{Host, Url},
+    time::Duration,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use std::{error::Error, fmt, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
+use url::{Host, Url, form_urlencoded};
+use values::{identifier, mismatch, shown, text};
 
 /// For how long what a provider says of itself is not asked for again. A key that it has begun to use meanwhile is looked
 /// for at once.
 const METADATA_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// How often at the most it is asked for again because of a token that no known key verifies.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// For how long a provider that did not answer is left in peace.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
-/// By how much its clock and ours may disagree.
-const SKEW: Duration = Duration::from_secs(60);
-/// How old an ID token may be: it comes straight from the provider.
-const MAX_TOKEN_AGE: Duration = Duration::from_secs(10 * 60);
-
-/// The algorithms by which an ID token may be signed: none with a secret that both sides know, and never none.
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
 
 /// The providers by which people can sign in.
 #[derive(Default)]
@@ -77,15 +67,16 @@ pub struct Issuer {
     side: ActorKind,
     http: ask::Client,
     known: Mutex<Known>,
+    /// Whether the log has it that the provider's tokens lack `auth_time`.
+    is_auth_time_reported: AtomicBool,
 }
 
 /// What is known of a provider at the moment.
 #[derive(Default)]
-enum Known {
-    #[default]
-    Nothing,
-    Said(Timestamp, Arc<Metadata>),
-    Failed(Timestamp, String),
+struct Known {
+    metadata: Option<(Timestamp, Result<Arc<Metadata>, String>)>,
+    /// When it was asked again because of an unknown key.
+    refreshed_at: Option<Timestamp>,
 }
 
 /// What is asked of a provider. Whoever brings its answer must be able to ask the same again.
@@ -120,6 +111,19 @@ pub struct Verified {
     pub proven_at: Option<Timestamp>,
     /// Whether they did so with a second factor, by the operator's settings.
     pub has_second_factor: bool,
+    /// What was expected and received, for the log.
+    pub log: ForLog,
+}
+
+/// What was expected of the claims that an account depends on, and what was received. Holds no e-mail address.
+#[derive(Clone, Debug)]
+pub struct ForLog {
+    /// Of the claim that the role follows from.
+    pub role: String,
+    /// Of the e-mail address.
+    pub email: String,
+    /// Of the claims that say which factors were shown.
+    pub second_factor: String,
 }
 
 /// Why a provider's answer leads nowhere. The words are for the log: they hold no code and no token.
@@ -134,64 +138,10 @@ pub enum Failure {
     /// They were to prove that it is they, and did so too long ago.
     #[error("the proof is not fresh: {0}")]
     NotFresh(String),
+    /// They were to prove that it is they, and the provider does not say when they did. Trying again changes nothing.
+    #[error("the proof has no time: {0}")]
+    NoAuthTime(String),
 }
-
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Additional {
-    /// RFC 9207, 3.
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-}
-
-impl AdditionalProviderMetadata for Additional {}
-
-type Metadata = ProviderMetadata<
-    Additional,
-    CoreAuthDisplay,
-    CoreClientAuthMethod,
-    CoreClaimName,
-    CoreClaimType,
-    CoreGrantType,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm,
-    CoreJsonWebKey,
-    CoreResponseMode,
-    CoreResponseType,
-    CoreSubjectIdentifierType,
->;
-
-type SignedIdToken = IdToken<AllClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
-
-type Tokens = StandardTokenResponse<
-    IdTokenFields<
-        AllClaims,
-        EmptyExtraTokenFields,
-        CoreGenderClaim,
-        CoreJweContentEncryptionAlgorithm,
-        CoreJwsSigningAlgorithm,
-    >,
-    CoreTokenType,
->;
-
-type Client = openidconnect::Client<
-    AllClaims,
-    CoreAuthDisplay,
-    CoreGenderClaim,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJsonWebKey,
-    CoreAuthPrompt,
-    StandardErrorResponse<CoreErrorResponseType>,
-    Tokens,
-    CoreTokenIntrospectionResponse,
-    CoreRevocableToken,
-    CoreRevocationErrorResponse,
-    EndpointSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointMaybeSet,
-    EndpointMaybeSet,
->;
 
 /// Whether the host of `url` is this machine.
 fn is_loopback(url: &Url) -> bool {
@@ -221,7 +171,7 @@ impl Issuer {
 
     /// Its issuer URL.
     pub fn url(&self) -> &str {
-        self.settings.url.as_str()
+        &self.settings.url
     }
 
     /// The domains of the e-mail addresses that it may assert.
@@ -239,26 +189,53 @@ impl Issuer {
         self.side
     }
 
-    fn http(&self) -> impl Fn(openidconnect::HttpRequest) -> ask::Answering {
-        move |request| self.http.ask(request)
+    /// Asks for a document.
+    async fn document(&self, url: Url) -> Result<Claims, String> {
+        let name = url.path().to_owned();
+        let answer = self.http.send(self.http.get(url)).await.map_err(|error| in_full(&error))?;
+        if !answer.status.is_success() {
+            return Err(format!("{name}: expected status 200, received {}", answer.status.as_u16()));
+        }
+        object(&answer.body).ok_or_else(|| format!("{name}: expected a JSON object, received something else"))
     }
 
-    /// Checks the endpoints that the server itself asks. The keys' was asked already.
-    fn check_endpoints(&self, metadata: &Metadata) -> Result<(), AskError> {
-        let token = metadata.token_endpoint().map(|endpoint| endpoint.url());
-        let user_info = metadata.userinfo_endpoint().map(|endpoint| endpoint.url());
-        token.into_iter().chain(user_info).try_for_each(|url| self.http.check(url))
+    /// Asks the provider what it is.
+    async fn discover(&self) -> Result<Metadata, String> {
+        let url = format!("{}/.well-known/openid-configuration", self.settings.url.trim_end_matches('/'));
+        let url = Url::parse(&url).map_err(|error| error.to_string())?;
+        let document = Document::read(&self.document(url).await?, &self.settings)?;
+        for url in document.endpoints() {
+            self.http.check(url).map_err(|error| in_full(&error))?;
+        }
+        let keys = self.document(document.jwks_uri.clone()).await?;
+        document.with_keys(&keys)
     }
 
-    fn client(&self, metadata: &Metadata, callback: &str) -> Result<Client, Failure> {
-        let redirect = RedirectUrl::new(callback.to_owned()).map_err(|error| Failure::Untrusted(error.to_string()))?;
+    /// Adds the fields of a request for tokens, and proves which client sends it (RFC 6749, 2.3.1).
+    fn authenticated(
+        &self,
+        request: RequestBuilder,
+        fields: &[(&str, &str)],
+        method: ClientAuthentication,
+    ) -> RequestBuilder {
         let IssuerSettings { client_id, client_secret, .. } = &self.settings;
-        // OpenID Connect Discovery 1.0, 3: where it does not say how clients show who they are, `client_secret_basic`.
-        let takes = |method| metadata.token_endpoint_auth_methods_supported().is_none_or(|all| all.contains(&method));
-        let by_basic = takes(CoreClientAuthMethod::ClientSecretBasic) || !takes(CoreClientAuthMethod::ClientSecretPost);
-        let client = Client::from_provider_metadata(metadata.clone(), client_id.clone(), client_secret.clone());
-        let auth_type = if by_basic { AuthType::BasicAuth } else { AuthType::RequestBody };
-        Ok(client.set_redirect_uri(redirect).set_auth_type(auth_type))
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        let request = match (client_secret, method) {
+            (Some(secret), ClientAuthentication::ClientSecretBasic) => {
+                let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                request.basic_auth(encoded(client_id), Some(encoded(secret.reveal())))
+            }
+            (Some(secret), ClientAuthentication::ClientSecretPost) => {
+                form.append_pair("client_id", client_id).append_pair("client_secret", secret.reveal());
+                request
+            }
+            (None, _) => {
+                form.append_pair("client_id", client_id);
+                request
+            }
+        };
+        request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.finish())
     }
 }
 
@@ -267,12 +244,17 @@ impl SingleSignOn {
     ///
     /// # Errors
     /// The words name the issuer: its organization is none, or several, or does not give its roles. The database fails.
-    pub async fn bind(settings: Vec<IssuerSettings>, store: &Store, clock: Clock) -> Result<Self, SettingsError> {
+    pub async fn bind(
+        settings: Vec<IssuerSettings>,
+        authorities: &Authorities,
+        store: &Store,
+        clock: Clock,
+    ) -> Result<Self, SettingsError> {
         let mut issuers = Vec::new();
         for settings in settings {
             let found = organizations_named(store, &settings.organization).await;
             let found = found.map_err(|error| SettingsError::new(error.to_string()))?;
-            let issuer = bound(settings, &found)?;
+            let issuer = bound(settings, authorities, &found)?;
             has_domains_of_its_own(&issuer, &issuers)?;
             issuers.push(issuer);
         }
@@ -294,28 +276,32 @@ impl SingleSignOn {
     /// # Errors
     /// The provider does not say where that is.
     pub async fn ask(&self, issuer: &Issuer, question: &Question) -> Result<String, Failure> {
-        let metadata = self.metadata(issuer, false).await?;
+        let metadata = self.metadata(issuer).await?;
+        let settings = &issuer.settings;
+        let mut url = metadata.authorization_endpoint.clone();
         // The browser goes there, to whatever host it is.
-        let authorization = metadata.authorization_endpoint().url();
-        issuer.http.check_secure(authorization).map_err(|error| Failure::Untrusted(error.to_string()))?;
-        let client = issuer.client(&metadata, &question.callback)?;
-        let verifier = PkceCodeVerifier::new(question.verifier.clone());
-        let (state, nonce) = (CsrfToken::new(question.state.clone()), Nonce::new(question.nonce.clone()));
-        let mut request = client
-            .authorize_url(AuthenticationFlow::<CoreResponseType>::AuthorizationCode, move || state, move || nonce)
-            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-            // The client asks for `openid` by itself.
-            .add_scopes(issuer.settings.scopes.iter().filter(|scope| scope.as_str() != "openid").cloned());
+        issuer.http.check_secure(&url).map_err(|error| Failure::Untrusted(error.to_string()))?;
+        let scopes = settings.scopes.iter().map(String::as_str).filter(|scope| *scope != "openid");
+        let scope = ["openid"].into_iter().chain(scopes).collect::<Vec<_>>().join(" ");
+        let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, question.verifier.as_bytes()));
+        // Whoever is asked for an age says when it was: the answer has `auth_time` then.
+        let max_age = if question.is_proof { 0 } else { lifetime(issuer.side).absolute.as_secs() };
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &settings.client_id)
+            .append_pair("redirect_uri", &question.callback)
+            .append_pair("scope", &scope)
+            .append_pair("state", &question.state)
+            .append_pair("nonce", &question.nonce)
+            .append_pair("code_challenge", &challenge)
+            .append_pair("code_challenge_method", "S256")
+            .append_pair("max_age", &max_age.to_string());
         if question.is_proof {
-            request = request.add_prompt(CoreAuthPrompt::Login).set_max_age(Duration::ZERO);
-        } else {
-            // Whoever is asked for an age says when it was: the answer has `auth_time` then.
-            request = request.set_max_age(lifetime(issuer.side).absolute);
+            url.query_pairs_mut().append_pair("prompt", "login");
         }
-        for acr in &issuer.settings.acr_values {
-            request = request.add_auth_context_value(AuthenticationContextClass::new(acr.clone()));
+        if !settings.acr_values.is_empty() {
+            url.query_pairs_mut().append_pair("acr_values", &settings.acr_values.join(" "));
         }
-        let (url, ..) = request.url();
         Ok(url.into())
     }
 
@@ -325,18 +311,14 @@ impl SingleSignOn {
     /// # Errors
     /// It is another's, or does not say whose it is though this provider always does.
     pub async fn check_sender(&self, issuer: &Issuer, named: Option<&str>) -> Result<(), Failure> {
+        let metadata = self.metadata(issuer).await?;
+        let (settings, received) = (&issuer.settings, named.map(Value::from));
+        let wrong =
+            || Failure::Untrusted(mismatch("iss (in the answer)", metadata.issuers(settings), received.as_ref()));
         match named {
-            Some(named) if named == issuer.url() => Ok(()),
-            Some(_) => Err(Failure::Untrusted("it comes from another issuer".to_owned())),
-            None if self
-                .metadata(issuer, false)
-                .await?
-                .additional_metadata()
-                .authorization_response_iss_parameter_supported =>
-            {
-                Err(Failure::Untrusted("it does not say from which issuer it comes".to_owned()))
-            }
-            None => Ok(()),
+            Some(named) if metadata.is_issuer(named, settings) => Ok(()),
+            None if !metadata.is_named_in_answers => Ok(()),
+            _ => Err(wrong()),
         }
     }
 
@@ -345,193 +327,181 @@ impl SingleSignOn {
     /// # Errors
     /// The provider does not answer; what it answers is not to be believed; a proof is not fresh.
     pub async fn answer(&self, issuer: &Issuer, question: &Question, code: &str) -> Result<Verified, Failure> {
-        let metadata = self.metadata(issuer, false).await?;
-        let client = issuer.client(&metadata, &question.callback)?;
-        let http = issuer.http();
-        let request = client.exchange_code(AuthorizationCode::new(code.to_owned())).map_err(down)?;
-        let request = request.set_pkce_verifier(PkceCodeVerifier::new(question.verifier.clone()));
-        let tokens: Tokens = request.request_async(&http).await.map_err(|error| match error {
-            // What stands in its description, or in an answer that cannot be read, may be a secret.
-            RequestTokenError::ServerResponse(said) => {
-                Failure::Untrusted(format!("the code is refused: {:?}", said.error()))
-            }
-            RequestTokenError::Request(error) => Failure::Down(in_full(&error)),
-            RequestTokenError::Parse(..) => Failure::Untrusted("the answer with the tokens cannot be read".to_owned()),
-            RequestTokenError::Other(_) => Failure::Untrusted("the answer with the tokens is none".to_owned()),
-        })?;
-        let token = tokens.extra_fields().id_token();
-        let token = token.ok_or_else(|| Failure::Untrusted("there is no ID token".to_owned()))?;
-        let (subject, mut claims) = match self.verify(issuer, &metadata, question, token, tokens.access_token()) {
-            // It may have begun to sign with another key.
-            Err(Unverified::UnknownKey) => {
-                let metadata = self.metadata(issuer, true).await?;
-                self.verify(issuer, &metadata, question, token, tokens.access_token()).map_err(Failure::from)?
-            }
-            verified => verified.map_err(Failure::from)?,
+        let (metadata, settings) = (self.metadata(issuer).await?, &issuer.settings);
+        let tokens = exchange(issuer, &metadata, question, code).await?;
+        let access_token = text(&tokens, "access_token");
+        let Some(token) = text(&tokens, "id_token") else {
+            let received = if tokens.contains_key("id_token") { "something else" } else { "nothing" };
+            return Err(Failure::Untrusted(format!("id_token: expected a text, received {received}")));
         };
-        let settings = &issuer.settings;
-        let (proven_at, has_second_factor) = (claims::proven_at(&claims), claims::has_second_factor(&claims, settings));
-        let is_thin = !claims.contains_key("email") || claims::find(&claims, &settings.role_claim).is_none();
-        if is_thin && metadata.userinfo_endpoint().is_some() {
-            // Many a provider keeps most of what it knows for this endpoint. What the signed token says comes first.
-            for (name, value) in user_info(issuer, &client, tokens.access_token(), &subject).await? {
-                claims.entry(name).or_insert(value);
-            }
+        let verify = |metadata: &Metadata| {
+            let expected = Expected {
+                settings,
+                metadata,
+                nonce: &question.nonce,
+                proof_asked_at: question.is_proof.then_some(question.asked_at),
+                access_token,
+                now: self.clock.now(),
+            };
+            id_token::verify(token, &expected)
+        };
+        let verified = match verify(&metadata) {
+            // It may have begun to sign with another key, under whatever id.
+            Err(Unverified::Key(_)) => verify(&*self.refreshed_metadata(issuer, &metadata).await?),
+            verified => verified,
+        };
+        let id_token::Verified { subject, proven_at, mut claims } = verified.map_err(Failure::from)?;
+        if !question.is_proof && proven_at.is_none() && !issuer.is_auth_time_reported.swap(true, Ordering::Relaxed) {
+            tracing::warn!(issuer = issuer.id(), "{}", id_token::auth_time_for_log(settings, &claims));
         }
+        let (has_second_factor, second_factor) =
+            (claims::has_second_factor(&claims, settings), claims::second_factor_for_log(&claims, settings));
+        if claims::is_thin(&claims, settings)
+            && let (Some(endpoint), Some(access_token)) = (&metadata.userinfo_endpoint, access_token)
+        {
+            // Many a provider keeps most of what it knows for this endpoint.
+            let more = user_info(issuer, &metadata, endpoint, access_token, &subject).await?;
+            claims::complete(&mut claims, more, settings);
+        }
+        let log = ForLog {
+            role: claims::role_for_log(&claims, settings),
+            email: claims::email_for_log(&claims, settings),
+            second_factor,
+        };
         Ok(Verified {
-            email: claims::email(&claims),
+            email: claims::email(&claims, settings).map(ToOwned::to_owned),
             name: claims::name(&claims),
             role: claims::role(&claims, settings),
-            subject: subject.to_string(),
+            subject,
             proven_at,
             has_second_factor,
+            log,
         })
-    }
-
-    fn verify(
-        &self,
-        issuer: &Issuer,
-        metadata: &Metadata,
-        question: &Question,
-        token: &SignedIdToken,
-        access_token: &AccessToken,
-    ) -> Result<(SubjectIdentifier, Map<String, Value>), Unverified> {
-        let now = self.clock.now();
-        let settings = &issuer.settings;
-        let asked_at = question.is_proof.then_some(question.asked_at);
-        // To the verifier every client is a public one: then no secret that the client knows can sign.
-        let verifier = IdTokenVerifier::new_public_client(
-            settings.client_id.clone(),
-            settings.url.clone(),
-            metadata.jwks().clone(),
-        )
-        .set_allowed_algs(ALGORITHMS)
-        .set_time_fn(move || date(now))
-        .set_issue_time_verifier_fn(move |at| {
-            let is_recent = at <= date(now.plus(SKEW)) && at >= date(now.minus(MAX_TOKEN_AGE));
-            if is_recent { Ok(()) } else { Err(format!("issued at {at}")) }
-        })
-        .set_auth_time_verifier_fn(move |at| match (asked_at, at) {
-            (None, _) => Ok(()),
-            (Some(asked_at), Some(at)) if at >= date(asked_at.minus(SKEW)) && at <= date(now.plus(SKEW)) => Ok(()),
-            (Some(_), Some(at)) => Err(format!("they proved it at {at}")),
-            (Some(_), None) => Err("there is no auth_time".to_owned()),
-        });
-        let claims = token.claims(&verifier, &Nonce::new(question.nonce.clone()))?;
-        if claims.authorized_party().is_some_and(|party| *party != settings.client_id) {
-            return Err(untrusted("azp is another client"));
-        }
-        if let Some(expected) = claims.access_token_hash() {
-            let key = token.signing_key(&verifier).map_err(untrusted)?;
-            let algorithm = token.signing_alg().map_err(untrusted)?;
-            let found = AccessTokenHash::from_token(access_token, algorithm, key).map_err(untrusted)?;
-            if found != *expected {
-                return Err(untrusted("at_hash is another access token's"));
-            }
-        }
-        match serde_json::to_value(claims) {
-            Ok(Value::Object(all)) => Ok((claims.subject().clone(), all)),
-            _ => Err(untrusted("the claims are none")),
-        }
     }
 
     /// What the provider says of itself. Whoever asks meanwhile waits for the same answer.
-    async fn metadata(&self, issuer: &Issuer, anew: bool) -> Result<Arc<Metadata>, Failure> {
+    async fn metadata(&self, issuer: &Issuer) -> Result<Arc<Metadata>, Failure> {
         let mut known = issuer.known.lock().await;
         let now = self.clock.now();
-        match &*known {
-            Known::Said(at, metadata) if !anew && *at <= now && now.since(*at) < METADATA_LIFETIME => {
-                return Ok(metadata.clone());
-            }
-            Known::Failed(at, error) if *at <= now && now.since(*at) < PAUSE_AFTER_FAILURE => {
-                return Err(Failure::Down(error.clone()));
-            }
+        let lasts = |said: &Result<_, _>| if said.is_ok() { METADATA_LIFETIME } else { PAUSE_AFTER_FAILURE };
+        match &known.metadata {
+            Some((at, said)) if *at <= now && now.since(*at) < lasts(said) => said.clone().map_err(Failure::Down),
+            _ => self.discover(issuer, &mut known).await,
+        }
+    }
+
+    /// The same, asked for again because of a token that no key in `unfit` verifies.
+    async fn refreshed_metadata(&self, issuer: &Issuer, unfit: &Arc<Metadata>) -> Result<Arc<Metadata>, Failure> {
+        let mut known = issuer.known.lock().await;
+        let now = self.clock.now();
+        match &known.metadata {
+            // Another request has asked meanwhile.
+            Some((_, Ok(metadata))) if !Arc::ptr_eq(metadata, unfit) => return Ok(metadata.clone()),
+            Some((_, Err(error))) => return Err(Failure::Down(error.clone())),
             _ => {}
         }
-        let discovered = Metadata::discover_async(issuer.settings.url.clone(), &issuer.http()).await;
-        let checked = discovered.map_err(|error| in_full(&error)).and_then(|metadata| {
-            issuer.check_endpoints(&metadata).map_err(|error| in_full(&error))?;
-            Ok(metadata)
-        });
-        match checked {
-            Ok(metadata) => {
-                let metadata = Arc::new(metadata);
-                *known = Known::Said(now, metadata.clone());
-                Ok(metadata)
+        if known.refreshed_at.is_some_and(|at| at <= now && now.since(at) < REFRESH_INTERVAL) {
+            return Ok(unfit.clone());
+        }
+        known.refreshed_at = Some(now);
+        self.discover(issuer, &mut known).await
+    }
+
+    async fn discover(&self, issuer: &Issuer, known: &mut Known) -> Result<Arc<Metadata>, Failure> {
+        let discovered = issuer.discover().await.map(Arc::new);
+        known.metadata = Some((self.clock.now(), discovered.clone()));
+        discovered.map_err(Failure::Down)
+    }
+}
+
+/// Exchanges a code for tokens (OpenID Connect Core 1.0, 3.1.3). Only the ID token and the access token of the answer are
+/// read.
+async fn exchange(issuer: &Issuer, metadata: &Metadata, question: &Question, code: &str) -> Result<Claims, Failure> {
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", &question.callback),
+        ("code_verifier", &question.verifier),
+    ];
+    let request = issuer.http.post(metadata.token_endpoint.clone());
+    let request = issuer.authenticated(request, &fields, metadata.client_authentication);
+    let answer = issuer.http.send(request).await.map_err(down)?;
+    let tokens = object(&answer.body);
+    // What stands in its description, or in an answer that cannot be read, may be a secret.
+    if let Some(error) = tokens.as_ref().and_then(|tokens| text(tokens, "error")) {
+        let error: String = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
+        let advice = match &*error {
+            "invalid_client" | "unauthorized_client" => {
+                "; check client_id, the client's secret, and client_authentication"
             }
-            Err(error) => {
-                *known = Known::Failed(now, error.clone());
-                Err(Failure::Down(error))
+            _ => "",
+        };
+        return Err(Failure::Untrusted(format!("token endpoint: expected tokens, received error {error:?}{advice}")));
+    }
+    match tokens {
+        Some(tokens) if answer.status.is_success() => Ok(tokens),
+        _ => {
+            let words = format!("token endpoint: expected tokens, received status {}", answer.status.as_u16());
+            if answer.status.is_server_error() {
+                return Err(Failure::Down(words));
             }
+            Err(Failure::Untrusted(words + " and no JSON object that says more"))
         }
     }
 }
 
+/// Asks what else the provider knows of a user (OpenID Connect Core 1.0, 5.3), in JSON or signed.
 async fn user_info(
     issuer: &Issuer,
-    client: &Client,
-    access_token: &AccessToken,
-    subject: &SubjectIdentifier,
-) -> Result<Map<String, Value>, Failure> {
-    let request = client.user_info(access_token.clone(), Some(subject.clone())).map_err(down)?;
-    let claims: UserInfoClaims<AllClaims, CoreGenderClaim> =
-        request.request_async(&issuer.http()).await.map_err(down)?;
-    match serde_json::to_value(claims) {
-        Ok(Value::Object(all)) => Ok(all),
-        _ => Err(Failure::Untrusted("what it knows of them cannot be read".to_owned())),
+    metadata: &Metadata,
+    endpoint: &Url,
+    access_token: &str,
+    subject: &str,
+) -> Result<Claims, Failure> {
+    let request = issuer.http.get(endpoint.clone()).bearer_auth(access_token);
+    let answer = issuer.http.send(request).await.map_err(down)?;
+    if !answer.status.is_success() {
+        let status = answer.status.as_u16();
+        return Err(Failure::Down(format!("userinfo endpoint: expected status 200, received {status}")));
     }
-}
-
-/// Why an ID token is not believed.
-enum Unverified {
-    UnknownKey,
-    NotFresh(String),
-    Untrusted(String),
-}
-
-fn untrusted(why: impl fmt::Display) -> Unverified {
-    Unverified::Untrusted(why.to_string())
-}
-
-impl From<ClaimsVerificationError> for Unverified {
-    fn from(error: ClaimsVerificationError) -> Self {
-        match error {
-            ClaimsVerificationError::SignatureVerification(SignatureVerificationError::NoMatchingKey) => {
-                Self::UnknownKey
-            }
-            ClaimsVerificationError::InvalidAuthTime(why) => Self::NotFresh(why),
-            error => Self::Untrusted(in_full(&error)),
+    let claims = match (object(&answer.body), std::str::from_utf8(&answer.body)) {
+        (Some(claims), _) => claims,
+        (None, Ok(token)) if answer.content_type.contains("jwt") => {
+            id_token::verify_user_info(token.trim(), &issuer.settings, metadata).map_err(Failure::from)?
         }
+        _ => {
+            let received = shown(Some(&answer.content_type.as_str().into()));
+            let words = format!("userinfo endpoint: expected a JSON object or a signed token, received {received}");
+            return Err(Failure::Untrusted(words));
+        }
+    };
+    // OpenID Connect Core 1.0, 5.3.4: whose access token it is, nobody signed.
+    if claims.get("sub").and_then(identifier).as_deref() != Some(subject) {
+        return Err(Failure::Untrusted(mismatch("sub (userinfo)", format!("{subject:?}"), claims.get("sub"))));
+    }
+    Ok(claims)
+}
+
+fn object(body: &[u8]) -> Option<Claims> {
+    // Some providers begin with a byte order mark.
+    match serde_json::from_slice(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)) {
+        Ok(Value::Object(all)) => Some(all),
+        _ => None,
     }
 }
 
 impl From<Unverified> for Failure {
     fn from(why: Unverified) -> Self {
         match why {
-            Unverified::UnknownKey => Self::Untrusted("it is signed with an unknown key".to_owned()),
+            Unverified::Key(why) | Unverified::Untrusted(why) => Self::Untrusted(why),
             Unverified::NotFresh(why) => Self::NotFresh(why),
-            Unverified::Untrusted(why) => Self::Untrusted(why),
+            Unverified::NoAuthTime(why) => Self::NoAuthTime(why),
         }
     }
 }
 
-fn date(at: Timestamp) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(at.as_millis()).unwrap_or_default()
-}
-
-fn down(error: impl Error) -> Failure {
+fn down(error: AskError) -> Failure {
     Failure::Down(in_full(&error))
-}
-
-/// An error with what caused it: most of these say no more than that something failed.
-fn in_full(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words += &format!(": {cause}");
-        source = cause.source();
-    }
-    words
 }
 
 async fn organizations_named(store: &Store, name: &str) -> Result<Vec<(OrganizationId, OrganizationKind)>, StoreError> {
@@ -554,7 +524,11 @@ fn has_domains_of_its_own(issuer: &Issuer, before: &[Issuer]) -> Result<(), Sett
     }
 }
 
-fn bound(settings: IssuerSettings, found: &[(OrganizationId, OrganizationKind)]) -> Result<Issuer, SettingsError> {
+fn bound(
+    settings: IssuerSettings,
+    authorities: &Authorities,
+    found: &[(OrganizationId, OrganizationKind)],
+) -> Result<Issuer, SettingsError> {
     let wrong = |key: &str, problem: String| SettingsError::new(format!("issuer {:?}: {key}: {problem}", settings.id));
     let name = &settings.organization;
     let (organization, side) = match found {
@@ -579,6 +553,13 @@ fn bound(settings: IssuerSettings, found: &[(OrganizationId, OrganizationKind)])
             "say what acr or amr is where somebody showed a second factor: Nuvera's people need one".to_owned(),
         ));
     }
-    let http = ask::Client::new(&settings).map_err(|error| SettingsError::new(error.to_string()))?;
-    Ok(Issuer { organization, side, http, known: Mutex::default(), settings })
+    let http = ask::Client::new(&settings, authorities).map_err(|error| SettingsError::new(in_full(&error)))?;
+    Ok(Issuer {
+        organization,
+        side,
+        http,
+        known: Mutex::default(),
+        is_auth_time_reported: AtomicBool::new(false),
+        settings,
+    })
 }

@@ -5,18 +5,15 @@ use super::{
     network::{ForbiddenAddress, Network},
 };
 use domain::{access::Role, actor::ActorKind, text::EmailAddress};
-use openidconnect::{
-    ClientId, ClientSecret, IssuerUrl, Scope,
-    url::{Host, Url},
-};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashSet},
-    env, fs,
+    env, fmt, fs,
     net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+use url::{Host, Url};
 
 /// What the operator says of an identity provider.
 #[derive(Clone, Debug)]
@@ -25,32 +22,85 @@ pub struct IssuerSettings {
     pub id: String,
     /// What people call it.
     pub label: String,
-    /// Its issuer URL, exactly as its tokens say it.
-    pub url: IssuerUrl,
+    /// Its issuer URL, as the file says it. Names the provider in the database.
+    pub url: String,
+    /// The same, read.
+    pub address: Url,
+    /// Further values of `iss`, for a provider whose tokens name another issuer than its URL.
+    pub token_issuers: Vec<String>,
     /// The organization that it speaks for, by id or by name.
     pub organization: String,
     /// The domains of the e-mail addresses that it may assert, in lower case. An address in any other domain is refused.
     pub email_domains: Vec<String>,
     /// What it knows this console as.
-    pub client_id: ClientId,
+    pub client_id: String,
     /// What this console proves that with; a public client has none.
     pub client_secret: Option<ClientSecret>,
+    /// How the secret is sent, where the provider's own word for it does not count.
+    pub client_authentication: Option<ClientAuthentication>,
+    /// Audiences that a token may have besides this client.
+    pub trusted_audiences: Vec<String>,
     /// What it is asked for.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<String>,
+    /// Which of its claims is the e-mail address.
+    pub email_claim: String,
+    /// Whether an address counts that the provider itself says it has not verified.
+    pub accept_unverified_email: bool,
     /// Where its claims say what somebody is.
     pub role_claim: String,
+    /// What separates the values of that claim where they are one text.
+    pub role_separator: Option<RoleSeparator>,
     /// What these values mean here.
     pub roles: BTreeMap<String, Role>,
     /// What somebody is of whom they say nothing that is known here; without it they are refused.
     pub default_role: Option<Role>,
     /// What `acr` or one of `amr` says where they showed a second factor (OpenID Connect Core 1.0, 2; RFC 8176).
     pub second_factor: Vec<String>,
+    /// Whether a token without `auth_time`, issued after the provider was asked for a fresh proof, is one.
+    pub accept_iat_as_auth_time: bool,
     /// Which `acr` it is asked for.
     pub acr_values: Vec<String>,
     /// Hosts of its endpoints besides the issuer's own.
     pub endpoint_hosts: Vec<HostAndPort>,
     /// Whether it may be in a private network.
     pub allow_private_network: bool,
+}
+
+/// A client's secret.
+#[derive(Clone)]
+pub struct ClientSecret(String);
+
+impl ClientSecret {
+    /// The secret itself, for the provider.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientSecret")
+    }
+}
+
+/// How a client proves who it is at the token endpoint (OpenID Connect Core 1.0, 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthentication {
+    /// In the `Authorization` header.
+    ClientSecretBasic,
+    /// In the body.
+    ClientSecretPost,
+}
+
+/// What separates values in one text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleSeparator {
+    /// White space, as in `scope`.
+    Space,
+    /// A comma.
+    Comma,
 }
 
 /// What is wrong with the file, and where.
@@ -83,14 +133,26 @@ struct Row {
     client_id: String,
     client_secret_file: Option<PathBuf>,
     client_secret_env: Option<String>,
+    client_authentication: Option<ClientAuthentication>,
+    #[serde(default)]
+    token_issuers: Vec<String>,
+    #[serde(default)]
+    trusted_audiences: Vec<String>,
     #[serde(default = "usual_scopes")]
     scopes: Vec<String>,
+    #[serde(default = "usual_email_claim")]
+    email_claim: String,
+    #[serde(default)]
+    accept_unverified_email: bool,
     role_claim: String,
+    role_separator: Option<RoleSeparator>,
     #[serde(default)]
     roles: BTreeMap<String, String>,
     default_role: Option<String>,
     #[serde(default)]
     second_factor: Vec<String>,
+    #[serde(default)]
+    accept_iat_as_auth_time: bool,
     #[serde(default)]
     acr_values: Vec<String>,
     #[serde(default)]
@@ -101,6 +163,10 @@ struct Row {
 
 fn usual_scopes() -> Vec<String> {
     ["openid", "email", "profile"].map(ToOwned::to_owned).into()
+}
+
+fn usual_email_claim() -> String {
+    "email".to_owned()
 }
 
 /// Reads the file. A relative path in it begins at its own folder.
@@ -123,7 +189,7 @@ fn parse(text: &str, folder: &Path) -> Result<Vec<IssuerSettings>, SettingsError
     let mut issuers = Vec::new();
     for row in file.issuer {
         let named = format!("issuer {:?}", row.id);
-        for (what, value) in [("id", row.id.clone()), ("url", row.url.clone())] {
+        for (what, value) in [("id", row.id.clone()), ("url", row.url.trim_end_matches('/').to_owned())] {
             if !seen.insert((what, value)) {
                 return Err(SettingsError(format!("{named}: {what}: an issuer before it has the same")));
             }
@@ -146,12 +212,18 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
     if row.label.trim().is_empty() || row.label.chars().count() > 60 || row.label.contains(char::is_control) {
         return Err(("label", "say in 1 to 60 characters what people call it".to_owned()));
     }
-    let url = IssuerUrl::new(row.url).map_err(|error| ("url", error.to_string()))?;
-    if !super::is_secure(url.url()) || url.url().query().is_some() || url.url().fragment().is_some() {
+    let url = Url::parse(&row.url).map_err(|error| ("url", error.to_string()))?;
+    if !super::is_secure(&url) || url.query().is_some() || url.fragment().is_some() {
         return Err(("url", "give an https:// address without a query; http:// is for loopback only".to_owned()));
     }
+    if url.path().contains("/.well-known/") {
+        return Err(("url", "give the issuer alone, without /.well-known/openid-configuration".to_owned()));
+    }
+    if let Some(problem) = serves_every_tenant(&url) {
+        return Err(("url", problem));
+    }
     let email_domains = email_domains(&row.email_domains)?;
-    let address = match url.url().host() {
+    let address = match url.host() {
         Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
         Some(Host::Ipv6(address)) => Some(address.into()),
         Some(Host::Domain(_)) | None => None,
@@ -159,7 +231,7 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
     if !row.allow_private_network
         && let Some(address) = address
         && !Network::Public.contains(address)
-        && !super::is_loopback(url.url())
+        && !super::is_loopback(&url)
     {
         return Err(("url", ForbiddenAddress(address.to_string()).to_string()));
     }
@@ -181,18 +253,41 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
         client_secret: secret(row.client_secret_file, row.client_secret_env, folder)?,
         id: row.id,
         label: row.label.trim().to_owned(),
-        url,
+        url: row.url,
+        address: url,
+        token_issuers: row.token_issuers,
         organization: row.organization,
         email_domains,
-        client_id: ClientId::new(row.client_id),
-        scopes: row.scopes.into_iter().map(Scope::new).collect(),
+        client_id: row.client_id,
+        client_authentication: row.client_authentication,
+        trusted_audiences: row.trusted_audiences,
+        scopes: row.scopes,
+        email_claim: row.email_claim,
+        accept_unverified_email: row.accept_unverified_email,
         role_claim: row.role_claim,
+        role_separator: row.role_separator,
         roles,
         default_role,
         second_factor: row.second_factor,
+        accept_iat_as_auth_time: row.accept_iat_as_auth_time,
         acr_values: row.acr_values,
         endpoint_hosts,
         allow_private_network: row.allow_private_network,
+    })
+}
+
+/// Why an issuer URL cannot be used that stands for every tenant of Microsoft Entra ID. Whoever administers any tenant could
+/// sign users in there, with addresses that Microsoft does not verify; an organization has a tenant of its own.
+fn serves_every_tenant(url: &Url) -> Option<String> {
+    let host = url.host_str().unwrap_or_default();
+    let is_entra =
+        host.starts_with("login.microsoftonline.") || host == "login.windows.net" || host == "sts.windows.net";
+    let tenant = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
+    (is_entra && ["common", "organizations", "consumers"].contains(&tenant)).then(|| {
+        format!(
+            "{tenant:?} stands for every tenant; give the organization's own, such as \
+             https://login.microsoftonline.com/<tenant id>/v2.0, and one [[issuer]] for each of several"
+        )
     })
 }
 
@@ -242,7 +337,7 @@ fn secret(file: Option<PathBuf>, variable: Option<String>, folder: &Path) -> Res
     };
     match text.trim() {
         "" => Err((key, "there is nothing in it".to_owned())),
-        secret => Ok(Some(ClientSecret::new(secret.to_owned()))),
+        secret => Ok(Some(ClientSecret(secret.to_owned()))),
     }
 }
 
@@ -269,10 +364,7 @@ mod tests {
     #[test]
     fn an_issuer_is_read_as_it_is_written() {
         let issuers = parse(GOOD, Path::new(".")).unwrap();
-        assert_eq!(
-            (issuers.len(), &*issuers[0].id, issuers[0].url.as_str()),
-            (1, "alpine", "https://login.alpine.example")
-        );
+        assert_eq!((issuers.len(), &*issuers[0].id, &*issuers[0].url), (1, "alpine", "https://login.alpine.example"));
         assert_eq!(issuers[0].roles["admins"], Role::PartnerOwner);
         assert_eq!(issuers[0].email_domains, ["alpine.example"]);
         assert!(issuers[0].client_secret.is_none() && issuers[0].default_role.is_none());
@@ -286,6 +378,18 @@ mod tests {
             ("\"Alpine ID\"", "\" \"", "issuer \"alpine\": label: "),
             ("https://login", "http://login", "issuer \"alpine\": url: give an https:// address"),
             ("https://login.alpine.example", "login", "issuer \"alpine\": url: "),
+            (
+                "https://login.alpine.example",
+                "https://login.microsoftonline.com/organizations/v2.0",
+                "issuer \"alpine\": url: \"organizations\" stands for every tenant; give the organization's own",
+            ),
+            (
+                "https://login.alpine.example",
+                "https://login.alpine.example/.well-known/openid-configuration",
+                "issuer \"alpine\": url: give the issuer alone",
+            ),
+            ("role_claim", "role_separator = \"tab\"\nrole_claim", "line 9: unknown variant `tab`"),
+            ("role_claim", "client_authentication = \"jwt\"\nrole_claim", "line 9: unknown variant `jwt`"),
             ("partner_owner", "root", "issuer \"alpine\": roles: \"root\" is no role"),
             ("partner_owner", "customer_user", "issuer \"alpine\": roles: "),
             ("{ admins = \"partner_owner\" }", "{}", "issuer \"alpine\": roles: "),
@@ -328,6 +432,11 @@ mod tests {
         }
         let twice = problem(&format!("{GOOD}{GOOD}"));
         assert_eq!(twice, "issuer \"alpine\": id: an issuer before it has the same");
+        let with_slash = GOOD
+            .replace("\"alpine\"", "\"other\"")
+            .replace("alpine.example\"\n        org", "alpine.example/\"\n        org");
+        let same_but_slash = problem(&format!("{GOOD}{with_slash}"));
+        assert_eq!(same_but_slash, "issuer \"other\": url: an issuer before it has the same");
         let same_url = problem(&format!("{GOOD}{}", GOOD.replace("\"alpine\"", "\"other\"")));
         assert_eq!(same_url, "issuer \"other\": url: an issuer before it has the same");
         let parsed = |from: &str, to: &str| parse(&GOOD.replace(from, to), Path::new("."));
@@ -350,6 +459,6 @@ mod tests {
         assert!(problem.contains("others can read it") && !problem.contains("hush"), "{problem}");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let secret = parse(&text, folder.path()).unwrap()[0].client_secret.clone();
-        assert_eq!(secret.unwrap().secret(), "hush");
+        assert_eq!(secret.unwrap().reveal(), "hush");
     }
 }

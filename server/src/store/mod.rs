@@ -20,6 +20,7 @@ pub mod password_resets;
 pub mod pending_resets;
 pub mod policies;
 mod proposals;
+pub mod questions;
 pub mod reminders;
 pub mod replay_runs;
 pub mod requests;

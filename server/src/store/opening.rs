@@ -5,6 +5,7 @@
 //! start is refused, file and write-ahead log are as they were found.
 
 use super::{Result, Store, StoreError, migrations::MIGRATOR};
+use crate::tls;
 use sqlx::{
     AnyConnection, Connection, Row, SqliteConnection, migrate::MigrateError, postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
@@ -360,6 +361,9 @@ fn explain_postgres(url: &str, error: &sqlx::Error) -> OpenError {
     let database = options.as_ref().and_then(PgConnectOptions::get_database).unwrap_or(user);
     let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
     let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    if tls::advice(error).is_some() {
+        return OpenError(format!("{place}: TLS failed: {}", tls::in_full(error)));
+    }
     OpenError(match (error, code.as_deref()) {
         (_, Some("28P01" | "28000")) => {
             format!("{place} did not let the user {user} in ({said}). Check user name, password and pg_hba.conf")
@@ -393,7 +397,7 @@ fn explain_postgres(url: &str, error: &sqlx::Error) -> OpenError {
         },
         (sqlx::Error::Tls(error), _) => {
             format!(
-                "{place}: TLS failed: {error}. Check sslmode and sslrootcert in the URL, and the server's certificate"
+                "{place}: TLS failed: {error}. Check sslmode and sslrootcert in the URL, --ca-file, and the server's certificate"
             )
         }
         (sqlx::Error::Configuration(error), _) => {

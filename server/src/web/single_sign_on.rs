@@ -1,7 +1,8 @@
 //! Signing in, and proving that it is you, by an identity provider.
 //!
 //! The way there and the answer are plain GETs: no script, and no form, because a content security policy would not let a
-//! form be redirected to another site. What was asked waits in the session, without anything that would be a secret there:
+//! form be redirected to another site. What was asked waits in the database, each question by itself, so that several tabs do
+//! not meet: under an id that is made of `state` and of a cookie that the question has of its own. Nothing there is a secret:
 //! `nonce` and the PKCE verifier are derived from `state`, which only the browser has.
 
 use super::{
@@ -25,7 +26,7 @@ use app::{
 };
 use axum::{
     extract::{Path, Query, Request, State, rejection::QueryRejection},
-    http::{Extensions, StatusCode},
+    http::{Extensions, StatusCode, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -37,24 +38,38 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
+use tower_cookies::{
+    Cookie, Cookies,
+    cookie::{self, SameSite},
+};
 use tower_sessions::Session;
 
-/// Where a session keeps what was asked and is not answered yet.
-const ASKED: &str = "asked_providers";
 /// How long an answer may take: somebody may have to look for their second factor.
 const ANSWER_WINDOW: Duration = Duration::from_secs(10 * 60);
-/// How many questions of one session may wait for an answer: one a window in which somebody began.
-const MAX_ASKED: usize = 4;
+/// How long it is known what was asked: a browser that comes back late, or again, is led to the page that it began for.
+const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
+/// How many questions a browser has at a time: each is a cookie.
+const MAX_QUESTIONS: usize = 8;
 
-/// Something that was asked of a provider in this session.
+/// Something that was asked of a provider.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Asked {
     issuer: String,
-    /// Tells `state` when it comes back; from this nobody can make it.
-    state_seal: String,
     asked_at: Timestamp,
     next: String,
     purpose: Purpose,
+    /// Whether the answer came.
+    is_answered: bool,
+}
+
+/// What is known of the question that an answer belongs to.
+enum Found {
+    /// It waits for the answer. It does no more: what was found here is found once.
+    Waiting(Asked),
+    /// It was answered already, or too long ago.
+    Over(Asked),
+    /// This browser has asked no such question.
+    Unknown,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,6 +80,24 @@ enum Purpose {
         user_id: UserId,
         form: Option<String>,
     },
+}
+
+impl Purpose {
+    /// The same, once the form need not wait here any more.
+    fn without_form(&self) -> Self {
+        match self {
+            Self::SignIn => Self::SignIn,
+            Self::Prove { user_id, .. } => Self::Prove { user_id: *user_id, form: None },
+        }
+    }
+
+    /// Whether what was asked for has nothing more to give `actor`, who is signed in.
+    fn is_of(&self, actor: &Actor) -> bool {
+        match self {
+            Self::SignIn => true,
+            Self::Prove { user_id, .. } => *user_id == actor.user_id,
+        }
+    }
 }
 
 /// A provider's answer, as the browser brings it (RFC 6749, 4.1.2; RFC 9207).
@@ -82,12 +115,6 @@ struct Way {
     purpose: Purpose,
 }
 
-impl Way {
-    fn sign_in(next: String) -> Self {
-        Self { next, purpose: Purpose::SignIn }
-    }
-}
-
 /// Why an answer leads nowhere.
 enum Refused {
     /// Nothing was asked that this could be the answer to.
@@ -95,9 +122,10 @@ enum Refused {
     /// They, or the provider, did not want it.
     Declined(String),
     Failure(Failure),
-    NotAdmitted(NotAdmitted),
-    /// Somebody else proved that it is they.
-    SomebodyElse,
+    /// With what was expected and received.
+    NotAdmitted(NotAdmitted, String),
+    /// Another user than the one who is signed in proved who they are. With what was expected and received.
+    SomebodyElse(String),
     Backend(BackendError),
 }
 
@@ -154,46 +182,40 @@ pub async fn sign_in(
     State(web): State<Arc<Web>>,
     Path(id): Path<String>,
     Query(After { next }): Query<After>,
-    session: Session,
     request: Request,
 ) -> Response {
-    let extensions = request.extensions();
-    let area = visit::area(extensions);
+    let (mut parts, _) = request.into_parts();
+    let area = visit::area(&parts.extensions);
     let Some(issuer) = issuer_in(&web, &id, area) else { return not_found(&web, area).await };
     let next = own_path(next.as_deref(), area);
-    match begin(&web, issuer, &session, next.clone(), Purpose::SignIn).await {
+    match begin(&web, issuer, next.clone(), Purpose::SignIn, &parts.extensions).await {
         Ok(address) => Redirect::to(&address).into_response(),
-        Err(refused) => refuse(&web, issuer, Way::sign_in(next), refused, extensions).await,
+        Err(refused) => refuse_sign_in(&web, issuer, next, refused, &mut parts).await,
     }
 }
 
 /// Leads to the provider, to prove that it is you.
-pub async fn prove(
-    visit: Visit,
-    Path(id): Path<String>,
-    Query(After { next }): Query<After>,
-    session: Session,
-) -> Response {
+pub async fn prove(visit: Visit, Path(id): Path<String>, Query(After { next }): Query<After>) -> Response {
     let area = visit.place.area();
     let Some(issuer) = issuer_in(&visit.web, &id, area) else { return not_found(&visit.web, area).await };
     let next = own_path(next.as_deref(), area);
     let purpose = Purpose::Prove { user_id: visit.actor.user_id, form: None };
-    match begin(&visit.web, issuer, &session, next.clone(), purpose.clone()).await {
+    match begin(&visit.web, issuer, next.clone(), purpose.clone(), visit.extensions()).await {
         Ok(address) => Redirect::to(&address).into_response(),
-        Err(refused) => refuse(&visit.web, issuer, Way { next, purpose }, refused, visit.extensions()).await,
+        Err(refused) => refuse(&visit.web, issuer, Way { next, purpose }, refused, true, visit.extensions()).await,
     }
 }
 
 /// The same for somebody whose form waits for it. The answer to a form is a page: it links to the provider.
-pub async fn prove_for_form(visit: Visit, Path(id): Path<String>, session: Session, sent: Submitted) -> Response {
+pub async fn prove_for_form(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
     let area = visit.place.area();
     let Some(issuer) = issuer_in(&visit.web, &id, area) else { return not_found(&visit.web, area).await };
     let next = own_path(Some(sent.text("next")), area);
     let form = Some(sent.text("unsent")).filter(|form| !form.is_empty()).map(Submitted::still_waiting);
     let purpose = Purpose::Prove { user_id: visit.actor.user_id, form };
-    match begin(&visit.web, issuer, &session, next.clone(), purpose.clone()).await {
+    match begin(&visit.web, issuer, next.clone(), purpose.clone(), visit.extensions()).await {
         Ok(address) => visit.show(Page::ContinueWith { provider: provider(issuer), address }).await,
-        Err(refused) => refuse(&visit.web, issuer, Way { next, purpose }, refused, visit.extensions()).await,
+        Err(refused) => refuse(&visit.web, issuer, Way { next, purpose }, refused, true, visit.extensions()).await,
     }
 }
 
@@ -208,28 +230,29 @@ pub async fn callback(
     let area = visit::area(request.extensions());
     let Some(issuer) = issuer_in(&web, &id, area) else { return not_found(&web, area).await };
     let (mut parts, _) = request.into_parts();
-    let asked = match &answer {
-        Ok(Query(answer)) => take(&web, issuer, &session, answer.state.as_deref().unwrap_or_default()).await,
-        Err(_) => Ok(None),
-    };
-    let (asked, answer) = match (asked, answer) {
-        (Ok(Some(asked)), Ok(Query(answer))) => (asked, answer),
-        (Err(error), _) => {
-            return refuse(&web, issuer, Way::sign_in(area.home().into()), error.into(), &parts.extensions).await;
+    let state = answer.as_ref().ok().and_then(|Query(answer)| answer.state.as_deref());
+    let found = find(&web, issuer, state.unwrap_or_default(), &parts.extensions).await;
+    let (asked, answer) = match (found, answer) {
+        (Ok(Found::Waiting(asked)), Ok(Query(answer))) => (asked, answer),
+        (Ok(Found::Over(asked)), _) => {
+            return match visit::actor(&mut parts, &web).await {
+                // Another tab has finished first, or this one is loaded again. The page asks for a proof where it needs one.
+                Ok(Some(actor)) if asked.purpose.is_of(&actor) => Redirect::to(&asked.next).into_response(),
+                _ => refuse_sign_in(&web, issuer, asked.next, Refused::Unasked, &mut parts).await,
+            };
         }
-        _ => return refuse(&web, issuer, Way::sign_in(area.home().into()), Refused::Unasked, &parts.extensions).await,
+        (Err(error), _) => return refuse_sign_in(&web, issuer, area.home().into(), error.into(), &mut parts).await,
+        _ => return refuse_sign_in(&web, issuer, area.home().into(), Refused::Unasked, &mut parts).await,
     };
-    let way = Way { next: asked.next.clone(), purpose: asked.purpose.clone() };
+    let Asked { next, purpose, .. } = asked.clone();
     let arrived = match verify(&web, issuer, &asked, answer).await {
-        Ok(verified) => match &asked.purpose {
-            Purpose::SignIn => signed_in(&web, issuer, &verified, &asked.next, &session, &parts.extensions).await,
+        Ok(verified) => match &purpose {
+            Purpose::SignIn => signed_in(&web, issuer, &verified, &next, &session, &parts.extensions).await,
             Purpose::Prove { user_id, form } => {
                 let actor = visit::actor(&mut parts, &web).await;
                 // Whose session ended meanwhile, or is somebody else's by now, has proven nothing.
                 match actor.map(|actor| actor.filter(|actor| actor.user_id == *user_id)) {
-                    Ok(Some(actor)) => {
-                        proven(&web, issuer, &verified, &actor, &asked.next, form.as_deref(), &session).await
-                    }
+                    Ok(Some(actor)) => proven(&web, issuer, &verified, &actor, &next, form.as_deref(), &session).await,
                     Ok(None) => Err(Refused::Unasked),
                     Err(error) => Err(error.into()),
                 }
@@ -237,9 +260,12 @@ pub async fn callback(
         },
         Err(refused) => Err(refused),
     };
-    match arrived {
-        Ok(response) => response,
-        Err(refused) => refuse(&web, issuer, way, refused, &parts.extensions).await,
+    match (arrived, &purpose) {
+        (Ok(response), _) => response,
+        (Err(refused), Purpose::SignIn) => refuse_sign_in(&web, issuer, next, refused, &mut parts).await,
+        (Err(refused), Purpose::Prove { .. }) => {
+            refuse(&web, issuer, Way { next, purpose }, refused, true, &parts.extensions).await
+        }
     }
 }
 
@@ -271,7 +297,16 @@ async fn signed_in(
                 let client = visit::client(web, extensions);
                 web.backend.record_attempt(*user, Outcome::ForeignAddress, Method::SingleSignOn, client).await?;
             }
-            return Err(Refused::NotAdmitted(refused));
+            let detail = match &refused {
+                NotAdmitted::NoRole => verified.log.role.clone(),
+                NotAdmitted::OneFactor => verified.log.second_factor.clone(),
+                NotAdmitted::NoEmail | NotAdmitted::ForeignAddress(_) => verified.log.email.clone(),
+                NotAdmitted::Removed | NotAdmitted::AccountHere | NotAdmitted::Elsewhere => {
+                    format!("sub: expected one that may join or is known, received {:?}", verified.subject)
+                }
+                NotAdmitted::Backend(_) => String::new(),
+            };
+            return Err(Refused::NotAdmitted(refused, detail));
         }
     };
     let Admitted { entrant, actor, change } = admitted;
@@ -292,10 +327,11 @@ async fn proven(
     session: &Session,
 ) -> Result<Response, Refused> {
     if !web.backend.is_known_as(actor, issuer.url(), &verified.subject).await? {
-        return Err(Refused::SomebodyElse);
+        let expected = format!("sub: expected that of user {}, received {:?}", actor.user_id, verified.subject);
+        return Err(Refused::SomebodyElse(expected));
     }
     if !verified.has_second_factor && web.backend.must_show_provider_a_factor(actor).await? {
-        return Err(Refused::NotAdmitted(NotAdmitted::OneFactor));
+        return Err(Refused::NotAdmitted(NotAdmitted::OneFactor, verified.log.second_factor.clone()));
     }
     visit::prove(web, session).await?;
     if let Some(form) = form {
@@ -319,40 +355,81 @@ fn question(web: &Web, issuer: &Issuer, state: String, asked_at: Timestamp, is_p
     }
 }
 
-const STATE: &str = "single sign-on state";
-
 async fn begin(
     web: &Web,
     issuer: &Issuer,
-    session: &Session,
     next: String,
     purpose: Purpose,
+    extensions: &Extensions,
 ) -> Result<String, Refused> {
     let asked_at = web.backend.clock().now();
-    let state = URL_SAFE_NO_PAD.encode(random::bytes::<32>());
-    let state_seal = web.backend.derive(STATE, &state);
-    let question = question(web, issuer, state, asked_at, matches!(purpose, Purpose::Prove { .. }));
+    let random = || URL_SAFE_NO_PAD.encode(random::bytes::<32>());
+    let state = random();
+    let question = question(web, issuer, state.clone(), asked_at, matches!(purpose, Purpose::Prove { .. }));
     let address = web.single_sign_on.ask(issuer, &question).await?;
-    let asked = Asked { issuer: issuer.id().to_owned(), state_seal, asked_at, next, purpose };
-    let mut all = session.get::<Vec<Asked>>(ASKED).await.map_err(BackendError::from)?.unwrap_or_default();
-    all.push(asked);
-    let too_many = all.len().saturating_sub(MAX_ASKED);
-    all.drain(..too_many);
-    session.insert(ASKED, all).await.map_err(BackendError::from)?;
+    let asked = Asked { issuer: issuer.id().to_owned(), asked_at, next, purpose, is_answered: false };
+    // So that the oldest are known.
+    let secret = format!("{}-{}", asked_at.as_seconds(), random());
+    web.backend.keep_question(&question_id(web, &state, &secret), &asked.to_text(), KEPT_FOR).await?;
+    if let Some(cookies) = extensions.get::<Cookies>() {
+        let (prefix, is_https) = cookie_prefix(web, visit::area(extensions));
+        let cookie = |name: String, secret: String| {
+            Cookie::build((name, secret))
+                .http_only(true)
+                .secure(is_https)
+                .same_site(SameSite::Lax)
+                .path("/")
+                .max_age(cookie::time::Duration::seconds(KEPT_FOR.as_secs() as i64))
+                .build()
+        };
+        let mut others: Vec<_> = cookies.list().into_iter().filter(|other| other.name().starts_with(prefix)).collect();
+        others.sort_by(|one, other| other.value().cmp(one.value()));
+        for old in others.into_iter().skip(MAX_QUESTIONS - 1) {
+            cookies.remove(cookie(old.name().to_owned(), String::new()));
+        }
+        cookies.add(cookie(cookie_name(web, prefix, &state), secret));
+    }
     Ok(address)
 }
 
-/// What this session asked the issuer with this `state`, once: it is forgotten before anything else happens.
-async fn take(web: &Web, issuer: &Issuer, session: &Session, state: &str) -> Result<Option<Asked>, BackendError> {
-    let mut all = session.get::<Vec<Asked>>(ASKED).await?.unwrap_or_default();
-    let found = all.iter().position(|asked| web.backend.is_derived(STATE, state, &asked.state_seal));
-    let Some(at) = found else { return Ok(None) };
-    let asked = all.remove(at);
-    session.insert(ASKED, all).await?;
-    session.save().await?;
-    let now = web.backend.clock().now();
-    let is_in_time = asked.issuer == issuer.id() && now.since(asked.asked_at) < ANSWER_WINDOW;
-    Ok(is_in_time.then_some(asked))
+/// What the names of the cookies begin with that questions have, and whether they are sent by https only.
+fn cookie_prefix(web: &Web, area: Area) -> (&'static str, bool) {
+    let is_https = web.is_https(area);
+    (if is_https { "__Host-nuvera-sso-" } else { "nuvera-sso-" }, is_https)
+}
+
+/// The name of a question's cookie, from which nobody learns `state`.
+fn cookie_name(web: &Web, prefix: &str, state: &str) -> String {
+    let derived = web.backend.derive("single sign-on cookie", state);
+    prefix.chars().chain(derived.chars().filter(char::is_ascii_alphanumeric).take(12)).collect()
+}
+
+/// The id of a question: of what the provider brings back, and what the browser that asked has kept.
+fn question_id(web: &Web, state: &str, secret: &str) -> String {
+    web.backend.derive("single sign-on question", &format!("{state} {secret}"))
+}
+
+impl Asked {
+    fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers")
+    }
+}
+
+/// What this browser asked the issuer with this `state`. What waited for its answer is marked as answered before anything
+/// else happens.
+async fn find(web: &Web, issuer: &Issuer, state: &str, extensions: &Extensions) -> Result<Found, BackendError> {
+    let (prefix, _) = cookie_prefix(web, visit::area(extensions));
+    let cookie = extensions.get::<Cookies>().and_then(|cookies| cookies.get(&cookie_name(web, prefix, state)));
+    let Some(cookie) = cookie else { return Ok(Found::Unknown) };
+    let id = question_id(web, state, cookie.value());
+    let Some(kept) = web.backend.question(&id).await? else { return Ok(Found::Unknown) };
+    let asked = serde_json::from_str::<Asked>(&kept).ok().filter(|asked| asked.issuer == issuer.id());
+    let Some(asked) = asked else { return Ok(Found::Unknown) };
+    let is_in_time = web.backend.clock().now().since(asked.asked_at) < ANSWER_WINDOW;
+    let answered = Asked { is_answered: true, purpose: asked.purpose.without_form(), ..asked.clone() };
+    let waits =
+        !asked.is_answered && is_in_time && web.backend.replace_question(&id, &kept, &answered.to_text()).await?;
+    Ok(if waits { Found::Waiting(asked) } else { Found::Over(asked) })
 }
 
 async fn verify(web: &Web, issuer: &Issuer, asked: &Asked, answer: Answer) -> Result<Verified, Refused> {
@@ -360,33 +437,56 @@ async fn verify(web: &Web, issuer: &Issuer, asked: &Asked, answer: Answer) -> Re
     if let Some(error) = answer.error {
         return Err(Refused::Declined(error));
     }
-    let code = answer.code.ok_or_else(|| Failure::Untrusted("there is no code".to_owned()))?;
+    let no_code = || Failure::Untrusted("code: expected a text, received nothing".to_owned());
+    let code = answer.code.filter(|code| !code.is_empty()).ok_or_else(no_code)?;
     let is_proof = matches!(asked.purpose, Purpose::Prove { .. });
     let question = question(web, issuer, answer.state.unwrap_or_default(), asked.asked_at, is_proof);
     Ok(web.single_sign_on.answer(issuer, &question, &code).await?)
 }
 
+/// As [`refuse`], where somebody wanted to sign in. They may be signed in all the same, by another tab.
+async fn refuse_sign_in(
+    web: &Arc<Web>,
+    issuer: &Issuer,
+    next: String,
+    refused: Refused,
+    parts: &mut Parts,
+) -> Response {
+    let is_signed_in = matches!(visit::actor(parts, web).await, Ok(Some(_)));
+    refuse(web, issuer, Way { next, purpose: Purpose::SignIn }, refused, is_signed_in, &parts.extensions).await
+}
+
 /// A calm page about why it did not come about, and what to do. What happened exactly is in the log.
-async fn refuse(web: &Web, issuer: &Issuer, way: Way, refused: Refused, extensions: &Extensions) -> Response {
+async fn refuse(
+    web: &Web,
+    issuer: &Issuer,
+    way: Way,
+    refused: Refused,
+    is_signed_in: bool,
+    extensions: &Extensions,
+) -> Response {
     use SingleSignOnProblem as Problem;
     let context = visit::context_without_session(web, visit::area(extensions));
     let (status, problem, why) = match refused {
-        Refused::Unasked => (StatusCode::BAD_REQUEST, Problem::Unasked, "nothing was asked".to_owned()),
+        Refused::Unasked => (
+            StatusCode::BAD_REQUEST,
+            Problem::Unasked,
+            "state: expected one that this browser was given within ten minutes, received another".to_owned(),
+        ),
         // What a provider calls its error comes by way of the browser: a few letters of it are enough.
         Refused::Declined(error) => {
-            let known = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
-            (StatusCode::FORBIDDEN, Problem::Declined, known)
+            let known: String = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
+            (StatusCode::FORBIDDEN, Problem::Declined, format!("expected a code, received error {known:?}"))
         }
-        Refused::SomebodyElse => {
-            (StatusCode::FORBIDDEN, Problem::SomebodyElse, "somebody else proved that it is they".to_owned())
-        }
+        Refused::SomebodyElse(why) => (StatusCode::FORBIDDEN, Problem::SomebodyElse, why),
         Refused::Failure(failure) => match &failure {
             Failure::Down(_) => (StatusCode::SERVICE_UNAVAILABLE, Problem::Down, failure.to_string()),
             Failure::Untrusted(_) => (StatusCode::FORBIDDEN, Problem::Untrusted, failure.to_string()),
             Failure::NotFresh(_) => (StatusCode::FORBIDDEN, Problem::NotFresh, failure.to_string()),
+            Failure::NoAuthTime(_) => (StatusCode::FORBIDDEN, Problem::NoAuthTime, failure.to_string()),
         },
-        Refused::NotAdmitted(reason) => {
-            let why = reason.to_string();
+        Refused::NotAdmitted(reason, detail) => {
+            let why = format!("{reason}: {detail}");
             let problem = match reason {
                 NotAdmitted::NoRole => Problem::NoRole,
                 NotAdmitted::Removed => Problem::Removed,
@@ -411,7 +511,8 @@ async fn refuse(web: &Web, issuer: &Issuer, way: Way, refused: Refused, extensio
         Purpose::Prove { form, .. } => (true, form),
     };
     let provider = provider(issuer);
-    let page = Page::SingleSignOnRefused { provider, problem, next: way.next, is_proof, unsent, request_id };
+    let page =
+        Page::SingleSignOnRefused { provider, problem, next: way.next, is_proof, is_signed_in, unsent, request_id };
     render::page(status, page, context).await
 }
 

@@ -42,3 +42,4 @@ mod single_sign_on;
 mod step_up;
 mod store;
 mod support;
+mod tls;

@@ -3,7 +3,10 @@
 use crate::support::Console;
 use axum::{Json, Router, extract::State, routing::get};
 use serde_json::{Value, json};
-use server::single_sign_on::{self, Failure, Question, SingleSignOn};
+use server::{
+    single_sign_on::{self, Failure, Question, SingleSignOn},
+    tls::Authorities,
+};
 use std::{
     fs,
     sync::{
@@ -28,7 +31,10 @@ impl Provider {
         let answer = |State(metadata): State<Arc<Mutex<Value>>>| async move { Json(metadata.lock().unwrap().clone()) };
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(answer))
-            .route("/jwks", get(|| async { Json(json!({ "keys": [] })) }))
+            .route(
+                "/jwks",
+                get(|| async { Json(json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "AAAA" }] })) }),
+            )
             .with_state(metadata.clone());
         tokio::spawn(axum::serve(listener, router).into_future());
         Self { issuer, metadata }
@@ -61,7 +67,7 @@ impl Provider {
         );
         fs::write(&file, text).unwrap();
         let issuers = single_sign_on::read(&file).unwrap();
-        SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await.unwrap()
+        SingleSignOn::bind(issuers, &Authorities::default(), &console.store, console.clock.clone()).await.unwrap()
     }
 }
 
@@ -99,7 +105,7 @@ async fn a_provider_cannot_have_the_server_ask_anything_but_itself() {
     let single_sign_on = provider.bound(&console, "").await;
     let (port, contacted) = internal_service().await;
     let own_port = provider.issuer.rsplit_once(':').unwrap().1;
-    for endpoint in ["jwks_uri", "token_endpoint", "userinfo_endpoint"] {
+    for endpoint in ["jwks_uri", "token_endpoint"] {
         for url in [
             format!("http://127.0.0.1:{port}/x"),
             format!("http://localhost:{port}/x"),

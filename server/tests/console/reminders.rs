@@ -8,6 +8,7 @@ use server::{
     mail::Mailer,
     pepper::Pepper,
     store::organizations::OrganizationKind,
+    tls::Authorities,
 };
 use std::{collections::HashSet, fs, path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -409,10 +410,10 @@ async fn over_smtp_a_busy_server_is_asked_again_and_takes_one_letter() {
     console.advance(DAY * 166);
     let from = || "Nuvera <no-reply@nuvera.example>".parse().unwrap();
     let (busy, _busy) = smtp_server(true).await;
-    let busy = Mailer::smtp(&busy, from()).unwrap();
+    let busy = Mailer::smtp(&busy, from(), &Authorities::default()).unwrap();
     assert_eq!(console.backend.remind(&busy, ORIGIN).await.unwrap(), 0);
     let (url, mut messages) = smtp_server(false).await;
-    let server = Mailer::smtp(&url, from()).unwrap();
+    let server = Mailer::smtp(&url, from(), &Authorities::default()).unwrap();
     assert_eq!(console.backend.remind(&server, ORIGIN).await.unwrap(), 1);
     let message = messages.recv().await.unwrap();
     let envelope: Vec<_> = message.iter().filter(|line| line.contains("FROM:") || line.contains("TO:")).collect();

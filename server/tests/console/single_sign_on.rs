@@ -1,6 +1,6 @@
 //! Single sign-on, attacked: a provider on loopback answers as it should, or with one thing wrong.
 
-use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, START};
+use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEOPLE, START};
 use app::paths::Area;
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -26,17 +26,23 @@ use domain::{
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value, json};
-use server::{backend::accounts::NewPerson, clock::Clock, single_sign_on, store::organizations::OrganizationKind};
+use server::{
+    backend::accounts::NewPerson, clock::Clock, single_sign_on, store::organizations::OrganizationKind,
+    tls::Authorities,
+};
 use std::{
-    collections::HashMap,
-    fs,
+    collections::{BTreeSet, HashMap},
+    fs, io,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::net::TcpListener;
+use tracing_subscriber::fmt::MakeWriter;
 
 const CLIENT: &str = "nuvera-console";
 const SECRET: &str = "a-client-secret";
+/// Stands for a field that is not there.
+const ABSENT: &str = "(absent)";
 
 /// One thing that is wrong with an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,16 +91,36 @@ struct Grant {
 
 struct Inner {
     issuer: String,
-    key: EcdsaKeyPair,
-    pkcs8: Vec<u8>,
+    signs_with: Mutex<SigningKey>,
     clock: Clock,
     flaw: Mutex<Flaw>,
     /// Whether the ID token says little, and the userinfo endpoint the rest.
     thin: Mutex<bool>,
+    /// What the parts of its answers say otherwise: see [`Provider::says`].
+    said: Mutex<Value>,
+    /// How the client last proved who it is.
+    authentication: Mutex<&'static str>,
     grants: Mutex<HashMap<String, Grant>>,
     /// By access token.
     known: Mutex<HashMap<String, Account>>,
     asked: Mutex<u32>,
+}
+
+/// What a provider signs with.
+#[derive(Clone)]
+struct SigningKey {
+    id: &'static str,
+    pkcs8: Vec<u8>,
+    point: Vec<u8>,
+}
+
+impl SigningKey {
+    fn generate() -> Self {
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let pkcs8 = document.as_ref().to_vec();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).unwrap();
+        Self { id: "first", point: key.public_key().as_ref().to_vec(), pkcs8 }
+    }
 }
 
 /// A provider.
@@ -105,16 +131,14 @@ impl Provider {
     async fn start(clock: Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
-        let pkcs8 = document.as_ref().to_vec();
-        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).unwrap();
         let inner = Inner {
             issuer,
-            key,
-            pkcs8,
+            signs_with: Mutex::new(SigningKey::generate()),
             clock,
             flaw: Mutex::default(),
             thin: Mutex::default(),
+            said: Mutex::default(),
+            authentication: Mutex::default(),
             grants: Mutex::default(),
             known: Mutex::default(),
             asked: Mutex::default(),
@@ -177,9 +201,42 @@ impl Provider {
         format!("{path}?{}", query.finish())
     }
 
-    fn public_point(&self) -> (String, String) {
-        let point = self.0.key.public_key().as_ref();
-        (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..65]))
+    /// From now on the parts of its answers (`discovery`, `keys`, `tokens`, `id_token`, `user_info`) say this. A field with
+    /// [`ABSENT`] is left out, `ISSUER` in a text is the issuer, and a text such as `@int 300` is the time in 300 seconds.
+    fn says(&self, said: Value) {
+        *self.0.said.lock().unwrap() = said;
+    }
+
+    fn amend(&self, part: &str, fields: &mut Map<String, Value>) {
+        let said = self.0.said.lock().unwrap().clone();
+        for (name, value) in said[part].as_object().into_iter().flatten() {
+            match value {
+                Value::String(text) if text == ABSENT => {
+                    fields.remove(name);
+                }
+                value => {
+                    fields.insert(name.clone(), self.spelled(value));
+                }
+            }
+        }
+    }
+
+    fn spelled(&self, value: &Value) -> Value {
+        let Value::String(text) = value else { return value.clone() };
+        let Some((form, seconds)) = text.strip_prefix('@').and_then(|rest| rest.split_once(' ')) else {
+            return text.replace("ISSUER", &self.0.issuer).into();
+        };
+        let at = self.now() + seconds.parse::<i64>().unwrap();
+        match form {
+            "int" => at.into(),
+            "text" => at.to_string().into(),
+            "float" => (at as f64 + 0.5).into(),
+            "date" => {
+                let date = time::OffsetDateTime::from_unix_timestamp(at).unwrap();
+                date.format(&time::format_description::well_known::Rfc3339).unwrap().into()
+            }
+            _ => panic!("{form}"),
+        }
     }
 
     fn id_token(&self, grant: &Grant, access_token: &str) -> String {
@@ -207,17 +264,19 @@ impl Provider {
             Flaw::OneAudienceTooMany => all.insert("aud".into(), json!([CLIENT, "another-console"])),
             Flaw::AuthorizedParty => all.insert("azp".into(), "another-console".into()),
             Flaw::Issuer => all.insert("iss".into(), "https://login.evil.example".into()),
-            Flaw::Expired => all.insert("exp".into(), now.into()),
+            Flaw::Expired => all.insert("exp".into(), (now - 60).into()),
             Flaw::IssuedLongAgo => all.insert("iat".into(), (now - 601).into()),
             Flaw::AccessToken => all.insert("at_hash".into(), "AAAAAAAAAAAAAAAAAAAAAA".into()),
             _ => None,
         };
+        self.amend("id_token", claims.as_object_mut().unwrap());
         self.signed(&claims, flaw)
     }
 
     fn signed(&self, claims: &Value, flaw: Flaw) -> String {
         let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some("first".into());
+        let key = self.0.signs_with.lock().unwrap().clone();
+        header.kid = Some(key.id.into());
         let by_secret = |secret: &[u8]| {
             let header = Header { alg: Algorithm::HS256, ..header.clone() };
             jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret)).unwrap()
@@ -228,11 +287,11 @@ impl Provider {
                 return format!("{}.{}.", part(&json!({ "alg": "none" })), part(claims));
             }
             Flaw::SignedWithTheClientSecret => return by_secret(SECRET.as_bytes()),
-            Flaw::SignedWithThePublicKey => return by_secret(self.0.key.public_key().as_ref()),
+            Flaw::SignedWithThePublicKey => return by_secret(&key.point),
             Flaw::UnknownKey => header.kid = Some("second".into()),
             _ => {}
         }
-        let signed = jsonwebtoken::encode(&header, claims, &EncodingKey::from_ec_der(&self.0.pkcs8)).unwrap();
+        let signed = jsonwebtoken::encode(&header, claims, &EncodingKey::from_ec_der(&key.pkcs8)).unwrap();
         if flaw != Flaw::OtherSignature {
             return signed;
         }
@@ -256,7 +315,7 @@ async fn metadata(State(provider): State<Provider>) -> Response {
         _ => {}
     }
     let issuer = &provider.0.issuer;
-    Json(json!({
+    let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
@@ -266,13 +325,22 @@ async fn metadata(State(provider): State<Provider>) -> Response {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "HS256", "none"],
         "authorization_response_iss_parameter_supported": true,
-    }))
-    .into_response()
+    });
+    provider.amend("discovery", document.as_object_mut().unwrap());
+    Json(document).into_response()
 }
 
 async fn keys(State(provider): State<Provider>) -> Json<Value> {
-    let (x, y) = provider.public_point();
-    Json(json!({ "keys": [{ "kty": "EC", "crv": "P-256", "use": "sig", "kid": "first", "x": x, "y": y }] }))
+    let SigningKey { id, point, .. } = provider.0.signs_with.lock().unwrap().clone();
+    let (x, y) = (URL_SAFE_NO_PAD.encode(&point[1..33]), URL_SAFE_NO_PAD.encode(&point[33..65]));
+    let key = json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": id, "x": x, "y": y });
+    let mut document = json!({ "keys": [key] });
+    provider.amend("keys", document.as_object_mut().unwrap());
+    let more = provider.0.said.lock().unwrap()["more_keys"].clone();
+    if let (Value::Array(more), Some(Value::Array(keys))) = (more, document.get_mut("keys")) {
+        keys.splice(..0, more);
+    }
+    Json(document)
 }
 
 async fn token(
@@ -282,9 +350,13 @@ async fn token(
 ) -> Response {
     let invalid = |code: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": code }))).into_response();
     let basic = format!("Basic {}", STANDARD.encode(format!("{CLIENT}:{SECRET}")));
-    if headers.get(header::AUTHORIZATION).is_none_or(|given| given != &*basic) {
+    let is_basic = headers.get(header::AUTHORIZATION).is_some_and(|given| given == &*basic);
+    let field = |name: &str| sent.get(name).map(String::as_str);
+    let is_post = (field("client_id"), field("client_secret")) == (Some(CLIENT), Some(SECRET));
+    if is_basic == is_post {
         return invalid("invalid_client");
     }
+    *provider.0.authentication.lock().unwrap() = if is_basic { "client_secret_basic" } else { "client_secret_post" };
     // A code is good once.
     let Some(grant) = provider.0.grants.lock().unwrap().remove(&sent["code"]) else { return invalid("invalid_grant") };
     let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, sent["code_verifier"].as_bytes()));
@@ -298,6 +370,7 @@ async fn token(
         answer.insert("id_token".into(), provider.id_token(&grant, &access_token).into());
     }
     answer.extend([("access_token".into(), access_token.into()), ("token_type".into(), "Bearer".into())]);
+    provider.amend("tokens", &mut answer);
     Json(answer).into_response()
 }
 
@@ -308,7 +381,15 @@ async fn user_info(State(provider): State<Provider>, headers: HeaderMap) -> Resp
     };
     let mut claims = account.claims.as_object().unwrap().clone();
     claims.insert("sub".into(), account.subject.into());
-    Json(claims).into_response()
+    provider.amend("user_info", &mut claims);
+    match &provider.0.said.lock().unwrap()["user_info_answers"] {
+        Value::String(kind) if kind == "signed" => {
+            let token = provider.signed(&Value::Object(claims), provider.flaw());
+            ([(header::CONTENT_TYPE, "application/jwt; charset=utf-8")], token).into_response()
+        }
+        Value::String(kind) if kind == "error" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        _ => Json(claims).into_response(),
+    }
 }
 
 /// A console with Alpine Pay's provider and, where it is wanted, one of Nuvera's own.
@@ -319,6 +400,11 @@ struct Surroundings {
 }
 
 async fn start() -> Surroundings {
+    start_with("").await
+}
+
+/// The same, with more in what the operator writes of Alpine Pay's provider.
+async fn start_with(more: &str) -> Surroundings {
     let clock = Clock::manual(START);
     let (alpine, nuvera) = (Provider::start(clock.clone()).await, Provider::start(clock.clone()).await);
     let folder = tempfile::tempdir().unwrap();
@@ -335,10 +421,15 @@ async fn start() -> Surroundings {
     };
     let with_factor = "second_factor = ['mfa', 'urn:two']\nacr_values = ['urn:two']\n";
     let partner = "{ owners = 'partner_owner', developers = 'partner_developer', viewers = 'partner_viewer' }";
-    let text = row("alpine-id", "Alpine ID", "Alpine Pay", &alpine, partner)
-        + with_factor
-        + &row("nuvera-id", "Nuvera ID", "Nuvera", &nuvera, "{ support = 'nuvera_admin' }")
-        + with_factor;
+    let mut alpine_row = row("alpine-id", "Alpine ID", "Alpine Pay", &alpine, partner) + with_factor;
+    for line in more.lines() {
+        // A line of this name takes the place of the one that is there.
+        let name = line.split(" = ").next().unwrap();
+        let others = alpine_row.lines().filter(|other| other.split(" = ").next() != Some(name));
+        alpine_row = others.chain([line]).flat_map(|line| [line, "\n"]).collect();
+    }
+    let text =
+        alpine_row + &row("nuvera-id", "Nuvera ID", "Nuvera", &nuvera, "{ support = 'nuvera_admin' }") + with_factor;
     let file = folder.path().join("sso.toml");
     fs::write(&file, text).unwrap();
     let issuers = single_sign_on::read(&file).unwrap();
@@ -547,19 +638,128 @@ async fn an_answer_is_taken_once_in_the_browser_that_asked_and_within_ten_minute
 
     let before = browser.cookies.clone();
     assert_eq!(browser.get(&answer).await.status, StatusCode::SEE_OTHER, "the control");
-    assert_eq!(browser.get(&answer).await.status, StatusCode::BAD_REQUEST, "replayed");
+    let (after, asked) = (browser.cookies.clone(), alpine.0.known.lock().unwrap().len());
+    alpine.0.known.lock().unwrap().clear();
+    assert_eq!(browser.get(&answer).await.location(), LIST, "loaded again, it leads on");
+    assert_eq!((&browser.cookies, alpine.0.known.lock().unwrap().len()), (&after, 0), "and signs in nobody");
+    assert!(asked > 0 && browser.get(LIST).await.status == StatusCode::OK);
     browser.cookies = before;
-    assert_eq!(browser.get(&answer).await.status, StatusCode::BAD_REQUEST, "replayed in the session before");
+    assert_eq!(browser.get(&answer).await.status, StatusCode::BAD_REQUEST, "replayed without the session");
+    nobody_is_signed_in(&mut browser).await;
 
     let mut slow = console.browser();
     let question = slow.get(BEGIN).await.location().to_owned();
     console.advance(Duration::from_secs(600));
     assert_eq!(slow.get(&alpine.answers(&question, &developer())).await.status, StatusCode::BAD_REQUEST);
-    // Two windows at a time do not meet.
-    let mut two = console.browser();
-    let questions = [two.get(BEGIN).await.location().to_owned(), two.get(BEGIN).await.location().to_owned()];
-    let first = alpine.answers(&questions[0], &developer());
-    assert_eq!(two.get(&first).await.status, StatusCode::SEE_OTHER);
+    nobody_is_signed_in(&mut slow).await;
+}
+
+#[tokio::test]
+async fn each_tab_lands_on_the_page_that_it_began_for() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let pages = [PEOPLE, "/settings/account", LIST, PEOPLE, "/settings/account", LIST];
+    let begin = |page: &str| format!("{BEGIN}?next={page}");
+    let mut browser = console.browser();
+    let mut answers = Vec::new();
+    for page in pages {
+        let question = browser.get(&begin(page)).await.location().to_owned();
+        answers.push((page, alpine.answers(&question, &developer())));
+    }
+    // Back in another order than they began, after the first one has signed in.
+    for at in [2, 0, 5, 1, 4, 3] {
+        let (page, answer) = &answers[at];
+        let arrived = browser.get(answer).await;
+        assert_eq!((arrived.status, arrived.location()), (StatusCode::SEE_OTHER, *page), "{at}");
+        assert_eq!(browser.get(page).await.status, StatusCode::OK, "{at}");
+    }
+    // And when they are loaded once more.
+    for (page, answer) in &answers {
+        assert_eq!(browser.get(answer).await.location(), *page);
+    }
+
+    // Both begin before the answer to either has arrived, and both come back at once.
+    let (mut one, mut other) = (console.browser(), console.browser());
+    let questions = [one.get(&begin(PEOPLE)).await, other.get(&begin("/settings/account")).await];
+    let cookies = one.cookies.iter().chain(&other.cookies).map(|(name, value)| (name.clone(), value.clone()));
+    one.cookies = cookies.collect();
+    assert_eq!(one.cookies.len(), 2, "none takes the place of another: {:?}", one.cookies);
+    other.cookies = one.cookies.clone();
+    let [first, second] = questions.map(|question| alpine.answers(question.location(), &developer()));
+    let (first, second) = tokio::join!(one.get(&first), other.get(&second));
+    assert_eq!((first.location(), second.location()), (PEOPLE, "/settings/account"));
+
+    // After a password in another tab, and after a sign-out.
+    let mut owner = console.browser();
+    let question = owner.get(&begin(PEOPLE)).await.location().to_owned();
+    console.signs_in(&mut owner, "owner@alpine.example").await;
+    assert_eq!(owner.get(&alpine.answers(&question, &developer())).await.location(), PEOPLE);
+    owner.get(LIST).await.says("Nia New");
+    let question = owner.get(&begin(PEOPLE)).await.location().to_owned();
+    owner.post("/sign-out", &[]).await;
+    nobody_is_signed_in(&mut owner).await;
+    assert_eq!(owner.get(&alpine.answers(&question, &developer())).await.location(), PEOPLE);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_leads_on_only_where_somebody_is_signed_in() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let question = browser.get(&format!("{BEGIN}?next={PEOPLE}")).await.location().to_owned();
+    let answer = alpine.answers(&question, &developer());
+    console.advance(Duration::from_secs(600));
+    let late = browser.get(&answer).await;
+    assert_eq!(late.status, StatusCode::BAD_REQUEST);
+    late.says("You are not signed in");
+    assert!(late.body.contains(&format!("{BEGIN}?next={PEOPLE}")), "it can be begun again: {}", late.body);
+    signs_in(&mut browser, &alpine, BEGIN, &developer()).await;
+    assert_eq!(browser.get(&answer).await.location(), PEOPLE);
+    // What was declined in one tab, or asked by nobody, does not say that the other is signed out.
+    let question = browser.get(BEGIN).await.location().to_owned();
+    let (state, iss) = (&parameters(&question)["state"], &alpine.0.issuer);
+    let declined = format!("/sign-in/sso/alpine-id/callback?error=access_denied&state={state}&iss={iss}");
+    for address in [&*declined, "/sign-in/sso/alpine-id/callback?code=x&state=unknown"] {
+        let answer = browser.get(address).await;
+        answer.says("You are still signed in as before");
+        assert!(!answer.text().contains("You are not signed in"), "{}", answer.text());
+        assert_eq!(browser.get(LIST).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_has_a_few_questions_and_forgets_the_oldest() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut browser = console.browser();
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        let question = browser.get(BEGIN).await.location().to_owned();
+        answers.push(alpine.answers(&question, &developer()));
+        console.advance(Duration::from_secs(1));
+    }
+    assert_eq!(browser.cookies.len(), 8, "{:?}", browser.cookies);
+    assert_eq!(browser.get(&answers[1]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(browser.get(&answers[2]).await.location(), LIST, "the control");
+}
+
+#[tokio::test]
+async fn several_tabs_prove_who_it_is_at_once() {
+    let Surroundings { console, alpine, .. } = start().await;
+    let mut dora = console.browser();
+    signs_in(&mut dora, &alpine, BEGIN, &developer()).await;
+    console.advance(Duration::from_secs(10 * 60));
+    let pages = [format!("{LIST}/new"), "/settings/account".to_owned()];
+    let mut answers = Vec::new();
+    for page in &pages {
+        let question = dora.get(&format!("/confirm/sso/alpine-id?next={page}")).await.location().to_owned();
+        answers.push(alpine.answers(&question, &developer()));
+    }
+    for (page, answer) in pages.iter().zip(&answers) {
+        assert_eq!(dora.get(answer).await.location(), page);
+    }
+    assert_eq!(dora.get(&pages[0]).await.status, StatusCode::OK);
+    // A proof of another user is nobody's.
+    let mut owner = console.owner().await;
+    owner.cookies.extend(dora.cookies.into_iter().filter(|(name, _)| name.starts_with("nuvera-sso-")));
+    assert_eq!(owner.get(&answers[0]).await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -867,7 +1067,7 @@ async fn a_fresh_proof_is_the_providers_matter_too() {
     // An old proof, none, and somebody else's.
     for (auth_time, who, words) in [
         (Some(alpine.now() - 61), developer(), "did not ask you anew"),
-        (None, developer(), "did not ask you anew"),
+        (None, developer(), "does not say when you last signed in there"),
         (Some(alpine.now()), account("otto", "otto@alpine.example", &["owners"]), "Somebody else is signed in"),
     ] {
         let question = ask(&mut dora).await;
@@ -938,7 +1138,9 @@ async fn what_a_provider_is_bound_to_is_judged_at_the_start() {
         );
         fs::write(&file, text).unwrap();
         let issuers = single_sign_on::read(&file).unwrap();
-        let bound = single_sign_on::SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await;
+        let bound =
+            single_sign_on::SingleSignOn::bind(issuers, &Authorities::default(), &console.store, console.clock.clone())
+                .await;
         bound.map(|bound| bound.issuers()[0].organization()).map_err(|error| error.to_string())
     };
     let bind = async |organization: &str, role: &str| bind_with(organization, role, "").await;
@@ -978,7 +1180,9 @@ async fn an_e_mail_domain_belongs_to_the_issuers_of_one_organization() {
         let text = row("one", "Alpine Pay", "alpine.example") + &row("two", organization, domain);
         fs::write(&file, text).unwrap();
         let issuers = single_sign_on::read(&file).unwrap();
-        let bound = single_sign_on::SingleSignOn::bind(issuers, &console.store, console.clock.clone()).await;
+        let bound =
+            single_sign_on::SingleSignOn::bind(issuers, &Authorities::default(), &console.store, console.clock.clone())
+                .await;
         bound.map(drop).map_err(|error| error.to_string())
     };
     let problem =
@@ -1014,4 +1218,621 @@ async fn nothing_that_is_secret_on_the_way_is_in_the_database() {
     assert_eq!(left, 1);
     drop(conn);
     assert_eq!(browser.get(LIST).await.status, StatusCode::OK);
+}
+
+/// What one provider says differently, and what comes of it. docs/single-sign-on.md names the rows.
+struct Row {
+    name: &'static str,
+    /// See [`Provider::says`].
+    said: Value,
+    /// More of the operator's settings.
+    settings: &'static str,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// The user is signed in, with this role.
+    In(Role),
+    /// The user is refused, and the log line says so.
+    Refused(&'static str),
+}
+
+fn row(name: &'static str, said: Value, outcome: Outcome) -> Row {
+    row_with(name, said, "", outcome)
+}
+
+fn row_with(name: &'static str, said: Value, settings: &'static str, outcome: Outcome) -> Row {
+    Row { name, said, settings, outcome }
+}
+
+const PROJECT: &str = "329836626744180738";
+const ROLES: &str = "urn:zitadel:iam:org:project:roles";
+
+fn discovery_rows() -> Vec<Row> {
+    use Outcome::{In, Refused};
+    let developer = || In(Role::PartnerDeveloper);
+    let optional = json!({
+        "response_types_supported": null, "subject_types_supported": "public",
+        "id_token_signing_alg_values_supported": [], "scopes_supported": 7, "claims_supported": {},
+        "token_endpoint_auth_methods_supported": null, "grant_types_supported": ["urn:new"],
+        "response_modes_supported": [""], "display_values_supported": [null], "claim_types_supported": "aggregated",
+        "id_token_encryption_alg_values_supported": ["ML-KEM"], "claims_parameter_supported": "false",
+        "service_documentation": 3, "op_policy_uri": "", "registration_endpoint": "not a URL",
+        "end_session_endpoint": {}, "code_challenge_methods_supported": null, "https://new.example": { "a": [1] },
+    });
+    let minimal = json!({
+        "response_types_supported": ABSENT, "subject_types_supported": ABSENT, "userinfo_endpoint": ABSENT,
+        "id_token_signing_alg_values_supported": ABSENT, "authorization_response_iss_parameter_supported": ABSENT,
+    });
+    let other_keys = json!([
+        { "kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "first" }, { "kty": "OKP", "crv": "X25519", "x": "AA" },
+        { "kty": "RSA", "n": "", "e": "AQAB", "kid": "first" }, { "kty": "oct", "k": "AA", "alg": 7 }, null, "key",
+    ]);
+    vec![
+        row("discovery-minimal", json!({ "discovery": minimal }), developer()),
+        row("discovery-optional", json!({ "discovery": optional }), developer()),
+        row(
+            "discovery-issuer-slash",
+            json!({ "discovery": { "issuer": "ISSUER/" }, "id_token": { "iss": "ISSUER/" } }),
+            Refused("iss (in the answer): expected \"ISSUER/\", received \"ISSUER\""),
+        ),
+        row(
+            "discovery-issuer-slash-everywhere",
+            json!({ "discovery": { "issuer": "ISSUER/", "authorization_response_iss_parameter_supported": false },
+                "id_token": { "iss": "ISSUER/" }, "answer": { "iss": ABSENT } }),
+            developer(),
+        ),
+        row(
+            "discovery-issuer-other",
+            json!({ "discovery": { "issuer": "https://login.other.example" } }),
+            Refused(
+                "issuer: expected \"ISSUER\", received \"https://login.other.example\"; if that is the provider's name",
+            ),
+        ),
+        row(
+            "discovery-issuer-tenants",
+            json!({ "discovery": { "issuer": "https://login.example/{tenantid}/v2.0" } }),
+            Refused("this document is for every tenant: set url to that of the organization's own"),
+        ),
+        row(
+            "discovery-issuer-missing",
+            json!({ "discovery": { "issuer": null } }),
+            Refused("issuer: expected \"ISSUER\", received null"),
+        ),
+        row(
+            "discovery-authorization-endpoint",
+            json!({ "discovery": { "authorization_endpoint": ABSENT } }),
+            Refused("authorization_endpoint: expected a URL, received nothing"),
+        ),
+        row(
+            "discovery-token-endpoint",
+            json!({ "discovery": { "token_endpoint": "/token" } }),
+            Refused("token_endpoint: expected a URL, received \"/token\""),
+        ),
+        row(
+            "discovery-jwks-uri",
+            json!({ "discovery": { "jwks_uri": null } }),
+            Refused("jwks_uri: expected a URL, received null"),
+        ),
+        row("discovery-userinfo-unreadable", json!({ "discovery": { "userinfo_endpoint": 7 } }), developer()),
+        row(
+            "discovery-userinfo-elsewhere",
+            json!({ "discovery": { "userinfo_endpoint": "https://graph.example/me" } }),
+            developer(),
+        ),
+        row(
+            "discovery-userinfo-elsewhere-needed",
+            json!({ "discovery": { "userinfo_endpoint": "http://127.0.0.1:1/me" }, "id_token": { "email": null } }),
+            Refused("127.0.0.1:1 is neither the issuer's host nor in endpoint_hosts"),
+        ),
+        row(
+            "discovery-iss-parameter",
+            json!({ "discovery": { "authorization_response_iss_parameter_supported": "true" }, "answer": { "iss": ABSENT } }),
+            Refused("iss (in the answer): expected \"ISSUER\", received nothing"),
+        ),
+        row("keys-unknown-kinds", json!({ "more_keys": other_keys }), developer()),
+        row(
+            "keys-empty",
+            json!({ "keys": { "keys": [] } }),
+            Refused("keys (jwks_uri): expected a key for RS, PS, ES or EdDSA signatures, received []"),
+        ),
+        row(
+            "keys-none",
+            json!({ "keys": { "keys": ABSENT } }),
+            Refused("keys (jwks_uri): expected a key for RS, PS, ES or EdDSA signatures, received nothing"),
+        ),
+    ]
+}
+
+fn token_rows() -> Vec<Row> {
+    use Outcome::{In, Refused};
+    let developer = || In(Role::PartnerDeveloper);
+    let tokens = |said: Value| json!({ "tokens": said });
+    let id_token = |said: Value| json!({ "id_token": said });
+    vec![
+        row("tokens-type", tokens(json!({ "token_type": ABSENT })), developer()),
+        row("tokens-type-unreadable", tokens(json!({ "token_type": ["bearer"] })), developer()),
+        row("tokens-expires-in", tokens(json!({ "expires_in": "3600" })), developer()),
+        row(
+            "tokens-others",
+            tokens(
+                json!({ "expires_in": -1.5, "scope": ["openid"], "refresh_token": null, "session_state": 7, "not-before-policy": "0" }),
+            ),
+            developer(),
+        ),
+        row("tokens-access-token", tokens(json!({ "access_token": null })), developer()),
+        row(
+            "tokens-id-token",
+            tokens(json!({ "id_token": ABSENT })),
+            Refused("id_token: expected a text, received nothing"),
+        ),
+        row(
+            "tokens-id-token-null",
+            tokens(json!({ "id_token": null })),
+            Refused("id_token: expected a text, received something else"),
+        ),
+        row(
+            "tokens-id-token-encrypted",
+            tokens(json!({ "id_token": "a.b.c.d.e" })),
+            Refused("token: expected 3 parts, received 5; it is encrypted: have the provider sign it only"),
+        ),
+        row(
+            "tokens-error",
+            tokens(json!({ "error": "invalid_client", "error_description": "canary" })),
+            Refused("token endpoint: expected tokens, received error \"invalid_client\"; check client_id"),
+        ),
+        row("iss-missing", id_token(json!({ "iss": ABSENT })), Refused("iss: expected \"ISSUER\", received nothing")),
+        row(
+            "iss-other",
+            id_token(json!({ "iss": "https://login.other.example" })),
+            Refused("iss: expected \"ISSUER\", received \"https://login.other.example\""),
+        ),
+        row_with(
+            "iss-token-issuers",
+            id_token(json!({ "iss": "accounts.alpine.example" })),
+            "token_issuers = ['accounts.alpine.example']",
+            developer(),
+        ),
+        row("sub-missing", id_token(json!({ "sub": null })), Refused("sub: expected a text, received null")),
+        row("sub-empty", id_token(json!({ "sub": "" })), Refused("sub: expected a text, received \"\"")),
+        row("sub-number", id_token(json!({ "sub": 7, "email": "seven@alpine.example" })), developer()),
+        row("aud-list", id_token(json!({ "aud": [CLIENT] })), developer()),
+        row(
+            "aud-missing",
+            id_token(json!({ "aud": ABSENT })),
+            Refused("aud: expected \"nuvera-console\", received nothing"),
+        ),
+        row("aud-empty", id_token(json!({ "aud": [] })), Refused("aud: expected \"nuvera-console\", received []")),
+        row(
+            "aud-other",
+            id_token(json!({ "aud": "another-console" })),
+            Refused("aud: expected \"nuvera-console\", received \"another-console\""),
+        ),
+        row(
+            "aud-several",
+            id_token(json!({ "aud": [CLIENT, PROJECT], "azp": CLIENT })),
+            Refused(
+                "received [\"nuvera-console\",\"329836626744180738\"]; if \"329836626744180738\" is a service of yours, list it in trusted_audiences",
+            ),
+        ),
+        row_with(
+            "aud-trusted",
+            id_token(json!({ "aud": [CLIENT, PROJECT], "azp": CLIENT })),
+            "trusted_audiences = ['329836626744180738']",
+            developer(),
+        ),
+        row_with(
+            "aud-trusted-without-azp",
+            id_token(json!({ "aud": [PROJECT, CLIENT] })),
+            "trusted_audiences = ['329836626744180738']",
+            developer(),
+        ),
+        row_with(
+            "aud-trusted-only",
+            id_token(json!({ "aud": [PROJECT] })),
+            "trusted_audiences = ['329836626744180738']",
+            Refused("aud: expected \"nuvera-console\", received [\"329836626744180738\"]"),
+        ),
+        row_with(
+            "azp-trusted-audience",
+            id_token(json!({ "aud": [CLIENT, PROJECT], "azp": PROJECT })),
+            "trusted_audiences = ['329836626744180738']",
+            Refused("azp: expected \"nuvera-console\", received \"329836626744180738\""),
+        ),
+        row_with(
+            "aud-number",
+            id_token(json!({ "aud": [CLIENT, 329_836_626_744_180_738_u64, null], "azp": CLIENT })),
+            "trusted_audiences = ['329836626744180738']",
+            developer(),
+        ),
+        row(
+            "aud-number-untrusted",
+            id_token(json!({ "aud": [CLIENT, 7] })),
+            Refused("if \"7\" is a service of yours, list it in trusted_audiences"),
+        ),
+        row("azp-own", id_token(json!({ "azp": CLIENT })), developer()),
+        row("azp-null", id_token(json!({ "azp": null })), developer()),
+        row(
+            "azp-other",
+            id_token(json!({ "azp": "another-console" })),
+            Refused("azp: expected \"nuvera-console\", received \"another-console\""),
+        ),
+        row("exp-text", id_token(json!({ "exp": "@text 300" })), developer()),
+        row("exp-fraction", id_token(json!({ "exp": "@float 300" })), developer()),
+        row("exp-skew", id_token(json!({ "exp": "@int -59" })), developer()),
+        row("exp-past", id_token(json!({ "exp": "@text -60" })), Refused("exp: expected a time after ")),
+        row("exp-missing", id_token(json!({ "exp": ABSENT })), Refused("exp: expected a time, received nothing")),
+        row("exp-unreadable", id_token(json!({ "exp": "soon" })), Refused("exp: expected a time, received \"soon\"")),
+        row("iat-text", id_token(json!({ "iat": "@text 0" })), developer()),
+        row("iat-date", id_token(json!({ "iat": "@date 0" })), developer()),
+        row("iat-missing", id_token(json!({ "iat": null })), Refused("iat: expected a time, received null")),
+        row("iat-old", id_token(json!({ "iat": "@int -601" })), Refused("iat: expected a time from ")),
+        row("iat-future", id_token(json!({ "iat": "@int 61" })), Refused("iat: expected a time from ")),
+        row("nbf-unreadable", id_token(json!({ "nbf": "now" })), developer()),
+        row("nbf-past", id_token(json!({ "nbf": "@text -300" })), developer()),
+        row("nbf-future", id_token(json!({ "nbf": "@int 61" })), Refused("nbf: expected a time up to ")),
+        row("nonce-missing", id_token(json!({ "nonce": ABSENT })), Refused("…, received nothing")),
+        row("nonce-other", id_token(json!({ "nonce": "another-nonce" })), Refused("…, received \"another-\"")),
+        row("at-hash-missing", id_token(json!({ "at_hash": null })), developer()),
+        row("at-hash-other", id_token(json!({ "at_hash": "AAAA" })), Refused("at_hash: expected \"")),
+        row("auth-time-missing", id_token(json!({ "auth_time": ABSENT })), developer()),
+        row("auth-time-null", id_token(json!({ "auth_time": null })), developer()),
+        row("auth-time-unreadable", id_token(json!({ "auth_time": "just now" })), developer()),
+        row("acr-amr-unneeded", id_token(json!({ "acr": 0, "amr": { "pwd": true } })), developer()),
+    ]
+}
+
+fn user_rows() -> Vec<Row> {
+    use Outcome::{In, Refused};
+    let developer = || In(Role::PartnerDeveloper);
+    let id_token = |said: Value| json!({ "id_token": said });
+    let unneeded = json!({
+        "address": "Main Street 1", "birthdate": 1990, "gender": [], "phone_number": 7, "phone_number_verified": "no",
+        "updated_at": "1766492270", "picture": 3, "locale": { "language": "de" }, "website": "not a URL",
+        "zoneinfo": null, "profile": [], "nickname": false, "middle_name": null, "sid": 1, "jti": {}, "tid": [null],
+        "c_hash": 5, "s_hash": null, "name": 7, "given_name": [], "preferred_username": {}, "https://new.example/x": [[]],
+    });
+    let eve = |more: Value| {
+        let mut said = json!({ "sub": "eve", "email": "eve@alpine.example" });
+        said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "id_token": said, "user_info": { "sub": "eve", "email": ABSENT } })
+    };
+    // What the ID token leaves out.
+    let thin = |more: Value| {
+        let mut said = json!({ "id_token": { "email": ABSENT, "groups": null } });
+        said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        said
+    };
+    let mut loose = unneeded.clone();
+    loose.as_object_mut().unwrap().extend([("email_verified".to_owned(), "true".into())]);
+    vec![
+        row("unneeded", id_token(unneeded), developer()),
+        row("email-verified-text", id_token(json!({ "email_verified": "true" })), developer()),
+        row("email-verified-number", id_token(json!({ "email_verified": 1 })), developer()),
+        row(
+            "email-verified-missing",
+            id_token(json!({ "sub": "ed", "email": "ed@alpine.example", "email_verified": ABSENT })),
+            developer(),
+        ),
+        row(
+            "email-unverified",
+            eve(json!({ "email_verified": "false" })),
+            Refused(
+                "email_verified: expected true, received \"false\"; if you trust its addresses, set accept_unverified_email",
+            ),
+        ),
+        row_with(
+            "email-unverified-accepted",
+            eve(json!({ "email_verified": "false" })),
+            "accept_unverified_email = true",
+            developer(),
+        ),
+        row(
+            "email-missing",
+            eve(json!({ "email": null })),
+            Refused("email: expected an e-mail address, received null"),
+        ),
+        row("email-unreadable", eve(json!({ "email": 7 })), Refused("email: expected an e-mail address, received 7")),
+        row("email-of-a-known-user", id_token(json!({ "email": "dora" })), developer()),
+        row(
+            "email-foreign",
+            eve(json!({ "email": "eve@evil.example" })),
+            Refused("email: expected an address in \"alpine.example\", received one in \"evil.example\""),
+        ),
+        row_with(
+            "email-claim",
+            eve(json!({ "email": "x@elsewhere.example", "upn": "eve@alpine.example" })),
+            "email_claim = 'upn'",
+            developer(),
+        ),
+        row("role-text", id_token(json!({ "groups": "owners" })), In(Role::PartnerOwner)),
+        row("role-list", id_token(json!({ "groups": ["x", 7, null, "viewers"] })), In(Role::PartnerViewer)),
+        row_with(
+            "role-object",
+            id_token(json!({ (ROLES): { "developers": { "1": "alpine.example" }, "owners": null } })),
+            "role_claim = 'urn:zitadel:iam:org:project:roles'",
+            developer(),
+        ),
+        row_with(
+            "role-path",
+            id_token(json!({ "realm_access": { "roles": ["viewers"] } })),
+            "role_claim = 'realm_access.roles'",
+            In(Role::PartnerViewer),
+        ),
+        row_with(
+            "role-space",
+            id_token(json!({ "groups": "hikers developers" })),
+            "role_separator = 'space'",
+            developer(),
+        ),
+        row_with(
+            "role-comma",
+            id_token(json!({ "groups": "hikers, owners" })),
+            "role_separator = 'comma'",
+            In(Role::PartnerOwner),
+        ),
+        row(
+            "role-text-of-several",
+            id_token(json!({ "groups": "hikers developers" })),
+            Refused(
+                "groups: expected one of \"developers\", \"owners\", \"viewers\", received \"hikers developers\"; if that is a list, set role_separator",
+            ),
+        ),
+        row(
+            "role-none",
+            id_token(json!({ "groups": ["hikers"] })),
+            Refused("groups: expected one of \"developers\", \"owners\", \"viewers\", received [\"hikers\"]"),
+        ),
+        row_with(
+            "role-default",
+            id_token(json!({ "groups": ["hikers"] })),
+            "default_role = 'partner_viewer'",
+            In(Role::PartnerViewer),
+        ),
+        row("user-info", thin(json!({ "user_info": loose })), developer()),
+        row("user-info-signed", thin(json!({ "user_info_answers": "signed" })), developer()),
+        row(
+            "user-info-signed-for-another",
+            thin(json!({ "user_info_answers": "signed", "user_info": { "aud": "another-console" } })),
+            Refused("aud: expected \"nuvera-console\", received \"another-console\""),
+        ),
+        row(
+            "user-info-sub-other",
+            thin(json!({ "user_info": { "sub": "otto" } })),
+            Refused("sub (userinfo): expected \"dora\", received \"otto\""),
+        ),
+        row(
+            "user-info-sub-missing",
+            thin(json!({ "user_info": { "sub": null } })),
+            Refused("sub (userinfo): expected \"dora\", received null"),
+        ),
+        row(
+            "user-info-down",
+            thin(json!({ "user_info_answers": "error" })),
+            Refused("userinfo endpoint: expected status 200, received 500"),
+        ),
+        row("user-info-not-needed", json!({ "user_info_answers": "error" }), developer()),
+    ]
+}
+
+/// The log, of the test's own thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Log {
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(log.clone());
+        (log, tracing::subscriber::set_default(subscriber.finish()))
+    }
+
+    /// Takes the lines that were written since the last call.
+    fn lines(&self) -> Vec<Value> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Takes why the last sign-in was refused.
+    fn why(&self) -> Option<String> {
+        let lines = self.lines();
+        let all = lines.iter().map(Value::to_string).collect::<String>();
+        assert!(!all.contains("canary") && !all.contains("code-"), "{all}");
+        lines.iter().rev().find_map(|line| Some(line["why"].as_str()?.to_owned()))
+    }
+}
+
+/// Begins, has the provider answer as `account`, and brings the answer back, unless the way ends before.
+async fn tries(console: &Console, provider: &Provider, account: &Account) -> (Browser, Answer) {
+    let mut browser = console.browser();
+    let begun = browser.get(BEGIN).await;
+    if begun.status != StatusCode::SEE_OTHER {
+        return (browser, begun);
+    }
+    let mut callback = provider.answers(begun.location(), account);
+    if provider.0.said.lock().unwrap()["answer"]["iss"] == ABSENT {
+        callback.truncate(callback.find("&iss=").unwrap());
+    }
+    let answer = browser.get(&callback).await;
+    (browser, answer)
+}
+
+#[tokio::test]
+async fn what_is_required_tolerated_and_configurable_is_as_documented() {
+    let (log, _guard) = Log::start();
+    let mut rows: Vec<_> = [discovery_rows(), token_rows(), user_rows()].into_iter().flatten().collect();
+    rows.sort_by_key(|row| row.settings);
+    for rows in rows.chunk_by(|one, other| one.settings == other.settings) {
+        let Surroundings { console, alpine, .. } = start_with(rows[0].settings).await;
+        for Row { name, said, outcome, .. } in rows {
+            // What was learned before is not used.
+            console.advance(Duration::from_secs(15 * 60));
+            alpine.says(said.clone());
+            let (mut browser, answer) = tries(&console, &alpine, &developer()).await;
+            let why = log.why();
+            match outcome {
+                Outcome::In(role) => {
+                    let why = why.unwrap_or_else(|| answer.text());
+                    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{name}: {why}");
+                    assert_eq!(answer.location(), LIST, "{name}");
+                    let page = browser.get("/settings/account").await;
+                    page.says(role.label());
+                }
+                Outcome::Refused(words) => {
+                    assert_ne!(answer.status, StatusCode::SEE_OTHER, "{name}");
+                    let (why, words) = (why.expect("a line about it"), words.replace("ISSUER", &alpine.0.issuer));
+                    assert!(why.contains(&words), "{name}: {words:?} is not in {why:?}");
+                    assert!(why.contains("expected ") || why.contains("endpoint_hosts"), "{name}: {why}");
+                    nobody_is_signed_in(&mut browser).await;
+                }
+            }
+            // The control: with nothing said otherwise, the same user signs in.
+            alpine.says(Value::Null);
+            console.advance(Duration::from_secs(15 * 60));
+        }
+        if !rows[0].settings.contains("_claim") {
+            let (_, answer) = tries(&console, &alpine, &developer()).await;
+            assert_eq!(answer.location(), LIST, "{}", rows[0].settings);
+        }
+        log.lines();
+    }
+}
+
+#[tokio::test]
+async fn the_documentation_names_every_row_and_no_other() {
+    const DOCUMENT: &str = include_str!("../../../docs/single-sign-on.md");
+    let rows = [discovery_rows(), token_rows(), user_rows()].into_iter().flatten();
+    let held: BTreeSet<&str> = rows.map(|row| row.name).collect();
+    let (document, _) = DOCUMENT.split_once("## Providers").unwrap();
+    let lines = document.lines().filter(|line| line.starts_with('|') && line.contains('`'));
+    let last = lines.filter_map(|line| line.trim_end_matches([' ', '|']).rsplit_once('|')).map(|(_, cell)| cell);
+    let words = last.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let (functions, named): (BTreeSet<&str>, BTreeSet<&str>) = words.partition(|word| word.contains('_'));
+    assert_eq!(named, held);
+    const TESTS: &str = include_str!("single_sign_on.rs");
+    for function in functions {
+        assert!(TESTS.contains(&format!("fn {function}(")), "{function}");
+    }
+}
+
+#[tokio::test]
+async fn the_client_proves_who_it_is_as_the_provider_or_the_operator_says() {
+    for (methods, settings, expected) in [
+        (json!(ABSENT), "", "client_secret_basic"),
+        (json!(null), "", "client_secret_basic"),
+        (json!([]), "", "client_secret_basic"),
+        (json!(["private_key_jwt"]), "", "client_secret_basic"),
+        (json!(["client_secret_post", "client_secret_basic"]), "", "client_secret_basic"),
+        (json!(["private_key_jwt", "client_secret_post", 7]), "", "client_secret_post"),
+        (json!("client_secret_post"), "", "client_secret_post"),
+        (json!(["client_secret_basic"]), "client_authentication = 'client_secret_post'", "client_secret_post"),
+        (json!(["client_secret_post"]), "client_authentication = 'client_secret_basic'", "client_secret_basic"),
+    ] {
+        let Surroundings { console, alpine, .. } = start_with(settings).await;
+        alpine.says(json!({ "discovery": { "token_endpoint_auth_methods_supported": methods } }));
+        let (_, answer) = tries(&console, &alpine, &developer()).await;
+        assert_eq!(answer.location(), LIST, "{methods}");
+        assert_eq!(*alpine.0.authentication.lock().unwrap(), expected, "{methods} {settings}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_is_asked_for_once_and_not_too_often() {
+    let (log, _guard) = Log::start();
+    let Surroundings { console, alpine, .. } = start().await;
+    let signs_in = async || tries(&console, &alpine, &developer()).await.1.status;
+    let asked = || *alpine.0.asked.lock().unwrap();
+    assert_eq!((signs_in().await, asked()), (StatusCode::SEE_OTHER, 1));
+    // Under the same id, and under another.
+    *alpine.0.signs_with.lock().unwrap() = SigningKey::generate();
+    assert_eq!((signs_in().await, asked()), (StatusCode::SEE_OTHER, 2));
+    *alpine.0.signs_with.lock().unwrap() = SigningKey { id: "second", ..SigningKey::generate() };
+    assert_eq!((signs_in().await, asked()), (StatusCode::FORBIDDEN, 2), "it was asked a moment ago");
+    let why = log.why().unwrap();
+    assert!(why.contains("kid: expected \"first\", of a key for \"ES256\", received \"second\""), "{why}");
+    console.advance(Duration::from_secs(30));
+    assert_eq!((signs_in().await, asked()), (StatusCode::SEE_OTHER, 3));
+    // Signatures that nothing verifies do not have the provider asked at every attempt.
+    alpine.has(Flaw::OtherSignature);
+    console.advance(Duration::from_secs(30));
+    for _ in 0..3 {
+        assert_eq!((signs_in().await, asked()), (StatusCode::FORBIDDEN, 4));
+        let why = log.why().unwrap();
+        assert!(why.contains("signature: expected one that a key of \"second\" makes"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_say_when_a_user_signed_in_is_named_to_the_operator_and_the_user() {
+    let (log, _guard) = Log::start();
+    let Surroundings { console, alpine, .. } = start().await;
+    alpine.says(json!({ "id_token": { "auth_time": ABSENT } }));
+    let (mut dora, answer) = tries(&console, &alpine, &developer()).await;
+    assert_eq!(answer.location(), LIST);
+    let told = |log: &Log| log.lines().iter().filter(|line| line.to_string().contains("auth_time: expected")).count();
+    let first = log.lines().iter().map(Value::to_string).collect::<String>();
+    assert!(first.contains("auth_time: expected a time, because max_age was asked for, received nothing"), "{first}");
+    assert!(first.contains("set accept_iat_as_auth_time = true"), "{first}");
+    tries(&console, &alpine, &developer()).await;
+    assert_eq!(told(&log), 0, "once");
+
+    let form = format!("{LIST}/new");
+    assert!(dora.get(&form).await.location().starts_with("/confirm"));
+    let begin = format!("/confirm/sso/alpine-id?next={form}");
+    let answer = signs_in(&mut dora, &alpine, &begin, &developer()).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    answer.says("does not say when you last signed in there").says("Trying again does not help").says("Request id");
+    assert!(!answer.body.contains("/confirm/sso/"), "no way leads around in a circle: {}", answer.body);
+    let why = log.why().unwrap();
+    assert!(why.contains("received nothing") && why.contains("set accept_iat_as_auth_time = true"), "{why}");
+    assert_eq!(dora.get(&form).await.status, StatusCode::SEE_OTHER, "still to be proven");
+    // The control: with the claim, in whatever form.
+    for said in ["@int 0", "@text 0", "@float 0", "@date 0"] {
+        console.advance(Duration::from_secs(10 * 60));
+        assert_eq!(dora.get(&form).await.status, StatusCode::SEE_OTHER, "{said}");
+        alpine.says(json!({ "id_token": { "auth_time": said } }));
+        assert_eq!(signs_in(&mut dora, &alpine, &begin, &developer()).await.location(), form, "{said}");
+        assert_eq!(dora.get(&form).await.status, StatusCode::OK, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_operator_says_so_a_token_issued_for_a_proof_is_one() {
+    let Surroundings { console, alpine, .. } = start_with("accept_iat_as_auth_time = true").await;
+    alpine.says(json!({ "id_token": { "auth_time": null } }));
+    let (mut dora, answer) = tries(&console, &alpine, &developer()).await;
+    assert_eq!(answer.location(), LIST);
+    let form = format!("{LIST}/new");
+    // A sign-in asks for no login: the provider may know the user from before.
+    assert!(dora.get(&form).await.location().starts_with("/confirm"));
+    let begin = format!("/confirm/sso/alpine-id?next={form}");
+    let question = dora.get(&begin).await.location().to_owned();
+    assert_eq!(parameters(&question)["prompt"], "login");
+    assert_eq!(dora.get(&alpine.answers(&question, &developer())).await.location(), form);
+    assert_eq!(dora.get(&form).await.status, StatusCode::OK);
+    // A time that is there is believed, whatever the setting.
+    console.advance(Duration::from_secs(10 * 60));
+    alpine.says(json!({ "id_token": { "auth_time": "@int -61" } }));
+    assert_eq!(signs_in(&mut dora, &alpine, &begin, &developer()).await.status, StatusCode::FORBIDDEN);
+    // Nor is a token from before the question one.
+    alpine.says(json!({ "id_token": { "auth_time": null, "iat": "@int -61" } }));
+    assert_eq!(signs_in(&mut dora, &alpine, &begin, &developer()).await.status, StatusCode::FORBIDDEN);
 }

@@ -29,6 +29,7 @@ use server::{
     pepper::Pepper,
     single_sign_on::{IssuerSettings, SingleSignOn},
     store::{Store, organizations::OrganizationKind, usage::KeyUsage},
+    tls::Authorities,
     web::{self, Web, WebSettings},
 };
 use std::{
@@ -186,7 +187,7 @@ impl Console {
         };
         let mail = tempfile::tempdir().unwrap();
         let mailer = Mailer::folder(mail.path(), "Nuvera <no-reply@nuvera.example>".parse().unwrap()).unwrap();
-        let single_sign_on = SingleSignOn::bind(issuers, &store, clock.clone()).await.unwrap();
+        let single_sign_on = SingleSignOn::bind(issuers, &Authorities::default(), &store, clock.clone()).await.unwrap();
         let web = Web::new(backend.clone(), settings, Arc::new(mailer)).with_single_sign_on(single_sign_on);
         let web = Arc::new(web);
         web.ready.store(true, Ordering::Release);
