@@ -5,7 +5,10 @@ use crate::{
     gateway::Gateway,
     listener::{Counters, Limits},
 };
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
 use http_body_util::Full;
 use hyper::{
     body::{Bytes, Incoming},
@@ -48,7 +51,7 @@ fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>
     if let Some(health) = gateway.health(&parts) {
         return health;
     }
-    let status = match (parts.uri.path(), &parts.method) {
+    let (status, allow) = match (parts.uri.path(), &parts.method) {
         ("/metrics", &Method::GET | &Method::HEAD) => match gateway.metrics() {
             Ok(text) => {
                 let mut response = Response::new(Full::from(text));
@@ -56,12 +59,13 @@ fn answer(gateway: &Gateway, request: Request<Incoming>) -> Response<Full<Bytes>
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format));
                 return response;
             }
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
         },
-        ("/metrics", _) => StatusCode::METHOD_NOT_ALLOWED,
-        _ => StatusCode::NOT_FOUND,
+        ("/metrics" | "/healthz" | "/readyz", _) => (StatusCode::METHOD_NOT_ALLOWED, Some("GET, HEAD")),
+        _ => (StatusCode::NOT_FOUND, None),
     };
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
+    response.headers_mut().extend(allow.map(|methods| (ALLOW, HeaderValue::from_static(methods))));
     response
 }

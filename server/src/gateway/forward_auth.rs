@@ -128,7 +128,7 @@ impl Gateway {
         let address = told.address.unwrap_or(peer);
         let method = Method::from_bytes(told.method.as_bytes()).unwrap_or_default();
         let uri: Uri = told.uri.parse().unwrap_or_default();
-        let mut record = Record::new(self, &method, &uri, address);
+        let mut record = Record::new(self, &method, &uri, &parts.headers, address);
         let request_id = record.request_id;
         let verified = match told.check(&parts.headers, notes) {
             Ok(()) => {

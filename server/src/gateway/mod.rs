@@ -3,7 +3,7 @@
 //!
 //! The order is fixed, cheap checks first, and a token's `jti` is used up last: request head → key's form → look-up by
 //! keyed hash → key's and application's state → token's form → claims → failed signatures' budget → signature → body and its hash → state and times
-//! again → rate → replay → permission → upstream. `verify.rs` reads in that order.
+//! again → rate → endpoint → replay → permission → upstream. `verify.rs` reads in that order.
 //!
 //! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
 //! replaces before the change is acknowledged; what it sees is counted in [`Usage`], which somebody else writes down.

@@ -86,7 +86,7 @@ impl Proxy {
             Err(_) => return Err(Refusal::UpstreamTimeout),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // Nobody asked for another protocol: `Upgrade` is refused, and never passed on.
+            // The gateway asked for no other protocol: `Upgrade` is never passed on.
             tracing::warn!(%request_id, "the upstream answers in another protocol");
             return Err(Refusal::UpstreamFailed);
         }
@@ -115,6 +115,8 @@ fn request(
     }
     // An address is hexadecimal digits, points and colons: every one of them may stand in a header.
     headers.extend(HeaderValue::try_from(address.to_string()).map(|address| (X_FORWARDED_FOR, address)));
+    // What hyper keeps of an `Upgrade` that the client asked for.
+    parts.extensions.clear();
     // The credentials are ours alone. The connection sets the length; "100 Continue" was answered here.
     for name in [X_API_KEY, AUTHORIZATION, CONTENT_LENGTH, EXPECT] {
         headers.remove(name);

@@ -73,7 +73,7 @@ impl Gateway {
             return answer.map(Either::Left);
         }
         let console = self.console_asks(&parts);
-        let mut record = Record::new(self, &parts.method, &parts.uri, address);
+        let mut record = Record::new(self, &parts.method, &parts.uri, &parts.headers, address);
         let request_id = record.request_id;
         let presented = Presented {
             headers: &parts.headers,
@@ -172,7 +172,10 @@ fn confirmation(parts: &Parts, verified: &Verified, request_id: Uuid) -> Respons
     let mut body = Vec::with_capacity(768);
     // Strings only: this cannot fail, and if it did, the status would still say that the request was verified.
     let _ = serde_json::to_writer(&mut body, &confirmation);
-    let mut response = Response::new(Full::from(body));
+    // Of a HEAD request's answer the length is left out: it would be that of the answer to GET, which names another method
+    // (RFC 9110, 8.6).
+    let body = if parts.method == Method::HEAD { Full::default() } else { Full::from(body) };
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -86,8 +86,12 @@ async fn nginx_gets_a_status_that_it_understands_and_the_problem_in_a_header() {
     assert_eq!(problem["requestId"].as_str(), reply.header("x-request-id"));
     let missing = edges.nginx(edges.world.call("GET", "/api/v1/payment/quote/1", b""), "").await;
     assert_eq!((missing.status, missing.header("x-nuvera-status")), (403, Some("403")));
-    let unknown = edges.nginx(edges.world.call("DELETE", "/api/v1/customers", b""), "").await;
+    let unknown = edges.nginx(edges.world.call("GET", "/api/v1/nothing", b""), "").await;
     assert_eq!((unknown.status, unknown.header("x-nuvera-status")), (401, Some("404")));
+    let other = edges.nginx(edges.world.call("DELETE", "/api/v1/customers", b""), "").await;
+    assert_eq!((other.status, other.header("x-nuvera-status")), (401, Some("405")));
+    assert_eq!(other.header("allow"), Some("GET, HEAD, POST"));
+    assert_allowed(&edges.nginx(edges.world.call("HEAD", "/api/v1/customers", b""), "").await, &edges.world, "false");
     edges.world.change(|application, by| application.disable(by));
     let disabled = edges.nginx(edges.world.post(), "").await;
     assert_eq!(disabled.status, 403);

@@ -79,6 +79,11 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
         .add("Keep-Alive", "timeout=5")
         .add("Proxy-Authorization", "Basic YTpi")
         .add("TE", "trailers")
+        .add("Connection", "Upgrade, HTTP2-Settings")
+        .add("Upgrade", "h2c")
+        .add("HTTP2-Settings", "AAMAAABkAAQAAP__")
+        .add("X-Request-ID", "received")
+        .add("X-Request-ID", "received twice")
         .add("Trailer", "X-T");
     let token = call.token();
     let bytes = call.bytes_with(&token);
@@ -123,6 +128,41 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
     assert_eq!(value("x-request-id"), ids[0].1);
     let all = head.join("\n");
     assert!(!all.contains(world.api_key.reveal()) && !all.contains(&token));
+}
+
+#[tokio::test]
+async fn a_head_request_is_passed_on_as_it_is_and_its_answer_has_no_body() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    let mut served = None;
+    for (answered, length) in
+        [("content-length: 5\r\n", Some("5")), ("transfer-encoding: chunked\r\n", None), ("", None)]
+    {
+        client.write(&world.call("HEAD", "/api/v1/customers?limit=20", b"").bytes()).await;
+        let mut service = match served.take() {
+            Some(service) => service,
+            None => upstream.accept().await,
+        };
+        assert_eq!(service.request().await.0[0], "HEAD /api/v1/customers?limit=20 HTTP/1.1");
+        service.write(&format!("HTTP/1.1 200 OK\r\netag: \"1\"\r\n{answered}\r\n")).await;
+        let (status, headers) = client.read_head().await.unwrap();
+        let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!((status, header("etag"), header("content-length")), (200, Some("\"1\""), length));
+        served = Some(service);
+    }
+    // Nothing was taken for a body: the connections go on.
+    client.write(&world.get().bytes()).await;
+    let mut service = served.unwrap();
+    service.request().await;
+    service.write(OK).await;
+    assert_eq!(client.read().await.unwrap().text(), "{}");
+    // What the gateway answers itself.
+    client.write(&world.call("HEAD", "/api/v1/signature-test", b"").bytes()).await;
+    assert_eq!(client.read_head().await.unwrap().0, 200);
+    client.write(&world.call("HEAD", "/api/v1/nothing", b"").bytes()).await;
+    let (status, headers) = client.read_head().await.unwrap();
+    assert_eq!(status, 404);
+    assert!(headers.iter().any(|(name, length)| name == "content-length" && length != "0"));
 }
 
 /// What is not signed shall not reroute a request, nor say where it came from.
