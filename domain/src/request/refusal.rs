@@ -148,7 +148,9 @@ pub enum MalformedRequest {
     AmbiguousLength,
     #[error("End each line of the request's head with CR LF.")]
     BareLineFeed,
-    #[error("Send the request line with a path that starts with “/”: no scheme, no host, no fragment.")]
+    #[error(
+        "Send the request line with a path that starts with “/”: no scheme, no host, no fragment, and nothing that is not UTF-8."
+    )]
     Target,
     #[error(
         "Send a path that can be read in one way only: no “.” or “..” segment, no “;” and no backslash, and in escapes valid UTF-8 without “/”, “.”, “?”, “#”, “%”, control characters, or look-alikes of these."

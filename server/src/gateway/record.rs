@@ -94,22 +94,38 @@ impl Drop for Record<'_> {
         self.gateway.metrics.request(self.code, self.judged_after);
         let micros = self.started.elapsed().as_micros() as u64;
         // Texts and not `Display`s: those are written down piece by piece, which takes several times as long.
-        let mut ids = [[0; Hyphenated::LENGTH]; 3];
-        let [application_id, key_id, request_id] = &mut ids;
+        let mut ids = [[0; Hyphenated::LENGTH]; 4];
+        let [application_id, organization_id, key_id, request_id] = &mut ids;
         let key = self.key.as_deref();
-        tracing::info!(
-            target: "gateway",
-            method = &*in_brief(self.method.as_str()),
-            path = &*in_brief(self.uri.path()),
-            code = self.code,
-            status = self.status,
-            application_id = key.map(|key| &*key.application.id.0.hyphenated().encode_lower(application_id)),
-            key_id = key.map(|key| &*key.key.id.0.hyphenated().encode_lower(key_id)),
-            request_id = &*self.request_id.hyphenated().encode_lower(request_id),
-            received_request_id = self.received_request_id.as_deref(),
-            micros,
-            "request"
-        );
+        let application = key.map(|key| &key.application);
+        let address = self.address.to_string();
+        // Two targets, so that accepted requests can be left out where there are too many (NUVERA_LOG).
+        macro_rules! log_request {
+            ($target:literal) => {
+                tracing::info!(
+                    target: $target,
+                    method = &*in_brief(self.method.as_str()),
+                    path = &*in_brief(self.uri.path()),
+                    code = self.code,
+                    status = self.status,
+                    client_address = &*address,
+                    organization_id = application
+                        .map(|application| &*application.organization_id.0.hyphenated().encode_lower(organization_id)),
+                    application_id =
+                        application.map(|application| &*application.id.0.hyphenated().encode_lower(application_id)),
+                    key_id = key.map(|key| &*key.key.id.0.hyphenated().encode_lower(key_id)),
+                    request_id = &*self.request_id.hyphenated().encode_lower(request_id),
+                    received_request_id = self.received_request_id.as_deref(),
+                    micros,
+                    "request"
+                )
+            };
+        }
+        if self.code == SeenRequest::ACCEPTED {
+            log_request!("gateway::accepted");
+        } else {
+            log_request!("gateway::refused");
+        }
         if let Some(key) = key {
             key.application.recent.push(SeenRequest {
                 id: RequestId(self.request_id),

@@ -135,7 +135,7 @@ async fn a_stranger_does_not_choose_how_long_a_line_of_the_log_is() {
     let reply = world.send_bytes(format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
     let id = reply.header("x-request-id").unwrap();
     let text = log.text();
-    let line = text.lines().find(|line| line.contains(id) && line.contains("\"gateway\"")).unwrap();
+    let line = text.lines().find(|line| line.contains(id) && line.contains("\"gateway::refused\"")).unwrap();
     assert!(line.len() < 1_000 && line.contains(&path[..200]), "{line}");
 }
 
