@@ -41,7 +41,7 @@ pub struct PageContext {
     pub assets: Assets,
     /// The instant for which the page is rendered.
     pub now: Timestamp,
-    /// The gateway's public origin, for snippets: `http://127.0.0.1:45000`.
+    /// The gateway's public origin, for snippets: `http://127.0.0.1:24500`.
     pub gateway_url: String,
     /// Whether passkeys can be used at the console's address.
     pub uses_passkeys: bool,

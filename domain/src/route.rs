@@ -28,6 +28,15 @@ pub enum Access {
     Needs(Permission),
 }
 
+/// Why no row matches a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteMiss {
+    /// No row has its path.
+    Path,
+    /// Rows with its path have these methods instead, in the form of the header `Allow` (RFC 9110, 10.2.1).
+    Method(String),
+}
+
 /// Why a text is no route table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
@@ -103,9 +112,22 @@ impl RouteTable {
         Ok(Self(routes))
     }
 
-    /// What a request needs, or `None` where there is no such endpoint. `path` is as sent, without its query.
-    pub fn find(&self, method: &str, path: &str) -> Option<Access> {
-        self.0.iter().find(|route| route.method == method && route.matches(path)).map(|route| route.access)
+    /// Returns what a request needs. `path` is as sent, without its query. A HEAD request is a GET request whose answer has
+    /// no body (RFC 9110, 9.1 and 9.3.2), so it matches a GET row unless the path has a HEAD row of its own.
+    ///
+    /// # Errors
+    /// There is no such path, or not with this method.
+    pub fn find(&self, method: &str, path: &str) -> Result<Access, RouteMiss> {
+        let with = |method: &str| self.0.iter().find(|route| route.method == method && route.matches(path));
+        let found = with(method).or_else(|| if method == "HEAD" { with("GET") } else { None });
+        found.map(|route| route.access).ok_or_else(|| self.miss(path))
+    }
+
+    fn miss(&self, path: &str) -> RouteMiss {
+        let rows: Vec<_> = self.0.iter().filter(|route| route.matches(path)).map(|route| &*route.method).collect();
+        let allows = |method: &&str| rows.contains(method) || *method == "HEAD" && rows.contains(&"GET");
+        let allowed: Vec<_> = METHODS.into_iter().filter(allows).collect();
+        if allowed.is_empty() { RouteMiss::Path } else { RouteMiss::Method(allowed.join(", ")) }
     }
 }
 

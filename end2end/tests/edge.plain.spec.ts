@@ -26,7 +26,7 @@ test('an nginx in front asks the gateway, and passes on what it says', async ({ 
   copyFileSync('../docs/edge/nginx-headers.conf', join(folder, 'nginx-headers.conf'));
   const server = readFileSync('../docs/edge/nginx.conf', 'utf8')
     .replaceAll('127.0.0.1:8443', edge)
-    .replaceAll('127.0.0.1:45001', judge)
+    .replaceAll('127.0.0.1:24501', judge)
     .replaceAll('127.0.0.1:8080', upstream);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`);
   writeFileSync(

@@ -21,8 +21,8 @@ fuzz_target!(|input: &[u8]| {
     for path in paths.lines() {
         for method in ["GET", "POST", "PATCH"] {
             let found = table.find(method, path);
-            let mut by_row = each.iter().filter_map(|row| row.find(method, path));
-            assert_eq!(found, by_row.next());
+            let mut by_row = each.iter().filter_map(|row| row.find(method, path).ok());
+            assert_eq!(found.ok(), by_row.next());
             assert_eq!(by_row.next(), None, "two rows match {method} {path:?}");
         }
         found_is_plain(&table, path);
@@ -30,7 +30,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn found_is_plain(table: &RouteTable, path: &str) {
-    if table.find("GET", path).is_some() {
+    if table.find("GET", path).is_ok() {
         assert!(path.starts_with('/') && !path.contains(['\\', ';']) && !path.contains(char::is_control));
         assert!(path[1..].split('/').all(|segment| !matches!(segment, "" | "." | "..")));
         let lower = path.to_ascii_lowercase();

@@ -1,18 +1,22 @@
 //! The settings, from the command line or the environment, judged once at start.
 
 use crate::{
+    address::{Network, canonical},
     control::StopCommand,
+    forwarded::{ForwardedHeader, Proxies, Trust},
+    gateway::UpstreamSettings,
     listener::{IDLE_TIMEOUT, Limits},
     mail::Mailer,
     open_files::Shares,
-    tls::Authorities,
+    tls::{Authorities, ClientIdentity},
     web,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use lettre::message::Mailbox;
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 use url::Url;
@@ -100,7 +104,7 @@ pub struct ServeSettings {
     #[arg(long, env = "NUVERA_HUB_ADDRESS")]
     pub hub_address: Option<SocketAddr>,
     /// The address that the gateway listens on.
-    #[arg(long, env = "NUVERA_GATEWAY_ADDRESS", default_value = "127.0.0.1:45000")]
+    #[arg(long, env = "NUVERA_GATEWAY_ADDRESS", default_value = "127.0.0.1:24500")]
     pub gateway_address: SocketAddr,
     /// Where nginx, Traefik or Envoy may ask whether a request is good; off where it is not given. It believes whoever
     /// asks: keep it in a private network.
@@ -112,18 +116,30 @@ pub struct ServeSettings {
     /// The origin that partners see, for the snippets. By default http:// and the gateway's address.
     #[arg(long, env = "NUVERA_GATEWAY_URL")]
     pub gateway_url: Option<String>,
-    /// The REST API behind the gateway, such as http://10.0.0.5:8080. Without it the gateway answers what it verified.
+    /// The REST API behind the gateway, such as http://10.0.0.5:8080 or https://api.internal, whose certificate the system's
+    /// trust store must lead to. Without it the gateway answers what it verified.
     #[arg(long, env = "NUVERA_UPSTREAM")]
     pub upstream: Option<String>,
     /// How long the upstream may take to begin its answer, and be silent while it answers, in seconds.
     #[arg(long, env = "NUVERA_UPSTREAM_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub upstream_timeout: u64,
+    /// How long a connection to the upstream is kept without a request, in seconds; 0: not at all. It must be shorter than
+    /// the upstream keeps one, or a request may be sent into a connection that is being closed. Where the upstream says
+    /// how long it keeps one (Keep-Alive: timeout=…), a connection is closed a second before.
+    #[arg(long, env = "NUVERA_UPSTREAM_IDLE_TIMEOUT", default_value_t = 4, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub upstream_idle_timeout: u64,
+    /// The certificate that the gateway shows to an https upstream, with those that lead to its authority: a PEM file.
+    #[arg(long, env = "NUVERA_UPSTREAM_CLIENT_CERTIFICATE", requires = "upstream_client_key")]
+    pub upstream_client_certificate: Option<PathBuf>,
+    /// The private key of that certificate: a PEM file, not encrypted.
+    #[arg(long, env = "NUVERA_UPSTREAM_CLIENT_KEY", requires = "upstream_client_certificate")]
+    pub upstream_client_key: Option<PathBuf>,
     /// How far a partner's clock may be off, in seconds.
     #[arg(long, env = "NUVERA_LEEWAY", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=60))]
     pub leeway: u64,
     /// The largest request body that the gateway takes, in bytes. There is room for 64 such at one time; an application may
     /// hold as much of it as is still free for others. Bodies of up to 16 KiB need no room.
-    #[arg(long, env = "NUVERA_MAX_BODY", default_value_t = 8 * 1024 * 1024)]
+    #[arg(long, env = "NUVERA_MAX_BODY", default_value_t = 8 * 1024 * 1024, value_parser = parse_max_body)]
     pub max_body: usize,
     /// How many requests' jti are remembered at the most; more than that within their lifetime are refused.
     #[arg(long, env = "NUVERA_REPLAY_CAPACITY", default_value_t = 8_000_000, value_parser = parse_capacity)]
@@ -174,11 +190,21 @@ pub struct ServeSettings {
     /// The folder with the browser's files, as `xtask site` makes it.
     #[arg(long, env = "NUVERA_SITE", default_value = "target/site")]
     pub site: PathBuf,
-    /// Whether proxies on this machine or network, before the console and before the gateway, name the client's address
-    /// last in X-Forwarded-For. Leave it off where clients connect to either directly: they could name any address.
-    /// Without it, all partners behind one proxy share its address, and so its --failure-limit.
+    /// Whether a proxy, before the console and before the gateway, names the client's address last in X-Forwarded-For. Leave
+    /// it off where clients connect to either directly: they could name any address. Without it, all partners behind one
+    /// proxy share its address, and so its --failure-limit. The same as --trusted-hops 1.
     #[arg(long, env = "NUVERA_TRUST_FORWARDED_FOR")]
     pub trust_forwarded_for: bool,
+    /// How many proxies stand in front, each of which adds an address. The client's is so many from the end.
+    #[arg(long, env = "NUVERA_TRUSTED_HOPS", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub trusted_hops: Option<u8>,
+    /// The networks of the proxies in front, such as 10.0.0.0/8,2001:db8::/32. The client's address is the last one that is in
+    /// none of them; a connection from elsewhere is a client's own. Instead of --trusted-hops.
+    #[arg(long, env = "NUVERA_TRUSTED_PROXIES", value_delimiter = ',', conflicts_with = "trusted_hops")]
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which proxies name their clients. The other one is the client's to invent.
+    #[arg(long, env = "NUVERA_FORWARDED_HEADER", value_enum, default_value_t)]
+    pub forwarded_header: ForwardedHeader,
     /// Accept a database whose audit history ends at this event although a later one was recorded before, such as a restored
     /// backup. The server says the number when it refuses to start. The acceptance is recorded in the audit history.
     #[arg(long, value_name = "EVENT")]
@@ -323,6 +349,85 @@ fn names_authorities(url: &str) -> bool {
     form_urlencoded::parse(parameters.as_bytes()).any(|(name, _)| names.contains(&&*name))
 }
 
+/// The largest value of `--max-body`: 1 GiB. There is room for 64 such bodies.
+const MAX_BODY_BYTES: usize = 1024 * 1024 * 1024;
+
+/// How the names of the environment variables begin that this program reads.
+const VARIABLE_PREFIX: &str = "NUVERA_";
+
+/// Variables with that beginning that are no settings: the log's filter, what a partner's snippets and this project's tests
+/// read.
+const OTHER_VARIABLES: [&str; 11] = [
+    "NUVERA_LOG",
+    "NUVERA_API_KEY",
+    "NUVERA_PRIVATE_KEY",
+    "NUVERA_PRIVATE_KEY_FILE",
+    "NUVERA_GATEWAY",
+    "NUVERA_METHOD",
+    "NUVERA_URI",
+    "NUVERA_BODY",
+    "NUVERA_SNIPPET",
+    "NUVERA_SERVER",
+    "NUVERA_CHROMIUM",
+];
+
+/// An environment variable that is no setting: most likely one that is spelled wrong, and would be ignored in silence.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: there is no such setting{}", .similar.as_ref().map_or_else(String::new, |similar| format!("; did you mean {similar}?")))]
+pub struct UnknownVariable {
+    name: String,
+    similar: Option<String>,
+}
+
+/// Checks the names of environment variables. `may_name` says whether a file of the operator's names one.
+///
+/// # Errors
+/// One begins as a setting's and is none.
+pub fn check_variables(
+    names: impl Iterator<Item = String>,
+    may_name: impl Fn(&str) -> bool,
+) -> Result<(), UnknownVariable> {
+    let program = Cli::command();
+    let arguments = program.get_subcommands().flat_map(clap::Command::get_arguments);
+    let known: Vec<_> = arguments.filter_map(|argument| argument.get_env()?.to_str()).collect();
+    // Kubernetes sets these for a service whose name begins so.
+    let is_of_service = |name: &str| {
+        name.ends_with("_SERVICE_HOST")
+            || name.contains("_SERVICE_PORT")
+            || name.ends_with("_PORT")
+            || name.contains("_PORT_")
+    };
+    let is_known = |name: &str| {
+        !name.starts_with(VARIABLE_PREFIX)
+            || known.contains(&name)
+            || OTHER_VARIABLES.contains(&name)
+            || ["NUVERA_TEST_", "NUVERA_END2END_"].iter().any(|prefix| name.starts_with(prefix))
+            || is_of_service(name)
+            || may_name(name)
+    };
+    let mut names = names.filter(|name| !is_known(name));
+    names.next().map_or(Ok(()), |name| {
+        let nearest = known.iter().map(|known| (distance(&name, known), *known)).min();
+        let similar =
+            nearest.filter(|(distance, known)| *distance <= known.len() / 4).map(|(_, known)| known.to_owned());
+        Err(UnknownVariable { name, similar })
+    })
+}
+
+/// How many characters are to be inserted, removed or replaced to make one text of another (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// The folder for mail, in the data folder.
 const MAIL_FOLDER: &str = "mail";
 
@@ -417,19 +522,84 @@ impl ServeSettings {
     /// The upstream.
     ///
     /// # Errors
-    /// It is no http:// origin.
-    pub fn upstream(&self) -> Result<Option<http::Uri>, SettingError> {
-        let Some(given) = &self.upstream else { return Ok(None) };
-        let uri: Option<http::Uri> = given.parse().ok();
-        let usable =
-            |uri: &http::Uri| uri.scheme_str() == Some("http") && uri.authority().is_some() && uri.path() == "/";
-        match uri.filter(usable) {
-            Some(uri) => Ok(Some(uri)),
-            None => Err(SettingError {
-                setting: "--upstream",
-                problem: format!("{given:?} cannot be used; give an origin such as http://10.0.0.5:8080"),
-            }),
+    /// It is no http:// or https:// origin, or is this server itself; or its client certificate cannot be used.
+    pub fn upstream(&self) -> Result<Option<UpstreamSettings>, SettingError> {
+        let setting = "--upstream";
+        let Some(given) = &self.upstream else {
+            return match &self.upstream_client_certificate {
+                Some(_) => Err(certificate_without_https("there is no --upstream")),
+                None => Ok(None),
+            };
+        };
+        let written = parse_origin(given).and_then(|origin| origin.parse::<http::Uri>().ok());
+        let uri = written.ok_or_else(|| SettingError {
+            setting,
+            problem: format!(
+                "{given:?} cannot be used; give an origin such as http://10.0.0.5:8080 or https://api.internal"
+            ),
+        })?;
+        if let Some(own) = self.own_listener(&uri) {
+            let problem = format!(
+                "{given:?} is {own} of this server, so requests would go round in a circle; give the REST API's"
+            );
+            return Err(SettingError { setting, problem });
         }
+        let tls = match uri.scheme_str() {
+            Some("https") => Some(Arc::new(self.upstream_tls()?)),
+            _ if self.upstream_client_certificate.is_some() => {
+                return Err(certificate_without_https("--upstream is not https"));
+            }
+            _ => None,
+        };
+        let idle_timeout = Duration::from_secs(self.upstream_idle_timeout);
+        Ok(Some(UpstreamSettings { uri, tls, timeout: self.upstream_timeout(), idle_timeout }))
+    }
+
+    fn upstream_tls(&self) -> Result<rustls::ClientConfig, SettingError> {
+        let wrong = |problem: String| SettingError { setting: "--upstream-client-certificate", problem };
+        let identity = match (&self.upstream_client_certificate, &self.upstream_client_key) {
+            (Some(certificate), Some(key)) => {
+                Some(ClientIdentity::read(certificate, key).map_err(|e| wrong(e.to_string()))?)
+            }
+            _ => None,
+        };
+        let setting = if identity.is_some() { "--upstream-client-certificate" } else { "--upstream" };
+        let failed = |error: rustls::Error| SettingError { setting, problem: format!("TLS cannot be set up: {error}") };
+        self.state.authorities()?.for_client(identity).map_err(failed)
+    }
+
+    /// Which address of this server `upstream` is, where it is one.
+    fn own_listener(&self, upstream: &http::Uri) -> Option<String> {
+        let named = |(setting, own): (&str, Option<SocketAddr>)| {
+            let own = own?;
+            is_at(upstream, own).then(|| format!("{setting} {own}"))
+        };
+        let listeners = [
+            ("--gateway-address", Some(self.gateway_address)),
+            ("--console-address", Some(self.console_address)),
+            ("--hub-address", self.hub_address),
+            ("--forward-auth-address", self.forward_auth_address),
+            ("--metrics-address", self.metrics_address),
+        ];
+        let public =
+            [("--gateway-url", &self.gateway_url), ("--console-url", &self.console_url), ("--hub-url", &self.hub_url)];
+        let same = |(setting, url): (&str, &Option<String>)| {
+            let origin = parse_origin(url.as_deref()?)?;
+            let is_same = origin.parse::<http::Uri>().is_ok_and(|origin| origin == *upstream);
+            is_same.then(|| format!("{setting} {origin}"))
+        };
+        listeners.into_iter().find_map(named).or_else(|| public.into_iter().find_map(same))
+    }
+
+    /// The proxies in front of the console and the gateway.
+    pub fn proxies(&self) -> Proxies {
+        let trust = match self.trusted_hops {
+            _ if !self.trusted_proxies.is_empty() => Trust::Networks(self.trusted_proxies.clone()),
+            Some(hops) => Trust::Hops(hops.into()),
+            None if self.trust_forwarded_for => Trust::Hops(1),
+            None => Trust::Nobody,
+        };
+        Proxies::new(trust, self.forwarded_header)
     }
 
     /// The folder that mail is written to, where no server sends it.
@@ -490,7 +660,7 @@ impl ServeSettings {
 
     /// How many connections of one address a listener takes that holds `max_connections`.
     pub fn max_per_address(&self, max_connections: usize) -> Option<usize> {
-        let is_limited = self.max_connections_per_address > 0 && !self.trust_forwarded_for;
+        let is_limited = self.max_connections_per_address > 0 && !self.proxies().any();
         is_limited.then(|| self.max_connections_per_address.min((max_connections / 2).max(1)))
     }
 
@@ -511,30 +681,66 @@ impl ServeSettings {
 
 fn origin(setting: &'static str, given: Option<&str>, address: SocketAddr) -> Result<String, SettingError> {
     let given = given.map_or_else(|| format!("http://{address}"), |given| given.trim().to_owned());
-    let url = Url::parse(&given).ok().filter(|url| {
-        let has_more = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
-        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none() && !has_more
-    });
-    // As browsers write it in `Origin`: lower case, without a default port, an international name in Punycode, an IPv6
-    // address in its shortest form (WHATWG URL, 4.5; RFC 6454, 6.2).
-    url.map(|url| url.origin().ascii_serialization()).ok_or_else(|| {
+    parse_origin(&given).ok_or_else(|| {
         let problem =
             format!("{given:?} cannot be used; give an origin such as https://console.example.com, without a path");
         SettingError { setting, problem }
     })
 }
 
+/// An origin as browsers write it in `Origin` (WHATWG URL, 4.5; RFC 6454, 6.2): in lower case, without the scheme's default port,
+/// with an international name in Punycode and an IPv6 address in its shortest form. `None` if there is more than an origin, or
+/// less.
+fn parse_origin(given: &str) -> Option<String> {
+    let url = Url::parse(given).ok()?;
+    let has_more = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let is_origin = matches!(url.scheme(), "http" | "https") && !has_more && !has_user;
+    is_origin.then(|| url.origin().ascii_serialization())
+}
+
+fn certificate_without_https(why: &str) -> SettingError {
+    let problem = format!("{why}, so no certificate is shown; leave it out, or give an https:// upstream");
+    SettingError { setting: "--upstream-client-certificate", problem }
+}
+
+/// Whether `uri` leads to a listener of this machine at `own`, as far as its text tells: by the address, as localhost, or by
+/// any address of the machine that is reached through loopback where the listener is at every address.
+fn is_at(uri: &http::Uri, own: SocketAddr) -> bool {
+    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    if uri.port_u16().unwrap_or(default_port) != own.port() || own.port() == 0 {
+        return false;
+    }
+    let own = canonical(own.ip());
+    let host = uri.host().unwrap_or_default();
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().map(canonical) {
+        Ok(address) => address == own || address.is_unspecified() || own.is_unspecified() && address.is_loopback(),
+        Err(_) => is_localhost(host) && (own.is_loopback() || own.is_unspecified()),
+    }
+}
+
+fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
 fn is_loopback_origin(url: &str) -> bool {
     let uri: Option<http::Uri> = url.parse().ok();
     let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default().to_ascii_lowercase();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
+    is_localhost(&host) || address.is_ok_and(|address| canonical(address).is_loopback())
 }
 
 fn parse_capacity(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(capacity) if capacity >= 1000 => Ok(capacity),
         _ => Err("give a number of at least 1000".to_owned()),
+    }
+}
+
+fn parse_max_body(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes) if (1..=MAX_BODY_BYTES).contains(&bytes) => Ok(bytes),
+        _ => Err(format!("give a number of bytes from 1 to {MAX_BODY_BYTES}")),
     }
 }
 
@@ -559,7 +765,7 @@ mod tests {
     fn without_a_setting_both_listen_on_loopback() {
         let settings = settings(&[]);
         assert_eq!(settings.console_origin().unwrap(), "http://127.0.0.1:3000");
-        assert_eq!(settings.gateway_origin().unwrap(), "http://127.0.0.1:45000");
+        assert_eq!(settings.gateway_origin().unwrap(), "http://127.0.0.1:24500");
         assert_eq!(settings.state.database_url(), "sqlite://data/nuvera.db?mode=rwc");
     }
 
@@ -663,8 +869,8 @@ mod tests {
         for good in [
             &[][..],
             &["--console-url", "http://localhost:3000"],
-            &["--console-url", "http://demo.localhost:3000", "--gateway-url", "http://[::1]:45000"],
-            &["--console-address", "127.0.0.2:3000", "--gateway-address", "[::1]:45000"],
+            &["--console-url", "http://demo.localhost:3000", "--gateway-url", "http://[::1]:24500"],
+            &["--console-address", "127.0.0.2:3000", "--gateway-address", "[::1]:24500"],
             &["--console-address", "0.0.0.0:3000", "--demo-on-public-address"],
             &["--metrics-address", "0.0.0.0:9100"],
         ] {
@@ -676,8 +882,8 @@ mod tests {
             ["--console-address", "[::]:3000"],
             ["--console-address", "[::ffff:10.0.0.5]:3000"],
             ["--hub-address", "10.0.0.5:3001"],
-            ["--gateway-address", "192.0.2.1:45000"],
-            ["--forward-auth-address", "0.0.0.0:45001"],
+            ["--gateway-address", "192.0.2.1:24500"],
+            ["--forward-auth-address", "0.0.0.0:24501"],
             ["--console-url", "https://console.example.com"],
             ["--hub-url", "https://hub.example.com"],
             ["--gateway-url", "https://127.0.0.1.example.com"],
@@ -705,13 +911,143 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        for (given, origin) in [
+            ("https://console.example.com:443", "https://console.example.com"),
+            ("http://Console.Example.com:80/", "http://console.example.com"),
+            ("https://console.example.com:8443", "https://console.example.com:8443"),
+            ("https://k\u{f6}ln.example", "https://xn--kln-sna.example"),
+            ("http://[2001:DB8:0::1]:80", "http://[2001:db8::1]"),
+            ("http://localhost:3000", "http://localhost:3000"),
+        ] {
+            assert_eq!(settings(&["--console-url", given]).console_origin().unwrap(), origin, "{given}");
+            assert_eq!(settings(&["--gateway-url", given]).gateway_origin().unwrap(), origin, "{given}");
+        }
+        for given in
+            ["https://console.example.com/a", "https://a?b", "https://a#b", "https://user@a", "ftp://a", "a:443"]
+        {
+            assert_eq!(
+                settings(&["--console-url", given]).console_origin().unwrap_err().setting,
+                "--console-url",
+                "{given}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_upstream_is_not_this_server_itself() {
+        let upstream = |arguments: &[&str]| settings(arguments).upstream().map(drop).map_err(|error| error.to_string());
+        let port = ["--gateway-address", "0.0.0.0:8080", "--gateway-url", "https://api.example.com"];
+        for own in [
+            "http://127.0.0.1:8080",
+            "http://127.0.0.2:8080",
+            "http://localhost:8080",
+            "http://[::1]:8080",
+            "http://[::ffff:127.0.0.1]:8080",
+            "http://0.0.0.0:8080",
+            "https://api.example.com:443",
+            "http://127.0.0.1:3000",
+        ] {
+            let refused = upstream(&[&port[..], &["--upstream", own]].concat()).unwrap_err();
+            assert!(refused.starts_with("--upstream: ") && refused.contains("of this server"), "{own}: {refused}");
+        }
+        for other in
+            ["http://127.0.0.1:8081", "http://10.0.0.5:8080", "http://api:8080", "https://api.example.com:8443"]
+        {
+            assert_eq!(upstream(&[&port[..], &["--upstream", other]].concat()), Ok(()), "{other}");
+        }
+        assert_eq!(upstream(&["--gateway-address", "192.0.2.1:80", "--upstream", "http://127.0.0.1"]), Ok(()));
+    }
+
+    #[test]
+    fn an_upstream_is_plain_or_secure_and_shows_a_certificate_only_there() {
+        let upstream = |arguments: &[&str]| settings(arguments).upstream().map(Option::unwrap);
+        assert!(upstream(&["--upstream", "http://api:8080"]).unwrap().tls.is_none());
+        assert!(upstream(&["--upstream", "https://api.internal"]).unwrap().tls.is_some());
+        let certificate = ["--upstream-client-certificate", "/nothing.crt", "--upstream-client-key", "/nothing.key"];
+        for upstream in [&["--upstream", "http://api:8080"][..], &[]] {
+            let refused = settings(&[&certificate[..], upstream].concat()).upstream().map(drop).unwrap_err();
+            assert!(refused.to_string().starts_with("--upstream-client-certificate: "), "{refused}");
+        }
+        let refused = settings(&[&certificate[..], &["--upstream", "https://api"]].concat()).upstream().map(drop);
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.starts_with("--upstream-client-certificate: /nothing.crt: "), "{refused}");
+        let alone = Cli::try_parse_from(["server", "serve", "--upstream-client-key", "/nothing.key"]);
+        assert!(alone.unwrap_err().to_string().contains("--upstream-client-certificate"));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_setting_is_named() {
+        let check = |name: &str| {
+            let names = [name, "PATH", "NUVERA_DATA"].map(str::to_owned);
+            check_variables(names.into_iter(), |name| name == "NUVERA_ALPINE_SECRET").map_err(|error| error.to_string())
+        };
+        for (wrong, similar) in [
+            ("NUVERA_GATEWAY_ADRESS", "NUVERA_GATEWAY_ADDRESS"),
+            ("NUVERA_UPSTREM", "NUVERA_UPSTREAM"),
+            ("NUVERA_MAXBODY", "NUVERA_MAX_BODY"),
+            ("NUVERA_TRUST_FORWARD_FOR", "NUVERA_TRUST_FORWARDED_FOR"),
+        ] {
+            assert_eq!(check(wrong), Err(format!("{wrong}: there is no such setting; did you mean {similar}?")));
+        }
+        assert_eq!(check("NUVERA_SOMETHING_ELSE"), Err("NUVERA_SOMETHING_ELSE: there is no such setting".to_owned()));
+        for good in [
+            "NUVERA_UPSTREAM",
+            "NUVERA_LOG",
+            "NUVERA_API_KEY",
+            "NUVERA_ALPINE_SECRET",
+            "NUVERA_SERVICE_HOST",
+            "NUVERA_SERVICE_PORT_HTTP",
+            "NUVERA_GATEWAY_PORT",
+            "NUVERA_GATEWAY_PORT_8080_TCP_ADDR",
+            "HOME",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_at_least_one_byte() {
+        for bad in ["0", "-1", "1k", "", "1073741825"] {
+            let refused =
+                Cli::try_parse_from(["server", "serve", &format!("--max-body={bad}")]).unwrap_err().to_string();
+            assert!(refused.contains("--max-body"), "{refused}");
+        }
+        assert_eq!(settings(&["--max-body", "1"]).max_body, 1);
+    }
+
+    #[test]
+    fn proxies_are_counted_or_known_by_their_networks() {
+        let any = |arguments: &[&str]| settings(arguments).proxies().any();
+        assert!(!any(&[]));
+        assert!(any(&["--trust-forwarded-for"]) && any(&["--trusted-hops", "2"]));
+        assert!(any(&["--trusted-proxies", "10.0.0.0/8,2001:db8::/32"]));
+        for bad in [
+            &["--trusted-hops", "0"][..],
+            &["--trusted-proxies", "proxy"],
+            &["--trusted-proxies", "10.0.0.0/33"],
+            &["--trusted-hops", "1", "--trusted-proxies", "10.0.0.0/8"],
+            &["--forwarded-header", "x-real-ip"],
+        ] {
+            let refused = Cli::try_parse_from(["server", "serve"].iter().chain(bad)).unwrap_err().to_string();
+            assert!(refused.contains(bad[0]), "{refused}");
+        }
+    }
+
+    #[test]
     fn a_setting_that_cannot_be_used_is_named() {
         let named = |error: SettingError| error.setting;
         assert_eq!(named(settings(&["--console-url", "console"]).console_origin().unwrap_err()), "--console-url");
         assert_eq!(named(settings(&["--hub-url", "hub"]).hub_origin().unwrap_err()), "--hub-url");
         assert_eq!(named(settings(&["--hub-url", "http://127.0.0.1:3000/"]).hub_origin().unwrap_err()), "--hub-url");
         assert_eq!(named(settings(&["--gateway-url", "http://a/b"]).gateway_origin().unwrap_err()), "--gateway-url");
-        assert_eq!(named(settings(&["--upstream", "https://api"]).upstream().unwrap_err()), "--upstream");
+        for upstream in ["ftp://api", "api", "http://api/path", "http://user@api", "https://", "http://api?x", ""] {
+            let refused = settings(&["--upstream", upstream]).upstream().map(drop).unwrap_err();
+            assert!(
+                refused.setting == "--upstream" && refused.problem.contains("give an origin"),
+                "{upstream}: {refused}"
+            );
+        }
         assert_eq!(named(settings(&["--database-url", "mysql://x"]).state.check().unwrap_err()), "--database-url");
         let mail = |arguments: &[&str]| settings(arguments).mailer().map(drop).map_err(|error| error.to_string());
         let from = ["--mail-from", "Nuvera <no-reply@nuvera.example>"];

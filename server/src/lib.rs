@@ -1,11 +1,13 @@
 //! The server: the console in front of people, the gateway in front of the REST API, and the store behind both.
 
+pub mod address;
 pub mod audit_mark;
 pub mod backend;
 pub mod clock;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod events;
 pub mod fence;
 pub mod forwarded;
 pub mod gateway;

@@ -6,6 +6,7 @@
 //! and how much that was is logged when there is room again. Whoever ends the process by SIGKILL loses the lines of the
 //! last tenth of a second.
 
+use crate::events::EVENTS;
 use std::{
     io::{self, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -32,7 +33,13 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub fn start() -> LogEnd {
     let log = Log::new(ROOM);
     let filter = EnvFilter::try_from_env("NUVERA_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).with_writer(log.clone()).init();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_env_filter(filter)
+        .with_writer(log.clone())
+        .init();
     let writing = log.clone();
     thread::spawn(move || writing.run(io::stderr(), DELAY));
     LogEnd(log)
@@ -127,6 +134,7 @@ impl Log {
         let mut gathered = self.lock();
         if gathered.lines.len() + line.len() > self.0.room {
             gathered.dropped += 1;
+            EVENTS.dropped_log_lines(1);
             return;
         }
         let was_due = gathered.is_due();

@@ -1,6 +1,7 @@
 //! Mail on its way out: over SMTP, or into a folder where no server is given.
 
 use crate::{
+    events::EVENTS,
     random,
     tls::{self, Authorities},
 };
@@ -96,6 +97,12 @@ impl Mailer {
     /// # Errors
     /// It did not get away.
     pub async fn send(&self, mail: Mail<'_>) -> Result<(), MailError> {
+        let sent = self.deliver(mail).await;
+        EVENTS.mail(sent.is_ok());
+        sent
+    }
+
+    async fn deliver(&self, mail: Mail<'_>) -> Result<(), MailError> {
         let to: Address = mail.to.parse()?;
         let sent_at = UNIX_EPOCH + Duration::from_millis(mail.at.as_millis().try_into().unwrap_or(0));
         let message_id = format!("<{}@{}>", random::uuid(mail.at), self.from.email.domain());

@@ -316,7 +316,7 @@ mod tests {
 
     async fn acquire(state: &StateSettings) -> Result<ProcessLock, LockError> {
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        ProcessLock::acquire(state, Holder::serving(address(3000), address(45000), &Clock::system())).await
+        ProcessLock::acquire(state, Holder::serving(address(3000), address(24500), &Clock::system())).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -340,7 +340,7 @@ mod tests {
             let pid = std::process::id();
             assert!(refused.starts_with(place), "{refused}");
             assert!(refused.contains(&format!("in use by process {pid} on host ")), "{refused}");
-            assert!(refused.contains("console 127.0.0.1:3000, gateway 127.0.0.1:45000; since "), "{refused}");
+            assert!(refused.contains("console 127.0.0.1:3000, gateway 127.0.0.1:24500; since "), "{refused}");
         }
         // The control: another folder and another database are free, and so are these once the lock is dropped.
         acquire(&state(&path("b"), &path("b/other.db"))).await.unwrap();

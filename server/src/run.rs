@@ -11,7 +11,7 @@ use crate::{
         reminders, watch_readiness,
     },
     clock::Clock,
-    config::{Cli, Command, CreateAdmin, CreatePartner, Recover, ServeSettings, StateSettings},
+    config::{self, Cli, Command, CreateAdmin, CreatePartner, Recover, ServeSettings, StateSettings, UnknownVariable},
     control, demo,
     fence::{self, OtherRuns},
     gateway::{ConnectionSettings, Gateway, GatewaySettings, RateLimit, ReplayFence},
@@ -64,7 +64,12 @@ const LAST_WRITES: Duration = Duration::from_secs(3);
 /// Does what the command line says; its log goes to standard error, one JSON object a line.
 pub async fn command_line() -> ExitCode {
     let _log = log::start();
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if let Err(error) = check_variables(&command) {
+        eprintln!("error: {error}");
+        return ExitCode::FAILURE;
+    }
+    let outcome = match command {
         Command::Serve(settings) => serve(*settings).await,
         Command::Migrate(state) => migrate(&state).await,
         Command::Backup(backup) => {
@@ -87,6 +92,18 @@ pub async fn command_line() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Refuses environment variables that look like settings and are none. The file about identity providers may name some.
+fn check_variables(command: &Command) -> Result<(), UnknownVariable> {
+    let sso = match command {
+        Command::Serve(settings) => settings.sso.as_deref(),
+        _ => None,
+    };
+    // Whether it can be read is told when it is.
+    let named = sso.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    config::check_variables(variables, |name| named.contains(name))
 }
 
 /// Serves the console and the gateway until SIGTERM or SIGINT; a second one does not wait for what is in flight.
@@ -118,7 +135,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         leeway: Duration::from_secs(settings.leeway),
         max_body_bytes: settings.max_body,
         upstream,
-        upstream_timeout: settings.upstream_timeout(),
+        public_origin: gateway_origin.parse().ok(),
         replay_capacity: settings.replay_capacity,
         connections: ConnectionSettings {
             max: shares.gateway,
@@ -128,9 +145,9 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
         },
         rate_limit: RateLimit::new(settings.rate_limit, Duration::from_secs(1)),
         failure_limit: RateLimit::new(settings.failure_limit, Duration::from_secs(60)),
-        trust_forwarded_for: settings.trust_forwarded_for,
+        proxies: settings.proxies(),
         // An origin is a header's value already; browsers write it in lower case.
-        console_origin: console_origin.to_ascii_lowercase().parse().ok(),
+        console_origin: console_origin.parse().ok(),
         routes,
     };
     let others = if lock.is_complete() { OtherRuns::Ended } else { OtherRuns::Unknown };
@@ -195,7 +212,7 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
             console_origin,
             hub_origin,
             gateway_origin,
-            trust_forwarded_for: settings.trust_forwarded_for,
+            proxies: settings.proxies(),
             site: settings.site,
             assets,
         },
@@ -215,8 +232,9 @@ async fn serve(settings: ServeSettings) -> Outcome<()> {
     let gateway_server = gateway_threads.spawn(gateway.clone().serve(api, stop.clone()));
     let forward_auth_server =
         forward_auth.map(|listener| gateway_threads.spawn(gateway.clone().serve_forward_auth(listener, stop.clone())));
-    let metrics_server = metrics
-        .map(|listener| gateway_threads.spawn(metrics::serve(gateway.clone(), metrics_limits, listener, stop.clone())));
+    let metrics_server = metrics.map(|listener| {
+        gateway_threads.spawn(metrics::serve(gateway.clone(), store.clone(), metrics_limits, listener, stop.clone()))
+    });
     let router = web::router(web.clone(), store.clone());
     let console_area = hub.as_ref().map(|_| Area::Partner);
     let hub_server = hub.map(|hub| {

@@ -1,13 +1,26 @@
-//! TLS to other servers: mail, identity providers and the database. All of them trust the same authorities: the system's, and
-//! those that the operator gives with `--ca-file`.
+//! TLS to other servers: mail, identity providers, the database and the REST API. All of them trust the same authorities: the
+//! system's, and those that the operator gives with `--ca-file`.
 
 use lettre::transport::smtp::{
     self,
     client::{Certificate, TlsParameters},
 };
 use reqwest::ClientBuilder;
-use rustls::CertificateError;
-use std::{error::Error, fs, io, iter, path::Path};
+use rustls::{
+    CertificateError, ClientConfig,
+    crypto::aws_lc_rs::default_provider,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+};
+use rustls_platform_verifier::Verifier;
+use std::{
+    error::Error,
+    fs, io, iter,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Certificates of authorities that are trusted besides the system's.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +60,65 @@ impl Authorities {
     /// The system has no certificates, and there are no others.
     pub fn for_mail(&self, host: &str) -> Result<TlsParameters, smtp::Error> {
         TlsParameters::builder(host.to_owned()).add_root_certificate(Certificate::from_pem(&self.pem)?).build()
+    }
+
+    /// Returns the configuration of a client that trusts them, and shows `identity` to servers that ask for a certificate.
+    ///
+    /// # Errors
+    /// The system has no certificates, and there are no others; the private key is not that of the client's certificate.
+    pub fn for_client(&self, identity: Option<ClientIdentity>) -> Result<ClientConfig, rustls::Error> {
+        let provider = Arc::new(default_provider());
+        // They were read before.
+        let more = CertificateDer::pem_slice_iter(&self.pem).filter_map(Result::ok);
+        let verifier = Verifier::new_with_extra_roots(more, provider.clone())?;
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        // rustls calls each verifier but its own dangerous; this one uses the system's certificates.
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        match identity {
+            Some(ClientIdentity { chain, key }) => builder.with_client_auth_cert(chain, key),
+            None => Ok(builder.with_no_client_auth()),
+        }
+    }
+}
+
+/// A client certificate with the certificates that lead from it to an authority, and its private key.
+pub struct ClientIdentity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+/// A file with certificates or a key that cannot be used. The words name the file, and nothing of what is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum PemFileError {
+    /// It cannot be read, or is damaged.
+    #[error("{}: {problem}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: pem::Error,
+    },
+    /// It has no certificate.
+    #[error("{}: there is no certificate in it (BEGIN CERTIFICATE)", .0.display())]
+    NoCertificate(PathBuf),
+}
+
+impl ClientIdentity {
+    /// Reads a client's certificates and its private key (PKCS#8, PKCS#1 or SEC 1, not encrypted), each from a PEM file.
+    ///
+    /// # Errors
+    /// A file cannot be read, is damaged, or does not have what it should.
+    pub fn read(certificates: &Path, key: &Path) -> Result<Self, PemFileError> {
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            move |problem| PemFileError::Unreadable { path, problem }
+        };
+        let chain = CertificateDer::pem_file_iter(certificates).map_err(unreadable(certificates))?;
+        let chain = chain.collect::<Result<Vec<_>, _>>().map_err(unreadable(certificates))?;
+        if chain.is_empty() {
+            return Err(PemFileError::NoCertificate(certificates.to_owned()));
+        }
+        Ok(Self { chain, key: PrivateKeyDer::from_pem_file(key).map_err(unreadable(key))? })
     }
 }
 

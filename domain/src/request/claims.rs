@@ -39,7 +39,7 @@ impl<'a> Claims<'a> {
     pub(super) fn read(mut object: Object<'a>) -> Result<Self, Refusal> {
         Ok(Self {
             issuer: text(&mut object, "iss")?,
-            audience: text(&mut object, "aud")?,
+            audience: text_or_list_of_one(&mut object, "aud")?,
             subject: text(&mut object, "sub")?,
             method: text(&mut object, "method")?,
             uri: text(&mut object, "uri")?,
@@ -143,6 +143,15 @@ fn text<'a>(object: &mut Object<'a>, claim: &'static str) -> Result<Cow<'a, str>
     match required(object.take(claim), claim)? {
         Value::Text(text) => Ok(text),
         other => Err(invalid(claim, ClaimProblem::NotText { found: other.kind() })),
+    }
+}
+
+/// A text, or a list with one text in it: RFC 7519, 4.1.3 has both forms for one audience, and libraries write either. A
+/// list of several is refused, because such a token is good at another service as well, which could then send it here.
+fn text_or_list_of_one<'a>(object: &mut Object<'a>, claim: &'static str) -> Result<Cow<'a, str>, Refusal> {
+    match required(object.take(claim), claim)? {
+        Value::Text(text) | Value::ListOfOne(text) => Ok(text),
+        other => Err(invalid(claim, ClaimProblem::NotTextOrListOfOne { found: other.kind() })),
     }
 }
 

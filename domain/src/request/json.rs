@@ -10,6 +10,9 @@ const MAX_MEMBERS: usize = 64;
 /// The largest whole number that every JSON reader agrees on: 2^53 (RFC 8259, 6).
 const MAX_INTEGER: u64 = 1 << 53;
 
+/// What people call a list.
+const LIST: &str = "a list";
+
 /// A JSON value, as far as tokens need one.
 #[derive(Debug, PartialEq)]
 pub(super) enum Value<'a> {
@@ -17,7 +20,9 @@ pub(super) enum Value<'a> {
     /// A whole number from 0 to 2^53, written without a fraction or an exponent.
     Integer(u64),
     Object(Object<'a>),
-    /// Null, a boolean, another number or a list, by the name that people know it under.
+    /// A list with one element, which is a text.
+    ListOfOne(Cow<'a, str>),
+    /// Null, a boolean, another number or another list, by the name that people know it under.
     Other(&'static str),
     /// Somewhere inside, at any depth, is a flaw.
     Flawed(Flaw),
@@ -62,6 +67,7 @@ impl Value<'_> {
             Self::Text(_) => "a string",
             Self::Integer(_) => "a number",
             Self::Object(_) | Self::Flawed(_) => "an object",
+            Self::ListOfOne(_) => LIST,
             Self::Other(kind) => kind,
         }
     }
@@ -111,11 +117,16 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        let mut list = Value::Other("a list");
+        let mut list = match elements.next_element()? {
+            Some(Value::Text(text)) => Value::ListOfOne(text),
+            Some(flawed @ Value::Flawed(_)) => flawed,
+            _ => Value::Other(LIST),
+        };
         while let Some(element) = elements.next_element()? {
-            if let flawed @ Value::Flawed(_) = element {
-                list = flawed;
-            }
+            list = match (list, element) {
+                (flawed @ Value::Flawed(_), _) | (_, flawed @ Value::Flawed(_)) => flawed,
+                _ => Value::Other(LIST),
+            };
         }
         Ok(list)
     }

@@ -106,8 +106,10 @@ pub enum Refusal {
         FailureKind::Signature => format!("Too many requests with this API key from your network address had a signature that does not verify. Wait {retry_after_seconds} s, and sign with the private key whose public half is registered."),
     })]
     TooManyFailures { failure: FailureKind, retry_after_seconds: u64 },
-    #[error("No such endpoint, or not with this method. Check both against the API reference.")]
+    #[error("No such endpoint. Check the path against the API reference.")]
     UnknownRoute,
+    #[error("This endpoint takes other methods: {allowed}. Sign the request anew with one of them.")]
+    MethodNotAllowed { allowed: String },
     #[error("This needs the permission {0}, which the application does not have. Its owner can grant it.")]
     PermissionMissing(Permission),
     #[error("The service behind the gateway cannot be reached. Send the request again shortly, signed anew.")]
@@ -148,7 +150,9 @@ pub enum MalformedRequest {
     AmbiguousLength,
     #[error("End each line of the request's head with CR LF.")]
     BareLineFeed,
-    #[error("Send the request line with a path that starts with “/”: no scheme, no host, no fragment.")]
+    #[error(
+        "Send the request line with a path that starts with “/”: no scheme, no host, no fragment, and nothing that is not UTF-8."
+    )]
     Target,
     #[error(
         "Send a path that can be read in one way only: no “.” or “..” segment, no “;” and no backslash, and in escapes valid UTF-8 without “/”, “.”, “?”, “#”, “%”, control characters, or look-alikes of these."
@@ -156,8 +160,8 @@ pub enum MalformedRequest {
     AmbiguousPath,
     #[error("Send the header `Host` exactly once.")]
     Host,
-    #[error("Tunnels and protocol upgrades are not offered: leave out CONNECT, and the header `Upgrade`.")]
-    Upgrade,
+    #[error("Tunnels are not offered: send another method than CONNECT.")]
+    Tunnel,
     #[error("The body broke off, or is not framed as its headers say.")]
     Body,
 }
@@ -170,6 +174,8 @@ pub enum ClaimProblem {
     Missing,
     #[error("must be a string; it is {found}")]
     NotText { found: &'static str },
+    #[error("must be a string, or a list with one string; it is {found}")]
+    NotTextOrListOfOne { found: &'static str },
     #[error("must be whole seconds since 1970, as a number; it is {found}")]
     NotSeconds { found: &'static str },
     #[error("must be later than `iat`")]
@@ -303,6 +309,7 @@ impl Refusal {
             Self::RateLimited { .. } => ("rate_limited", 429, "Too many requests"),
             Self::TooManyFailures { .. } => ("too_many_failures", 429, "Too many failed attempts"),
             Self::UnknownRoute => ("unknown_route", 404, "Unknown endpoint"),
+            Self::MethodNotAllowed { .. } => ("method_not_allowed", 405, "Method not allowed"),
             Self::PermissionMissing(_) => ("permission_missing", 403, "Permission missing"),
             Self::UpstreamUnavailable => ("upstream_unavailable", 502, "Service unavailable"),
             Self::UpstreamFailed => ("upstream_failed", 502, "Service failed"),

@@ -181,13 +181,34 @@ fn each_claim_must_be_there_with_its_type() {
     }
     for claim in ["iss", "aud", "sub", "method", "uri", "bodyHash", "jti"] {
         let wrong = |value, found| {
-            assert_eq!(judge_claims(&with(claim, value)), invalid(claim, ClaimProblem::NotText { found }));
+            let problem = match claim {
+                "aud" => ClaimProblem::NotTextOrListOfOne { found },
+                _ => ClaimProblem::NotText { found },
+            };
+            assert_eq!(judge_claims(&with(claim, value)), invalid(claim, problem));
         };
         wrong(json!(null), "null");
         wrong(json!(7), "a number");
-        wrong(json!(["nuvera-rest-api"]), "a list");
+        wrong(json!([]), "a list");
+        wrong(json!([7]), "a list");
+        wrong(json!(["nuvera-rest-api", "nuvera-rest-api"]), "a list");
+        wrong(json!(["nuvera-rest-api", "another"]), "a list");
+        wrong(json!([["nuvera-rest-api"]]), "a list");
         wrong(json!({}), "an object");
+        if claim != "aud" {
+            wrong(json!(["nuvera-rest-api"]), "a list");
+        }
     }
+}
+
+#[test]
+fn one_audience_may_stand_in_a_list() {
+    assert_eq!(judge_claims(&with("aud", json!(["nuvera-rest-api"]))), Ok(()));
+    let received = "another".to_owned();
+    assert_eq!(judge_claims(&with("aud", json!(["another"]))), Err(Refusal::WrongAudience { received }));
+    let repeated = with("aud", json!("HERE")).to_string().replace("\"HERE\"", r#"["nuvera-rest-api", {"a":0,"a":0}]"#);
+    let flaw = malformed(TokenProblem::RepeatedMember(Part::Claims, "a".to_owned()));
+    assert_eq!(judge(&compact(r#"{"alg":"RS256"}"#, &repeated)), flaw);
 }
 
 #[test]
@@ -361,7 +382,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
     let all = [
         Refusal::MalformedRequest(MalformedRequest::Target),
         Refusal::DuplicateHeader("x-api-key"),
-        Refusal::ReservedHeader("x-request-id"),
+        Refusal::ReservedHeader("x-nuvera-…"),
         Refusal::MisleadingHeader(MisleadingHeader::Name("x-http-method")),
         Refusal::MissingApiKey,
         Refusal::MissingToken,
@@ -392,6 +413,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         Refusal::RateLimited { retry_after_seconds: 1 },
         Refusal::TooManyFailures { failure: FailureKind::Signature, retry_after_seconds: 1 },
         Refusal::UnknownRoute,
+        Refusal::MethodNotAllowed { allowed: text() },
         Refusal::PermissionMissing(Area::Customers.read()),
         Refusal::UpstreamUnavailable,
         Refusal::UpstreamFailed,

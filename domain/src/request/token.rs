@@ -57,9 +57,13 @@ pub enum TokenProblem {
     Unencoded,
 }
 
-/// The credentials of an `Authorization` header whose scheme is `Bearer`, in any case (RFC 9110, 11.1; RFC 6750, 2.1).
+/// The credentials of an `Authorization` header whose scheme is `Bearer`, in any case, after one space or more (RFC 9110,
+/// 11.4; RFC 6750, 2.1).
 pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = authorization.split_at_checked(b"Bearer ".len())?;
+    let (scheme, mut token) = authorization.split_at_checked(b"Bearer ".len())?;
+    while let [b' ', rest @ ..] = token {
+        token = rest;
+    }
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
 }
 
@@ -132,7 +136,8 @@ fn check_header(header: &[u8]) -> Result<(), Refusal> {
     }
     match header.take("typ") {
         None => {}
-        Some(Value::Text(kind)) if kind.eq_ignore_ascii_case("JWT") => {}
+        // RFC 7515, 4.1.9: without a slash, “application/” is left out.
+        Some(Value::Text(kind)) if ["JWT", "application/jwt"].iter().any(|jwt| kind.eq_ignore_ascii_case(jwt)) => {}
         Some(_) => return Err(TokenProblem::Type.into()),
     }
     if header.contains("crit") {

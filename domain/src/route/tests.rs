@@ -1,8 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-fn needs(code: &str) -> Option<Access> {
-    Some(Access::Needs(code.parse().unwrap()))
+fn needs(code: &str) -> Result<Access, RouteMiss> {
+    Ok(Access::Needs(code.parse().unwrap()))
 }
 
 #[test]
@@ -16,17 +16,14 @@ fn the_published_endpoints_need_their_permissions() {
     assert_eq!(find("GET", "/api/v1/customers/c-1/beneficiaries"), needs("BENEFICIARIES_READ"));
     assert_eq!(find("POST", "/api/v1/customers/c-1/beneficiaries"), needs("BENEFICIARIES_WRITE"));
     assert_eq!(find("GET", "/api/v1/payment/quote/q-1"), needs("PAYMENTS_READ"));
-    assert_eq!(find("GET", "/api/v1/signature-test"), Some(Access::Any));
-    assert_eq!(find("POST", "/api/v1/signature-test"), Some(Access::Any));
+    assert_eq!(find("GET", "/api/v1/signature-test"), Ok(Access::Any));
+    assert_eq!(find("POST", "/api/v1/signature-test"), Ok(Access::Any));
 }
 
 #[test]
 fn what_is_not_listed_is_not_there() {
     let table = RouteTable::default();
     for (method, path) in [
-        ("DELETE", "/api/v1/customers"),
-        ("get", "/api/v1/customers"),
-        ("HEAD", "/api/v1/customers"),
         ("GET", "/api/v1/customers/"),
         ("GET", "/api/v1/Customers"),
         ("GET", "//api/v1/customers"),
@@ -36,8 +33,36 @@ fn what_is_not_listed_is_not_there() {
         ("GET", ""),
         ("GET", "*"),
     ] {
-        assert_eq!(table.find(method, path), None, "{method} {path}");
+        assert_eq!(table.find(method, path), Err(RouteMiss::Path), "{method} {path}");
     }
+}
+
+#[test]
+fn a_known_path_with_another_method_says_which_methods_it_has() {
+    let table = RouteTable::default();
+    for (method, path, allowed) in [
+        ("DELETE", "/api/v1/customers", "GET, HEAD, POST"),
+        ("get", "/api/v1/customers", "GET, HEAD, POST"),
+        ("OPTIONS", "/api/v1/customers", "GET, HEAD, POST"),
+        ("GET", "/api/v1/customers/c-1", "PATCH"),
+        ("HEAD", "/api/v1/customers/c-1", "PATCH"),
+        ("POST", "/api/v1/payment/quote/q-1", "GET, HEAD"),
+    ] {
+        let missed = Err(RouteMiss::Method(allowed.to_owned()));
+        assert_eq!(table.find(method, path), missed, "{method} {path}");
+    }
+}
+
+#[test]
+fn head_is_as_get_unless_it_has_a_row_of_its_own() {
+    let table = RouteTable::default();
+    assert_eq!(table.find("HEAD", "/api/v1/customers"), needs("CUSTOMERS_READ"));
+    assert_eq!(table.find("HEAD", "/api/v1/signature-test"), Ok(Access::Any));
+    let table = RouteTable::parse("GET /a CUSTOMERS_READ\nHEAD /a any\nHEAD /b any\nPOST /c any").unwrap();
+    assert_eq!(table.find("HEAD", "/a"), Ok(Access::Any));
+    assert_eq!(table.find("GET", "/a"), needs("CUSTOMERS_READ"));
+    assert_eq!(table.find("GET", "/b"), Err(RouteMiss::Method("HEAD".to_owned())));
+    assert_eq!(table.find("HEAD", "/c"), Err(RouteMiss::Method("POST".to_owned())));
 }
 
 #[test]
@@ -59,7 +84,7 @@ fn a_parameter_takes_one_segment_that_every_reader_sees_alike() {
         "a%2Cb%26c%3Dd",
     ] {
         assert!(is_path_unambiguous(&format!("/api/v1/customers/{id}")), "{id}");
-        assert!(table.find("PATCH", &format!("/api/v1/customers/{id}")).is_some(), "{id}");
+        assert!(table.find("PATCH", &format!("/api/v1/customers/{id}")).is_ok(), "{id}");
     }
     for id in [
         "",
@@ -122,7 +147,7 @@ fn a_parameter_takes_one_segment_that_every_reader_sees_alike() {
         "a%C2%85b",
         "a%E2%80%A8b",
     ] {
-        assert_eq!(table.find("PATCH", &format!("/api/v1/customers/{id}")), None, "{id}");
+        assert_eq!(table.find("PATCH", &format!("/api/v1/customers/{id}")), Err(RouteMiss::Path), "{id}");
     }
 }
 
@@ -259,7 +284,7 @@ proptest! {
     #[test]
     fn a_match_means_one_plain_segment(id: String) {
         let found = RouteTable::default().find("PATCH", &format!("/api/v1/customers/{id}"));
-        if found.is_some() {
+        if found.is_ok() {
             prop_assert!(!id.contains(['/', '\\', ';']) && !id.is_empty() && id != "." && id != "..");
         }
     }
@@ -269,7 +294,7 @@ proptest! {
     #[test]
     fn a_lenient_reader_finds_the_same_segments(id in "(%(25)?[0-9a-fA-F]{2}|[a-z.;/]|%[cC]0%[89abAB][0-9a-fA-F]|%[eE][fF]%[bB][cC]%[89abAB][0-9a-fA-F]|%[eE]2%8[0-9]%[89abAB][0-9a-fA-F]|%){0,6}") {
         let path = format!("/api/v1/customers/{id}");
-        if is_path_unambiguous(&path) && RouteTable::default().find("PATCH", &path).is_some() {
+        if is_path_unambiguous(&path) && RouteTable::default().find("PATCH", &path).is_ok() {
             let read = read_leniently(&id);
             prop_assert!(!read.contains(['/', '\\', '?', '#', ';', '%', '\0']), "{id} is read as {read}");
             prop_assert!(!matches!(&*read, "" | "." | ".."), "{id} is read as {read}");
@@ -293,9 +318,9 @@ proptest! {
         let parsed = RouteTable::parse(&written(&rows));
         let alone: Vec<_> = rows.iter().filter_map(|row| RouteTable::parse(&written(std::slice::from_ref(row))).ok()).collect();
         for method in ["GET", "POST"] {
-            let matching = alone.iter().filter(|table| table.find(method, &sent).is_some()).count();
+            let matching = alone.iter().filter(|table| table.find(method, &sent).is_ok()).count();
             if let Ok(table) = &parsed {
-                prop_assert_eq!(table.find(method, &sent).is_some(), matching == 1);
+                prop_assert_eq!(table.find(method, &sent).is_ok(), matching == 1);
             }
             // Where two rows match one request, the table is refused.
             prop_assert!(matching < 2 || parsed.is_err());
@@ -303,7 +328,7 @@ proptest! {
         if let Ok(table) = &parsed {
             for (method, segments) in &rows {
                 let witness: String = segments.iter().map(|s| format!("/{}", s.replace("{x}", "other"))).collect();
-                prop_assert_eq!(table.find(method, &witness), Some(Access::Any));
+                prop_assert_eq!(table.find(method, &witness), Ok(Access::Any));
             }
         }
     }

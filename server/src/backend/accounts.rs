@@ -8,7 +8,7 @@ use super::{
     sessions::{Client, known_browser},
 };
 use crate::{
-    gateway::network,
+    address::client_network,
     random,
     store::{
         StoreError, audit,
@@ -311,7 +311,7 @@ fn guesses_at(email: &str, address: Option<IpAddr>, known_browser: Option<String
 
 /// An address, as attempts are counted by it: what one person has at their disposal.
 pub(super) fn known(address: Option<IpAddr>) -> String {
-    address.map_or_else(|| "unknown".to_owned(), |address| network(address).to_string())
+    address.map_or_else(|| "unknown".to_owned(), |address| client_network(address).to_string())
 }
 
 /// Waits for the turn to write of a sign-in that may be one of a flood.

@@ -8,7 +8,7 @@
 
 use super::BackendError;
 use crate::{
-    gateway::network,
+    address::client_network,
     keyed_limit::{KeyedLimit, KeyedPlace},
 };
 use std::{
@@ -105,7 +105,7 @@ impl Place {
     /// [`BackendError::Throttled`] if the queue is full, or this requester's share of it.
     pub(super) fn take(requester: Requester) -> Result<Self, BackendError> {
         let taken = match requester {
-            Requester::Client(address) => CLIENTS.take(Requester::Client(address.map(network))),
+            Requester::Client(address) => CLIENTS.take(Requester::Client(address.map(client_network))),
             Requester::Account(_) => ACCOUNTS.take(requester),
         };
         taken.ok_or(BackendError::Throttled(RETRY_AFTER))

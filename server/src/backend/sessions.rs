@@ -5,6 +5,7 @@ use super::{
     accounts::{Entrant, FAILURE_WINDOW, turn_to_write},
 };
 use crate::{
+    events::EVENTS,
     random,
     store::{Store, StoreError, password_resets, second_factors, sign_in_failures, sign_ins, signed_in, users},
 };
@@ -90,6 +91,7 @@ impl Backend {
         let attempt = Attempt { at: now, outcome, method, address, browser, session: Some(id) };
         sign_ins::add(&mut transaction, random::uuid(now), user, &attempt).await?;
         transaction.commit().await.map_err(StoreError::from)?;
+        EVENTS.sign_in(method, outcome);
         if let Some(replaced) = replaced {
             self.emergency.authority.forget_session(replaced);
         }
@@ -216,6 +218,7 @@ impl Backend {
         match found {
             Some(account) => self.record_attempt(account.user_id, outcome, method, client).await,
             None => {
+                EVENTS.sign_in(method, outcome);
                 let now = self.clock.now();
                 let mut transaction = self.store.write().await?;
                 sign_in_failures::add(&mut transaction, "nobody", now.minus(FAILURE_WINDOW), now).await?;
@@ -235,6 +238,7 @@ impl Backend {
         method: Method,
         client: Client,
     ) -> Result<(), BackendError> {
+        EVENTS.sign_in(method, outcome);
         let now = self.clock.now();
         let Client { address, browser, .. } = client;
         let attempt = Attempt { at: now, outcome, method, address, browser, session: None };

@@ -14,7 +14,8 @@
 //!
 //! What remains: an attacker who has the API key *and* sends from the owner's own address can hold up the owner there.
 
-use super::limits::{RateLimit, micros, network};
+use super::limits::{RateLimit, micros};
+use crate::address::client_network;
 use domain::{id::ApplicationId, time::Timestamp};
 use std::{
     collections::HashMap,
@@ -78,7 +79,7 @@ impl FailedSignatures {
     /// The budget is empty for this much longer.
     pub(super) fn check(&self, application: ApplicationId, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let Some(limits) = self.limits.filter(|_| self.kept.load(Ordering::Relaxed) > 0) else { return Ok(()) };
-        let (network, now) = (network(address), micros(now));
+        let (network, now) = (client_network(address), micros(now));
         let full_at = |owner: Owner| self.shard(&owner).get(&owner).copied().unwrap_or_default();
         let own = full_at((network, Some(application)));
         if own <= now {
@@ -91,7 +92,7 @@ impl FailedSignatures {
     /// Counts a signature that did not verify.
     pub(super) fn failed(&self, application: ApplicationId, address: IpAddr, now: Timestamp) {
         let Some(limits) = self.limits else { return };
-        let (network, now) = (network(address), micros(now));
+        let (network, now) = (client_network(address), micros(now));
         for (owner, limit) in [((network, Some(application)), limits.application), ((network, None), limits.address)] {
             self.change(owner, now, |full_at| limit.take_even_if_empty(full_at, now));
         }
@@ -100,7 +101,7 @@ impl FailedSignatures {
     /// Counts a signature that verified.
     pub(super) fn verified(&self, application: ApplicationId, address: IpAddr, now: Timestamp) {
         let Some(limits) = self.limits.filter(|_| self.kept.load(Ordering::Relaxed) > 0) else { return };
-        let (network, now) = (network(address), micros(now));
+        let (network, now) = (client_network(address), micros(now));
         for (owner, limit) in [((network, Some(application)), limits.application), ((network, None), limits.address)] {
             self.change(owner, now, |full_at| limit.give_back(full_at, EARNED_BY_SUCCESS));
         }

@@ -1,12 +1,13 @@
-//! Verification for an edge that is there already: nginx (`auth_request`), Traefik (ForwardAuth) or Envoy (`ext_authz`
-//! over HTTP) asks here whether a request may pass, and forwards it itself.
+//! Verification for an edge that is there already: nginx (`auth_request`), Traefik (ForwardAuth), Caddy (`forward_auth`),
+//! Envoy (`ext_authz` over HTTP) or HAProxy (`docs/edge/nuvera.lua`) asks here whether a request may pass, and forwards it
+//! itself.
 //!
 //! Each has a path of its own, because each tells of the request in its own way, and a header that one edge sets could
 //! come from a client behind another. Whoever can reach this listener is believed: it belongs in a private network.
 //!
 //! An edge forwards the request itself, with the headers that its client sent. Those that mislead the service behind it
 //! (`domain::request::misleading`) are refused here, unless the edge sets them itself. An edge shows either all headers
-//! (nginx, Traefik), or only what its configuration names (Envoy, which removes what the answer names).
+//! (nginx, HAProxy, Traefik, Caddy), or only what its configuration names (Envoy, which removes what the answer names).
 //!
 //! An edge that does not show the body leaves one check undone. The answer then says so
 //! (`x-nuvera-body-verified: false`), with the hash that the body must have, for whoever reads the body.
@@ -19,7 +20,7 @@ use super::{
     respond::ResponseBody,
     verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_identity, id_header, single},
 };
-use crate::forwarded;
+use crate::forwarded::parse_node;
 use bytes::Bytes;
 use domain::{
     hex,
@@ -33,7 +34,7 @@ use http::{
 };
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use std::{net::IpAddr, sync::LazyLock};
+use std::{borrow::Cow, net::IpAddr, sync::LazyLock};
 use uuid::Uuid;
 
 /// The header by which an authorization service has Envoy remove headers from the request.
@@ -59,8 +60,12 @@ enum Edge {
     /// `/nginx`: `x-original-method`, `x-original-uri`, `x-original-address`, and where it can hash a body
     /// `x-original-body-sha256`, all set by nginx's configuration. Only 200, 401 and 403 mean anything to it.
     Nginx,
+    /// `/haproxy`: as nginx, by the action in `docs/edge/nuvera.lua`, which passes every status on.
+    HaProxy,
     /// `/traefik`: `x-forwarded-method`, `x-forwarded-uri`, `x-forwarded-for`.
     Traefik,
+    /// `/caddy`: as Traefik.
+    Caddy,
     /// `/envoy/…`: the request's own method, and its path behind the prefix.
     Envoy,
 }
@@ -69,7 +74,7 @@ impl Edge {
     /// Whether the edge itself sets a misleading header in its question, and replaces what its client sent under that name.
     fn sets(self, name: &str) -> bool {
         match self {
-            Self::Nginx => {
+            Self::Nginx | Self::HaProxy => {
                 matches!(name, "x-original-method" | "x-original-uri" | "x-original-address" | "x-original-body-sha256")
             }
             // Without `trustForwardHeader`, as `docs/edge` has it.
@@ -83,6 +88,11 @@ impl Edge {
                     | "x-forwarded-server"
                     | "x-forwarded-uri"
                     | "x-real-ip"
+            ),
+            // Without `trusted_proxies`, as `docs/edge` has it.
+            Self::Caddy => matches!(
+                name,
+                "x-forwarded-for" | "x-forwarded-host" | "x-forwarded-method" | "x-forwarded-proto" | "x-forwarded-uri"
             ),
             // Of its client's headers it shows those that its configuration names; `x-envoy-…` tells of the question.
             Self::Envoy => matches!(name, "x-forwarded-for" | "x-forwarded-proto") || name.starts_with("x-envoy-"),
@@ -100,8 +110,9 @@ impl Edge {
 struct Told<'a> {
     edge: Edge,
     method: &'a str,
-    uri: &'a str,
-    address: Option<IpAddr>,
+    /// Path and query; what is not UTF-8 of it is replaced.
+    uri: Cow<'a, str>,
+    address: IpAddr,
     /// Whether the body comes along: `/traefik-body`, `/envoy-body`.
     shows_body: bool,
     body_sha256: Option<[u8; 32]>,
@@ -121,18 +132,18 @@ impl Gateway {
         {
             return health.map(Either::Left);
         }
-        let told = match Told::by(&parts) {
+        let told = match self.told_by(&parts, peer) {
             Ok(told) => told,
             Err(problem) => return misconfigured(problem).map(Either::Left),
         };
-        let address = told.address.unwrap_or(peer);
+        let address = told.address;
         let method = Method::from_bytes(told.method.as_bytes()).unwrap_or_default();
         let uri: Uri = told.uri.parse().unwrap_or_default();
-        let mut record = Record::new(self, &method, &uri, address);
+        let mut record = Record::new(self, &method, &uri, &parts.headers, address);
         let request_id = record.request_id;
         let verified = match told.check(&parts.headers, notes) {
             Ok(()) => {
-                let presented = Presented { headers: &parts.headers, method: told.method, uri: told.uri };
+                let presented = Presented { headers: &parts.headers, method: told.method, uri: &told.uri };
                 let body = match told.body_sha256 {
                     Some(sha256) => PresentedBody::Hashed(sha256),
                     None if told.shows_body => PresentedBody::Arriving(&mut body),
@@ -159,49 +170,54 @@ impl Gateway {
     }
 }
 
-impl<'a> Told<'a> {
-    fn by(parts: &'a Parts) -> Result<Self, &'static str> {
+impl Gateway {
+    fn told_by<'a>(&self, parts: &'a Parts, peer: IpAddr) -> Result<Told<'a>, &'static str> {
         let headers = &parts.headers;
         // A target that is no path (RFC 9112, 3.2.3 and 3.2.4) leads to no door.
         let path = parts.uri.path().strip_prefix('/').unwrap_or_default();
         let door = path.split('/').next().unwrap_or_default();
-        let told = |edge, method, uri| Self { edge, method, uri, address: None, shows_body: false, body_sha256: None };
+        let told = |edge, method, uri| Told { edge, method, uri, address: peer, shows_body: false, body_sha256: None };
+        let behind_edge = || self.settings.proxies.client_address_behind_edge(headers, peer);
         match door {
-            "nginx" => {
-                let method = text(headers, "x-original-method").ok_or("nginx must set X-Original-Method, once")?;
-                let uri = text(headers, "x-original-uri").ok_or("nginx must set X-Original-URI, once")?;
+            "nginx" | "haproxy" => {
+                let edge = if door == "nginx" { Edge::Nginx } else { Edge::HaProxy };
+                let method = text(headers, "x-original-method").ok_or("set X-Original-Method, once")?;
+                let uri = target(headers, "x-original-uri").ok_or("set X-Original-URI, once")?;
                 let body_sha256 = match text(headers, "x-original-body-sha256") {
                     None => None,
                     Some(text) => {
                         Some(hex::parse(text).ok_or("X-Original-Body-SHA256 must be a SHA-256 in hex, or empty")?)
                     }
                 };
-                let address = text(headers, "x-original-address").and_then(|address| address.parse().ok());
-                Ok(Self { address, body_sha256, ..told(Edge::Nginx, method, uri) })
+                let address = text(headers, "x-original-address").and_then(parse_node).unwrap_or(peer);
+                Ok(Told { address, body_sha256, ..told(edge, method, uri) })
             }
-            "traefik" | "traefik-body" => {
-                let method = text(headers, "x-forwarded-method").ok_or("Traefik sets X-Forwarded-Method, once")?;
-                let uri = text(headers, "x-forwarded-uri").ok_or("Traefik sets X-Forwarded-Uri, once")?;
+            "traefik" | "traefik-body" | "caddy" => {
+                let edge = if door == "caddy" { Edge::Caddy } else { Edge::Traefik };
+                let method = text(headers, "x-forwarded-method").ok_or("set X-Forwarded-Method, once")?;
+                let uri = target(headers, "x-forwarded-uri").ok_or("set X-Forwarded-Uri, once")?;
                 let shows_body = door.ends_with("-body");
-                Ok(Self { address: forwarded::last_address(headers), shows_body, ..told(Edge::Traefik, method, uri) })
+                Ok(Told { address: behind_edge(), shows_body, ..told(edge, method, uri) })
             }
             "envoy" | "envoy-body" => {
                 let whole = parts.uri.path_and_query().map_or("", |uri| uri.as_str());
-                let uri = whole.get(door.len() + 1..).unwrap_or_default();
+                let uri = whole.get(door.len() + 1..).unwrap_or_default().into();
                 let shows_body = door.ends_with("-body");
                 let method = parts.method.as_str();
-                Ok(Self { address: forwarded::last_address(headers), shows_body, ..told(Edge::Envoy, method, uri) })
+                Ok(Told { address: behind_edge(), shows_body, ..told(Edge::Envoy, method, uri) })
             }
-            _ => Err("ask at /nginx, /traefik, /traefik-body, /envoy/… or /envoy-body/…"),
+            _ => Err("ask at /nginx, /haproxy, /traefik, /traefik-body, /caddy, /envoy/… or /envoy-body/…"),
         }
     }
+}
 
+impl Told<'_> {
     /// What the gateway's own listener checks of a head, as far as it can be told from here.
     fn check(&self, headers: &HeaderMap, notes: HeadNotes) -> Result<(), Refusal> {
         notes.check()?;
         check_identity(headers)?;
         self.edge.check_misleading(headers)?;
-        if !self.uri.starts_with('/') || self.uri.contains('#') || notes.fragment() {
+        if !self.uri.starts_with('/') || self.uri.contains(['#', char::REPLACEMENT_CHARACTER]) || notes.fragment() {
             return Err(MalformedRequest::Target.into());
         }
         let path = self.uri.split('?').next().unwrap_or_default();
@@ -213,6 +229,13 @@ impl<'a> Told<'a> {
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
     let value = single(headers, &HeaderName::from_static(name), name).ok()??;
     std::str::from_utf8(value).ok().filter(|text| !text.is_empty())
+}
+
+/// A request's target as the edge tells of it. It may hold any byte, because clients do send others than a URI may have: what
+/// it is worth is judged as the request's, and is no fault of the edge.
+fn target<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<Cow<'a, str>> {
+    let value = single(headers, &HeaderName::from_static(name), name).ok()??;
+    Some(String::from_utf8_lossy(value)).filter(|target| !target.is_empty())
 }
 
 /// The request may pass. The edge gives these headers to the service behind it.

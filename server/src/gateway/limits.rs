@@ -1,11 +1,12 @@
 //! How often somebody may ask: token buckets, kept as the instant at which each would be full again (the generic cell
 //! rate algorithm, ITU-T I.371): one number a bucket, and nothing to refill.
 
+use crate::address::client_network;
 use domain::time::Timestamp;
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -100,7 +101,7 @@ impl FailedAttempts {
     /// There were too many from this address; the next one counts after this long.
     pub(super) fn count(&self, address: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let Some(limit) = self.limit else { return Ok(()) };
-        let (network, now) = (network(address), micros(now));
+        let (network, now) = (client_network(address), micros(now));
         let shard = &self.shards[self.choose.hash_one(network) as usize % SHARDS];
         // A bucket is one number, right at every moment.
         let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,17 +114,6 @@ impl FailedAttempts {
             buckets.insert(network, next);
         }
         Ok(())
-    }
-}
-
-/// What one person has at their disposal: an IPv4 address, or an IPv6 network of 64 bits.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
     }
 }
 

@@ -4,7 +4,10 @@ use super::{
     Gateway,
     framing::{NotedStream, Notes},
 };
-use crate::listener::{Counters, Limits};
+use crate::{
+    address::canonical,
+    listener::{Counters, Limits},
+};
 use http::{HeaderValue, header::CONNECTION};
 use hyper::service::service_fn;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -55,7 +58,7 @@ impl Gateway {
         let connect = |stream, peer: SocketAddr| {
             let notes = Notes::default();
             let stream = NotedStream::new(stream, notes.clone());
-            let (gateway, address) = (self.clone(), peer.ip().to_canonical());
+            let (gateway, address) = (self.clone(), canonical(peer.ip()));
             let service = service_fn(move |request| {
                 let (gateway, notes) = (gateway.clone(), notes.take());
                 async move {

@@ -3,7 +3,7 @@
 //!
 //! The order is fixed, cheap checks first, and a token's `jti` is used up last: request head → key's form → look-up by
 //! keyed hash → key's and application's state → token's form → claims → failed signatures' budget → signature → body and its hash → state and times
-//! again → rate → replay → permission → upstream. `verify.rs` reads in that order.
+//! again → rate → endpoint → replay → permission → upstream. `verify.rs` reads in that order.
 //!
 //! Nothing here touches the database. What the gateway knows is a [`Snapshot`] that whoever changes an application
 //! replaces before the change is acknowledged; what it sees is counted in [`Usage`], which somebody else writes down.
@@ -24,6 +24,7 @@ mod recent;
 mod record;
 mod replay;
 mod respond;
+mod rewrite;
 mod snapshot;
 mod steady_clock;
 mod upstream;
@@ -32,11 +33,11 @@ mod verify;
 
 pub use deny_list::{DenyList, DenyScope};
 pub use limits::RateLimit;
-pub(crate) use limits::network;
+pub use proxy::UpstreamSettings;
 pub use snapshot::Snapshot;
 pub use usage::{KeyUse, Usage, UsageBatch};
 
-use crate::{clock::Clock, listener::IDLE_TIMEOUT, pepper::Pepper};
+use crate::{clock::Clock, forwarded::Proxies, listener::IDLE_TIMEOUT, pepper::Pepper};
 use arc_swap::ArcSwap;
 use domain::route::RouteTable;
 use failed_signatures::FailedSignatures;
@@ -63,14 +64,13 @@ pub struct GatewaySettings {
     pub leeway: Duration,
     /// The largest body that is taken, in bytes. There is room for 64 such at one time, which applications share.
     pub max_body_bytes: usize,
-    /// The REST API behind the gateway: an `http` origin, whose path is not used. Without one the gateway answers what
-    /// it verified.
-    pub upstream: Option<http::Uri>,
+    /// The REST API behind the gateway. Without one the gateway answers what it verified.
+    pub upstream: Option<UpstreamSettings>,
+    /// Where clients reach the gateway: an origin.
+    pub public_origin: Option<http::Uri>,
     /// How many tokens are remembered at the most; beyond that requests are refused, never forgotten. Each takes about
     /// 20 to 40 bytes.
     pub replay_capacity: usize,
-    /// How long the upstream may take to begin its answer, and how long it may be silent after that.
-    pub upstream_timeout: Duration,
     /// What each listener allows.
     pub connections: ConnectionSettings,
     /// How many requests an application may send; `None`: any number.
@@ -78,8 +78,8 @@ pub struct GatewaySettings {
     /// How many requests that name no known API key are explained to one network address, and how many signatures that do
     /// not verify are tried for one application there; `None`: any number.
     pub failure_limit: Option<RateLimit>,
-    /// Whether a proxy in front of the API's door names the client's address, last in `X-Forwarded-For`.
-    pub trust_forwarded_for: bool,
+    /// The proxies in front of the gateway, which name the client's address.
+    pub proxies: Proxies,
     /// The origin whose pages may send test requests from a browser: the console's.
     pub console_origin: Option<http::HeaderValue>,
     /// The endpoints, and what each needs.
@@ -112,12 +112,12 @@ impl GatewaySettings {
             leeway: Duration::ZERO,
             max_body_bytes: 0,
             upstream: None,
+            public_origin: None,
             replay_capacity: 0,
-            upstream_timeout: Duration::ZERO,
             connections: ConnectionSettings::default(),
             rate_limit: None,
             failure_limit: None,
-            trust_forwarded_for: false,
+            proxies: Proxies::default(),
             console_origin: None,
             routes: RouteTable::default(),
         }
@@ -190,17 +190,22 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway that knows no key yet, and is not ready.
     pub fn new(settings: GatewaySettings, clock: Clock, pepper: Arc<Pepper>, fence: ReplayFence) -> Arc<Self> {
-        let proxy = settings.upstream.as_ref().map(|upstream| Proxy::new(upstream, settings.upstream_timeout));
+        let usage = Usage::new(clock.now());
+        let metrics = Metrics::new(usage.uncounted_counter());
+        let proxy = settings
+            .upstream
+            .as_ref()
+            .map(|upstream| Proxy::new(upstream, settings.public_origin.as_ref(), metrics.upstream.clone()));
         Arc::new(Self {
             clock: SteadyClock::new(clock.clone()),
             pepper,
-            usage: Usage::new(clock.now()),
+            usage,
             snapshot: Snapshot::new(clock),
             replay: Replay::new(settings.replay_capacity, settings.leeway),
             failed_attempts: FailedAttempts::new(settings.failure_limit),
             failed_signatures: FailedSignatures::new(settings.failure_limit),
             body_room: BodyRoom::new(settings.max_body_bytes),
-            metrics: Metrics::new(),
+            metrics,
             latest_issued_at: AtomicI64::new(i64::MIN),
             fence,
             ready: AtomicBool::new(false),

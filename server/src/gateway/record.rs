@@ -2,14 +2,14 @@
 //! is known whose request it is, an entry among the application's recent requests. None of them ever holds a key, a
 //! token or a body.
 
-use super::{Gateway, snapshot::KnownKey};
+use super::{Gateway, snapshot::KnownKey, verify::X_REQUEST_ID};
 use crate::random;
 use domain::{
     id::{RequestId, SigningKeyId},
     request::{Refusal, SeenRefusal, SeenRequest, in_brief},
     time::Timestamp,
 };
-use http::{Method, Uri};
+use http::{HeaderMap, Method, Uri};
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -30,6 +30,8 @@ pub(super) struct Record<'a> {
     uri: Uri,
     address: IpAddr,
     pub(super) request_id: Uuid,
+    /// What the client or a proxy sent as the request's id, where it did.
+    received_request_id: Option<String>,
     /// The API key that was sent, in whatever state.
     pub(super) key: Option<Arc<KnownKey>>,
     /// What verified the signature.
@@ -44,8 +46,9 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn new(gateway: &'a Gateway, method: &Method, uri: &Uri, address: IpAddr) -> Self {
+    pub(super) fn new(gateway: &'a Gateway, method: &Method, uri: &Uri, headers: &HeaderMap, address: IpAddr) -> Self {
         let at = gateway.clock.now();
+        let received_id = headers.get(X_REQUEST_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
         Self {
             gateway,
             at,
@@ -56,6 +59,7 @@ impl<'a> Record<'a> {
             uri: uri.clone(),
             address,
             request_id: random::uuid(at),
+            received_request_id: received_id.map(|id| in_brief(&id).into_owned()),
             key: None,
             signing_key_id: None,
             token_age_seconds: None,
@@ -90,21 +94,38 @@ impl Drop for Record<'_> {
         self.gateway.metrics.request(self.code, self.judged_after);
         let micros = self.started.elapsed().as_micros() as u64;
         // Texts and not `Display`s: those are written down piece by piece, which takes several times as long.
-        let mut ids = [[0; Hyphenated::LENGTH]; 3];
-        let [application_id, key_id, request_id] = &mut ids;
+        let mut ids = [[0; Hyphenated::LENGTH]; 4];
+        let [application_id, organization_id, key_id, request_id] = &mut ids;
         let key = self.key.as_deref();
-        tracing::info!(
-            target: "gateway",
-            method = &*in_brief(self.method.as_str()),
-            path = &*in_brief(self.uri.path()),
-            code = self.code,
-            status = self.status,
-            application_id = key.map(|key| &*key.application.id.0.hyphenated().encode_lower(application_id)),
-            key_id = key.map(|key| &*key.key.id.0.hyphenated().encode_lower(key_id)),
-            request_id = &*self.request_id.hyphenated().encode_lower(request_id),
-            micros,
-            "request"
-        );
+        let application = key.map(|key| &key.application);
+        let address = self.address.to_string();
+        // Two targets, so that accepted requests can be left out where there are too many (NUVERA_LOG).
+        macro_rules! log_request {
+            ($target:literal) => {
+                tracing::info!(
+                    target: $target,
+                    method = &*in_brief(self.method.as_str()),
+                    path = &*in_brief(self.uri.path()),
+                    code = self.code,
+                    status = self.status,
+                    client_address = &*address,
+                    organization_id = application
+                        .map(|application| &*application.organization_id.0.hyphenated().encode_lower(organization_id)),
+                    application_id =
+                        application.map(|application| &*application.id.0.hyphenated().encode_lower(application_id)),
+                    key_id = key.map(|key| &*key.key.id.0.hyphenated().encode_lower(key_id)),
+                    request_id = &*self.request_id.hyphenated().encode_lower(request_id),
+                    received_request_id = self.received_request_id.as_deref(),
+                    micros,
+                    "request"
+                )
+            };
+        }
+        if self.code == SeenRequest::ACCEPTED {
+            log_request!("gateway::accepted");
+        } else {
+            log_request!("gateway::refused");
+        }
         if let Some(key) = key {
             key.application.recent.push(SeenRequest {
                 id: RequestId(self.request_id),

@@ -6,11 +6,11 @@ use super::{
     cors::{self, SIGNATURE_TEST},
     framing::HeadNotes,
     problem,
+    proxy::SeenHere,
     receive::discard,
     record::Record,
     verify::{Presented, PresentedBody, Verified, X_REQUEST_ID, check_head, id_header},
 };
-use crate::forwarded;
 use bytes::Bytes;
 use domain::{
     id::{ApiKeyId, ApplicationId, OrganizationId},
@@ -64,8 +64,7 @@ impl Gateway {
         peer: IpAddr,
     ) -> Response<ResponseBody> {
         let (parts, mut body) = request.into_parts();
-        let named = if self.settings.trust_forwarded_for { forwarded::last_address(&parts.headers) } else { None };
-        let address = named.unwrap_or(peer);
+        let address = self.settings.proxies.client_address(&parts.headers, peer);
         // What is not plainly one request is judged, and refused, whatever it asks for.
         if notes.check().is_ok()
             && let Some(answer) = self.health(&parts).or_else(|| self.preflight(&parts))
@@ -73,7 +72,7 @@ impl Gateway {
             return answer.map(Either::Left);
         }
         let console = self.console_asks(&parts);
-        let mut record = Record::new(self, &parts.method, &parts.uri, address);
+        let mut record = Record::new(self, &parts.method, &parts.uri, &parts.headers, address);
         let request_id = record.request_id;
         let presented = Presented {
             headers: &parts.headers,
@@ -86,7 +85,10 @@ impl Gateway {
         };
         record.judged();
         let answered = match verified {
-            Ok(verified) => self.let_through(parts, verified, address, request_id).await,
+            Ok(verified) => {
+                let view = self.settings.proxies.public_view(&parts.headers, peer);
+                self.let_through(parts, verified, SeenHere { address, request_id, view }).await
+            }
             Err(refusal) => {
                 // With an ambiguous length nobody knows what the rest is. Who waits for "100 Continue" has sent nothing.
                 if !notes.ambiguous_length() && !parts.headers.contains_key(EXPECT) && !body.is_end_stream() {
@@ -116,15 +118,14 @@ impl Gateway {
         &self,
         parts: Parts,
         verified: Verified,
-        address: IpAddr,
-        request_id: Uuid,
+        seen: SeenHere,
     ) -> Result<Response<ResponseBody>, Refusal> {
         match &self.proxy {
             Some(proxy) if parts.uri.path() != SIGNATURE_TEST => {
-                let response = proxy.forward(parts, verified, address, request_id).await?;
+                let response = proxy.forward(parts, verified, seen).await?;
                 Ok(response.map(Either::Right))
             }
-            _ => Ok(confirmation(&parts, &verified, request_id).map(Either::Left)),
+            _ => Ok(confirmation(&parts, &verified, seen.request_id).map(Either::Left)),
         }
     }
 
@@ -172,7 +173,10 @@ fn confirmation(parts: &Parts, verified: &Verified, request_id: Uuid) -> Respons
     let mut body = Vec::with_capacity(768);
     // Strings only: this cannot fail, and if it did, the status would still say that the request was verified.
     let _ = serde_json::to_writer(&mut body, &confirmation);
-    let mut response = Response::new(Full::from(body));
+    // Of a HEAD request's answer the length is left out: it would be that of the answer to GET, which names another method
+    // (RFC 9110, 8.6).
+    let body = if parts.method == Method::HEAD { Full::default() } else { Full::from(body) };
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -1,23 +1,30 @@
-//! Connections to the REST API behind the gateway: kept between requests, and closed when an answer leaves a request
-//! half sent.
+//! Connections to the REST API behind the gateway, over TCP or TLS: kept between requests, and closed when an answer leaves a
+//! request half sent.
 //!
 //! hyper's own pool gives no hold on a connection whose upstream answered before it had read the body: such a connection
 //! waits for ever to send the rest, with its socket and the body in memory. Here each request has its connection as a
 //! [`LeasedConnection`] for as long as its answer lasts. Afterwards it is kept if the request was sent whole by then or
 //! within [`LINGER`], and closed otherwise (RFC 9112, 9.5 and 9.6). A lease that is dropped, because the client has gone
 //! or the time is up, closes the connection at once.
+//!
+//! An upstream may close a kept connection at the moment at which a request is sent on it. Such a request is sent once more, on
+//! a new connection, if nothing of it was sent or its method is idempotent (RFC 9110, 9.2.2). Any other one may have been
+//! carried out, so connections are kept for a shorter time than upstreams keep them.
 
+use super::metrics::UpstreamMetrics;
+use crate::listener::OpenConnection;
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http1::{Builder, Connection as HttpConnection, SendRequest},
 };
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use prometheus_client::metrics::gauge::Gauge;
 use std::{
     collections::VecDeque,
-    error::Error,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -27,10 +34,18 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep, timeout},
 };
+use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
+use tokio_util::either::Either;
 use tower::{BoxError, ServiceExt};
 
-/// How long an idle connection is kept.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long connecting may take, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// By how much earlier a connection is closed than the upstream says that it closes it.
+const KEEP_ALIVE_MARGIN: Duration = Duration::from_secs(1);
+
+/// How often connections are closed that have been idle for too long.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the rest of a request may take after its answer is complete. An upstream that still reads gets it; one that
 /// does not reads a connection that ends in the middle of a body, which it has answered already.
@@ -40,8 +55,14 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Upstream {
     uri: Uri,
     connector: HttpConnector,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// How long an idle connection is kept at most.
+    idle_timeout: Duration,
+    metrics: UpstreamMetrics,
     pool: Mutex<Pool>,
 }
+
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 #[derive(Default)]
 struct Pool {
@@ -53,7 +74,7 @@ struct Pool {
 
 struct Idle {
     connection: Connection,
-    since: Instant,
+    until: Instant,
 }
 
 /// A connection; closed when this is dropped.
@@ -82,6 +103,8 @@ impl Drop for Connection {
 pub(super) struct LeasedConnection {
     connection: Connection,
     upstream: Arc<Upstream>,
+    /// How long the connection may be kept afterwards.
+    kept_for: Duration,
 }
 
 /// Why there is no answer.
@@ -96,58 +119,97 @@ pub(super) enum SendError {
 }
 
 impl Upstream {
-    pub(super) fn new(uri: Uri) -> Arc<Self> {
+    /// The upstream at `uri`, spoken to over TLS where `tls` is given.
+    pub(super) fn new(
+        uri: Uri,
+        tls: Option<(TlsConnector, ServerName<'static>)>,
+        idle_timeout: Duration,
+        metrics: UpstreamMetrics,
+    ) -> Arc<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Arc::new(Self { uri, connector, pool: Mutex::default() })
+        connector.enforce_http(false);
+        Arc::new(Self { uri, connector, tls, idle_timeout, metrics, pool: Mutex::default() })
     }
 
     /// Sends a request, on a kept connection if there is one. The answer's head may come before the request is sent whole.
     ///
     /// # Errors
-    /// [`SendError`]. A kept connection that has ended before a byte was written to it is no error: another one is tried.
+    /// [`SendError`]. A kept connection that has ended is no error where the request can be sent again: another one is tried.
     pub(super) async fn send(
         self: &Arc<Self>,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, LeasedConnection), SendError> {
-        loop {
-            let kept = self.take_idle();
-            let is_kept = kept.is_some();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => self.connect().await?,
-            };
+        while let Some(mut connection) = self.take_idle() {
+            let copy = request.method().is_idempotent().then(|| copy(&request));
             match connection.sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, LeasedConnection { connection, upstream: self.clone() })),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if is_kept => request = unsent,
-                    _ => return Err(SendError::Failed(error.into_error())),
-                },
+                Ok(response) => return Ok(self.leased(response, connection)),
+                Err(mut error) => {
+                    let unsent = error.take_message();
+                    // An answer that is no HTTP is an answer.
+                    let may_be_sent_again = !error.error().is_parse();
+                    match (unsent, copy) {
+                        (Some(unsent), _) => request = unsent,
+                        (None, Some(copy)) if may_be_sent_again => {
+                            request = copy;
+                            self.metrics.retries.inc();
+                            break;
+                        }
+                        _ => return Err(SendError::Failed(error.into_error())),
+                    }
+                }
             }
+        }
+        let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
+        let mut connection = connected.unwrap_or_else(|elapsed| Err(SendError::Connect(elapsed.into())))?;
+        match connection.sender.try_send_request(request).await {
+            Ok(response) => Ok(self.leased(response, connection)),
+            Err(mut error) => match error.take_message() {
+                Some(_unsent) => Err(SendError::Connect(error.into_error().into())),
+                None => Err(SendError::Failed(error.into_error())),
+            },
         }
     }
 
-    async fn connect(self: &Arc<Self>) -> Result<Connection, SendError> {
-        let failed = |error: Box<dyn Error + Send + Sync>| SendError::Connect(error);
-        let stream = self.connector.clone().oneshot(self.uri.clone()).await.map_err(|error| failed(error.into()))?;
-        let (sender, connection) = Builder::new().handshake(stream).await.map_err(|error| failed(error.into()))?;
+    fn leased(
+        self: &Arc<Self>,
+        response: Response<Incoming>,
+        connection: Connection,
+    ) -> (Response<Incoming>, LeasedConnection) {
+        let announced = keep_alive(response.headers()).map(|time| time.saturating_sub(KEEP_ALIVE_MARGIN));
+        let kept_for = announced.map_or(self.idle_timeout, |announced| announced.min(self.idle_timeout));
+        (response, LeasedConnection { connection, upstream: self.clone(), kept_for })
+    }
+
+    async fn connect(&self) -> Result<Connection, SendError> {
+        let stream = self.connector.clone().oneshot(self.uri.clone()).await;
+        let stream = stream.map_err(|error| SendError::Connect(error.into()))?.into_inner();
+        let stream = match &self.tls {
+            None => Either::Left(stream),
+            Some((connector, name)) => {
+                let connected = connector.connect(name.clone(), stream).await;
+                Either::Right(connected.map_err(|error: io::Error| SendError::Connect(error.into()))?)
+            }
+        };
+        let connected = Builder::new().handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = connected.map_err(|error| SendError::Connect(error.into()))?;
         let (close, closed) = oneshot::channel();
-        tokio::spawn(carry(connection, closed));
+        tokio::spawn(carry(connection, closed, self.metrics.connections.clone()));
         Ok(Connection { sender, close: Some(close) })
     }
 
     fn take_idle(&self) -> Option<Connection> {
         loop {
-            let Idle { connection, since } = self.pool().idle.pop_back()?;
-            if since.elapsed() < IDLE && connection.sender.is_ready() {
+            let Idle { connection, until } = self.pool().idle.pop_back()?;
+            if Instant::now() < until && connection.sender.is_ready() {
                 return Some(connection);
             }
         }
     }
 
-    fn keep(self: &Arc<Self>, connection: Connection) {
+    fn keep(self: &Arc<Self>, connection: Connection, time: Duration) {
         let mut pool = self.pool();
-        pool.idle.push_back(Idle { connection, since: Instant::now() });
+        pool.idle.push_back(Idle { connection, until: Instant::now() + time });
         if !pool.is_swept {
             pool.is_swept = true;
             tokio::spawn(sweep(Arc::downgrade(self)));
@@ -163,22 +225,44 @@ impl Upstream {
 impl LeasedConnection {
     /// Keeps the connection for further requests, once the request on it is sent whole.
     pub(super) fn give_back(self) {
-        let Self { mut connection, upstream } = self;
+        let Self { mut connection, upstream, kept_for } = self;
         if connection.sender.is_ready() {
-            return upstream.keep(connection);
+            return upstream.keep(connection, kept_for);
         }
         // Without a runtime the program is ending, and the connection with it.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
             if let Ok(Ok(())) = timeout(LINGER, connection.sender.ready()).await {
-                upstream.keep(connection);
+                upstream.keep(connection, kept_for);
             }
         });
     }
 }
 
+/// A request that is as this one. Its body is shared.
+fn copy(request: &Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    let mut copy = Request::new(request.body().clone());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// How long the upstream says that it keeps an idle connection: `Keep-Alive: timeout=5`.
+fn keep_alive(headers: &HeaderMap) -> Option<Duration> {
+    let parameters = headers.get("keep-alive")?.to_str().ok()?.split(',');
+    let timeout = parameters.filter_map(|parameter| parameter.split_once('='));
+    let mut timeout = timeout.filter(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"));
+    timeout.next()?.1.trim().parse().ok().map(Duration::from_secs)
+}
+
 /// Carries requests and answers, until the connection ends or is closed.
-async fn carry(mut connection: HttpConnection<TokioIo<TcpStream>, Full<Bytes>>, closed: oneshot::Receiver<Close>) {
+async fn carry(
+    mut connection: HttpConnection<TokioIo<Stream>, Full<Bytes>>,
+    closed: oneshot::Receiver<Close>,
+    open: Gauge,
+) {
+    let _open = OpenConnection::new(&open);
     tokio::select! {
         biased;
         ended = &mut connection => {
@@ -189,8 +273,13 @@ async fn carry(mut connection: HttpConnection<TokioIo<TcpStream>, Full<Bytes>>, 
         }
         close = closed => {
             if matches!(close, Ok(Close::Reset)) {
+                let stream = connection.into_parts().io.into_inner();
+                let stream = match &stream {
+                    Either::Left(stream) => stream,
+                    Either::Right(stream) => stream.get_ref().0,
+                };
                 // With an error the kernel goes on by itself.
-                let _ = connection.into_parts().io.into_inner().set_zero_linger();
+                let _ = stream.set_zero_linger();
             }
         }
     }
@@ -199,10 +288,11 @@ async fn carry(mut connection: HttpConnection<TokioIo<TcpStream>, Full<Bytes>>, 
 /// Closes connections that have been idle for too long, until there are none.
 async fn sweep(upstream: Weak<Upstream>) {
     loop {
-        sleep(IDLE / 2).await;
+        sleep(SWEEP_INTERVAL).await;
         let Some(upstream) = upstream.upgrade() else { return };
         let mut pool = upstream.pool();
-        pool.idle.retain(|idle| idle.since.elapsed() < IDLE && !idle.connection.sender.is_closed());
+        let now = Instant::now();
+        pool.idle.retain(|idle| now < idle.until && !idle.connection.sender.is_closed());
         if pool.idle.is_empty() {
             pool.is_swept = false;
             return;

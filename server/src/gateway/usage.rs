@@ -5,13 +5,14 @@ use domain::{
     id::{ApiKeyId, SigningKeyId},
     time::Timestamp,
 };
+use prometheus_client::metrics::counter::Counter;
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, Hash, RandomState},
     net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -30,7 +31,7 @@ pub struct Usage {
     api_keys: Counters<ApiKeyId>,
     signing_keys: Counters<SigningKeyId>,
     first_use: Notify,
-    uncounted: AtomicU64,
+    uncounted: Counter,
     /// Milliseconds since 1970.
     flushed_at: AtomicI64,
 }
@@ -118,7 +119,12 @@ impl Usage {
 
     /// How many uses were not counted since the start, because too many different keys were used.
     pub fn uncounted(&self) -> u64 {
-        self.uncounted.load(Ordering::Relaxed)
+        self.uncounted.get()
+    }
+
+    /// The counter of those.
+    pub(super) fn uncounted_counter(&self) -> Counter {
+        self.uncounted.clone()
     }
 
     pub(super) fn record(&self, seen: Use<'_>) {
@@ -128,7 +134,7 @@ impl Usage {
             match counted {
                 Counted::First => self.first_use.notify_one(),
                 Counted::Again => {}
-                Counted::No => drop(self.uncounted.fetch_add(1, Ordering::Relaxed)),
+                Counted::No => drop(self.uncounted.inc()),
             }
         }
     }

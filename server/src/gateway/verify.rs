@@ -14,12 +14,12 @@ use domain::{
     api_key::{ApiKeyHash, ApiKeyStatus, check_shape},
     permission::Permission,
     request::{BoundRequest, Claims, FailureKind, MalformedRequest, Refusal, UnverifiedToken, bearer_token},
-    route::{Access, is_path_unambiguous},
+    route::{Access, RouteMiss, is_path_unambiguous},
     time::Timestamp,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
-    header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE, USER_AGENT},
+    header::{AUTHORIZATION, CONNECTION, HOST, USER_AGENT},
     request::Parts,
 };
 use hyper::body::Incoming;
@@ -96,7 +96,7 @@ pub(super) enum PresentedBody<'a> {
 }
 
 impl Gateway {
-    /// Verifies a request. Once its `jti` is used up, it counts as a use of its keys, whatever comes after.
+    /// Verifies a request. Once it is known to be by the application, it counts as a use of its keys, whatever comes after.
     ///
     /// # Errors
     /// The first reason not to let it through.
@@ -161,7 +161,15 @@ impl Gateway {
         check_blocked(signing_key)?;
 
         self.check_rate(application, now)?;
-        self.use_up(&key, &claims, now)?;
+        let path = uri.split_once('?').map_or(uri, |(path, _)| path);
+        let access = self.settings.routes.find(method, path).map_err(|miss| match miss {
+            RouteMiss::Path => Refusal::UnknownRoute,
+            RouteMiss::Method(allowed) => Refusal::MethodNotAllowed { allowed },
+        });
+        // A request that no endpoint takes can do nothing, so its `jti` need not be remembered.
+        if access.is_ok() {
+            self.use_up(&key, &claims, now)?;
+        }
         self.usage.record(Use {
             api_key: key.key.id,
             signing_key: signing_key.key.id,
@@ -170,12 +178,10 @@ impl Gateway {
             user_agent: headers.get(USER_AGENT).map_or(b"", |value| value.as_bytes()),
         });
 
-        let path = uri.split_once('?').map_or(uri, |(path, _)| path);
-        let permission = match self.settings.routes.find(method, path) {
-            None => return Err(Refusal::UnknownRoute),
-            Some(Access::Any) => None,
-            Some(Access::Needs(needed)) if application.permissions.contains(needed) => Some(needed),
-            Some(Access::Needs(missing)) => return Err(Refusal::PermissionMissing(missing)),
+        let permission = match access? {
+            Access::Any => None,
+            Access::Needs(needed) if application.permissions.contains(needed) => Some(needed),
+            Access::Needs(missing) => return Err(Refusal::PermissionMissing(missing)),
         };
         let (fingerprint, body_hash) = (signing_key.fingerprint.clone(), claims.body_hash().to_owned());
         Ok(Verified { key, fingerprint, body, room, body_hash, is_body_verified, permission })
@@ -274,14 +280,14 @@ fn whole_seconds(wait: Duration) -> u64 {
     (wait + Duration::from_nanos(999_999_999)).as_secs().max(1)
 }
 
-/// Refuses what two readers could understand in two ways, what is not offered, and headers that are not the client's.
+/// Refuses what two readers could understand in two ways, tunnels, and headers that are not the client's.
 ///
 /// # Errors
 /// The first of them.
 pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal> {
     notes.check()?;
-    if parts.method == Method::CONNECT || parts.headers.contains_key(UPGRADE) {
-        return Err(MalformedRequest::Upgrade.into());
+    if parts.method == Method::CONNECT {
+        return Err(MalformedRequest::Tunnel.into());
     }
     let origin_form =
         parts.uri.scheme().is_none() && parts.uri.authority().is_none() && parts.uri.path().starts_with('/');
@@ -295,17 +301,11 @@ pub(super) fn check_head(parts: &Parts, notes: HeadNotes) -> Result<(), Refusal>
     if hosts > 1 || hosts == 0 && parts.version == Version::HTTP_11 {
         return Err(MalformedRequest::Host.into());
     }
-    check_reserved(&parts.headers)
+    check_identity(&parts.headers)
 }
 
-/// Refuses headers that are the gateway's to set.
-fn check_reserved(headers: &HeaderMap) -> Result<(), Refusal> {
-    check_identity(headers)?;
-    let own = "x-request-id";
-    if named(headers).any(|name| is_named(name, own)) { Err(Refusal::ReservedHeader(own)) } else { Ok(()) }
-}
-
-/// Refuses headers that would tell the upstream who sent the request.
+/// Refuses headers that would tell the upstream who sent the request. Other headers that intermediaries add are ignored,
+/// overwritten or removed (`proxy.rs`): `X-Request-ID`, `Upgrade`, `X-Forwarded-For`.
 ///
 /// # Errors
 /// [`Refusal::ReservedHeader`]
@@ -324,11 +324,6 @@ fn named(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 pub(super) fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
-}
-
-/// Whether a header's name is one of ours.
-fn is_named(name: &str, own: &str) -> bool {
-    name.len() == own.len() && begins_with(name, own)
 }
 
 /// Whether a header's name begins with one of ours. CGI and what followed it make one variable of all names that differ only

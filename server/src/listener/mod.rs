@@ -20,7 +20,7 @@ pub use body::{BodyRate, RatedBody};
 pub use stream::GuardedStream;
 
 use crate::{
-    gateway::network,
+    address::{canonical, client_network},
     keyed_limit::{KeyedLimit, KeyedPlace},
 };
 use futures::FutureExt;
@@ -155,10 +155,10 @@ struct Accepting {
 }
 
 /// Counts a connection for as long as it is there.
-struct OpenConnection(Gauge);
+pub(crate) struct OpenConnection(Gauge);
 
 impl OpenConnection {
-    fn new(gauge: &Gauge) -> Self {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
@@ -240,7 +240,7 @@ impl Accepting {
     fn room_for(&self, peer: SocketAddr) -> Option<(OwnedSemaphorePermit, Option<KeyedPlace<IpAddr>>)> {
         let room = self.room.clone().try_acquire_owned().ok()?;
         let address = match &self.addresses {
-            Some(addresses) => Some(addresses.enter(network(peer.ip().to_canonical()))?),
+            Some(addresses) => Some(addresses.enter(client_network(peer.ip()))?),
             None => None,
         };
         Some((room, address))
@@ -250,7 +250,7 @@ impl Accepting {
         self.counters.refused.inc();
         self.unlogged += 1;
         if self.logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
-            let (listener, connections, address) = (self.limits.name, self.unlogged, peer.ip());
+            let (listener, connections, address) = (self.limits.name, self.unlogged, canonical(peer.ip()));
             tracing::warn!(listener, connections, %address, "too many connections, the latest from this address: closed at once");
             (self.unlogged, self.logged_at) = (0, Some(Instant::now()));
         }

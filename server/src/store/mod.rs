@@ -62,6 +62,15 @@ pub struct Store {
     begin: &'static str,
 }
 
+/// How many connections a pool has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Those that are open.
+    pub open: u32,
+    /// Those of them that nothing uses.
+    pub idle: u32,
+}
+
 /// Why the database did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -167,6 +176,12 @@ impl Store {
     /// None can be begun in time, or the database cannot be reached.
     pub async fn write(&self) -> Result<Transaction> {
         Transaction::begin(&self.writers, self.begin).await
+    }
+
+    /// Returns how many connections each pool has, by its name.
+    pub fn pools(&self) -> [(&'static str, PoolUse); 2] {
+        let pool_use = |pool: &AnyPool| PoolUse { open: pool.size(), idle: pool.num_idle().try_into().unwrap_or(0) };
+        [("reading", pool_use(&self.readers)), ("writing", pool_use(&self.writers))]
     }
 
     /// Closes every connection, so that SQLite folds its write-ahead log into the file.

@@ -40,6 +40,7 @@ pub use serve::{HEAD_TIMEOUT, ServedArea, serve};
 use crate::{
     backend::Backend,
     clock::Clock,
+    forwarded::Proxies,
     keyed_limit::KeyedLimit,
     mail::Mailer,
     single_sign_on::SingleSignOn,
@@ -92,8 +93,8 @@ pub struct WebSettings {
     pub hub_origin: Option<String>,
     /// The gateway's origin that partners see.
     pub gateway_origin: String,
-    /// Whether a proxy names the client's address.
-    pub trust_forwarded_for: bool,
+    /// The proxies in front of the console, which name the client's address.
+    pub proxies: Proxies,
     /// Where the browser's files are.
     pub site: PathBuf,
     /// What they are called.

@@ -1,25 +1,30 @@
 //! What every answer carries, and what no request may do.
 
 use super::{ServedArea, Web, render, visit};
-use crate::{forwarded, store};
+use crate::{forwarded::Proxies, store};
 use app::{page::Page, paths::Area};
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::sign_in::browser_in_words;
+use domain::{actor::Actor, sign_in::browser_in_words};
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     panic::resume_unwind,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
+use tracing::{Instrument, field::Empty};
 
 /// The name a request has in the log and on error pages (UUID v7).
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
+
+/// What the log lines of a request have in common.
+#[derive(Clone, Debug)]
+struct RequestSpan(tracing::Span);
 
 /// The client's address, where it is known.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +44,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
 pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = crate::random::uuid(web.backend.clock().now()).to_string();
-    let address = client_address(&request, web.settings.trust_forwarded_for);
+    let address = client_address(&request, &web.settings.proxies);
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ClientAddress(address));
     let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
@@ -49,10 +54,18 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     let path = request.uri().path().to_owned();
     let extensions = request.extensions().clone();
     // Work that the database does not answer is dropped with the connection that it holds.
-    let mut response = match store::bounded(next.run(request)).await {
+    let span = tracing::info_span!(
+        "console",
+        client_address = address.map(tracing::field::display),
+        user_id = Empty,
+        organization_id = Empty
+    );
+    request.extensions_mut().insert(RequestSpan(span.clone()));
+    let mut response = match store::bounded(next.run(request)).instrument(span.clone()).await {
         Ok(response) => response,
         Err(stalled) => visit::failure_without_session(&web, stalled, &extensions).await,
     };
+    let _entered = span.entered();
     tracing::info!(
         request_id = id,
         %method,
@@ -86,6 +99,13 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Adds to the log lines of a request who makes it.
+pub fn identified(extensions: &Extensions, actor: &Actor) {
+    let Some(RequestSpan(span)) = extensions.get() else { return };
+    span.record("user_id", tracing::field::display(actor.user_id));
+    span.record("organization_id", tracing::field::display(actor.organization_id));
 }
 
 /// Refuses a change that does not come from one of the console's own pages: the cookie alone proves nothing, because a
@@ -149,9 +169,33 @@ pub async fn readyz(State(web): State<Arc<Web>>) -> impl IntoResponse {
     (status, lines.map(|line| format!("{line}\n")).collect::<String>())
 }
 
-fn client_address(request: &Request, trust_forwarded_for: bool) -> Option<IpAddr> {
-    let named = trust_forwarded_for.then(|| forwarded::last_address(request.headers())).flatten();
-    named.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()))
+const UNKNOWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+fn client_address(request: &Request, proxies: &Proxies) -> Option<IpAddr> {
+    // A request that came over no connection has an unspecified peer.
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(UNKNOWN, |info| info.0.ip());
+    Some(proxies.client_address(request.headers(), peer)).filter(|address| *address != UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forwarded::{ForwardedHeader, Trust};
+    use axum::body::Body;
+
+    #[test]
+    fn a_client_over_ipv4_has_one_address_at_a_socket_for_both_families() {
+        let address = |peer: &str, proxies: Proxies| {
+            let request = Request::builder().header("x-forwarded-for", "192.0.2.1, [::ffff:198.51.100.2]:443");
+            let mut request = request.body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+            client_address(&request, &proxies).unwrap().to_string()
+        };
+        assert_eq!(address("[::ffff:203.0.113.7]:5104", Proxies::default()), "203.0.113.7");
+        assert_eq!(address("[2001:db8::7]:5104", Proxies::default()), "2001:db8::7");
+        let proxies = Proxies::new(Trust::Hops(1), ForwardedHeader::default());
+        assert_eq!(address("[::ffff:203.0.113.7]:5104", proxies), "198.51.100.2");
+    }
 }
 
 #[cfg(test)]

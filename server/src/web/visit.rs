@@ -5,7 +5,7 @@ use super::{
     account::is_open_without_factor,
     letters::{self, News, Owner},
     notice, render,
-    security::{ClientAddress, ClientBrowser, RequestId},
+    security::{self, ClientAddress, ClientBrowser, RequestId},
     single_sign_on,
     submitted::{Refused, Submitted, field_of},
 };
@@ -323,6 +323,7 @@ pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, B
     tracing::warn!(user = %actor.user_id, error = %failed, "the database does not say who asks for an emergency stop; their session was seen lately");
     let address = parts.extensions.get::<ClientAddress>().and_then(|address| address.0);
     parts.extensions.insert(Here { session: here, new_browser: None, is_from_memory: true });
+    security::identified(&parts.extensions, &actor);
     Ok(Some(Actor { address, ..actor }))
 }
 
@@ -363,6 +364,7 @@ async fn actor_in_database(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<A
         web.backend.touch_session(id, address).await;
     }
     parts.extensions.insert(Here { session: here, new_browser, is_from_memory: false });
+    actor.iter().for_each(|actor| security::identified(&parts.extensions, actor));
     Ok(actor)
 }
 

@@ -24,6 +24,7 @@ use server::{
         sessions::Client,
     },
     clock::Clock,
+    forwarded::{ForwardedHeader, Proxies, Trust},
     gateway::{ConnectionSettings, Gateway, GatewaySettings, ReplayFence},
     mail::Mailer,
     pepper::Pepper,
@@ -180,8 +181,8 @@ impl Console {
         let settings = WebSettings {
             console_origin: origin.into(),
             hub_origin: hub_origin.map(ToOwned::to_owned),
-            gateway_origin: "http://127.0.0.1:45000".into(),
-            trust_forwarded_for: true,
+            gateway_origin: "http://127.0.0.1:24500".into(),
+            proxies: Proxies::new(Trust::Hops(1), ForwardedHeader::default()),
             site: PathBuf::from("there-is-none"),
             assets,
         };

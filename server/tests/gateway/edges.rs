@@ -86,12 +86,77 @@ async fn nginx_gets_a_status_that_it_understands_and_the_problem_in_a_header() {
     assert_eq!(problem["requestId"].as_str(), reply.header("x-request-id"));
     let missing = edges.nginx(edges.world.call("GET", "/api/v1/payment/quote/1", b""), "").await;
     assert_eq!((missing.status, missing.header("x-nuvera-status")), (403, Some("403")));
-    let unknown = edges.nginx(edges.world.call("DELETE", "/api/v1/customers", b""), "").await;
+    let unknown = edges.nginx(edges.world.call("GET", "/api/v1/nothing", b""), "").await;
     assert_eq!((unknown.status, unknown.header("x-nuvera-status")), (401, Some("404")));
+    let other = edges.nginx(edges.world.call("DELETE", "/api/v1/customers", b""), "").await;
+    assert_eq!((other.status, other.header("x-nuvera-status")), (401, Some("405")));
+    assert_eq!(other.header("allow"), Some("GET, HEAD, POST"));
+    assert_allowed(&edges.nginx(edges.world.call("HEAD", "/api/v1/customers", b""), "").await, &edges.world, "false");
     edges.world.change(|application, by| application.disable(by));
     let disabled = edges.nginx(edges.world.post(), "").await;
     assert_eq!(disabled.status, 403);
     assert!(disabled.header("x-nuvera-problem").unwrap().contains("application_disabled"));
+}
+
+/// A client may send bytes that no URI has: theirs to mend, and no fault of the edge.
+#[tokio::test]
+async fn a_target_beyond_ascii_is_judged_as_the_requests() {
+    let edges = Edges::start().await;
+    let uri = "/api/v1/customers?name=J\u{fc}rgen";
+    assert_allowed(&edges.nginx(edges.world.call("GET", uri, b""), "").await, &edges.world, "false");
+    edges.world.send(edges.world.call("GET", uri, b"")).await.verified();
+    let forwarded = [("X-Forwarded-Method", "GET"), ("X-Forwarded-Uri", uri)];
+    let traefik = edges.ask(edges.world.call("GET", uri, b""), "/traefik", "GET", &forwarded, b"").await;
+    assert_allowed(&traefik, &edges.world, "false");
+    let envoy = edges.ask(edges.world.call("GET", uri, b""), &format!("/envoy{uri}"), "GET", &[], b"").await;
+    assert_allowed(&envoy, &edges.world, "false");
+    let code = |reply: &Reply| {
+        let problem: serde_json::Value = serde_json::from_str(reply.header("x-nuvera-problem").unwrap()).unwrap();
+        problem["code"].as_str().unwrap().to_owned()
+    };
+    // In the path it could be read in two ways, and what is not UTF-8 is no text.
+    let path = edges.nginx(edges.world.call("GET", "/api/v1/J\u{fc}rgen", b""), "").await;
+    assert_eq!((path.status, code(&path)), (401, "malformed_request".to_owned()));
+    for door in ["nginx", "traefik"] {
+        let header = if door == "nginx" { "X-Original" } else { "X-Forwarded" };
+        let call = edges.world.call("GET", "/api/v1/customers?name=J-rgen", b"");
+        let token = call.token();
+        let question = Call { uri: format!("/{door}"), ..call }
+            .add(&format!("{header}-Method"), "GET")
+            .add(&format!("{header}-URI"), "/api/v1/customers?name=J-rgen");
+        let mut bytes = question.bytes_with(&token);
+        let at = bytes.windows(6).position(|window| window == b"J-rgen").unwrap();
+        bytes[at + 1] = 0xFC;
+        let reply = edges.send(&bytes).await;
+        let (status, code) = if door == "nginx" { (401, code(&reply)) } else { (400, reply.refusal().0) };
+        assert_eq!((reply.status, &*code), (status, "malformed_request"), "{door}");
+    }
+}
+
+#[tokio::test]
+async fn an_edge_names_its_client_in_any_notation() {
+    let edges = Edges::start().await;
+    for (written, read) in [
+        ("203.0.113.7:51234", "203.0.113.7"),
+        ("[2001:db8::7]:51234", "2001:db8::7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("unknown", "127.0.0.1"),
+    ] {
+        let last = || edges.world.gateway.usage().drain().api_keys[0].address.to_string();
+        let nginx = [
+            ("X-Original-Method", "GET"),
+            ("X-Original-URI", "/api/v1/customers?limit=20"),
+            ("X-Original-Address", written),
+        ];
+        assert_eq!(edges.ask(edges.world.get(), "/nginx", "GET", &nginx, b"").await.status, 200);
+        assert_eq!(last(), read, "{written}");
+        let envoy = [("X-Forwarded-For", written)];
+        assert_eq!(
+            edges.ask(edges.world.get(), "/envoy/api/v1/customers?limit=20", "GET", &envoy, b"").await.status,
+            200
+        );
+        assert_eq!(last(), read, "{written}");
+    }
 }
 
 /// `proxy_buffer_size` in `docs/edge/nginx.conf` is made for this.

@@ -1,9 +1,14 @@
 //! How often somebody may ask, and what they are told when it is too often.
 
-use crate::support::{Call, Setup, World, pair, plain_key};
+use crate::support::{Call, Connection, Setup, World, one_proxy, pair, plain_key};
 use domain::application::Replacement;
-use server::gateway::RateLimit;
-use std::time::Duration;
+use server::{
+    forwarded::{ForwardedHeader, Proxies, Trust},
+    gateway::RateLimit,
+};
+use std::{net::Ipv4Addr, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -77,7 +82,7 @@ fn too_many_failures() -> (String, u16) {
 async fn with_an_api_key_alone_an_attacker_has_few_signatures_verified_and_blocks_nobody_elsewhere() {
     let setup = Setup::with(|setup| {
         setup.settings.failure_limit = RateLimit::new(3, Duration::from_secs(60));
-        setup.settings.trust_forwarded_for = true;
+        setup.settings.proxies = one_proxy();
     });
     let world = setup.start().await;
     let owner = async |address: &str| world.send(world.get().add("X-Forwarded-For", address)).await;
@@ -125,7 +130,7 @@ async fn behind_a_trusted_proxy_each_client_has_attempts_of_its_own_and_elsewher
     for trusted in [true, false] {
         let setup = Setup::with(|setup| {
             setup.settings.failure_limit = RateLimit::new(1, Duration::from_secs(60));
-            setup.settings.trust_forwarded_for = trusted;
+            setup.settings.proxies = if trusted { one_proxy() } else { Proxies::default() };
         });
         let world = setup.start().await;
         let guess = async |forwarded_for: &str| {
@@ -141,5 +146,42 @@ async fn behind_a_trusted_proxy_each_client_has_attempts_of_its_own_and_elsewher
         world.send(world.get().add("X-Forwarded-For", "203.0.113.4")).await.verified();
         let recorded = if trusted { "203.0.113.4" } else { "127.0.0.1" };
         assert_eq!(world.gateway.usage().drain().api_keys[0].address.to_string(), recorded);
+    }
+}
+
+/// The address that is recorded of a request with these headers, by way of a connection from 127.0.0.1.
+async fn recorded(proxies: Proxies, headers: &[(&str, &str)]) -> String {
+    let world = Setup::with(|setup| setup.settings.proxies = proxies).start().await;
+    // A socket for both families, which sees IPv4 addresses in IPv6 form.
+    let listener = TcpListener::bind("[::]:0").await.unwrap();
+    let address = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()).into();
+    tokio::spawn(world.gateway.clone().serve(listener, CancellationToken::new()));
+    let call = headers.iter().fold(world.get(), |call, (name, value)| call.add(name, value));
+    let mut connection = Connection::open(address).await;
+    connection.write(&call.bytes()).await;
+    connection.read().await.unwrap().verified();
+    world.gateway.usage().drain().api_keys[0].address.to_string()
+}
+
+#[tokio::test]
+async fn a_clients_address_is_one_however_it_is_written_and_however_many_proxies_there_are() {
+    let hops = |hops, header| Proxies::new(Trust::Hops(hops), header);
+    let (list, forwarded) = (ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded);
+    let proxies = ["127.0.0.0/8", "10.0.0.0/8"].map(|network| network.parse().unwrap()).to_vec();
+    let networks = Proxies::new(Trust::Networks(proxies), list);
+    let elsewhere = Proxies::new(Trust::Networks(vec!["192.0.2.0/24".parse().unwrap()]), list);
+    for (proxies, headers, address) in [
+        (Proxies::default(), &[("X-Forwarded-For", "203.0.113.7")][..], "127.0.0.1"),
+        (hops(1, list), &[("X-Forwarded-For", "203.0.113.7:51234")], "203.0.113.7"),
+        (hops(1, list), &[("X-Forwarded-For", "\"[2001:db8::7]:51234\"")], "2001:db8::7"),
+        (hops(1, list), &[("X-Forwarded-For", "::ffff:203.0.113.7")], "203.0.113.7"),
+        (hops(1, list), &[("X-Forwarded-For", "unknown")], "127.0.0.1"),
+        (hops(2, list), &[("X-Forwarded-For", "192.0.2.1, 203.0.113.7, 10.0.0.2")], "203.0.113.7"),
+        (hops(1, forwarded), &[("Forwarded", "for=192.0.2.1, for=\"203.0.113.7:80\";proto=https")], "203.0.113.7"),
+        (hops(1, forwarded), &[("X-Forwarded-For", "192.0.2.1")], "127.0.0.1"),
+        (networks, &[("X-Forwarded-For", "192.0.2.1, 203.0.113.7"), ("X-Forwarded-For", "10.0.0.2:80")], "203.0.113.7"),
+        (elsewhere, &[("X-Forwarded-For", "203.0.113.7")], "127.0.0.1"),
+    ] {
+        assert_eq!(recorded(proxies, headers).await, address, "{headers:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! With a service behind the gateway: what it gets, what comes back, and what happens when it does not answer.
 
-use crate::support::{Connection, Setup, World};
+use crate::support::{Call, Connection, Reply, Setup, World, one_proxy, upstream as upstream_at};
 use domain::{
     request::{MISLEADING_HEADERS, MISLEADING_PREFIXES},
     route::RouteTable,
@@ -21,9 +21,9 @@ impl Upstream {
 
     async fn listen_with(change: impl FnOnce(&mut Setup)) -> (Self, World) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
         let setup = Setup::with(|setup| {
-            setup.settings.upstream = Some(uri);
+            setup.settings.upstream = Some(upstream_at(&origin));
             change(setup);
         });
         (Self(listener), setup.start().await)
@@ -36,6 +36,18 @@ impl Upstream {
         let mut served = self.accept().await;
         served.request().await;
         (client, served)
+    }
+
+    /// Sends a request, answers it, and returns the head that the service got and the reply.
+    async fn exchange(&self, world: &World, call: Call, answer: &str) -> (Vec<String>, Reply) {
+        let service = async {
+            let mut served = self.accept().await;
+            let (head, _) = served.request().await;
+            served.write(answer).await;
+            head.into_iter().map(|line| line.to_ascii_lowercase()).collect()
+        };
+        let (reply, head) = tokio::join!(world.send(call), service);
+        (head, reply)
     }
 
     async fn accept(&self) -> Served {
@@ -66,6 +78,10 @@ impl Served {
     }
 }
 
+fn set_timeout(setup: &mut Setup, timeout: Duration) {
+    setup.settings.upstream.as_mut().unwrap().timeout = timeout;
+}
+
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
 #[tokio::test]
@@ -79,6 +95,11 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
         .add("Keep-Alive", "timeout=5")
         .add("Proxy-Authorization", "Basic YTpi")
         .add("TE", "trailers")
+        .add("Connection", "Upgrade, HTTP2-Settings")
+        .add("Upgrade", "h2c")
+        .add("HTTP2-Settings", "AAMAAABkAAQAAP__")
+        .add("X-Request-ID", "received")
+        .add("X-Request-ID", "received twice")
         .add("Trailer", "X-T");
     let token = call.token();
     let bytes = call.bytes_with(&token);
@@ -110,6 +131,7 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
             "host",
             "x-forwarded-for",
             "x-forwarded-host",
+            "x-forwarded-proto",
             "x-nuvera-application-id",
             "x-nuvera-key-id",
             "x-nuvera-organization-id",
@@ -123,6 +145,41 @@ async fn a_verified_request_arrives_without_credentials_and_with_its_senders_ide
     assert_eq!(value("x-request-id"), ids[0].1);
     let all = head.join("\n");
     assert!(!all.contains(world.api_key.reveal()) && !all.contains(&token));
+}
+
+#[tokio::test]
+async fn a_head_request_is_passed_on_as_it_is_and_its_answer_has_no_body() {
+    let (upstream, world) = Upstream::listen().await;
+    let mut client = world.connect().await;
+    let mut served = None;
+    for (answered, length) in
+        [("content-length: 5\r\n", Some("5")), ("transfer-encoding: chunked\r\n", None), ("", None)]
+    {
+        client.write(&world.call("HEAD", "/api/v1/customers?limit=20", b"").bytes()).await;
+        let mut service = match served.take() {
+            Some(service) => service,
+            None => upstream.accept().await,
+        };
+        assert_eq!(service.request().await.0[0], "HEAD /api/v1/customers?limit=20 HTTP/1.1");
+        service.write(&format!("HTTP/1.1 200 OK\r\netag: \"1\"\r\n{answered}\r\n")).await;
+        let (status, headers) = client.read_head().await.unwrap();
+        let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!((status, header("etag"), header("content-length")), (200, Some("\"1\""), length));
+        served = Some(service);
+    }
+    // Nothing was taken for a body: the connections go on.
+    client.write(&world.get().bytes()).await;
+    let mut service = served.unwrap();
+    service.request().await;
+    service.write(OK).await;
+    assert_eq!(client.read().await.unwrap().text(), "{}");
+    // What the gateway answers itself.
+    client.write(&world.call("HEAD", "/api/v1/signature-test", b"").bytes()).await;
+    assert_eq!(client.read_head().await.unwrap().0, 200);
+    client.write(&world.call("HEAD", "/api/v1/nothing", b"").bytes()).await;
+    let (status, headers) = client.read_head().await.unwrap();
+    assert_eq!(status, 404);
+    assert!(headers.iter().any(|(name, length)| name == "content-length" && length != "0"));
 }
 
 /// What is not signed shall not reroute a request, nor say where it came from.
@@ -141,7 +198,7 @@ async fn no_header_tells_the_service_of_another_method_target_or_sender() {
         "X-Forwarded-For: 203.0.113.7",
         "x-forwarded_for: 203.0.113.7",
         "X-Forwarded-Host: evil.test",
-        "X-Forwarded-Proto: https",
+        "X-Forwarded-Proto: evil.test",
         "X_Forwarded_Prefix: /admin",
         "X-Forwarded-Uri: /admin",
         "Forwarded: for=203.0.113.7",
@@ -179,13 +236,14 @@ async fn no_header_tells_the_service_of_another_method_target_or_sender() {
         kept = Some(served);
         assert_eq!(reply.status, 200);
         let lines: Vec<_> = head[1..].iter().map(|line| line.to_ascii_lowercase()).collect();
-        for text in ["delete", "/admin", "203.0.113.7", "evil.test", "https"] {
+        for text in ["delete", "/admin", "203.0.113.7", "evil.test"] {
             assert!(!lines.iter().any(|line| line.contains(text)), "{text} in {lines:?}");
         }
         for header in harmless {
             assert!(lines.contains(&header.to_ascii_lowercase()), "{header} in {lines:?}");
         }
-        for header in ["x-forwarded-for: 127.0.0.1", "x-forwarded-host: api.test"] {
+        // Host is the client's to choose; what the service builds addresses of is not.
+        for header in ["x-forwarded-for: 127.0.0.1", "x-forwarded-host: api.example.com", "x-forwarded-proto: https"] {
             assert!(lines.iter().any(|line| line == header), "{header} in {lines:?}");
         }
     }
@@ -248,7 +306,7 @@ async fn a_service_that_is_not_there_is_told_as_unavailable() {
     assert_eq!(reply.refusal(), ("upstream_unavailable".to_owned(), 502));
     // Nothing was sent: it may be sent again.
     assert_eq!(reply.header("retry-after"), Some("1"));
-    let ftp = "ftp://127.0.0.1:1".parse().unwrap();
+    let ftp = upstream_at("ftp://127.0.0.1:1");
     let world = Setup::with(|setup| setup.settings.upstream = Some(ftp)).start().await;
     assert_eq!(world.refusal(world.get()).await, ("upstream_unavailable".to_owned(), 502));
 }
@@ -297,9 +355,123 @@ async fn a_request_that_a_kept_connection_may_have_carried_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn an_idempotent_request_is_sent_once_more_where_a_kept_connection_ends() {
+    let (upstream, world) = Upstream::listen().await;
+    for (method, uri) in [("GET", "/api/v1/customers?limit=20"), ("HEAD", "/api/v1/customers")] {
+        let (mut client, mut served) = upstream.asked(&world).await;
+        served.write(OK).await;
+        assert_eq!(client.read().await.unwrap().status, 200);
+        let call = world.call(method, uri, b"");
+        client.write(&call.bytes()).await;
+        let (first, _) = served.request().await;
+        drop(served);
+        let mut again = upstream.accept().await;
+        let (second, _) = again.request().await;
+        assert_eq!(first, second, "the same request, with the same id");
+        again.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        assert_eq!(client.read_head().await.unwrap().0, 200, "{method}");
+    }
+    // Once: an upstream that keeps closing has failed.
+    let (mut client, mut served) = upstream.asked(&world).await;
+    served.write(OK).await;
+    assert_eq!(client.read().await.unwrap().status, 200);
+    client.write(&world.get().bytes()).await;
+    served.request().await;
+    drop(served);
+    let mut again = upstream.accept().await;
+    again.request().await;
+    drop(again);
+    assert_eq!(client.read().await.unwrap().refusal(), ("upstream_failed".to_owned(), 502));
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_less_time_than_the_service_says() {
+    for (says, is_kept) in [("keep-alive: timeout=1, max=100\r\n", false), ("keep-alive: timeout=60\r\n", true)] {
+        let (upstream, world) = Upstream::listen().await;
+        let (mut client, mut served) = upstream.asked(&world).await;
+        served.write(&format!("HTTP/1.1 200 OK\r\n{says}content-length: 2\r\n\r\n{{}}")).await;
+        assert_eq!(client.read().await.unwrap().header("keep-alive"), None);
+        client.write(&world.post().bytes()).await;
+        let mut next = if is_kept { served } else { upstream.accept().await };
+        assert!(next.request().await.0[0].starts_with("POST"), "{says}");
+        next.write(OK).await;
+        assert_eq!(client.read().await.unwrap().status, 200, "{says}");
+    }
+}
+
+#[tokio::test]
+async fn the_service_learns_the_public_scheme_and_host_from_a_trusted_proxy_or_the_settings() {
+    const CLOSE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let forwarded = [
+        ("X-Forwarded-For", "192.0.2.1, 203.0.113.7:51234"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Host", "partners.example.com:8080"),
+    ];
+    let from_proxy = ["203.0.113.7", "http", "partners.example.com:8080"];
+    let from_settings = ["127.0.0.1", "https", "api.example.com"];
+    for (trusted, told, expected) in [
+        (true, &forwarded[..], from_proxy),
+        (true, &[], from_settings),
+        (true, &[("X-Forwarded-Proto", "gopher"), ("X-Forwarded-Host", "a b")], from_settings),
+        (false, &forwarded[..], from_settings),
+    ] {
+        let (upstream, world) = Upstream::listen_with(|setup| {
+            if trusted {
+                setup.settings.proxies = one_proxy();
+            }
+        })
+        .await;
+        let call = told.iter().fold(world.get(), |call, (name, value)| call.add(name, value));
+        let (head, reply) = upstream.exchange(&world, call, CLOSE).await;
+        assert_eq!(reply.status, 200);
+        let [address, scheme, host] = expected;
+        for line in [
+            format!("x-forwarded-for: {address}"),
+            format!("x-forwarded-proto: {scheme}"),
+            format!("x-forwarded-host: {host}"),
+        ] {
+            let name = line.split(':').next().unwrap();
+            let found: Vec<_> = head.iter().filter(|line| line.starts_with(name)).collect();
+            assert_eq!(found, [&line], "trusted: {trusted}, {told:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_leads_to_the_service_leads_to_the_gateway() {
+    let (upstream, world) = Upstream::listen_with(|setup| setup.settings.proxies = one_proxy()).await;
+    let own = upstream.0.local_addr().unwrap();
+    let answer = format!(
+        "HTTP/1.1 201 Created\r\ncontent-length: 0\r\nconnection: close\r\nlocation: http://{own}/api/v1/customers/7\r\n\
+         content-location: https://{own}/api/v1/x\r\nlink: <http://{own}/api/v1/customers?page=2>; rel=\"next\", </a>; rel=up\r\n\
+         set-cookie: sid=1; Domain=127.0.0.1\r\nx-other: http://{own}/\r\n\r\n"
+    );
+    for (host, public) in
+        [(None, "https://api.example.com"), (Some("partners.example.com"), "https://partners.example.com")]
+    {
+        let call = host.into_iter().fold(world.post(), |call, host| call.add("X-Forwarded-Host", host));
+        let (_, reply) = upstream.exchange(&world, call, &answer).await;
+        assert_eq!(reply.header("location"), Some(&*format!("{public}/api/v1/customers/7")));
+        assert_eq!(reply.header("content-location"), Some(&*format!("{public}/api/v1/x")));
+        let link = format!("<{public}/api/v1/customers?page=2>; rel=\"next\", </a>; rel=up");
+        assert_eq!(reply.header("link"), Some(&*link));
+        assert_eq!(reply.header("set-cookie"), Some("sid=1"));
+        assert_eq!(reply.header("x-other"), Some(&*format!("http://{own}/")), "no address that a client follows");
+    }
+    // Another origin is left alone.
+    let (_, reply) = upstream
+        .exchange(
+            &world,
+            world.post(),
+            "HTTP/1.1 302 Found\r\ncontent-length: 0\r\nconnection: close\r\nlocation: http://other.test/\r\n\r\n",
+        )
+        .await;
+    assert_eq!(reply.header("location"), Some("http://other.test/"));
+}
+
+#[tokio::test]
 async fn a_service_that_does_not_answer_is_given_up_on() {
-    let (_upstream, world) =
-        Upstream::listen_with(|setup| setup.settings.upstream_timeout = Duration::from_millis(20)).await;
+    let (_upstream, world) = Upstream::listen_with(|setup| set_timeout(setup, Duration::from_millis(20))).await;
     let bytes = world.get().bytes();
     assert_eq!(world.send_bytes(&bytes).await.refusal(), ("upstream_timeout".to_owned(), 504));
     // Whether it was carried out is unknown: the token stays used.
@@ -341,7 +513,7 @@ async fn a_client_that_reads_slowly_holds_the_service_up_and_not_the_gateways_me
 async fn a_service_that_falls_silent_in_its_answer_ends_it_and_nobody_takes_the_half_for_the_whole() {
     for head in ["transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", "content-length: 8\r\n\r\nhalf"] {
         let short = Duration::from_millis(100);
-        let (upstream, world) = Upstream::listen_with(|setup| setup.settings.upstream_timeout = short).await;
+        let (upstream, world) = Upstream::listen_with(|setup| set_timeout(setup, short)).await;
         let (mut client, mut served) = upstream.asked(&world).await;
         served.write(&format!("HTTP/1.1 200 OK\r\n{head}")).await;
         let mut received = String::new();

@@ -1,12 +1,17 @@
-//! The configurations in `docs/edge` in a real nginx and a real Envoy, in front of a service that notes what it gets.
+//! The configurations in `docs/edge` in a real nginx, Envoy, Caddy and HAProxy, in front of a service that notes what it gets.
 
-use crate::support::{Call, Connection, Reply, World};
+use crate::{
+    certificates::Authority,
+    support::{Call, Connection, Reply, Setup, World, one_proxy, sha256_hex, upstream},
+};
 use domain::request::{MISLEADING_HEADERS, MISLEADING_PREFIXES};
+use server::tls;
 use std::{
     fs,
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -15,11 +20,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 const NGINX: &str = include_str!("../../../docs/edge/nginx.conf");
 const NGINX_HEADERS: &str = include_str!("../../../docs/edge/nginx-headers.conf");
 const ENVOY: &str = include_str!("../../../docs/edge/envoy.yaml");
+
+const CADDY: &str = include_str!("../../../docs/edge/Caddyfile");
+const HAPROXY: &str = include_str!("../../../docs/edge/haproxy.cfg");
+const HAPROXY_ACTION: &str = include_str!("../../../docs/edge/nuvera.lua");
 
 /// The value of every header that must not arrive.
 const EVIL: &str = "evil.test";
@@ -27,7 +37,12 @@ const EVIL: &str = "evil.test";
 /// An edge in front of a service, and the gateway that the edge asks.
 struct Edge {
     world: World,
+    /// Where the edge is the proxy, and asks the gateway.
     address: SocketAddr,
+    /// Where the gateway is the proxy, behind the edge.
+    in_front: SocketAddr,
+    /// How its certificate is verified, where it has one.
+    tls: Option<TlsConnector>,
     arrived: UnboundedReceiver<Vec<String>>,
     process: Child,
     folder: TempDir,
@@ -75,6 +90,48 @@ impl Edge {
         .await
     }
 
+    async fn caddy() -> Self {
+        Self::secure(CADDY, |folder, configuration| {
+            let file = folder.join("Caddyfile");
+            fs::write(&file, configuration).unwrap();
+            let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../end2end/.venv/bin/caddy"));
+            command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+            command.env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
+            command
+        })
+        .await
+    }
+
+    async fn haproxy() -> Self {
+        Self::secure(HAPROXY, |folder, configuration| {
+            let file = folder.join("haproxy.cfg");
+            fs::write(&file, configuration).unwrap();
+            let mut command = Command::new("haproxy");
+            command.current_dir(folder).args(["-db", "-f"]).arg(file);
+            command
+        })
+        .await
+    }
+
+    /// Starts an edge that speaks TLS.
+    async fn secure(configuration: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
+        let authority = Authority::new();
+        let both = authority.issue_in_one("api", "DNS:localhost");
+        let (certificate, key) = (both.with_extension("crt"), both.with_extension("key"));
+        let files = [("api.crt", certificate), ("api.key", key), ("api.pem", both)];
+        let configuration = files.iter().fold(configuration.to_owned(), |text, (name, file)| {
+            let file = file.to_str().unwrap();
+            text.replace(&format!("/etc/caddy/{name}"), file).replace(&format!("/etc/haproxy/{name}"), file)
+        });
+        let mut edge = Self::start(tempfile::tempdir().unwrap(), &configuration, |_| true, command).await;
+        let trusted = tls::read_certificates(&authority.certificate()).unwrap();
+        while TcpStream::connect(edge.in_front).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        edge.tls = Some(TlsConnector::from(Arc::new(tls::client_config(trusted, None).unwrap())));
+        edge
+    }
+
     /// Starts an edge with those lines of its configuration that `keeps` says.
     async fn start(
         folder: TempDir,
@@ -82,25 +139,33 @@ impl Edge {
         keeps: impl Fn(&str) -> bool,
         command: impl Fn(&Path, &str) -> Command,
     ) -> Self {
-        let world = World::start().await;
         let judge = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let judge_address = judge.local_addr().unwrap().to_string();
         let service_address = service.local_addr().unwrap().to_string();
+        let world = Setup::with(|setup| {
+            setup.settings.upstream = Some(upstream(&format!("http://{service_address}")));
+            setup.settings.proxies = one_proxy();
+            setup.settings.max_body_bytes = 8 * 1024 * 1024;
+        });
+        let world = world.start().await;
         tokio::spawn(world.gateway.clone().serve_forward_auth(judge, CancellationToken::new()));
         let (sender, arrived) = unbounded_channel();
         tokio::spawn(serve(service, sender));
 
-        let address = free_address().await;
+        let (address, in_front) = (free_address().await, free_address().await);
         let kept: String = configuration.lines().filter(|line| keeps(line)).map(|line| format!("{line}\n")).collect();
         let configuration = with_address(&kept, 8443, &address.to_string());
-        let configuration = with_address(&configuration, 45001, &judge_address);
+        let configuration = with_address(&configuration, 8444, &in_front.to_string());
+        let configuration = with_address(&configuration, 24500, &world.address.to_string());
+        let configuration = with_address(&configuration, 24501, &judge_address);
+        fs::write(folder.path().join("nuvera.lua"), with_address(HAPROXY_ACTION, 24501, &judge_address)).unwrap();
         let configuration = with_address(&configuration, 8080, &service_address);
         let mut command = command(folder.path(), &configuration);
         let log = fs::File::create(folder.path().join("output")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}; run scripts/setup test"));
-        let mut edge = Self { world, address, arrived, process, folder };
+        let mut edge = Self { world, address, in_front, tls: None, arrived, process, folder };
         edge.wait().await;
         edge
     }
@@ -117,8 +182,19 @@ impl Edge {
 
     /// Sends a request, and returns the answer and the head of the request that the service got, in lower case.
     async fn send(&mut self, call: Call) -> (Reply, Option<Vec<String>>) {
-        let mut connection = Connection::open(self.address).await;
-        connection.write(&call.bytes()).await;
+        self.send_bytes(self.address, &call.bytes()).await
+    }
+
+    async fn send_bytes(&mut self, address: SocketAddr, bytes: &[u8]) -> (Reply, Option<Vec<String>>) {
+        let mut connection = match &self.tls {
+            None => Connection::open(address).await,
+            Some(tls) => {
+                let stream = TcpStream::connect(address).await.unwrap();
+                let name = "localhost".try_into().unwrap();
+                Connection::over(tls.connect(name, stream).await.unwrap())
+            }
+        };
+        connection.write(bytes).await;
         let reply = connection.read().await.expect("an answer");
         (reply, self.arrived.try_recv().ok())
     }
@@ -145,7 +221,9 @@ async fn serve(listener: TcpListener, arrived: UnboundedSender<Vec<String>>) {
                 return;
             }
             let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
-            stream.read_exact(&mut vec![0; length.parse().unwrap()]).await.unwrap();
+            let mut body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut body).await.unwrap();
+            head.push(format!("body-sha256: {}", sha256_hex(&body)));
             let _ = arrived.send(head);
             let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
             stream.get_mut().write_all(answer.as_bytes()).await.unwrap();
@@ -159,13 +237,16 @@ async fn free_address() -> SocketAddr {
     TcpListener::bind((std::net::Ipv4Addr::new(127, 1, high, low.max(1)), 0)).await.unwrap().local_addr().unwrap()
 }
 
-/// Replaces an address of a configuration, as nginx or Envoy writes it.
+/// Replaces an address of a configuration, as nginx and HAProxy, Envoy, or Caddy write it.
 fn with_address(configuration: &str, port: u16, address: &str) -> String {
     let (host, other_port) = address.split_once(':').unwrap();
-    configuration.replace(&format!("127.0.0.1:{port}"), address).replace(
-        &format!("address: 127.0.0.1, port_value: {port}"),
-        &format!("address: {host}, port_value: {other_port}"),
-    )
+    configuration
+        .replace(&format!("127.0.0.1:{port}"), address)
+        .replace(
+            &format!("address: 127.0.0.1, port_value: {port}"),
+            &format!("address: {host}, port_value: {other_port}"),
+        )
+        .replace(&format!("\n:{port} {{\n\tbind 127.0.0.1\n"), &format!("\n:{other_port} {{\n\tbind {host}\n"))
 }
 
 fn code(reply: &Reply) -> String {
@@ -253,6 +334,152 @@ async fn no_misleading_header_reaches_the_service_through_envoy() {
     assert_eq!((code(&reply), head), ("body_hash_mismatch".to_owned(), None));
 }
 
+#[tokio::test]
+async fn no_misleading_header_reaches_the_service_through_caddy() {
+    let mut edge = Edge::caddy().await;
+    let (reply, head) = edge.send(with_all(&edge.world)).await;
+    assert_clean("all", &reply, head.as_ref(), &edge.world);
+    assert!(head.unwrap().contains(&"x-custom: kept".to_owned()));
+    let families = MISLEADING_PREFIXES.iter().map(|prefix| format!("{prefix}anything"));
+    for name in families.chain(["X-Forwarded-For".to_owned(), "X-Forwarded-Method".to_owned()]) {
+        let (reply, head) = edge.send_with(&name).await;
+        assert_clean(&name, &reply, head.as_ref(), &edge.world);
+    }
+    // Caddy itself drops names with other characters than letters, digits and hyphens.
+    for name in ["X_Http_Method", "x.http.method", "X_Api_Key", "X_Nuvera_Key_Id"] {
+        let (reply, head) = edge.send_with(name).await;
+        assert_clean(name, &reply, head.as_ref(), &edge.world);
+    }
+    let (reply, head) = edge.send_with("X-Nuvera-Key-Id").await;
+    assert_eq!((code(&reply), head), ("reserved_header".to_owned(), None));
+}
+
+#[tokio::test]
+async fn no_misleading_header_reaches_the_service_through_haproxy() {
+    let mut edge = Edge::haproxy().await;
+    let (reply, head) = edge.send(with_all(&edge.world)).await;
+    assert_clean("all", &reply, head.as_ref(), &edge.world);
+    assert!(head.unwrap().contains(&"x-custom: kept".to_owned()));
+    let families = MISLEADING_PREFIXES.iter().map(|prefix| format!("{prefix}anything"));
+    let own = [
+        "X-Original-URI",
+        "X-Original-Method",
+        "X-Original-Body-SHA256",
+        "X_Http_Method",
+        "x.http.method",
+        "X_Api_Key",
+    ];
+    for name in families.chain(own.map(str::to_owned)).chain(["X_Nuvera_Key_Id".to_owned()]) {
+        let (reply, head) = edge.send_with(&name).await;
+        assert_clean(&name, &reply, head.as_ref(), &edge.world);
+    }
+    let (reply, head) = edge.send_with("X-Nuvera-Key-Id").await;
+    assert_eq!((code(&reply), head), ("reserved_header".to_owned(), None));
+}
+
+/// Which bodies an edge has verified.
+#[derive(Clone, Copy, PartialEq)]
+enum Verified {
+    All,
+    Small,
+    None,
+}
+
+/// Sends what partners send by way of `address`, and what they should not.
+async fn exercise(address: SocketAddr, verified: Verified, edge: &mut Edge) {
+    let large = vec![b'x'; 3 * 1024 * 1024];
+    let is_verified = |body: &[u8]| match verified {
+        Verified::All => true,
+        Verified::Small => body.len() < 60_000,
+        Verified::None => false,
+    };
+    let odd = "/api/v1/customers/M%C3%BCller%2C%20~a+b%7e?x=%2f%2F&y=a+b%20c&z=";
+    for (method, uri, body) in [
+        ("GET", "/api/v1/customers?limit=20", &b""[..]),
+        ("GET", "/api/v1/customers?", b""),
+        ("POST", "/api/v1/customers", b"{\"name\":\"Ada\"}"),
+        ("POST", "/api/v1/customers", &large),
+        ("PATCH", odd, b"{}"),
+    ] {
+        let bytes = edge.world.call(method, uri, body).bytes();
+        let (reply, head) = edge.send_bytes(address, &bytes).await;
+        assert_eq!((reply.status, reply.text()), (200, "{}"), "{method} {uri}: {reply:?}");
+        let head = head.unwrap_or_else(|| panic!("{method} {uri}: the service got nothing"));
+        let line = format!("{method} {uri} http/1.").to_ascii_lowercase();
+        assert!(head[0].starts_with(&line), "{head:?}");
+        assert!(head.contains(&format!("body-sha256: {}", sha256_hex(body))), "{head:?}");
+        assert!(head.contains(&format!("x-nuvera-application-id: {}", edge.world.application.id)), "{head:?}");
+        assert!(head.contains(&"x-forwarded-for: 127.0.0.1".to_owned()), "{head:?}");
+        assert!(!head.iter().any(|line| line.contains("nvk_") || line.starts_with("authorization")), "{head:?}");
+        if address == edge.address {
+            assert!(
+                head.contains(&format!("x-nuvera-body-verified: {}", is_verified(body))),
+                "{method} {uri}: {head:?}"
+            );
+            assert!(head.contains(&format!("x-nuvera-body-hash: {}", sha256_hex(body))), "{head:?}");
+        } else if edge.tls.is_some() {
+            assert!(head.contains(&"x-forwarded-proto: https".to_owned()), "{head:?}");
+            assert!(head.contains(&"x-forwarded-host: api.test".to_owned()), "{head:?}");
+        }
+        // A second time it is a replay.
+        let (reply, head) = edge.send_bytes(address, &bytes).await;
+        assert_eq!((code(&reply), reply.status, head), ("replay_detected".to_owned(), 401, None), "{method} {uri}");
+    }
+    for body in [&b"{\"name\":\"Ada\"}"[..], &large] {
+        let mut call = edge.world.call("POST", "/api/v1/customers", body);
+        let last = call.body.len() - 1;
+        call.body[last] ^= 1;
+        let (reply, head) = edge.send_bytes(address, &call.bytes()).await;
+        if is_verified(body) {
+            assert_eq!((code(&reply), reply.status, head), ("body_hash_mismatch".to_owned(), 401, None));
+        } else {
+            // The service is told, and can tell.
+            let head = head.unwrap();
+            assert!(head.contains(&"x-nuvera-body-verified: false".to_owned()), "{head:?}");
+            assert!(head.contains(&format!("x-nuvera-body-hash: {}", sha256_hex(body))), "{head:?}");
+            assert!(!head.contains(&format!("body-sha256: {}", sha256_hex(body))), "{head:?}");
+        }
+    }
+    for (method, uri, refusal, status) in [
+        ("GET", "/api/v1/customers/a%2Fb", "malformed_request", 400),
+        ("GET", "/api/v1/nothing", "unknown_route", 404),
+        ("DELETE", "/api/v1/customers", "method_not_allowed", 405),
+        ("GET", "/api/v1/payment/quote/1", "permission_missing", 403),
+    ] {
+        let bytes = edge.world.call(method, uri, b"").bytes();
+        let (reply, head) = edge.send_bytes(address, &bytes).await;
+        // nginx knows of two.
+        let statuses = [status, if status == 403 { 403 } else { 401 }];
+        assert!(statuses.contains(&reply.status) && code(&reply) == refusal && head.is_none(), "{uri}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn partners_reach_the_service_through_nginx() {
+    let mut edge = Edge::nginx(|_| true).await;
+    exercise(edge.address, Verified::None, &mut edge).await;
+}
+
+#[tokio::test]
+async fn partners_reach_the_service_through_envoy() {
+    let mut edge = Edge::envoy(|_| true).await;
+    exercise(edge.address, Verified::All, &mut edge).await;
+}
+
+#[tokio::test]
+async fn partners_reach_the_service_through_caddy() {
+    let mut edge = Edge::caddy().await;
+    exercise(edge.address, Verified::None, &mut edge).await;
+    exercise(edge.in_front, Verified::All, &mut edge).await;
+}
+
+#[tokio::test]
+async fn partners_reach_the_service_through_haproxy() {
+    let mut edge = Edge::haproxy().await;
+    exercise(edge.address, Verified::Small, &mut edge).await;
+    exercise(edge.in_front, Verified::All, &mut edge).await;
+}
+
 /// The control: without its lines, nginx passes on what it writes into the question itself. All else the gateway refuses.
 #[tokio::test]
 async fn without_its_lines_nginx_passes_on_what_only_they_take_away() {
@@ -287,10 +514,14 @@ fn each_configuration_takes_away_every_misleading_header() {
         let has = |text: &str, line: String| text.lines().any(|found| found.trim() == line);
         assert!(has(NGINX_HEADERS, format!("proxy_set_header {name} \"\";")), "{name} in nginx-headers.conf");
         assert!(has(ENVOY, format!("- remove: {name}")), "{name} in envoy.yaml");
+        assert!(has(CADDY, format!("request_header -{name}")), "{name} in Caddyfile");
+        assert!(has(HAPROXY, format!("http-request del-header {name}")), "{name} in haproxy.cfg");
         // Traefik replaces this one.
         assert!(*name == "x-real-ip" || has(TRAEFIK, format!("{name}: \"\"")), "{name} in traefik.yaml");
     }
     for prefix in MISLEADING_PREFIXES {
         assert!(ENVOY.contains(&format!("{{ prefix: {prefix} }}")), "{prefix} in envoy.yaml");
+        assert!(CADDY.contains(&format!("request_header -{prefix}*\n")), "{prefix} in Caddyfile");
+        assert!(HAPROXY.contains(&format!("del-header {prefix} -m beg\n")), "{prefix} in haproxy.cfg");
     }
 }

@@ -32,14 +32,14 @@ async fn the_first_reason_in_the_agreed_order_is_told() {
     call.claims["exp"] = json!(START);
     call.claims["bodyHash"] = json!("x");
     let key = world.api_key.reveal().to_owned();
-    let call = call.add("x-nuvera-key-id", "x").without("x-api-key").add("Upgrade", "x");
+    let call = call.add("x-nuvera-key-id", "x").without("x-api-key").add("Host", "other.test");
 
     let mut codes = Vec::new();
     let mut next = async |world: &World, call: &crate::support::Call| {
         codes.push(world.send_bytes(&call.bytes()).await.refusal().0)
     };
     next(&world, &call).await;
-    let call = call.without("Upgrade");
+    let call = call.without("Host").add("Host", "api.test");
     next(&world, &call).await;
     let call = call.without("x-nuvera-key-id");
     next(&world, &call).await;
@@ -68,8 +68,13 @@ async fn the_first_reason_in_the_agreed_order_is_told() {
     call.claims["bodyHash"] = json!(crate::support::sha256_hex(b"body"));
     world.send(world.get().claim("jti", "used")).await.verified();
     next(&world, &call).await;
-    call.claims["jti"] = json!("new");
-    next(&world, &call).await;
+    call.uri = "/api/v1/customers".to_owned();
+    call.claims["uri"] = json!(call.uri);
+    for method in ["PUT", "POST"] {
+        call.method = method.to_owned();
+        call.claims["method"] = json!(method);
+        next(&world, &call).await;
+    }
     assert_eq!(
         codes,
         [
@@ -88,8 +93,33 @@ async fn the_first_reason_in_the_agreed_order_is_told() {
             "invalid_claims",
             "invalid_signature",
             "body_hash_mismatch",
-            "replay_detected",
             "unknown_route",
+            "method_not_allowed",
+            "replay_detected",
         ]
     );
+}
+
+#[tokio::test]
+async fn another_method_is_told_which_methods_there_are_and_uses_no_token_up() {
+    let world = World::start().await;
+    let bytes = world.call("DELETE", "/api/v1/customers", b"").bytes();
+    for _ in 0..2 {
+        let reply = world.send_bytes(&bytes).await;
+        assert_eq!(reply.refusal(), ("method_not_allowed".to_owned(), 405));
+        assert_eq!(reply.header("allow"), Some("GET, HEAD, POST"));
+        assert!(reply.json()["detail"].as_str().unwrap().contains("GET, HEAD, POST"));
+    }
+    let bytes = world.call("GET", "/api/v1/nothing", b"").bytes();
+    for _ in 0..2 {
+        let reply = world.send_bytes(&bytes).await;
+        assert_eq!(reply.refusal(), ("unknown_route".to_owned(), 404));
+        assert_eq!(reply.header("allow"), None);
+    }
+    // Both prove that the keys are in use.
+    assert_eq!(world.gateway.usage().drain().api_keys[0].count, 4);
+    // The control: an endpoint that is there uses the token up.
+    let bytes = world.get().bytes();
+    world.send_bytes(&bytes).await.verified();
+    assert_eq!(world.send_bytes(&bytes).await.refusal().0, "replay_detected");
 }

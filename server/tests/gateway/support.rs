@@ -23,7 +23,8 @@ use domain::{
 use serde_json::{Value, json};
 use server::{
     clock::Clock,
-    gateway::{ConnectionSettings, Gateway, GatewaySettings, ReplayFence},
+    forwarded::{ForwardedHeader, Proxies, Trust},
+    gateway::{ConnectionSettings, Gateway, GatewaySettings, ReplayFence, UpstreamSettings},
     pepper::Pepper,
     random,
 };
@@ -35,7 +36,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -142,12 +143,12 @@ impl Default for Setup {
             leeway: LEEWAY,
             max_body_bytes: 1024 * 1024,
             upstream: None,
+            public_origin: Some("https://api.example.com".parse().unwrap()),
             replay_capacity: 1_000_000,
-            upstream_timeout: Duration::from_secs(20),
             connections: ConnectionSettings::default(),
             rate_limit: None,
             failure_limit: None,
-            trust_forwarded_for: false,
+            proxies: Proxies::default(),
             console_origin: None,
             routes: RouteTable::default(),
         };
@@ -175,6 +176,17 @@ impl Setup {
         let serving = tokio::spawn(gateway.clone().serve(listener, stop.clone()));
         World { gateway, clock, address, pepper, application, api_key, stop, serving }
     }
+}
+
+/// A service at `origin`, spoken to without TLS.
+pub fn upstream(origin: &str) -> UpstreamSettings {
+    let (timeout, idle_timeout) = (Duration::from_secs(20), Duration::from_secs(4));
+    UpstreamSettings { uri: origin.parse().unwrap(), tls: None, timeout, idle_timeout }
+}
+
+/// One proxy in front, which writes `X-Forwarded-For`.
+pub fn one_proxy() -> Proxies {
+    Proxies::new(Trust::Hops(1), ForwardedHeader::default())
 }
 
 fn new_application(api_key: &PlainApiKey, pepper: &Pepper, now: Timestamp) -> ApiApplication {
@@ -276,7 +288,7 @@ impl World {
     }
 
     pub async fn connect(&self) -> Connection {
-        Connection(BufReader::new(TcpStream::connect(self.address).await.unwrap()))
+        Connection::open(self.address).await
     }
 
     /// The code and status with which a request is refused.
@@ -346,21 +358,27 @@ impl Call {
     }
 }
 
-/// One TCP connection, on which bytes go out as they are.
-pub struct Connection(BufReader<TcpStream>);
+/// What a connection's bytes go over: TCP, or TLS over it.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// One connection, on which bytes go out as they are.
+pub struct Connection(BufReader<Box<dyn Stream>>);
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap())
     }
 
-    pub fn over(stream: TcpStream) -> Self {
-        Self(BufReader::new(stream))
+    pub fn over(stream: impl Stream + 'static) -> Self {
+        Self(BufReader::new(Box::new(stream)))
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {
         // The gateway may refuse and close before everything is written; its answer is what counts.
         let _ = self.0.get_mut().write_all(bytes).await;
+        let _ = self.0.get_mut().flush().await;
     }
 
     /// The next response, or `None` where the connection was closed instead.

@@ -2,7 +2,7 @@
 
 use crate::{
     process::{Console, Server, free_address, signed_request, write_assets},
-    support::{Connection, Reply, Setup, World},
+    support::{Connection, Reply, Setup, World, upstream},
 };
 use std::{
     collections::HashSet,
@@ -333,7 +333,7 @@ async fn an_early_answer_releases_the_upstreams_connection_and_the_bodys_room() 
     tokio::spawn(early_upstream(listener));
     let world = Setup::with(|setup| {
         setup.settings.max_body_bytes = BODY;
-        setup.settings.upstream = Some(format!("http://{address}").parse().unwrap());
+        setup.settings.upstream = Some(upstream(&format!("http://{address}")));
     });
     let world = world.start().await;
     let body = vec![b'x'; BODY];
@@ -373,10 +373,10 @@ async fn an_early_answer_releases_the_upstreams_connection_and_the_bodys_room() 
 async fn an_upstream_that_answers_early_and_reads_on_keeps_its_connection() {
     const BODY: usize = 3 * 1024 * 1024;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let origin = format!("http://{}", listener.local_addr().unwrap());
     let world = Setup::with(|setup| {
         setup.settings.max_body_bytes = BODY;
-        setup.settings.upstream = Some(upstream.parse().unwrap());
+        setup.settings.upstream = Some(upstream(&origin));
     });
     let world = world.start().await;
     let (read, has_read) = tokio::sync::oneshot::channel();
