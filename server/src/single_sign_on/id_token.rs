@@ -211,3 +211,51 @@ fn signed(token: &str, metadata: &Metadata) -> Result<(Algorithm, Claims), Unver
     }
     Ok((algorithm, object("payload", payload)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::single_sign_on::settings::ClientAuthentication;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_header_asks_for_is_named() {
+        let endpoint = || "https://login.alpine.example/x".parse().unwrap();
+        let metadata = Metadata {
+            issuer: "https://login.alpine.example".into(),
+            authorization_endpoint: endpoint(),
+            token_endpoint: endpoint(),
+            userinfo_endpoint: None,
+            client_authentication: ClientAuthentication::ClientSecretBasic,
+            is_named_in_answers: false,
+            keys: Vec::new(),
+        };
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let all = "one of \"RS256\", \"RS384\", \"RS512\", \"PS256\", \"PS384\", \"PS512\", \"ES256\", \"ES384\", \"ES512\", \"EdDSA\"";
+        for (header, words) in [
+            (json!({}), format!("alg: expected {all}, received nothing")),
+            (json!({ "alg": "none" }), format!("alg: expected {all}, received \"none\"")),
+            (json!({ "alg": "HS256" }), format!("alg: expected {all}, received \"HS256\"")),
+            (json!({ "alg": "ES256", "crit": ["b64"] }), "crit: expected nothing, received [\"b64\"]".to_owned()),
+            // It gets as far as the keys: nothing else in it matters.
+            (
+                json!({ "alg": "ES256", "kid": 7, "crit": null, "typ": [], "jwk": "x", "x5c": {}, "x5u": 1, "b64": null }),
+                "kid: expected nothing, of a key for \"ES256\", received 7".to_owned(),
+            ),
+        ] {
+            let token = format!("{}.{}.AAAA", part(&header), part(&json!({ "sub": "eve" })));
+            let (Err(Unverified::Key(why)) | Err(Untrusted(why))) = signed(&token, &metadata) else {
+                panic!("{header}")
+            };
+            assert_eq!(why, words);
+        }
+        for (token, words) in [
+            ("a.b", "token: expected 3 parts, received 2"),
+            ("!.b.c", "header: expected base64url, received something else"),
+            ("AAAA.b.c", "header: expected an object, received something else"),
+        ] {
+            let Err(Untrusted(why)) = signed(token, &metadata) else { panic!("{token}") };
+            assert_eq!(why, words);
+        }
+    }
+}
