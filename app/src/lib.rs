@@ -1,9 +1,10 @@
-//! The console as people see it: pages, components and islands.
+//! The web console: pages, components and islands.
 //!
-//! A page is a plain function of its data. The server reads the data, or carries out what a form asked for, and then
-//! renders; so every form works as a plain form, with the same code whether the browser runs JavaScript or not, and a
-//! one-time key goes straight from the change that made it into the one response that shows it. Islands make the same
-//! pages more comfortable where WASM runs. Nothing here names sqlx, and only islands reach the browser.
+//! A page is a plain function of its data. The server loads the data, or carries out the submitted form, and then
+//! renders. Every form is therefore a plain HTML form, handled by the same code whether or not the browser runs
+//! JavaScript, and a one-time key goes directly from the change that created it into the only response that shows it.
+//! Islands enhance the same pages where WASM runs. This crate does not depend on sqlx, and only islands use browser
+//! APIs.
 
 #[cfg(all(feature = "ssr", feature = "hydrate"))]
 compile_error!("`ssr` and `hydrate` exclude each other: build the server and the WASM in separate cargo calls");

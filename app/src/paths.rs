@@ -1,4 +1,4 @@
-//! The console's addresses, in one place.
+//! URLs of the console.
 
 use domain::{
     actor::ActorKind,
@@ -7,41 +7,41 @@ use domain::{
     request::RequestFilter,
 };
 
-/// A partner's applications.
+/// API applications of the signed-in user's partner organization.
 pub const APPLICATIONS: &str = "/settings/platform/api-applications";
-/// Create API application (GET, POST `creation_token`, `name`, `public_key`, `permissions`…).
+/// Create an API application (GET, POST `creation_token`, `name`, `public_key`, `permissions`…).
 pub const NEW_APPLICATION: &str = "/settings/platform/api-applications/new";
-/// The people of a partner's organization.
+/// Members of the signed-in user's partner organization.
 pub const PEOPLE: &str = "/settings/platform/people";
-/// The organization hub of Nuvera's people (GET `show`: `attention`, or everybody). Everything of theirs is below it. A
-/// search comes as a form (POST `q`): what is pasted may hold a secret, and no address shall. It leads to GET `q`, without
-/// the secret.
+/// Nuvera's organization hub (GET `show`: `attention`, or all). All pages for Nuvera's users are below this path.
+/// Searches are sent with POST (`q`), because the search term may be a pasted secret, which must not appear in a URL;
+/// the response redirects to GET `q` without the secret.
 pub const ORGANIZATION_HUB: &str = "/organizations";
 /// Create a partner organization (GET, POST `name`, `contact`, `note`, `owner_name`, `owner_email`).
 pub const NEW_ORGANIZATION: &str = "/organizations/new";
-/// Nuvera's own people.
+/// Members of Nuvera's own organization.
 pub const NUVERA_PEOPLE: &str = "/organizations/people";
-/// The audit history across organizations, for Nuvera's admins.
+/// Audit history across all organizations, for Nuvera's admins.
 pub const HUB_AUDIT: &str = "/organizations/audit";
-/// The blocked signing keys (GET), for Nuvera. Below it, for Nuvera's admins, `{fingerprint}/stop` (GET, POST `reason`,
-/// `seen`…): see [`stop_signing_key`]; and `{fingerprint}/release` (GET, POST `version`, `reason`, `ticket`): see
+/// Blocked signing keys (GET), for Nuvera. Below it, for Nuvera's admins, `{fingerprint}/stop` (GET, POST `reason`,
+/// `seen`…), see [`stop_signing_key`], and `{fingerprint}/release` (GET, POST `version`, `reason`, `ticket`), see
 /// [`release_signing_key`].
 pub const HUB_SIGNING_KEYS: &str = "/organizations/signing-keys";
-/// Where the build's files are served.
+/// Static files of the build.
 pub const ASSETS: &str = "/assets";
 
-/// The two areas of the console. Each has its own people, who sign in at its own door and have a session of its own, which
-/// is worth nothing in the other.
+/// Area of the console. Each has its own users, its own sign-in page and its own sessions; a session of one area is not
+/// valid in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Area {
-    /// The partners', which is everything but the hub.
+    /// Area of partners: everything but the organization hub.
     Partner,
-    /// Nuvera's: the organization hub, and all that is below its address.
+    /// Area of Nuvera: the organization hub and everything below its path.
     Hub,
 }
 
 impl Area {
-    /// The area that a path is in.
+    /// Returns the area that a path belongs to.
     pub fn of(path: &str) -> Self {
         match path.strip_prefix(ORGANIZATION_HUB) {
             Some("") => Self::Hub,
@@ -50,7 +50,7 @@ impl Area {
         }
     }
 
-    /// The area of people on `side`.
+    /// Returns the area whose users are of kind `side`.
     pub fn of_side(side: ActorKind) -> Self {
         match side {
             ActorKind::Partner => Self::Partner,
@@ -58,7 +58,7 @@ impl Area {
         }
     }
 
-    /// On whose side its people are.
+    /// Returns the kind of the area's users.
     pub fn side(self) -> ActorKind {
         match self {
             Self::Partner => ActorKind::Partner,
@@ -66,40 +66,40 @@ impl Area {
         }
     }
 
-    /// Where the work of its people is.
+    /// Start page after signing in.
     pub fn home(self) -> &'static str {
         self.either(APPLICATIONS, ORGANIZATION_HUB)
     }
 
-    /// Its door (GET `next`, POST `email`, `password`, `next`, `unsent`). What is below this address is there before
-    /// anybody is signed in.
+    /// Sign-in page (GET `next`, POST `email`, `password`, `next`, `unsent`). Paths below it are accessible without a
+    /// session.
     pub fn sign_in(self) -> &'static str {
         self.either("/sign-in", "/organizations/sign-in")
     }
 
-    /// The second step of signing in (GET, POST `code`).
+    /// Second step of signing in (GET, POST `code`).
     pub fn second_factor(self) -> &'static str {
         self.either("/sign-in/second-factor", "/organizations/sign-in/second-factor")
     }
 
-    /// Sign in with a passkey alone (GET `next`, POST `passkey_challenge`, `passkey`, `next`, `unsent`).
+    /// Sign in with a passkey (GET `next`, POST `passkey_challenge`, `passkey`, `next`, `unsent`).
     pub fn passkey_sign_in(self) -> &'static str {
         self.either("/sign-in/passkey", "/organizations/sign-in/passkey")
     }
 
-    /// Sign in by an identity provider (GET `next`): leads there.
+    /// Sign in with an identity provider (GET `next`): redirects to the provider.
     pub fn sign_in_with(self, provider: &str) -> String {
         format!("{}/sso/{provider}", self.sign_in())
     }
 
-    /// Where an identity provider's answer comes to (GET `code`, `state`, `iss`, `error`): its redirect URI. What stands
-    /// behind the `?` is not logged.
+    /// Redirect URI for an identity provider's response (GET `code`, `state`, `iss`, `error`). Its query string is not
+    /// logged.
     pub fn single_sign_on_callback(self, provider: &str) -> String {
         format!("{}/callback", self.sign_in_with(provider))
     }
 
-    /// Prove that it is you by an identity provider (GET `next`: leads there; POST `next`, `unsent`: answers with the way
-    /// there).
+    /// Step-up authentication with an identity provider (GET `next` redirects to the provider; POST `next`, `unsent`
+    /// responds with a page that links to it).
     pub fn confirm_with(self, provider: &str) -> String {
         format!("{}/sso/{provider}", self.confirm())
     }
@@ -109,35 +109,35 @@ impl Area {
         self.either("/sign-out", "/organizations/sign-out")
     }
 
-    /// Prove that it is you (GET `next`, POST `code` or `password`, `next`, `unsent`).
+    /// Step-up authentication (GET `next`, POST `code` or `password`, `next`, `unsent`).
     pub fn confirm(self) -> &'static str {
         self.either("/confirm", "/organizations/confirm")
     }
 
-    /// One's own account: how one signs in. Below it, see [`Area::account_action`].
+    /// Account page of the signed-in user: sign-in and security. For the pages below it, see [`Area::account_action`].
     pub fn account(self) -> &'static str {
         self.either("/settings/account", "/organizations/account")
     }
 
-    /// A page about one's own account; `action` is one of `second-factor` (GET `next`, POST `enrolment`, `code`, `next`),
-    /// `second-factor/remove`, `recovery-codes`, `recovery-codes/stored` (POST `next` only), `password` (GET, POST `password`),
-    /// `sessions/{session}/end`, `sessions/end-others` (POST only) and `passkeys/new` (POST `name`, `passkey_challenge`,
-    /// `passkey`).
+    /// A page below the account page. `action` is one of `second-factor` (GET `next`, POST `enrolment`, `code`,
+    /// `next`), `second-factor/remove`, `recovery-codes`, `recovery-codes/stored` (POST `next` only), `password` (GET,
+    /// POST `password`), `sessions/{session}/end`, `sessions/end-others` (POST only) and `passkeys/new` (POST `name`,
+    /// `passkey_challenge`, `passkey`).
     pub fn account_action(self, action: &str) -> String {
         format!("{}/{action}", self.account())
     }
 
-    /// Remove one of one's own passkeys.
+    /// Remove one of the signed-in user's passkeys.
     pub fn remove_passkey(self, id: PasskeyId) -> String {
         self.account_action(&format!("passkeys/{id}/remove"))
     }
 
-    /// Accept an invitation (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
+    /// Accept an invitation (GET `token`, POST `token`, `password`). The query string is not logged.
     pub fn invitation(self) -> &'static str {
         self.either("/invitation", "/organizations/invitation")
     }
 
-    /// Choose a new password (GET `token`, POST `token`, `password`). What stands behind the `?` is not logged.
+    /// Choose a new password (GET `token`, POST `token`, `password`). The query string is not logged.
     pub fn reset(self) -> &'static str {
         self.either("/reset-password", "/organizations/reset-password")
     }
@@ -150,14 +150,14 @@ impl Area {
     }
 }
 
-/// A path as the value of a query's parameter (RFC 3986, 2.1).
+/// Percent-encodes `path` for use as the value of a query parameter (RFC 3986, 2.1).
 pub fn escaped(path: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     let escape = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     path.bytes().map(escape).collect()
 }
 
-/// The query that asks a history for what `filter` lets through; empty where that is everything.
+/// Returns the query string that selects the events matching `filter`; empty if there is no filter.
 pub fn audit_query(filter: &AuditFilter) -> String {
     // Codes, ids and times need no escaping (RFC 3986, 3.4).
     let parts = [
@@ -170,7 +170,7 @@ pub fn audit_query(filter: &AuditFilter) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("&")
 }
 
-/// The query that asks for the requests that `filter` lets through; empty where those are all.
+/// Returns the query string that selects the requests matching `filter`; empty if there is no filter.
 pub fn requests_query(filter: &RequestFilter) -> String {
     let parts = [
         filter.outcome.map(|outcome| format!("outcome={}", outcome.code())),
@@ -179,13 +179,13 @@ pub fn requests_query(filter: &RequestFilter) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("&")
 }
 
-/// Stops every application that uses the public key with `fingerprint`. What means something in a path is written as
-/// base64url has it (RFC 4648, 5).
+/// Stop all applications that use the public key with `fingerprint`. In the path, the fingerprint uses the base64url
+/// alphabet (RFC 4648, 5), because `+` and `/` have a meaning in URLs.
 pub fn stop_signing_key(fingerprint: &str) -> String {
     signing_key_action(fingerprint, "stop")
 }
 
-/// Releases a blocked signing key.
+/// Release a blocked signing key.
 pub fn release_signing_key(fingerprint: &str) -> String {
     signing_key_action(fingerprint, "release")
 }
@@ -195,30 +195,30 @@ fn signing_key_action(fingerprint: &str, action: &str) -> String {
     format!("{HUB_SIGNING_KEYS}/{}/{action}", bare.replace('+', "-").replace('/', "_"))
 }
 
-/// Reads the fingerprint that [`stop_signing_key`] wrote.
+/// Parses a fingerprint as written by [`stop_signing_key`].
 pub fn fingerprint_in_path(part: &str) -> Option<String> {
     domain::search::fingerprint(&part.replace('-', "+").replace('_', "/"))
 }
 
-/// Where somebody is: from where an organization's applications are looked at. The pages are the same; what may be done
-/// on them is not.
+/// From where the viewer looks at an organization's applications. The pages are the same, but the permitted operations
+/// differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// By a partner, in their organization's own settings.
+    /// A partner's user, in their organization's own settings.
     Settings,
-    /// By Nuvera's people, in their own organization, which has people and no applications; and across organizations.
+    /// A Nuvera user, in Nuvera's own organization, which has members but no applications, or across organizations.
     Nuvera,
-    /// By Nuvera's people, in one of the organizations that they support.
+    /// A Nuvera user, in a partner organization that they support.
     Hub {
-        /// Which organization's.
+        /// Id of the partner organization.
         organization: OrganizationId,
-        /// What it is called.
+        /// Name of the partner organization.
         name: String,
     },
 }
 
 impl Place {
-    /// The place in which a page of `area` is that names no organization.
+    /// Returns the place for pages of `area` that do not belong to a particular organization.
     pub fn of(area: Area) -> Self {
         match area {
             Area::Partner => Self::Settings,
@@ -226,7 +226,7 @@ impl Place {
         }
     }
 
-    /// The area that it is in.
+    /// Returns the area that the place belongs to.
     pub fn area(&self) -> Area {
         match self {
             Self::Settings => Area::Partner,
@@ -234,7 +234,7 @@ impl Place {
         }
     }
 
-    /// The list of applications; where there are none, that of the organizations which have them.
+    /// List of the organization's applications; for Nuvera, the list of organizations.
     pub fn applications(&self) -> String {
         match self {
             Self::Settings => APPLICATIONS.to_owned(),
@@ -243,35 +243,38 @@ impl Place {
         }
     }
 
-    /// The key doctor, which knows all of the organization's signing keys.
+    /// Key doctor, with all signing keys of the organization.
     pub fn check_key(&self) -> String {
         format!("{}/check-key", self.applications())
     }
 
-    /// Disable all of the organization's applications (GET, POST `reason`, `seen`: the id of each that was seen running).
+    /// Disable all applications of the organization (GET, POST `reason`, `seen`: the id of each application that the
+    /// page showed as enabled).
     pub fn stop_everything(&self) -> String {
         format!("{}/stop-everything", self.applications())
     }
 
-    /// The organization's rotation policy (GET, POST `version`, `api_key_age`, `signing_key_age`, `idle`: days, or nothing).
+    /// Rotation policy of the organization (GET, POST `version`, `api_key_age`, `signing_key_age`, `idle`: days, or
+    /// empty).
     pub fn rotation_policy(&self) -> String {
         format!("{}/rotation-policy", self.applications())
     }
 
-    /// The organization's security policy (GET, POST `version`, `second_factor`: `required` or `optional`,
+    /// Security policy of the organization (GET, POST `version`, `second_factor`: `required` or `optional`,
     /// `nuvera_changes`: `confirmed` or `at_once`).
     pub fn security_policy(&self) -> String {
         format!("{}/security-policy", self.applications())
     }
 
-    /// Says that somebody has seen what Nuvera did to the organization's applications (POST only, `version`: up to which
-    /// event).
+    /// Acknowledge Nuvera's changes to the organization's applications (POST only, `version`: sequence number of the
+    /// newest acknowledged event).
     pub fn seen_support(&self) -> String {
         format!("{}/seen-support", self.applications())
     }
 
-    /// The organization's people; below it `invite` (`email`, `name`, `role`), `{person}/role` (`role`), `{person}/remove`,
-    /// `{person}/reset-password`, `{person}/reset-factor` and `invitations/{invitation}/withdraw` (POST only).
+    /// Members of the organization. Below it, `invite` (`email`, `name`, `role`), `{person}/role` (`role`),
+    /// `{person}/remove`, `{person}/reset-password`, `{person}/reset-factor` and `invitations/{invitation}/withdraw`
+    /// (POST only).
     pub fn people(&self) -> String {
         match self {
             Self::Settings => PEOPLE.to_owned(),
@@ -280,30 +283,30 @@ impl Place {
         }
     }
 
-    /// A page about one person, or below the organization's people: see [`Place::people`].
+    /// A page about a member, or another page below [`Place::people`], which lists the actions.
     pub fn people_action(&self, action: impl std::fmt::Display) -> String {
         format!("{}/{action}", self.people())
     }
 
-    /// How Nuvera manages a partner organization (GET, POST `version`, `name`, `contact`, `note`). Below it, see
-    /// [`Place::manage_action`].
+    /// Manage a partner organization, for Nuvera (GET, POST `version`, `name`, `contact`, `note`). For the pages below
+    /// it, see [`Place::manage_action`].
     pub fn manage(&self) -> String {
         format!("{}/manage", self.applications())
     }
 
-    /// A page below [`Place::manage`]; `action` is one of `invite-owner` (POST only, `owner_name`, `owner_email`), `suspend`
-    /// and `reinstate` (GET, POST `version`, `reason`, `ticket`).
+    /// A page below [`Place::manage`]. `action` is one of `invite-owner` (POST only, `owner_name`, `owner_email`),
+    /// `suspend` and `reinstate` (GET, POST `version`, `reason`, `ticket`).
     pub fn manage_action(&self, action: &str) -> String {
         format!("{}/{action}", self.manage())
     }
 
-    /// The organization's audit history. Every history takes GET `action`, `actor`, `kind`, `from`, `until` and
-    /// `before`, and can be had as a file: with `.csv` and with `.jsonl` behind its address.
+    /// Audit history of the organization. Every history accepts GET `action`, `actor`, `kind`, `from`, `until` and
+    /// `before`, and can be downloaded by appending `.csv` or `.jsonl` to its path.
     pub fn audit(&self) -> String {
         format!("{}/audit", self.applications())
     }
 
-    /// One application.
+    /// Details of an application.
     pub fn application(&self, id: ApplicationId) -> String {
         match self {
             Self::Settings => format!("{APPLICATIONS}/{id}"),
@@ -311,30 +314,37 @@ impl Place {
         }
     }
 
-    /// A page about one application; `action` is one of `rename` (`name`), `permissions` (`permissions`…), `disable`,
-    /// `enable`, `replace-api-key` (`grace`: seconds, or `until` and `deadline`), `replace-exposed-api-key`, `finish-by-itself` (`hold`: seconds), `cancel-finish` (POST only), `prepare-replacement` (`grace`:
-    /// seconds or `none`), `withdraw-replacement`, `claim-replacement`, `confirm-change`, `withdraw-change`, `seen-support` (POST only, `version`: up to
-    /// which event), `replace-signing-key` (`public_key`, `overlap`:
-    /// seconds or `none`), `audit`, `requests` (GET `outcome`, `key`, `before`, `id`) and `events` (server-sent events, one
-    /// whenever there is something new to see). Every form sends `version` and may send `reason` and `ticket`
-    /// as well.
+    /// A page about an application. `action` is one of:
+    ///
+    /// - `rename` (`name`), `permissions` (`permissions`…), `disable`, `enable`
+    /// - `replace-api-key` (`grace`: seconds, or `until` and `deadline`), `replace-exposed-api-key`
+    /// - `finish-by-itself` (`hold`: seconds), `cancel-finish` (POST only)
+    /// - `prepare-replacement` (`grace`: seconds or `none`), `withdraw-replacement`, `claim-replacement`
+    /// - `confirm-change`, `withdraw-change`
+    /// - `seen-support` (POST only, `version`: sequence number of the newest acknowledged event)
+    /// - `replace-signing-key` (`public_key`, `overlap`: seconds or `none`)
+    /// - `audit`, `requests` (GET `outcome`, `key`, `before`, `id`)
+    /// - `events` (server-sent events, one whenever there is something new to show)
+    ///
+    /// Every form sends `version`, and may send `reason` and `ticket`.
     pub fn action(&self, id: ApplicationId, action: &str) -> String {
         format!("{}/{action}", self.application(id))
     }
 
-    /// What became of one request to the gateway.
+    /// Details of a logged request to the gateway.
     pub fn request(&self, id: ApplicationId, request: RequestId) -> String {
         format!("{}/requests/{request}", self.application(id))
     }
 
-    /// A page about one API key; `action` is one of `stored` and `replace-unseen` (POST only), `deadline` (`deadline`: UTC), `keep` (POST
-    /// only) and `revoke` (`confirm_name` for the last live key). Every form sends `version` as well.
+    /// A page about an API key. `action` is one of `stored` and `replace-unseen` (POST only), `deadline` (`deadline`:
+    /// UTC), `keep` (POST only) and `revoke` (`confirm_name` for the last live key). Every form sends `version` as
+    /// well.
     pub fn api_key_action(&self, id: ApplicationId, key: ApiKeyId, action: &str) -> String {
         format!("{}/api-keys/{key}/{action}", self.application(id))
     }
 
-    /// A page about one signing key; `action` is one of `restore` (`overlap`) and `retire`. Every form sends `version`
-    /// as well.
+    /// A page about a signing key. `action` is one of `restore` (`overlap`) and `retire`. Every form sends `version` as
+    /// well.
     pub fn signing_key_action(&self, id: ApplicationId, key: SigningKeyId, action: &str) -> String {
         format!("{}/signing-keys/{key}/{action}", self.application(id))
     }

@@ -1,4 +1,5 @@
-//! Keys in DER, and the two binary forms of OpenSSH: told apart by what they hold, because their label may be lost.
+//! Keys in DER, and OpenSSH's two binary formats. The format is recognized from the content, because the PEM label may
+//! be missing.
 
 use crate::{
     Finding, Form, Problem, openssh,
@@ -9,7 +10,8 @@ use domain::public_key::{PublicKey, PublicKeyError, check_algorithm};
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
 use spki::SubjectPublicKeyInfoRef;
 
-/// The labels that this module reads, so that damage behind one of them can be called by its name.
+/// PEM labels whose content this module parses. If parsing fails despite such a label, the content is reported as
+/// damaged.
 const LABELS: [&str; 8] = [
     "PRIVATE KEY",
     "ENCRYPTED PRIVATE KEY",
@@ -63,7 +65,8 @@ fn encrypted_pkcs8(key: &EncryptedPrivateKeyInfo<'_>, passphrase: Option<&str>) 
         pkcs8::Error::EncryptedPrivateKey(
             pkcs8::pkcs5::Error::UnsupportedAlgorithm { .. } | pkcs8::pkcs5::Error::AlgorithmParametersInvalid { .. },
         ) => Problem::OtherEncryption,
-        // With a wrong passphrase the padding is wrong, or once in 256 times what it leaves is no key.
+        // A wrong passphrase yields invalid padding or, about once in 256 times, valid padding around something other
+        // than a key.
         _ => Problem::PassphraseWrong,
     })?;
     let key = PrivateKeyInfo::from_der(decrypted.as_bytes()).map_err(|_| Problem::PassphraseWrong)?;
@@ -88,20 +91,20 @@ fn spki(der: &[u8], form: Form) -> Result<Finding, Problem> {
     Ok(Finding { form, public_key, private_key_pem: None })
 }
 
-/// The subject's public key in a certificate's members (RFC 5280, 4.1). Whether the certificate is valid does not matter:
-/// it is not what requests are verified with.
+/// Returns the subject's public key from a certificate's members (RFC 5280, 4.1). The validity of the certificate is
+/// irrelevant, because requests are not verified with it.
 fn certified(members: &[AnyRef<'_>]) -> Option<Vec<u8>> {
     let [to_be_signed, _algorithm, _signature] = members else { return None };
     let fields = to_be_signed.decode_as::<Vec<AnyRef<'_>>>().ok()?;
-    // The version stands before the others, unless it is the first.
+    // The optional version precedes the other fields.
     let has_version = fields.first()?.tag().is_context_specific();
     let key = fields.get(if has_version { 6 } else { 5 })?.to_der().ok()?;
     SubjectPublicKeyInfoRef::from_der(&key).is_ok().then_some(key)
 }
 
-/// What it is that is no key for requests.
+/// Identifies content that is not an RSA key: other kinds of keys, key stores and damaged files.
 fn otherwise(label: Option<&str>, bytes: &[u8], members: &[AnyRef<'_>]) -> Problem {
-    /// RFC 5915, 3: the version of an elliptic curve's private key, and its bytes.
+    /// Whether this is a SEC 1 private key (RFC 5915, 3): its version, and the key as an octet string.
     fn is_sec1(members: &[AnyRef<'_>]) -> bool {
         matches!(members, [version, key, ..] if version.value() == [1] && key.decode_as::<::der::asn1::OctetStringRef<'_>>().is_ok())
     }
@@ -110,7 +113,7 @@ fn otherwise(label: Option<&str>, bytes: &[u8], members: &[AnyRef<'_>]) -> Probl
     }
     match (label, members) {
         (_, members) if is_sec1(members) => Problem::Refused(PublicKeyError::EllipticCurve),
-        // RFC 7292, 4: the version of a PFX is 3.
+        // The version of a PFX is 3 (RFC 7292, 4).
         (None, [version, ..]) if version.value() == [3] => Problem::Pkcs12,
         (Some("CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST"), _) => Problem::CertificateRequest,
         (Some("ENCRYPTED PRIVATE KEY"), [_, _]) => Problem::OtherEncryption,

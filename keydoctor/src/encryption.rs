@@ -1,32 +1,34 @@
-//! A private key under a passphrase: PKCS#8 `ENCRYPTED PRIVATE KEY` (RFC 5958, 3) with PBES2 (RFC 8018, 6.2).
+//! Encryption of private keys with a passphrase: PKCS#8 `ENCRYPTED PRIVATE KEY` (RFC 5958, 3) with PBES2 (RFC 8018,
+//! 6.2).
 //!
-//! The key is derived by PBKDF2 with HMAC-SHA-256, and AES-256-CBC encrypts. scrypt would be the better derivation, but
-//! OpenSSL gives it 32 MiB at the most, a quarter of what OWASP asks of it, so its file could not be opened everywhere.
+//! The key is derived by PBKDF2 with HMAC-SHA-256 and encrypts with AES-256-CBC. scrypt would be the better key
+//! derivation function, but OpenSSL limits it to 32 MiB, a quarter of what OWASP recommends, so that the file could not
+//! be opened everywhere.
 
 use der::{Decode, pem::PemLabel};
 use pkcs8::{EncryptedPrivateKeyInfo, LineEnding, PrivateKeyInfo, SecretDocument, pkcs5::pbes2};
 
-/// How often PBKDF2 hashes: OWASP's Password Storage Cheat Sheet, for HMAC-SHA-256.
+/// Iterations of PBKDF2, as recommended for HMAC-SHA-256 by OWASP's Password Storage Cheat Sheet.
 pub const ITERATIONS: u32 = 600_000;
 
-/// Why a private key was not encrypted.
+/// Error returned by [`encrypt`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncryptionError {
-    /// What should have been encrypted is no PKCS#8 private key in PEM.
+    /// The input is not a PKCS#8 private key in PEM.
     #[error("this is no private key in PKCS#8 form")]
     NoPrivateKey,
     /// The passphrase is empty.
     #[error("the passphrase is empty")]
     NoPassphrase,
-    /// The key could not be encrypted or written.
+    /// Encryption or encoding failed.
     #[error("the key could not be encrypted")]
     Failed,
 }
 
-/// Encrypts a PKCS#8 private key in PEM. `salt` and `iv` are drawn anew for every call.
+/// Encrypts a PKCS#8 private key in PEM. `salt` and `iv` must be random and different for every call.
 ///
 /// # Errors
-/// The text is no such key, or the passphrase is empty.
+/// The text is not such a key, or the passphrase is empty.
 pub fn encrypt(
     private_key_pem: &str,
     passphrase: &str,

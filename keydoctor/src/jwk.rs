@@ -10,7 +10,7 @@ use domain::public_key::PublicKeyError;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// The members that say which key it is. What it is meant for makes no difference to it.
+/// Members that define the key. Others, such as `use` and `alg`, are ignored.
 #[derive(Deserialize)]
 pub(crate) struct Jwk {
     kty: String,
@@ -28,15 +28,15 @@ pub(crate) struct Jwk {
     q: Option<Zeroizing<String>>,
 }
 
-/// RFC 7517, 5.
+/// Set of JSON Web Keys (RFC 7517, 5).
 #[derive(Deserialize)]
 struct JwkSet {
     keys: Vec<Jwk>,
 }
 
-/// The keys in a JSON text; `None` where it is something else.
+/// Parses a JSON Web Key, a set or an array of them; `None` if the text is something else.
 pub(crate) fn parse(json: &str) -> Option<Vec<Jwk>> {
-    // One after the other: an untagged enum would keep copies of what is private.
+    // One attempt after the other, because an untagged enum would buffer copies of private members.
     let set = serde_json::from_str(json).map(|JwkSet { keys }| keys);
     set.or_else(|_| serde_json::from_str(json)).or_else(|_| serde_json::from_str(json).map(|key| vec![key])).ok()
 }

@@ -1,9 +1,9 @@
-//! What is this key? For somebody whose requests are refused with "invalid signature", and who holds a file.
+//! Identifies, converts and encrypts keys, for developers whose requests are rejected with `invalid_signature`.
 //!
-//! [`examine`] takes a key in any form that people have it in, says what it is and what is wrong with it, and gives it
-//! back in the two forms that every library reads: SPKI for the public half, PKCS#8 for the private one. [`encrypt`] puts
-//! a private key under a passphrase, and a [`TestRequest`] is signed with one. All are plain functions. Compiled for WASM, the crate is also the module of a Web
-//! Worker (`worker`): a key is examined in the browser that holds it, and nowhere else.
+//! [`examine`] accepts a key in any common format, identifies it, reports what is wrong with it, and converts it to the
+//! formats that every library reads: SPKI for the public key, PKCS#8 for the private key. [`encrypt`] protects a
+//! private key with a passphrase, and [`TestRequest`] signs with one. All are plain functions. Compiled for WASM, the
+//! crate is also a Web Worker module (`worker`), so that keys are examined in the browser and never leave it.
 
 mod der;
 mod encryption;
@@ -23,25 +23,25 @@ use domain::public_key::{PublicKey, PublicKeyError};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The most bytes that are examined: a JWK set of many keys is well below it.
+/// Maximum input size in bytes, well above a JWK set of many keys.
 pub const MAX_BYTES: usize = 128 * 1024;
 
-/// What was found in a file or a text.
+/// Result of [`examine`].
 #[derive(Debug)]
 pub struct Examination {
-    /// What was unusual about the text around the keys, and was put right to read them.
+    /// Irregularities of the text that were corrected in order to read the keys.
     pub notes: Vec<Note>,
-    /// The keys in their order, each with what it is or why it cannot be used.
+    /// Keys in the order of the input, each identified or with the reason it cannot be used.
     pub keys: Vec<Result<Finding, Problem>>,
 }
 
 /// An RSA key that can sign or verify requests.
 pub struct Finding {
-    /// The form in which it was found.
+    /// Format of the input.
     pub form: Form,
-    /// Its public half.
+    /// Public key.
     pub public_key: PublicKey,
-    /// Its private half as PKCS#8 in PEM (RFC 5958), unencrypted; `None` where only the public one was found.
+    /// Private key as unencrypted PKCS#8 in PEM (RFC 5958); `None` if the input contained the public key only.
     pub private_key_pem: Option<Zeroizing<String>>,
 }
 
@@ -54,9 +54,9 @@ impl fmt::Debug for Finding {
     }
 }
 
-/// The form in which a key was found.
+/// Format of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each form's words say what it is.
+#[allow(missing_docs)] // `Display` describes each form.
 pub enum Form {
     Pkcs8,
     EncryptedPkcs8,
@@ -89,9 +89,9 @@ impl fmt::Display for Form {
     }
 }
 
-/// Why a key cannot be used as it is; the words are for the person who has it, and never quote it.
+/// Reason a key cannot be used as it is. The messages are shown to the user and never quote the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // Each variant's message says what it means.
+#[allow(missing_docs)] // The message of each variant explains it.
 pub enum Problem {
     #[error("There is nothing here. Paste a key, or choose its file.")]
     Empty,
@@ -149,7 +149,7 @@ pub enum Problem {
     Refused(PublicKeyError),
 }
 
-/// Says what `bytes` hold: a file's content, or a pasted text.
+/// Examines `bytes`: the content of a file, or a pasted text. `passphrase` decrypts encrypted keys.
 pub fn examine(bytes: &[u8], passphrase: Option<&str>) -> Examination {
     if bytes.len() > MAX_BYTES {
         return Examination { notes: Vec::new(), keys: vec![Err(Problem::TooLong)] };

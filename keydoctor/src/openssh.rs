@@ -1,4 +1,4 @@
-//! OpenSSH's own forms of a key, without the base64 around them.
+//! OpenSSH's own binary formats, as found inside their base64 encoding.
 
 use crate::{
     Finding, Form, Problem,
@@ -7,10 +7,10 @@ use crate::{
 use domain::public_key::PublicKeyError;
 use ssh_key::{Algorithm, Mpint, PrivateKey, PublicKey, private::RsaKeypair};
 
-/// Begins a private key (OpenSSH, PROTOCOL.key).
+/// Start of a private key (OpenSSH, PROTOCOL.key).
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// Begins a public key: the length of its algorithm's name, and the name (RFC 4253, 6.6; RFC 8709, 4; RFC 5656, 3.1).
+/// Start of a public key: length and beginning of the algorithm name (RFC 4253, 6.6; RFC 8709, 4; RFC 5656, 3.1).
 const PUBLIC: [&[u8]; 5] = [
     b"\0\0\0\x07ssh-rsa",
     b"\0\0\0\x0bssh-ed25519",
@@ -19,7 +19,7 @@ const PUBLIC: [&[u8]; 5] = [
     b"\0\0\0\x22sk-ecdsa",
 ];
 
-/// The key that `bytes` hold; `None` where they are nothing of OpenSSH's.
+/// Parses an OpenSSH key; `None` if `bytes` is in another format.
 pub(crate) fn read(bytes: &[u8], passphrase: Option<&str>) -> Option<Result<Finding, Problem>> {
     if bytes.starts_with(MAGIC) {
         return Some(private(bytes, passphrase));

@@ -1,4 +1,4 @@
-//! From an RSA key's numbers to what is told and given back: the same way for every form.
+//! Builds a [`Finding`] from the numbers of an RSA key, in the same way for every format.
 
 use crate::{Finding, Form, Problem};
 use der::{Encode, asn1::BitStringRef, asn1::UintRef};
@@ -9,24 +9,24 @@ use rsa::{
 };
 use spki::SubjectPublicKeyInfo;
 
-/// An RSA key's numbers, big-endian.
+/// Numbers of an RSA key, big-endian.
 pub(crate) struct Parts<'a> {
     pub modulus: &'a [u8],
     pub public_exponent: &'a [u8],
     pub private: Option<PrivateParts<'a>>,
 }
 
-/// The numbers that are secret. All others follow from them.
+/// Secret numbers. The remaining ones (CRT exponents and coefficient) are computed from them.
 pub(crate) struct PrivateParts<'a> {
     pub exponent: &'a [u8],
-    /// A JSON Web Key may leave them out (RFC 7518, 6.3.2); they are found again.
+    /// Optional in a JSON Web Key (RFC 7518, 6.3.2); recovered from the exponents if missing.
     pub primes: Option<[&'a [u8]; 2]>,
 }
 
 impl Parts<'_> {
-    /// Judges the key by the rules that hold for a registration, and writes it down.
+    /// Validates the key by the rules for registering one, and encodes it.
     pub fn into_finding(self, form: Form) -> Result<Finding, Problem> {
-        // The public half first: what follows computes with numbers that are neither huge nor trivial.
+        // Public key first, so that the following computations use numbers that are neither huge nor trivial.
         let public_key = PublicKey::from_der(&self.spki()?).map_err(Problem::Refused)?;
         let private_key_pem = match &self.private {
             Some(private) => Some(self.private_key(private)?.to_pkcs8_pem(LineEnding::LF)),
@@ -46,11 +46,11 @@ impl Parts<'_> {
             SubjectPublicKeyInfo { algorithm: pkcs1::ALGORITHM_ID, subject_public_key: BitStringRef::from_bytes(&key)? }
                 .to_der()
         };
-        // Fails for numbers only that are longer than DER can write.
+        // Fails only for numbers that are too long for DER.
         encode().map_err(|_: der::Error| Problem::Unknown)
     }
 
-    /// `rsa` makes sure that n = p · q, and that d inverts e.
+    /// Builds the private key. The `rsa` crate checks that n = p · q, and that d is the inverse of e.
     fn private_key(&self, private: &PrivateParts<'_>) -> Result<RsaPrivateKey, Problem> {
         let number = BigUint::from_bytes_be;
         let d = number(private.exponent);

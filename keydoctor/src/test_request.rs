@@ -1,4 +1,4 @@
-//! A test request's token: RS256 (RFC 7518, 3.3) over the claims that the gateway asks for.
+//! Token of a test request: RS256 (RFC 7518, 3.3) over the claims that the gateway requires.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
@@ -12,37 +12,38 @@ use rsa::{
 };
 use serde_json::json;
 
-/// How long a token lives, in seconds: a little less than the protocol's limit, for clocks that disagree.
+/// Lifetime of a token in seconds, slightly below the protocol's limit to allow for clock skew.
 const LIFETIME: i64 = 55;
 
-/// A request that tries a key pair and an API key: a GET without a body.
+/// A GET request without a body that tests a key pair and an API key.
 pub struct TestRequest<'a> {
-    /// The API key, all of it.
+    /// Complete API key.
     pub api_key: &'a str,
-    /// The path that is asked for.
+    /// Path of the request.
     pub uri: &'a str,
-    /// When it is signed, in seconds since 1970.
+    /// Time of signing, in seconds since 1970.
     pub issued_at: i64,
-    /// Its `jti`, drawn anew for every request.
+    /// `jti` claim. Must be random and different for every request.
     pub id: [u8; 32],
 }
 
-/// Why a test request was not signed.
+/// Error returned by [`TestRequest::sign`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
-    /// What should sign is no PKCS#8 private key in PEM.
+    /// The input is not a PKCS#8 RSA private key in PEM.
     #[error("this is no private key in PKCS#8 form")]
     NoPrivateKey,
-    /// The key did not sign.
+    /// Signing failed.
     #[error("the key could not sign")]
     Failed,
 }
 
 impl TestRequest<'_> {
-    /// The signed token, in compact form (RFC 7515, 7.1). It holds the API key: it is a secret.
+    /// Returns the signed token in compact serialization (RFC 7515, 7.1). The token contains the API key and is
+    /// therefore a secret.
     ///
     /// # Errors
-    /// `private_key_pem` is no PKCS#8 RSA private key, or cannot sign.
+    /// `private_key_pem` is not a PKCS#8 RSA private key, or cannot sign.
     pub fn sign(&self, private_key_pem: &str) -> Result<String, SigningError> {
         let key = RsaPrivateKey::from_pkcs8_pem(private_key_pem).map_err(|_| SigningError::NoPrivateKey)?;
         let claims = json!({

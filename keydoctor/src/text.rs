@@ -1,4 +1,5 @@
-//! From what people have to the keys in it: a file's bytes, a pasted text, a variable's content, a Kubernetes secret.
+//! Finds keys in text as users have it: file content, pasted text, the value of an environment variable, a Kubernetes
+//! secret.
 
 use crate::{
     Problem,
@@ -12,9 +13,9 @@ use domain::key_wrapping::unwrapped;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// What was unusual about the text around a key. It was put right here; a service that reads the same text may stumble.
+/// Irregularity of the text around a key. It is corrected here, but a service that reads the same text may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Each note's words say what it means.
+#[allow(missing_docs)] // `Display` explains each note.
 pub enum Note {
     Utf16,
     ByteOrderMark,
@@ -47,10 +48,10 @@ impl fmt::Display for Note {
     }
 }
 
-/// Bytes that may be private: wiped when they are dropped.
+/// Bytes that may be private, zeroized on drop.
 pub(crate) type Secret = Zeroizing<Vec<u8>>;
 
-/// One key as it stands in a text.
+/// A key as found in a text, before it is parsed.
 pub(crate) enum Block {
     Key { label: Option<String>, bytes: Secret },
     Jwk(Box<Jwk>),
@@ -58,13 +59,13 @@ pub(crate) enum Block {
 
 type Blocks = Vec<Result<Block, Problem>>;
 
-/// Padding is no secret and no safeguard: where it is lost, the key still is what it is.
+/// Missing padding is accepted: it does not change the decoded bytes.
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
-/// Every key in `bytes`; none where there is nothing.
+/// Returns every key in `bytes`; empty if there is no content.
 pub(crate) fn blocks(bytes: &[u8], notes: &mut Vec<Note>) -> Blocks {
     match decode(bytes, notes) {
         Some(text) => of_text(&text, notes),
@@ -72,7 +73,7 @@ pub(crate) fn blocks(bytes: &[u8], notes: &mut Vec<Note>) -> Blocks {
     }
 }
 
-/// The text that `bytes` are; `None` where they are none.
+/// Decodes `bytes` as UTF-8 or UTF-16 text; `None` if they are binary.
 fn decode(bytes: &[u8], notes: &mut Vec<Note>) -> Option<Zeroizing<String>> {
     if let Some(rest) = bytes.strip_prefix(&[0xFF, 0xFE]) {
         notes.push(Note::Utf16);
@@ -81,7 +82,7 @@ fn decode(bytes: &[u8], notes: &mut Vec<Note>) -> Option<Zeroizing<String>> {
         return String::from_utf16(&units).ok().map(Zeroizing::new);
     }
     let text = std::str::from_utf8(bytes).ok()?;
-    // OpenSSH's binary forms and short DER are valid UTF-8 at times; no text holds the zero byte that they do.
+    // OpenSSH's binary formats and short DER can be valid UTF-8, but contain zero bytes, unlike text.
     if text.contains('\0') {
         return None;
     }
@@ -97,7 +98,7 @@ fn of_text(text: &str, notes: &mut Vec<Note>) -> Blocks {
     if text.starts_with(['{', '[']) {
         match jwk::parse(text) {
             Some(keys) => return keys.into_iter().map(|key| Ok(Block::Jwk(Box::new(key)))).collect(),
-            // Some services keep a PEM in a JSON file of their own.
+            // Some services store PEM in a JSON file of their own format.
             None if !text.contains("-----BEGIN ") => return vec![Err(Problem::Json)],
             None => {}
         }
@@ -142,7 +143,7 @@ fn unescape(text: &str, notes: &mut Vec<Note>) -> Zeroizing<String> {
     out
 }
 
-/// Every PEM block (RFC 7468), with any white space and any text around it.
+/// Returns every PEM block (RFC 7468), regardless of white space and surrounding text.
 fn of_pem(text: &str, notes: &mut Vec<Note>) -> Blocks {
     let mut blocks = Blocks::new();
     let mut rest = text;
@@ -165,7 +166,7 @@ fn of_pem(text: &str, notes: &mut Vec<Note>) -> Blocks {
         blocks.push(if body.contains("Proc-Type:") {
             Err(Problem::LegacyEncryption)
         } else if label.ends_with(" PARAMETERS") {
-            // `openssl ecparam -genkey` writes the curve before the key.
+            // `openssl ecparam -genkey` writes the curve parameters before the key.
             continue;
         } else {
             debase64(body).map(|bytes| Block::Key { label: Some(label), bytes }).ok_or(Problem::Base64)
@@ -177,7 +178,7 @@ fn of_pem(text: &str, notes: &mut Vec<Note>) -> Blocks {
     blocks
 }
 
-/// RFC 4716: `Header: value` lines, which go on behind a backslash, and base64.
+/// Parses an SSH2 public key (RFC 4716): `Header: value` lines, which a trailing backslash continues, then base64.
 fn of_ssh2(text: &str) -> Result<Block, Problem> {
     let (body, _) = text.split_once("---- END").ok_or(Problem::CutOff)?;
     let mut continued = false;
@@ -193,7 +194,7 @@ fn of_ssh2(text: &str) -> Result<Block, Problem> {
     Ok(Block::Key { label: Some("SSH2 PUBLIC KEY".to_owned()), bytes })
 }
 
-/// Lines of an `authorized_keys` file, or of an `id_rsa.pub`: an algorithm's name, and base64.
+/// Parses lines of an `authorized_keys` or `id_rsa.pub` file: algorithm name and base64.
 fn of_ssh_lines(text: &str) -> Blocks {
     let key = |line: &str| {
         let mut words = line.split_whitespace();
@@ -204,13 +205,13 @@ fn of_ssh_lines(text: &str) -> Blocks {
     text.lines().filter_map(key).collect()
 }
 
-/// Base64 with nothing around it: of a key, or of a whole text that holds one.
+/// Parses bare base64, of a key or of a whole text that contains one.
 fn of_bare(text: &str, notes: &mut Vec<Note>) -> Blocks {
     let Some(bytes) = debase64(text).filter(|bytes| bytes.len() > 16) else {
         return vec![Err(Problem::Unknown)];
     };
     match decode(&bytes, &mut Vec::new()) {
-        // One level is what people have; more of them would be somebody's joke.
+        // Only one level of wrapping is decoded: deeper nesting does not occur in practice.
         Some(inner) if inner.contains("-----BEGIN ") => {
             notes.push(Note::WrappedInBase64);
             of_pem(&unescape(&inner, notes), notes)

@@ -1,11 +1,15 @@
-//! The module as a Web Worker, so that the page stays awake while a passphrase is hashed.
+//! Web Worker module, so that the page remains responsive while a passphrase is hashed.
 //!
-//! It posts `{kind: "ready"}` when it has started. `{kind: "examine", bytes, passphrase?}` is answered with
-//! `{kind: "examined", notes: [text…], keys: [key…]}`, where a key is `{form, publicKeyPem, fingerprint, bits,
-//! privateKeyPem?}` or `{problem, needsPassphrase}`; `{kind: "encrypt", privateKeyPem, passphrase}` with
-//! `{kind: "encrypted", privateKeyPem}`; `{kind: "sign", bytes, passphrase?, apiKey, uri, registered: [fingerprint…]}` with
-//! `{kind: "signed", token}` or `{kind: "unsigned", problem, needsPassphrase}`; each with `{kind: "failed", message}`. The page ends the worker after its
-//! answer: that takes its memory along, and with it what it has read.
+//! The worker posts `{kind: "ready"}` when it has started. Requests and their responses:
+//!
+//! - `{kind: "examine", bytes, passphrase?}`: `{kind: "examined", notes: [text…], keys: [key…]}`, where a key is
+//!   `{form, publicKeyPem, fingerprint, bits, privateKeyPem?}` or `{problem, needsPassphrase}`.
+//! - `{kind: "encrypt", privateKeyPem, passphrase}`: `{kind: "encrypted", privateKeyPem}`.
+//! - `{kind: "sign", bytes, passphrase?, apiKey, uri, registered: [fingerprint…]}`: `{kind: "signed", token}` or
+//!   `{kind: "unsigned", problem, needsPassphrase}`.
+//!
+//! Any request can fail with `{kind: "failed", message}`. The page terminates the worker after its response, which
+//! releases its memory and the secrets in it.
 
 use crate::{Examination, Finding, Problem, TestRequest, encrypt, examine};
 use js_sys::{Array, Date, Object, Reflect, Uint8Array};
@@ -16,7 +20,7 @@ use zeroize::Zeroizing;
 
 #[wasm_bindgen]
 extern "C" {
-    /// What the page asks for.
+    /// Request from the page.
     type Request;
 
     #[wasm_bindgen(method, getter, structural)]
@@ -47,7 +51,7 @@ fn start() -> Result<(), JsValue> {
     let listener = {
         let scope = scope.clone();
         Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            // A message that cannot be posted has no other way to the page: it can only be dropped.
+            // If posting fails, there is no other way to report it to the page.
             let _ = scope.post_message(&answer(event.data().unchecked_ref()));
         })
     };
@@ -102,13 +106,13 @@ fn carry_out(request: &Request) -> Result<JsValue, Box<dyn Error>> {
     }
 }
 
-/// Why no key of a file can sign.
+/// Reason why a file contains no key that can sign.
 struct Unfit {
     problem: String,
     needs_passphrase: bool,
 }
 
-/// The private key among those found whose public half is registered.
+/// Returns the first private key whose public key is registered with the application.
 fn signing_key(examination: Examination, registered: &Array) -> Result<Zeroizing<String>, Unfit> {
     let mut unfit = Unfit { problem: Problem::Empty.to_string(), needs_passphrase: false };
     for key in examination.keys {
@@ -163,7 +167,7 @@ fn key(key: Result<Finding, Problem>) -> JsValue {
 fn object(fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in fields {
-        // Setting a field of a new, plain object does not fail.
+        // Cannot fail for a new, plain object.
         let _ = Reflect::set(&object, &JsValue::from(*name), value);
     }
     object.into()

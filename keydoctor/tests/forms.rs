@@ -1,4 +1,4 @@
-//! Every form that people have a key in, made by the tools that they made it with.
+//! Tests every common key format with files created by the tools that users create them with.
 
 use domain::public_key::{PublicKey, PublicKeyError};
 use keydoctor::{EncryptionError, Examination, Finding, Form, ITERATIONS, Note, Problem, encrypt, examine};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 const PASSPHRASE: &str = "correct horse, Batterie, ß";
 
-/// A key that OpenSSL made, in the two forms that everything else is compared with.
+/// A key created by OpenSSL, in the two formats that results are compared with.
 struct Sample {
     folder: TempDir,
     private: String,
@@ -34,10 +34,10 @@ impl Sample {
         openssl(args, self.private.as_bytes())
     }
 
-    /// What `ssh-keygen` makes of the key in place, and of its public half.
+    /// Converts the private key in place with `ssh-keygen`, and returns its path and public key.
     fn openssh(&self, name: &str, args: &[&str]) -> (PathBuf, Vec<u8>) {
         let path = self.folder.path().join(name);
-        // ssh-keygen refuses a file that others can read.
+        // ssh-keygen rejects private key files that others can read.
         write_private(&path, self.private.as_bytes());
         let path_text = path.to_str().expect("a path in UTF-8");
         run("ssh-keygen", &[&["-q", "-p", "-P", "", "-f", path_text], args].concat(), b"");
@@ -61,7 +61,7 @@ fn run(program: &str, args: &[&str], input: &[u8]) -> Vec<u8> {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    // A program that refuses its arguments reads nothing.
+    // A program that rejects its arguments does not read its input.
     let _ = child.stdin.take().expect("its input").write_all(input);
     let output = child.wait_with_output().expect("its output");
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -76,14 +76,14 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("text")
 }
 
-/// The only key in `bytes`.
+/// Examines `bytes`, which must contain a single key.
 fn only(bytes: impl AsRef<[u8]>, passphrase: Option<&str>) -> Result<Finding, Problem> {
     let Examination { keys, .. } = examine(bytes.as_ref(), passphrase);
     let [key] = <[_; 1]>::try_from(keys).expect("one key");
     key
 }
 
-/// Asserts that `bytes` are the sample in `form`, and that it comes back as OpenSSL writes it.
+/// Asserts that `bytes` is the sample in `form`, and is converted to what OpenSSL writes.
 fn assert_found(bytes: impl AsRef<[u8]>, passphrase: Option<&str>, form: Form) {
     let found = only(bytes, passphrase).unwrap_or_else(|problem| panic!("{form}: {problem}"));
     assert_eq!(found.form, form);
@@ -165,7 +165,7 @@ fn openssh_keys_are_found_encrypted_or_not() {
     }
 }
 
-/// The sample as a JSON Web Key, by Node.
+/// Returns the sample as a JSON Web Key, exported by Node.js.
 fn jwk(private: bool) -> serde_json::Value {
     const SCRIPT: &str = "const c = require('crypto'), key = require('fs').readFileSync(0);\
          const make = process.argv[1] === 'private' ? c.createPrivateKey : c.createPublicKey;\
@@ -186,7 +186,7 @@ fn json_web_keys_are_found_alone_in_sets_and_without_their_primes() {
     }
     let found = only(short.to_string(), None).expect("a key");
     assert_eq!(found.public_key.pem(), SAMPLE.public);
-    // The primes are found again, perhaps in the other order: OpenSSL checks that it is the same key.
+    // The primes are recovered, possibly in reverse order, so OpenSSL checks that it is the same key.
     let again = found.private_key_pem.expect("its private half");
     openssl(&["pkey", "-check", "-noout"], again.as_bytes());
     assert_eq!(text(openssl(&["pkey", "-pubout"], again.as_bytes())), SAMPLE.public);
@@ -303,7 +303,7 @@ fn damage_is_told_as_damage() {
     let without_a_line = [&lines[..5], &lines[6..]].concat().join("\n");
     assert_eq!(only(without_a_line, None).unwrap_err(), Problem::Malformed("PRIVATE KEY".to_owned()));
 
-    // One bit of d in the middle of the file: what a reader that does not calculate takes for a good key.
+    // Flips one bit of d in the middle of the file, which a parser that does not check the numbers would accept.
     let mut der = SAMPLE.openssl(&["pkcs8", "-topk8", "-nocrypt", "-outform", "DER"]);
     der[500] ^= 1;
     assert_eq!(only(der, None).unwrap_err(), Problem::Inconsistent);
@@ -320,7 +320,7 @@ fn what_is_encrypted_here_openssl_opens_with_the_passphrase_only() {
     let wrong = Command::new("openssl").args(["pkey", "-noout", "-passin", "pass:another", "-in"]).arg(&path).output();
     assert!(!wrong.expect("openssl runs").status.success());
     assert_found(&encrypted, Some(PASSPHRASE), Form::EncryptedPkcs8);
-    // The scheme, as somebody else reads it.
+    // The encryption scheme as parsed by an independent implementation.
     let scheme = text(openssl(&["asn1parse"], encrypted.as_bytes()));
     let iterations = format!(":{ITERATIONS:06X}");
     for part in ["PBES2", "PBKDF2", "hmacWithSHA256", "aes-256-cbc", &iterations] {
@@ -360,7 +360,7 @@ proptest! {
         prop_assert!(!examination.keys.is_empty());
     }
 
-    /// Bytes changed in DER: either it is the same key, or something is told; never another key.
+    /// After a change of one byte of DER, the result is the same key or an error, never another key.
     #[test]
     fn a_changed_key_is_never_taken_for_another(at in 0_usize..1180, byte in any::<u8>()) {
         let mut der = PRIVATE_DER.clone();

@@ -1,4 +1,4 @@
-//! A test request's token, judged by what judges partners' requests.
+//! Tests a test request's token with the code that verifies partners' requests.
 
 use domain::{
     request::{BoundRequest, UnverifiedToken},

@@ -1,11 +1,12 @@
-// How long a key pair takes in a browser: the built module in its two workers beside the browser's own generator, `rsa` as
-// it comes, node-forge and jsrsasign, in turns on one page of headless Chromium, each in a worker of its own. Needs
-// `make site` and `scripts/setup bench` before it; nothing of it is ever part of the site.
+// Measures the generation of a key pair in a browser: the built module in its two workers, compared with the browser's
+// own generator, the `rsa` crate, node-forge and jsrsasign. They take turns on one page of headless Chromium, each in
+// its own worker. Requires `make site` and `scripts/setup bench`; nothing of this is part of the site.
 //
-//   node keygen/benches/browser.mjs [keys]      CHROMIUM names another browser than /usr/bin/chromium
+//   node keygen/benches/browser.mjs [keys]      CHROMIUM selects another browser than /usr/bin/chromium
 //
-// So many keys of 2048 bits by the module and by the browser, half of 3072, a third of 4096. The others take so much
-// longer that they make a twentieth of that: with 100 keys it is about eight minutes in all.
+// The module and the browser generate the given number of keys of 2048 bits, half as many of 3072, and a third as many
+// of 4096. The others are so much slower that they generate a twentieth of that. With 100 keys, a run takes about eight
+// minutes.
 
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -25,7 +26,8 @@ const peers = {
   "peers-worker.js": join(here, "peers-worker.js"),
 };
 
-// Runs in the page. Does what the console's own page does: two workers search, whoever finds the second prime assembles.
+// Runs in the page. Works like the console's page: two workers search, and the one that finds the second prime
+// assembles.
 async function measure(workerUrl, keys) {
   const longTasks = [];
   new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((entry) => entry.duration))).observe({
@@ -63,7 +65,7 @@ async function measure(workerUrl, keys) {
         }
       }
     };
-    // The page terminates whoever is not needed any more; here they are waited for, after the watch has stopped.
+    // The page would terminate the other worker; here it is awaited, after the clock has stopped.
     await Promise.all(workers.map(search));
     return milliseconds;
   };
@@ -85,7 +87,7 @@ async function measure(workerUrl, keys) {
     [4096, Math.ceil(keys / 3), Math.ceil(keys / 100)],
   ]) {
     for (const [name, generate] of Object.entries(generators)) {
-      // The first key waits for the optimising compiler; it is left out.
+      // The first key is not measured, because it waits for the optimizing compiler.
       if (bits === 2048) await generate(bits);
       results.push({ bits, name, times: [] });
     }

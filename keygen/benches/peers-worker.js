@@ -1,6 +1,7 @@
-// A peer of the key generator's, in a worker like it. It is sent its name, then a number of bits for each key.
+// Worker for the libraries that the key generator is compared with. Receives a library's name, then a key size for each
+// key.
 
-// Both libraries look for a window.
+// Both libraries expect a window.
 self.window = self;
 
 let generate;
@@ -15,7 +16,7 @@ async function load(peer) {
   }
   if (peer === "node-forge") {
     importScripts("/peers/forge.min.js");
-    // Otherwise it would ask WebCrypto.
+    // Otherwise forge would use WebCrypto.
     forge.options.usePureJavaScript = true;
     return (bits) => forge.pki.rsa.generateKeyPair(bits).publicKey.n.bitLength();
   }

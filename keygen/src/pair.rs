@@ -1,4 +1,4 @@
-//! Two primes become a key pair, or are refused.
+//! Assembles a key pair from two primes, or rejects them.
 
 use crate::{
     Error, KeySize,
@@ -14,7 +14,7 @@ use rsa::{
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A key pair that has signed a challenge, written down. The private half is wiped from memory when it is dropped.
+/// A key pair in PEM, which has signed a challenge. The private key is zeroized on drop.
 pub struct KeyPair {
     private_key_pem: Zeroizing<String>,
     public_key_pem: String,
@@ -22,11 +22,11 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// Makes the key of `p` and `q`, signs `challenge` with it, verifies that, and writes it all down; `None` where FIPS
-    /// 186-5 asks for two other primes.
+    /// Assembles the key with primes `p` and `q`, signs `challenge`, verifies the signature and encodes the pair.
+    /// `None` if FIPS 186-5 requires other primes.
     ///
     /// # Errors
-    /// The primes make no key, or one that does not work.
+    /// The primes do not form a key, or the key does not work.
     pub fn assemble(size: KeySize, p: Prime, q: Prime, challenge: &str) -> Result<Option<Self>, Error> {
         if !are_far_apart(size, p.value(), q.value()) {
             return Ok(None);
@@ -44,18 +44,18 @@ impl KeyPair {
         }))
     }
 
-    /// The private key: PKCS#8, PEM.
+    /// Private key, PKCS#8 in PEM.
     pub fn private_key_pem(&self) -> &str {
         &self.private_key_pem
     }
 
-    /// The public key: SPKI, PEM.
+    /// Public key, SPKI in PEM.
     pub fn public_key_pem(&self) -> &str {
         &self.public_key_pem
     }
 
-    /// The signature over the challenge (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2), in base64: it shows that
-    /// whoever sent the public key had the private one.
+    /// Signature over the challenge (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2), in base64. It proves that the
+    /// sender of the public key has the private key.
     pub fn proof(&self) -> &str {
         &self.proof
     }
@@ -67,13 +67,13 @@ impl fmt::Debug for KeyPair {
     }
 }
 
-/// |p − q| > 2^(bits/2 − 100): primes closer than that are found from the modulus by its square root.
+/// Whether |p − q| > 2^(bits/2 − 100). Closer primes can be found near the square root of the modulus.
 fn are_far_apart(size: KeySize, p: &BigUint, q: &BigUint) -> bool {
     let distance = Zeroizing::new(if p > q { p - q } else { q - p });
     *distance > power_of_two(size.prime_bits() - 100)
 }
 
-/// d > 2^(bits/2): a shorter one is found from the public key.
+/// Whether d > 2^(bits/2). A shorter exponent can be recovered from the public key.
 fn is_exponent_long(size: KeySize, d: &BigUint) -> bool {
     *d > power_of_two(size.prime_bits())
 }
@@ -82,7 +82,8 @@ fn power_of_two(exponent: u32) -> BigUint {
     BigUint::from(1_u8) << exponent as usize
 }
 
-/// Signs `challenge`, as a request is signed. A key that does not work is found here, and not by the first request.
+/// Signs `challenge` as a request is signed and verifies the signature, so that a defective key is detected before its
+/// first request.
 fn prove(size: KeySize, key: &RsaPrivateKey, challenge: &str) -> Result<Vec<u8>, rsa::Error> {
     key.validate()?;
     if key.n().bits() != size.bits() as usize {

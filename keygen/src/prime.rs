@@ -1,4 +1,4 @@
-//! The primes: where they are searched, and how sure we are of them.
+//! Search for primes, and the error probability of the primality test.
 
 use crate::{KeySize, sieve};
 use crypto_bigint::{Encoding, Odd, RandomBits, RandomMod, U1024, U1536, U2048, UnsignedWithMontyForm};
@@ -8,22 +8,22 @@ use rsa::BigUint;
 use std::num::NonZeroU32;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-/// The public exponent of every key: what FIPS 186-5, A.1.1 starts from, and what everybody's verifier is quick with.
+/// Public exponent of every key: the smallest that FIPS 186-5, A.1.1 permits, and fast to verify with.
 pub(crate) const PUBLIC_EXPONENT: u32 = 65_537;
 
-/// A prime that may become half of a key: of the right length, its two top bits set, and coprime to the public exponent
-/// when one is taken away. Wiped from memory when it is dropped.
+/// A prime factor of a key: of the required length, with its two top bits set, and with p − 1 coprime to the public
+/// exponent. Zeroized on drop.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Prime(BigUint);
 
 impl Prime {
-    /// Draws a prime for a key of `size`.
+    /// Draws a random prime for a key of `size`.
     ///
-    /// With the top two bits set a prime is at least 1.5 · 2^(k−1) > √2 · 2^(k−1), so that the product of two has
+    /// With the top two bits set, a prime is at least 1.5 · 2^(k−1) > √2 · 2^(k−1), so that the product of two has
     /// exactly 2k bits.
     ///
-    /// How sure: a composite comes through with a probability below 2^−112, 2^−128 and 2^−144, the bounds of FIPS
-    /// 186-5, Table B.1, by so many rounds of Miller-Rabin with random bases. `rounds` tells how they are counted.
+    /// The probability that the result is composite is below 2^−112, 2^−128 and 2^−144, the bounds of FIPS 186-5, Table
+    /// B.1, due to the number of Miller-Rabin rounds with random bases; see `rounds`.
     pub fn draw<R: CryptoRng>(size: KeySize, rng: &mut R) -> Self {
         Self::from_be_bytes(&match size {
             KeySize::Rsa2048 => search::<U1024, R>(size, rng),
@@ -32,23 +32,23 @@ impl Prime {
         })
     }
 
-    /// Takes a prime back that [`Prime::to_be_bytes`] gave away: it is not tried again.
+    /// Restores a prime from [`Prime::to_be_bytes`], without testing it again.
     pub fn from_be_bytes(bytes: &[u8]) -> Self {
         Self(BigUint::from_bytes_be(bytes))
     }
 
-    /// The number, big-endian. Half of a private key: whoever calls this answers for where it goes.
+    /// Returns the prime, big-endian. It reveals the private key: the caller must keep it secret.
     pub fn to_be_bytes(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(self.0.to_bytes_be())
     }
 
-    /// The number.
+    /// The prime as an integer.
     pub(crate) fn value(&self) -> &BigUint {
         &self.0
     }
 }
 
-/// Looks upward from a random start, and from another one where there is nothing near.
+/// Searches upwards from a random start, and from another one if there is no prime within the sieve's range.
 fn search<T, R>(size: KeySize, rng: &mut R) -> Zeroizing<Vec<u8>>
 where
     T: UnsignedWithMontyForm + RandomBits + RandomMod + Encoding + Zeroize,
@@ -62,7 +62,7 @@ where
         let bytes = Zeroizing::new(start.to_be_bytes().as_ref().to_vec());
         let mut candidates = sieve::candidates(&bytes).map(|distance| start.wrapping_add(&T::from(distance)));
         let prime = candidates.find(|candidate| {
-            // Past the greatest number of its length the search would go on at zero.
+            // `wrapping_add` may have wrapped past the largest integer of this length.
             *candidate >= start && is_exponent_invertible(candidate) && is_prime(candidate, rounds, rng)
         });
         drop(candidates);
@@ -85,16 +85,17 @@ where
     (0..rounds).all(|_| test.test_random_base(rng).is_probably_prime())
 }
 
-/// The rounds of Miller-Rabin for a prime of `size`.
+/// Number of Miller-Rabin rounds for a prime of `size`.
 ///
-/// FIPS 186-5, B.3 bounds the probability p that a number is composite although it was drawn, alone and at random, and
-/// passed (the formula is Damgård, Landrock and Pomerance's, 1993). Ours are not drawn alone: a start is, and up to
-/// [`sieve::LENGTH`] numbers after it are tried. The probability that any of them is a composite that passes is at most
-/// their sum (Brandt and Damgård, 1992, bound it more closely). Each of them is itself as good as drawn at random, and
-/// one alone is prime with 2 / (k · ln 2): so the sum is below p · 4096 · 2 / (k · ln 2) < 12 p. With the second bit
-/// set they come from half of the numbers that the bound is about, which at most doubles it: below 2^5 · p.
+/// FIPS 186-5, B.3 bounds the probability p that a number, drawn at random on its own, passes the test although it is
+/// composite (the formula is Damgård, Landrock and Pomerance's, 1993). Here only the start is drawn at random, and up
+/// to [`sieve::LENGTH`] numbers after it are tried. The probability that any of them is a composite that passes is at
+/// most the sum of their probabilities (Brandt and Damgård, 1992, give a tighter bound). Each on its own is as good as
+/// drawn at random, and such a number is prime with probability 2 / (k · ln 2), so the sum is below p · 4096 · 2 / (k ·
+/// ln 2) < 12 p. With the second-highest bit set, they come from half of the range that the bound applies to, which at
+/// most doubles it: below 2^5 · p.
 ///
-/// These are also the table's own counts. The formula is worked out in a test, and not in the WASM.
+/// The results equal the counts in the table. The formula is evaluated in a test, not in the WASM.
 const fn rounds(size: KeySize) -> usize {
     match size {
         KeySize::Rsa2048 => 5,
@@ -102,7 +103,7 @@ const fn rounds(size: KeySize) -> usize {
     }
 }
 
-/// Whether gcd(e, p − 1) = 1. As e is a prime, only p ≡ 1 (mod e) is excluded.
+/// Whether gcd(e, p − 1) = 1. As e is prime, only p ≡ 1 (mod e) is excluded.
 fn is_exponent_invertible<T: Encoding>(candidate: &T) -> bool {
     sieve::remainder(candidate.to_be_bytes().as_ref(), PUBLIC_EXPONENT) != 1
 }

@@ -1,21 +1,22 @@
-//! Which of the odd numbers above a start have no small factor: those that are worth a real test.
+//! Sieve that excludes numbers with small factors before the expensive primality test.
 //!
-//! crypto-primes has a sieve, too; this one goes further, to the primes below 2^16 instead of 2^14 (12 % fewer numbers
-//! are left to be tested, and the tests take nearly all the time), and it needs no table of reciprocals, which is a
-//! third of the key-generation module's permitted size.
+//! crypto-primes has a sieve, too. This one uses primes up to 2^16 instead of 2^14, which leaves 12 % fewer numbers for
+//! the tests that take nearly all the time, and it needs no table of reciprocals, which is a third of the module's size
+//! limit.
 
-/// How many odd numbers one sieve looks at. Among so many there is a prime of 1024 bits but for one time in 100,000, and
-/// one of 2048 bits but for one time in 300; then another start is drawn.
+/// Number of odd numbers per sieve. The probability that none of them is prime is about 1 in 100,000 for 1024 bits, and
+/// 1 in 300 for 2048 bits; the search then continues from another start.
 pub(crate) const LENGTH: usize = 4096;
 
-/// Small factors are looked for below this. The square of one still fits 32 bits.
+/// Exclusive upper bound of the small factors. The square of a factor fits in 32 bits.
 const LIMIT: usize = 1 << 16;
 
-/// The distances from `start` (odd, big-endian, longer than 16 bits) to the numbers without a small factor, ascending.
+/// Returns the distances from `start` (odd, big-endian, longer than 16 bits) to the odd numbers without a small factor,
+/// in ascending order.
 pub(crate) fn candidates(start: &[u8]) -> impl Iterator<Item = u32> {
     let mut has_factor = vec![false; LENGTH];
     for prime in odd_primes() {
-        // start + 2i ≡ 0 (mod prime) for i ≡ −start / 2, and one half is (prime + 1) / 2.
+        // start + 2i ≡ 0 (mod prime) for i ≡ −start / 2, where 1/2 ≡ (prime + 1) / 2.
         let distance = (prime - remainder(start, prime)) as usize;
         let (prime, half) = (prime as usize, (prime as usize).div_ceil(2));
         for multiple in has_factor.iter_mut().skip(distance * half % prime).step_by(prime) {
@@ -25,7 +26,7 @@ pub(crate) fn candidates(start: &[u8]) -> impl Iterator<Item = u32> {
     (0..).step_by(2).zip(has_factor).filter(|(_, has_factor)| !has_factor).map(|(distance, _)| distance)
 }
 
-/// The remainder of a big-endian number.
+/// Returns the remainder of a big-endian number.
 pub(crate) fn remainder(number: &[u8], divisor: u32) -> u32 {
     let divisor = u64::from(divisor);
     let words =
@@ -33,7 +34,7 @@ pub(crate) fn remainder(number: &[u8], divisor: u32) -> u32 {
     words.fold(0, |remainder, (bits, word)| (remainder << bits | word) % divisor) as u32
 }
 
-/// The odd primes below [`LIMIT`], by Eratosthenes.
+/// Returns the odd primes below [`LIMIT`], by the sieve of Eratosthenes.
 fn odd_primes() -> impl Iterator<Item = u32> {
     let mut is_composite = vec![false; LIMIT];
     (3..LIMIT).step_by(2).filter_map(move |number| {
@@ -54,7 +55,7 @@ mod tests {
     #[test]
     fn the_primes_are_all_there() {
         let primes: Vec<u32> = odd_primes().collect();
-        // There are 6,542 primes below 2^16, and 65,521 is the last; two is left out.
+        // There are 6,542 primes below 2^16, the largest being 65,521; two is omitted.
         assert_eq!(primes.len(), 6_541);
         assert_eq!(primes[..5], [3, 5, 7, 11, 13]);
         assert_eq!(primes.last(), Some(&65_521));

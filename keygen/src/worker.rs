@@ -1,11 +1,14 @@
-//! The module as a Web Worker, so that the page stays awake while primes are searched.
+//! Web Worker module, so that the page remains responsive during the search for primes.
 //!
-//! It posts `{kind: "ready"}` when it has started. `{kind: "search", bits: 2048 | 3072 | 4096}` is answered with
-//! `{kind: "prime", prime}`, a `Uint8Array`; `{kind: "assemble", bits, p, q, challenge}`
-//! with `{kind: "done", privateKeyPem, publicKeyPem, proof}`, `proof` being the signature over the challenge, or with `{kind: "unfit"}` where two other primes are needed; either with
-//! `{kind: "failed", message}`. So several workers can search at once, and whichever finds the second prime makes the key.
-//! Where the module cannot even start, or traps, the page hears the worker's `error` event instead. To cancel is to
-//! terminate the worker: that takes its memory along, and with it what it drew.
+//! The worker posts `{kind: "ready"}` when it has started. Requests and their responses:
+//!
+//! - `{kind: "search", bits: 2048 | 3072 | 4096}`: `{kind: "prime", prime}`, a `Uint8Array`.
+//! - `{kind: "assemble", bits, p, q, challenge}`: `{kind: "done", privateKeyPem, publicKeyPem, proof}`, where `proof`
+//!   is the signature over the challenge, or `{kind: "unfit"}` if other primes are needed.
+//!
+//! Both can fail with `{kind: "failed", message}`. Several workers can search in parallel; the one that finds the
+//! second prime assembles the key. If the module fails to start, or traps, the page receives the worker's `error` event
+//! instead. The page cancels by terminating the worker, which releases its memory and the secrets in it.
 
 use crate::{KeyPair, KeySize, Prime};
 use getrandom::{SysRng, rand_core::UnwrapErr};
@@ -15,7 +18,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 #[wasm_bindgen]
 extern "C" {
-    /// What the page asks for.
+    /// Request from the page.
     type Request;
 
     #[wasm_bindgen(method, getter, structural)]
@@ -40,7 +43,7 @@ fn start() -> Result<(), JsValue> {
     let listener = {
         let scope = scope.clone();
         Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            // A message that cannot be posted has no other way to the page: it can only be dropped.
+            // If posting fails, there is no other way to report it to the page.
             let _ = scope.post_message(&answer(event.data().unchecked_ref()));
         })
     };
@@ -72,14 +75,14 @@ fn carry_out(request: &Request) -> Result<JsValue, String> {
             },
         ));
     }
-    // Asked once with room for an answer: from here on a browser without randomness could only trap.
+    // Checked here, where the error can be reported: later, a browser without a random number generator would trap.
     getrandom::fill(&mut [0; 1]).map_err(|_| "This browser gives no random numbers.")?;
     let prime = Prime::draw(size, &mut UnwrapErr(SysRng));
     let bytes = Uint8Array::from(prime.to_be_bytes().as_slice());
     Ok(message("prime", &[("prime", bytes.into())]))
 }
 
-/// Takes a prime out of a message, and leaves nothing of it there.
+/// Reads a prime from a message, and overwrites it there with zeros.
 fn take(bytes: &Uint8Array) -> Prime {
     let prime = Prime::from_be_bytes(&zeroize::Zeroizing::new(bytes.to_vec()));
     bytes.fill(0, 0, bytes.length());
@@ -89,7 +92,7 @@ fn take(bytes: &Uint8Array) -> Prime {
 fn message(kind: &str, fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in [("kind", JsValue::from(kind))].iter().chain(fields) {
-        // Setting a field of a new, plain object does not fail.
+        // Cannot fail for a new, plain object.
         let _ = Reflect::set(&object, &JsValue::from(*name), value);
     }
     object.into()

@@ -1,8 +1,8 @@
-"""Reads RSA private keys (PKCS#8 PEM, one after the other) from standard input, and says what is wrong with them.
+"""Reads RSA private keys (concatenated PKCS#8 PEM) from standard input, and reports the conditions they violate.
 
-Nothing here is shared with what made them: DER is read by hand, numbers are Python's, and primes are tried by OpenSSL.
-The conditions are those of FIPS 186-5, A.1.1 and A.1.3, of RFC 8017, 3.2, and that no two keys share a prime. Before
-that, each check is shown a key that breaks its condition, and has to say so.
+Shares no code with the generator: DER is parsed here, Python computes, and OpenSSL tests the primes. The conditions are
+those of FIPS 186-5, A.1.1 and A.1.3, those of RFC 8017, 3.2, and that no two keys share a prime. Beforehand, each check
+is tested with a key that violates its condition.
 """
 
 import base64
@@ -16,7 +16,7 @@ FIELDS = ["version", "n", "e", "d", "p", "q", "dp", "dq", "qinv"]
 
 
 def element(data, at=0):
-    """The contents of the DER element at `at`, and where the next one begins."""
+    """Returns the content of the DER element at `at`, and the offset of the next one."""
     length, at = data[at + 1], at + 2
     if length >= 0x80:
         size, at = length & 0x7F, at + (length & 0x7F)
@@ -39,7 +39,7 @@ def read(pem):
 
 
 def wrong(key, bits):
-    """The names of the conditions that `key` breaks; its primes are taken for primes."""
+    """Returns the names of the conditions that `key` violates, assuming that its factors are prime."""
     n, e, d, p, q = (key[name] for name in ["n", "e", "d", "p", "q"])
     half = bits // 2
     conditions = {
@@ -57,7 +57,7 @@ def wrong(key, bits):
 
 
 def composites(numbers):
-    """Those that OpenSSL does not call a prime."""
+    """Returns the numbers that are composite according to OpenSSL."""
     found = []
     for start in range(0, len(numbers), 100):
         batch = numbers[start : start + 100]
@@ -75,7 +75,7 @@ def shared(primes):
 
 
 def controls(key, bits):
-    """Every check finds what breaks its condition, and nothing in a good key."""
+    """Tests that every check detects a violation of its condition, and accepts a valid key."""
     half, p = bits // 2, key["p"]
     near, below = p + (1 << (half - 100)), (1 << (half - 1)) + 1
     divided = p - (p - 1) % key["e"]
@@ -93,8 +93,8 @@ def controls(key, bits):
     assert wrong(key, bits) == [], wrong(key, bits)
     for name, change in broken.items():
         assert name in wrong(key | change, bits), f"a key with another {change.keys()} passes as to its {name}"
-    # A Carmichael number whose three factors are prime and large (Chernick's form): it fools Fermat's test, and must not
-    # fool this one.
+    # A Carmichael number with three large prime factors (Chernick's form). It passes Fermat's test, and must not pass
+    # this one.
     k = 1000000511
     carmichael = (6 * k + 1) * (12 * k + 1) * (18 * k + 1)
     assert composites([p, p * key["q"], carmichael]) == [p * key["q"], carmichael]

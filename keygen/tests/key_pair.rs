@@ -1,4 +1,4 @@
-//! Key pairs as their owners meet them: read by `rsa` and by OpenSSL's command line.
+//! Tests that key pairs are valid for `rsa`, OpenSSL's command line and the libraries that partners sign with.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -51,7 +51,7 @@ fn the_standards_conditions_hold() {
         let half = size.bits() as usize / 2;
         let [p, q] = key.primes() else { panic!("a key has two primes") };
         assert_eq!(key.e(), &BigUint::from(65_537_u32));
-        // p² ≥ 2 · 2^(2 · (half − 1)) says p ≥ √2 · 2^(half − 1).
+        // p² ≥ 2 · 2^(2 · (half − 1)) means p ≥ √2 · 2^(half − 1).
         assert!(p * p >= &one << (2 * half - 1) && q * q >= &one << (2 * half - 1));
         assert!(if p > q { p - q } else { q - p } > &one << (half - 100));
         assert!(key.d() > &(&one << half));
@@ -91,7 +91,7 @@ fn openssl_accepts_both_halves() {
     }
 }
 
-/// 200 keys, by somebody else's arithmetic: see `independent_check.py`.
+/// Checks 200 keys with independent arithmetic; see `independent_check.py`.
 #[test]
 fn two_hundred_keys_pass_an_independent_check() {
     for (size, count) in [(KeySize::Rsa2048, 180), (KeySize::Rsa3072, 14), (KeySize::Rsa4096, 6)] {
@@ -121,7 +121,7 @@ fn the_proof_is_a_signature_over_the_challenge_and_nothing_else() {
     }
 }
 
-/// What partners and the gateway sign and verify with.
+/// Signs and verifies with the libraries of partners and of the gateway.
 #[test]
 fn node_pyjwt_and_aws_lc_sign_and_verify_with_every_size() {
     const NODE: &str = "const { createPrivateKey, createPublicKey, sign, verify } = require('node:crypto');
@@ -174,7 +174,7 @@ fn random_numbers_that_are_not_random_are_refused() {
     assert!(matches!(error, Error::Randomness), "{error}");
 }
 
-/// A source of randomness that is stuck at zero: every search starts at the same number.
+/// A random number generator stuck at zero, so that every search starts at the same number.
 struct Stuck;
 
 impl TryRng for Stuck {
@@ -196,12 +196,12 @@ impl TryRng for Stuck {
 
 impl TryCryptoRng for Stuck {}
 
-/// What `openssl` says to `input`.
+/// Runs `openssl` with `input`, and returns its output.
 fn openssl(arguments: &[&str], input: &str) -> String {
     run("openssl", arguments, input)
 }
 
-/// What a program says to `input`.
+/// Runs a program with `input`, and returns its output.
 fn run(program: &str, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new(program)
         .args(arguments)

@@ -1,8 +1,8 @@
-//! Montgomery's multiplication with AVX-512 IFMA: the processor adds the lower or the upper 52 bits of eight products at
-//! once to eight sums of 64 bits.
+//! Montgomery multiplication with AVX-512 IFMA, whose instructions multiply eight pairs of 52-bit numbers and add the
+//! lower or the upper 52 bits of the products to eight 64-bit sums.
 //!
-//! Numbers are below `2^2049`, and their limbs below `2^52`. A product divided by `2^2080` modulo the modulus is below
-//! `2^2049` again ("almost" Montgomery: it may be above the modulus), because the modulus has 2,048 bits.
+//! Numbers are below `2^2049` and their limbs below `2^52`. As the modulus has 2,048 bits, a product divided by
+//! `2^2080` modulo the modulus is again below `2^2049` ("almost" Montgomery: the result may exceed the modulus).
 
 use super::{Key, LIMB_BITS, LIMBS, MASK, Number};
 use std::arch::x86_64::{
@@ -10,31 +10,32 @@ use std::arch::x86_64::{
     _mm512_madd52lo_epu64, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_storeu_epi64,
 };
 
-/// How many registers of eight limbs a number has.
+/// Number of registers of eight limbs per number.
 const REGISTERS: usize = LIMBS / 8;
 
-/// A number's limbs, or sums that are not carried yet.
+/// Limbs of a number, or sums whose carries have not been propagated.
 type Registers = [__m512i; REGISTERS];
 
-/// `number^65537 mod modulus`, or that and the modulus once more. `number` is below the modulus.
+/// Returns `number^65537 mod modulus`, possibly plus the modulus. `number` must be below the modulus.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn to_the_exponent(number: &Number, key: &Key) -> Number {
     let power = squared(&product(number, &key.r_squared, key), 16, key);
-    // Montgomery's form times a plain number is a plain number.
+    // Multiplying by a plain number leaves the Montgomery domain.
     product(&power, number, key)
 }
 
-/// `number` squared so many times, in Montgomery's form.
+/// Squares `number`, which is in Montgomery form, the given number of times.
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn squared(number: &Number, times: usize, key: &Key) -> Number {
     (0..times).fold(*number, |power, _| product(&power, &power, key))
 }
 
-/// `a · b / 2^2080 mod modulus`, limb by limb of `b` (Montgomery 1985; the order is "CIOS" in Koç, Acar and Kaliski 1996).
+/// Returns `a · b / 2^2080 mod modulus`, one limb of `b` at a time (Montgomery 1985; "CIOS" order of Koç, Acar and
+/// Kaliski 1996).
 ///
-/// Each step waits for the lowest sum of the one before: from it follows which multiple of the modulus is added. So that one is
-/// followed apart, in a plain register and with plain products, which are there sooner than the vectors'; in the vectors the
-/// lowest sum lacks what was carried into it, and is not looked at.
+/// Each step depends on the lowest sum of the previous step, which determines the multiple of the modulus to add. The
+/// lowest sum is therefore tracked separately in a scalar register, because scalar multiplications have a lower latency
+/// than vector ones. The lowest sum within the vectors lacks the carries into it and is ignored.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn product(a: &Number, b: &Number, key: &Key) -> Number {
     let (low_a, low_modulus) = ([a[0], a[1]], [key.modulus[0], key.modulus[1]]);
@@ -44,7 +45,8 @@ fn product(a: &Number, b: &Number, key: &Key) -> Number {
     for &limb in b {
         let [first, second] = low_a.map(|low| wide(low, limb));
         let filled = lowest + lower(first);
-        // With this multiple of the modulus the lowest sum's own bits become zero, and all sums move down by one.
+        // Adding this multiple of the modulus clears the lowest sum's 52 bits, so that all sums can be shifted down by
+        // a limb.
         let multiple = filled.wrapping_mul(key.inverse) & MASK;
         let [first_of_multiple, second_of_multiple] = low_modulus.map(|low| wide(low, multiple));
         let carry = (filled + lower(first_of_multiple)) >> LIMB_BITS;
@@ -94,8 +96,8 @@ fn moved_down(sums: &Registers) -> Registers {
     std::array::from_fn(|at| _mm512_alignr_epi64::<1>(next(at), sums[at]))
 }
 
-/// The number that sums make, the lowest of which is apart. None is above `2^60`: each of 40 steps adds four numbers below
-/// `2^52` to it at the most.
+/// Propagates the carries of the sums, the lowest of which is tracked separately. No sum exceeds `2^60`: each of the 40
+/// steps adds at most four numbers below `2^52`.
 #[target_feature(enable = "avx512f")]
 fn carried(sums: &Registers, lowest: u64) -> Number {
     let mut limbs: Number = [0; LIMBS];

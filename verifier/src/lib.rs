@@ -1,49 +1,51 @@
-//! Verification of RS256 signatures (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2.2) with 2048-bit keys whose exponent is
-//! 65537: nearly every request that the gateway sees.
+//! Verifies RS256 signatures (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2.2) by 2048-bit keys with exponent 65537,
+//! which nearly all requests to the gateway use.
 //!
-//! RSA is half of what a request costs, and the libraries that are linked here multiply 64 bits at a time. Processors with
-//! AVX-512 IFMA (Intel's servers since 2021, AMD's since 2022) multiply eight times 52 bits at once, which takes a fraction
-//! of the time. Where there is none, or the key is another, [`Key::new`] gives nothing, and whoever asked uses a library.
+//! RSA verification is half of the cost of a request, and the linked libraries multiply 64 bits at a time. Processors
+//! with AVX-512 IFMA (Intel's servers since 2021, AMD's since 2022) multiply eight pairs of 52-bit numbers at once,
+//! which takes a fraction of the time. On other processors, and for other keys, [`Key::new`] returns `None`, and the
+//! caller falls back to a library.
 //!
-//! Everything here is public: key, signature and message. So nothing need take the same time for all of them.
+//! Key, signature and message are public, so the code need not run in constant time.
 
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 
-/// The bytes of a modulus, and of a signature.
+/// Length of a modulus and of a signature, in bytes.
 const BYTES: usize = 256;
 
-/// How many bits of a number are in one of its limbs: what the processor multiplies.
+/// Number of bits per limb, as multiplied by the processor.
 const LIMB_BITS: u32 = 52;
 
-/// A limb's bits.
+/// Bits of a limb.
 const MASK: u64 = (1 << LIMB_BITS) - 1;
 
-/// 40 limbs have 2,080 bits: 32 more than the modulus, so that sums need not be reduced before they are multiplied.
+/// Number of limbs. They have 2,080 bits, 32 more than the modulus, so that sums need not be reduced before
+/// multiplication.
 const LIMBS: usize = 40;
 
 /// F4, big-endian.
 const EXPONENT: [u8; 3] = [1, 0, 1];
 
-/// What stands before the hash: `DigestInfo` for SHA-256 (RFC 8017, 9.2, note 1).
+/// `DigestInfo` for SHA-256, which precedes the hash (RFC 8017, 9.2, note 1).
 const DIGEST_INFO: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 
-/// A number of 2,080 bits, the lowest limb first. Each limb is at most [`MASK`].
+/// A number of 2,080 bits, lowest limb first. Each limb is at most [`MASK`].
 type Number = [u64; LIMBS];
 
-/// A public key, with what its multiplications (Montgomery's) need.
+/// A public key, with the constants for Montgomery multiplication.
 pub struct Key {
     modulus: Number,
     /// `-modulus⁻¹ mod 2^52`.
     inverse: u64,
-    /// `2^4160 mod modulus`, or that and the modulus once more: takes a number into Montgomery's form.
+    /// `2^4160 mod modulus`, possibly plus the modulus. Multiplying by it converts a number to Montgomery form.
     r_squared: Number,
 }
 
 impl Key {
-    /// The key of `modulus` and `exponent` (big-endian, without leading zeros); `None` where this processor cannot verify
-    /// with it here.
+    /// Prepares a key. `modulus` and `exponent` are big-endian, without leading zeros. `None` if the key is not of 2048
+    /// bits with exponent 65537, or the processor lacks the instructions.
     pub fn new(modulus: &[u8], exponent: &[u8]) -> Option<Self> {
         let modulus: &[u8; BYTES] = modulus.try_into().ok()?;
         let is_taken = modulus[0] >= 0x80 && modulus[BYTES - 1] % 2 == 1 && exponent == EXPONENT;
@@ -51,13 +53,14 @@ impl Key {
             return None;
         }
         let modulus = number(modulus);
-        // In Montgomery's form this is 2^65, and squared five times 2^2080, which is what is looked for.
+        // With R = 2^2080, 2^2145 is the Montgomery form of 2^65. Squared five times, it becomes that of 2^2080, which
+        // is R².
         let mut key = Self { inverse: negated_inverse(modulus[0]), r_squared: two_to_the_2145(&modulus), modulus };
         key.r_squared = key.squared(&key.r_squared, 5);
         Some(key)
     }
 
-    /// Whether `signature` is this key's over the message whose SHA-256 this is.
+    /// Verifies that `signature` is this key's signature over the message with hash `sha256`.
     pub fn verifies(&self, sha256: &[u8; 32], signature: &[u8]) -> bool {
         let Ok(signature) = signature.try_into() else { return false };
         let signature = number(signature);
@@ -65,23 +68,23 @@ impl Key {
         if !is_below(&signature, &self.modulus) {
             return false;
         }
-        // The encoded message is made and compared, not taken apart: there is one for every hash.
+        // Compares with the expected encoding instead of parsing the message: there is exactly one encoding per hash.
         self.to_the_exponent(&signature) == number(&encoded(sha256))
     }
 
-    /// `number^65537 mod modulus`; `number` is below the modulus.
+    /// Returns `number^65537 mod modulus`. `number` must be below the modulus.
     #[cfg(target_arch = "x86_64")]
     fn to_the_exponent(&self, number: &Number) -> Number {
-        // SAFETY: there is a key only where the processor has these instructions.
+        // SAFETY: a key exists only if the processor supports these instructions.
         let power = unsafe { ifma::to_the_exponent(number, self) };
-        // It may be above the modulus once.
+        // The result may exceed the modulus, by less than the modulus.
         if is_below(&power, &self.modulus) { power } else { difference(&power, &self.modulus) }
     }
 
-    /// `number` squared so many times, in Montgomery's form.
+    /// Squares `number`, which is in Montgomery form, the given number of times.
     #[cfg(target_arch = "x86_64")]
     fn squared(&self, number: &Number, times: usize) -> Number {
-        // SAFETY: there is a key only where the processor has these instructions.
+        // SAFETY: a key exists only if the processor supports these instructions.
         unsafe { ifma::squared(number, times, self) }
     }
 
@@ -96,7 +99,7 @@ impl Key {
     }
 }
 
-/// Whether this processor can do it.
+/// Returns whether the processor supports the instructions.
 fn is_available() -> bool {
     #[cfg(target_arch = "x86_64")]
     let available = std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512ifma");
@@ -105,7 +108,7 @@ fn is_available() -> bool {
     available
 }
 
-/// EMSA-PKCS1-v1_5 (RFC 8017, 9.2).
+/// EMSA-PKCS1-v1_5 encoding (RFC 8017, 9.2).
 fn encoded(sha256: &[u8; 32]) -> [u8; BYTES] {
     let mut message = [0xff; BYTES];
     let (padding, rest) = message.split_at_mut(BYTES - DIGEST_INFO.len() - sha256.len());
@@ -118,7 +121,7 @@ fn encoded(sha256: &[u8; 32]) -> [u8; BYTES] {
     message
 }
 
-/// Reads a number from its bytes, the highest first.
+/// Converts big-endian bytes to a number.
 fn number(bytes: &[u8; BYTES]) -> Number {
     let (chunks, _) = bytes.as_chunks::<8>();
     let word =
@@ -134,7 +137,7 @@ fn is_below(a: &Number, b: &Number) -> bool {
     a.iter().rev().lt(b.iter().rev())
 }
 
-/// `a - b`, where `b` is at most `a`.
+/// Returns `a - b`. `b` must not exceed `a`.
 fn difference(a: &Number, b: &Number) -> Number {
     let mut borrowed = 0;
     std::array::from_fn(|limb| {
@@ -144,13 +147,13 @@ fn difference(a: &Number, b: &Number) -> Number {
     })
 }
 
-/// `-odd⁻¹ mod 2^52`, by Newton's iteration: each step doubles the bits that are right, of which there are three at first.
+/// Returns `-odd⁻¹ mod 2^52`, by Newton's iteration. Each step doubles the number of correct bits, initially three.
 fn negated_inverse(odd: u64) -> u64 {
     let inverse = (0..5).fold(odd, |inverse, _| inverse.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(inverse))));
     inverse.wrapping_neg() & MASK
 }
 
-/// `2^2145 mod modulus`, by doubling `2^2048`, which is less than twice the modulus.
+/// Returns `2^2145 mod modulus`, by doubling `2^2048`, which is less than twice the modulus.
 fn two_to_the_2145(modulus: &Number) -> Number {
     let mut power: Number = [0; LIMBS];
     power[LIMBS - 1] = 1 << (2048 - (LIMBS as u32 - 1) * LIMB_BITS);

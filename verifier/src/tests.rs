@@ -8,7 +8,8 @@ use aws_lc_rs::{
 use proptest::{collection::vec, prelude::*};
 use rsa::{BigUint, RsaPublicKey, pkcs1::DecodeRsaPublicKey, traits::PublicKeyParts};
 
-/// Whether there is anything to test on this processor. Elsewhere the gateway's own tests show that the library verifies.
+/// Returns whether the processor lacks the instructions, so that there is nothing to test. The gateway's own tests
+/// cover the library used instead.
 fn nothing_to_test() -> bool {
     if !is_available() {
         eprintln!("this processor has no AVX-512 IFMA: nothing is tested");
@@ -23,7 +24,7 @@ fn bytes(number: &BigUint) -> [u8; BYTES] {
     bytes
 }
 
-/// 2,048 bits, the highest of them set, and odd.
+/// Strategy for odd numbers of exactly 2,048 bits.
 fn modulus() -> impl Strategy<Value = BigUint> {
     let any = vec(any::<u8>(), BYTES).prop_map(|mut bytes| {
         bytes[0] |= 0x80;
@@ -33,7 +34,7 @@ fn modulus() -> impl Strategy<Value = BigUint> {
     let one = || BigUint::from(1u8);
     let lowest = (one() << 2047) + one();
     let highest = (one() << 2048) - one();
-    // Limbs that are full or empty carry the farthest.
+    // Limbs of all ones or all zeros cause the longest carry chains.
     let striped = vec(prop_oneof![Just(0u8), Just(0xff)], BYTES).prop_map(|mut bytes| {
         bytes[0] = 0xff;
         bytes[BYTES - 1] = 0xff;
@@ -91,7 +92,8 @@ fn signatures_are_judged_as_another_library_judges_them() {
             flipped[bit / 8] ^= 1 << (bit % 8);
             others.push(flipped);
         }
-        // The same number, the modulus once more: where it has as many bytes, it is another text of the same signature.
+        // Signature plus modulus: the same number modulo the modulus, and another encoding of the same signature if it
+        // fits in as many bytes.
         let number = BigUint::from_bytes_be(&signature);
         others.push((&number + modulus).to_bytes_be());
         others.push((modulus - number).to_bytes_be());

@@ -1,4 +1,4 @@
-//! Files that belong together, made from an input and kept for as long as the input stays the same.
+//! Builds files from inputs and caches them until the inputs change.
 
 use crate::{cargo, compress, site::Mode, tool};
 use anyhow::{Context, Result, bail};
@@ -10,11 +10,11 @@ use std::{
 };
 use wasm_bindgen_cli_support::Bindgen;
 
-/// The browsers that the style sheets are written for: no older than the oldest that gets security updates (Firefox's
-/// extended release), so nothing is rewritten for browsers without nesting, `light-dark()` or cascade layers.
+/// Target browsers of the style sheets: no older than the oldest that receives security updates (Firefox ESR), so that
+/// nesting, `light-dark()` and cascade layers need no fallback.
 const BROWSERS: &str = "chrome >= 125, edge >= 125, firefox >= 128, safari >= 17.5";
 
-/// What rustc's WASM may use; every browser above has it.
+/// Features used by rustc's output. All target browsers support them.
 const WASM_FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -24,31 +24,31 @@ const WASM_FEATURES: [&str; 6] = [
     "--enable-sign-ext",
 ];
 
-/// One file of the site.
+/// A file of the site.
 pub struct File {
-    /// Its name, with the hash in it.
+    /// Name, including the content hash.
     pub name: String,
-    /// What it holds.
+    /// Uncompressed content.
     pub content: Vec<u8>,
-    /// The same in brotli.
+    /// Content compressed with brotli.
     pub brotli: Vec<u8>,
-    /// The same in gzip.
+    /// Content compressed with gzip.
     pub gzip: Vec<u8>,
 }
 
-/// How wasm-opt is to weigh size against speed.
+/// Optimization goal of wasm-opt.
 #[derive(Clone, Copy)]
 pub enum Optimize {
-    /// Not at all: the quick build.
+    /// No optimization, for quick builds.
     No,
-    /// As small as can be.
+    /// Smallest size.
     Size,
-    /// As fast as can be.
+    /// Highest speed.
     Speed,
 }
 
-/// A WASM module and its JavaScript as `<name>.<hash>.js` and `<name>.<hash>_bg.wasm`: one hash over both, because
-/// Leptos makes the two names out of one.
+/// Builds a WASM module and its JavaScript as `<name>.<hash>.js` and `<name>.<hash>_bg.wasm`. Both share one hash,
+/// because Leptos derives the two names from the same stem.
 pub fn wasm(name: &str, module: Vec<u8>, optimize: Optimize, mode: Mode) -> Result<(String, Vec<File>)> {
     let kept = Kept::new(name, mode, &[&module]);
     kept.or_make(|| {
@@ -60,7 +60,7 @@ pub fn wasm(name: &str, module: Vec<u8>, optimize: Optimize, mode: Mode) -> Resu
     })
 }
 
-/// The style sheet `style/main.css` with all that it imports, as `<name>.<hash>.css`.
+/// Bundles the style sheet `style/main.css` with all its imports as `<name>.<hash>.css`.
 pub fn style(name: &str, mode: Mode) -> Result<(String, Vec<File>)> {
     let directory = tool::root().join("style");
     let sources = style_sheets(&directory)?;
@@ -77,17 +77,17 @@ pub fn style(name: &str, mode: Mode) -> Result<(String, Vec<File>)> {
     })
 }
 
-/// A script, as `<name>.<hash>.js`.
+/// Returns a script as the file `<name>.<hash>.js`.
 pub fn script(name: &str, text: String, mode: Mode) -> Result<File> {
     let content = text.into_bytes();
     file(format!("{name}.{}.js", hash(&[&content])), content, mode)
 }
 
-/// Adds the JavaScript that connects the module with the browser.
+/// Generates the JavaScript glue of a module.
 fn bindgen(name: &str, module: Vec<u8>, keep_names: bool) -> Result<(Vec<u8>, Vec<u8>)> {
     println!("{name}: wasm-bindgen");
     let mut bindgen = Bindgen::new();
-    // Without its default path, which would carry the name before the hash: who loads the module says where it is.
+    // Omits the default path, which would contain the name without the hash. Code that loads the module passes its URL.
     bindgen.input_bytes(name, module).web(true)?.typescript(false).omit_default_module_path(true);
     bindgen.keep_debug(false).remove_name_section(!keep_names).remove_producers_section(true);
     let mut output = bindgen.generate_output().with_context(|| format!("wasm-bindgen failed on {name}"))?;
@@ -122,7 +122,7 @@ fn file(name: String, content: Vec<u8>, mode: Mode) -> Result<File> {
     Ok(File { name, content, brotli, gzip })
 }
 
-/// The results of an earlier build, good for as long as its stamp is.
+/// Cached output of an earlier build, valid as long as its stamp matches.
 struct Kept {
     directory: PathBuf,
     stamp: String,
@@ -130,16 +130,17 @@ struct Kept {
 
 impl Kept {
     fn new(name: &str, mode: Mode, inputs: &[&[u8]]) -> Self {
-        // xtask itself is an input: with it come wasm-bindgen's version and all settings. So are the npm tools.
+        // xtask itself is an input, because it determines wasm-bindgen's version and all settings. So are the npm
+        // tools.
         let own = [std::env::current_exe().and_then(fs::read), fs::read(tool::root().join("xtask/package-lock.json"))];
-        // What cannot be read counts as empty; then only the stamp is weaker, and the build fails where it is used.
+        // Unreadable files count as empty. That only weakens the stamp; the build fails where they are used.
         let own = own.map(Result::unwrap_or_default);
         let stamp = hash(&inputs.iter().copied().chain(own.iter().map(Vec::as_slice)).collect::<Vec<_>>());
         let directory = cargo::target_directory().join("site-parts").join(format!("{name}-{}", mode.name()));
         Self { directory, stamp }
     }
 
-    /// The kept files where the stamp fits, else those that `make` makes, kept from now on.
+    /// Returns the cached files if the stamp matches. Otherwise calls `make` and caches the result.
     fn or_make(&self, make: impl FnOnce() -> Result<(String, Vec<File>)>) -> Result<(String, Vec<File>)> {
         if let Some(kept) = self.read() {
             return Ok(kept);
@@ -149,7 +150,7 @@ impl Kept {
         Ok(made)
     }
 
-    /// A directory that is incomplete or cannot be read is made anew, whatever the reason.
+    /// Reads the cache; `None` if it is outdated, incomplete or unreadable for any reason.
     fn read(&self) -> Option<(String, Vec<File>)> {
         let index = fs::read_to_string(self.directory.join("stamp")).ok()?;
         let mut lines = index.lines();
@@ -164,7 +165,7 @@ impl Kept {
         Some((stem, files.collect::<Option<_>>()?))
     }
 
-    /// The stamp comes last: without it what was written counts for nothing.
+    /// Writes the stamp last, so that an interrupted write leaves no valid cache.
     fn write(&self, (stem, files): &(String, Vec<File>)) -> Result<()> {
         if self.directory.exists() {
             fs::remove_dir_all(&self.directory).with_context(|| format!("{}", self.directory.display()))?;
@@ -182,13 +183,13 @@ impl Kept {
 }
 
 impl File {
-    /// The file and its compressed twins, each with the suffix of its name.
+    /// Returns the file and its compressed variants, each with the suffix of its name.
     pub fn variants(&self) -> [(&'static str, &[u8]); 3] {
         [("", &self.content), (".br", &self.brotli), (".gz", &self.gzip)]
     }
 }
 
-/// Every style sheet's path and content: each may be imported.
+/// Returns the paths and contents of all style sheets, any of which may be imported.
 fn style_sheets(directory: &Path) -> Result<Vec<Vec<u8>>> {
     let mut paths: Vec<PathBuf> = fs::read_dir(directory)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
@@ -206,7 +207,7 @@ fn style_sheets(directory: &Path) -> Result<Vec<Vec<u8>>> {
     Ok(sheets)
 }
 
-/// A directory for what passes between two programs.
+/// Returns a directory for intermediate files of external tools.
 fn scratch() -> Result<PathBuf> {
     let directory = cargo::target_directory().join("site-parts/scratch");
     fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
@@ -217,7 +218,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
 }
 
-/// Writes a file, unless it is there already as it should be: what watches the files then sees no change.
+/// Writes a file unless its content is unchanged, so that file watchers see no change.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == content) {
         return Ok(());
@@ -225,7 +226,8 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     fs::write(path, content).with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// 64 bits of SHA-256 over the parts and their lengths: enough to tell builds apart, short enough for a name.
+/// Returns the first 64 bits of SHA-256 over the parts and their lengths: enough to tell builds apart, and short enough
+/// for a file name.
 fn hash(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! The crates that become WASM.
+//! Compiles crates to WASM.
 
 use crate::tool;
 use anyhow::{Context, Result};
@@ -12,23 +12,24 @@ use std::{
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Where Debian's own compiler keeps the WASM standard library that `scripts/setup` builds where rustup has none.
+/// Where Debian's own compiler expects the WASM standard library. `scripts/setup` builds it on machines where rustup
+/// provides none.
 const DEBIAN_STANDARD_LIBRARY: &str = "/usr/lib/rustlib/wasm32-unknown-unknown/lib";
 
-/// Makes one crate's WASM.
+/// A crate to compile to WASM.
 pub struct Wasm {
-    /// The crate.
+    /// Name of the package.
     pub package: &'static str,
-    /// The cargo profile.
+    /// Cargo profile.
     pub profile: &'static str,
 }
 
 impl Wasm {
-    /// Builds the module, unless cargo finds that nothing changed, and reads it.
+    /// Builds the module, if anything has changed, and returns its content.
     pub fn build(&self) -> Result<Vec<u8>> {
         println!("{}: WASM ({})", self.package, self.profile);
         let mut command = compiler();
-        // `rustc --crate-type` leaves out the rlib, which nothing here links.
+        // `rustc --crate-type` omits the rlib, which nothing links here.
         command.args(["rustc", "--package", self.package, "--lib", "--crate-type", "cdylib"]);
         command.args(["--target", TARGET, "--profile", self.profile]);
         command.env("CARGO_ENCODED_RUSTFLAGS", encoded_rust_flags());
@@ -43,23 +44,24 @@ impl Wasm {
     }
 }
 
-/// Flags for rustc beyond the profile's, the same for every module, so that the crates they share are compiled once. WASM has
-/// no multiplication of two 64-bit numbers into 128 bits: with 32-bit limbs (crypto-bigint) a key takes 60 % of the time.
+/// Flags for rustc in addition to the profile's. They are the same for all modules, so that shared dependencies are
+/// compiled once. WASM has no 64 × 64 → 128 bit multiplication: with 32-bit limbs (crypto-bigint), generating a key
+/// takes 60 % of the time.
 const RUST_FLAGS: [&str; 2] = ["--cfg", "cpubits=\"32\""];
 
-/// [`RUST_FLAGS`] after the flags in the environment: cargo reads one of the two variables only.
+/// [`RUST_FLAGS`] after those of the environment's `RUSTFLAGS`, because cargo reads only one of the two variables.
 fn encoded_rust_flags() -> OsString {
     let surrounding = env::var("RUSTFLAGS").unwrap_or_default();
     let flags: Vec<&str> = surrounding.split_whitespace().chain(RUST_FLAGS).collect();
     flags.join("\u{1f}").into()
 }
 
-/// The target directory, as cargo itself finds it.
+/// Returns the target directory that cargo uses.
 pub fn target_directory() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| tool::root().join("target"), |path| tool::root().join(path))
 }
 
-/// The cargo that started xtask where it can compile for WASM, else Debian's.
+/// Returns the cargo that started xtask if it can compile to WASM, otherwise Debian's.
 fn compiler() -> Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     if has_wasm_target() || !Path::new(DEBIAN_STANDARD_LIBRARY).exists() {

@@ -1,8 +1,9 @@
-//! The build that cargo alone cannot do: `cargo run -p xtask -- site [--dev]` makes the browser's files.
+//! Builds the browser's files, which cargo alone cannot: `cargo run -p xtask -- site [--dev]`.
 //!
-//! Cargo compiles `frontend`, `keygen` and `keydoctor` to WASM, wasm-bindgen (as a library, so that its version is the one in
-//! Cargo.lock) adds the JavaScript, wasm-opt shrinks, lightningcss bundles the style sheets; then every file gets its
-//! content's hash into its name and a brotli and a gzip twin. `target/site/assets.json` tells the server the names.
+//! Cargo compiles `frontend`, `keygen` and `keydoctor` to WASM, wasm-bindgen (linked as a library, so that Cargo.lock
+//! determines its version) generates the JavaScript, wasm-opt optimizes, and lightningcss bundles the style sheets.
+//! Every file then gets a content hash in its name, and a brotli and a gzip variant. The server reads the names from
+//! `target/site/assets.json`.
 
 mod bundle;
 mod cargo;

@@ -1,4 +1,4 @@
-//! The site: what is built, from what, and where it goes.
+//! Builds and publishes the site.
 
 use crate::{
     bundle::{self, File, Optimize},
@@ -8,17 +8,17 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use std::{collections::HashSet, fs, path::Path, time::Instant};
 
-/// Which build.
+/// Kind of build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// What people get: small.
+    /// For production: smallest files.
     Release,
-    /// What somebody who works on the pages gets: soon.
+    /// For development: fastest build.
     Dev,
 }
 
 impl Mode {
-    /// Its name in a path.
+    /// Returns the name for use in paths.
     pub fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
@@ -26,7 +26,7 @@ impl Mode {
         }
     }
 
-    /// How hard brotli tries.
+    /// Returns the brotli quality.
     pub fn brotli_quality(self) -> u32 {
         match self {
             Self::Release => 11,
@@ -43,26 +43,27 @@ impl Mode {
     }
 }
 
-/// The optimised profile of all three modules. One profile, so that what they share is compiled once: the macros, above all.
+/// Optimized profile of all three modules. They share one, so that common dependencies, mostly macros, are compiled
+/// once.
 const RELEASE: &str = "wasm-release";
 
-/// Optimised in either mode: otherwise a key would take minutes.
+/// Optimized in both modes: generating a key would otherwise take minutes.
 const KEYGEN: Wasm = Wasm { package: "keygen", profile: RELEASE };
 
-/// Optimised in either mode, like key generation: a passphrase is hashed 600,000 times.
+/// Optimized in both modes: hashing a passphrase takes 600,000 iterations.
 const KEYDOCTOR: Wasm = Wasm { package: "keydoctor", profile: RELEASE };
 
-/// `assets.json`: what the server puts into its pages.
+/// Content of `assets.json`: the file names that the server puts into its pages.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Assets {
-    /// The stem of the islands' script and WASM.
+    /// Stem of the islands' script and WASM.
     app: String,
-    /// The style sheet's name.
+    /// Name of the style sheet.
     style: String,
-    /// The name of the script that starts the key generation's worker.
+    /// Name of the script that starts the key generator's worker.
     keygen_worker: String,
-    /// The name of the script that starts the key doctor's worker.
+    /// Name of the script that starts the key doctor's worker.
     keydoctor_worker: String,
 }
 
@@ -84,7 +85,7 @@ pub fn build(mode: Mode) -> Result<()> {
     Ok(())
 }
 
-/// A module and the script that starts it as a worker; answers the script's name, and all files.
+/// Builds a module and the script that starts it as a worker. Returns the script's name and all files.
 fn worker(name: &str, module: &Wasm, optimize: Optimize, mode: Mode) -> Result<(String, Vec<File>)> {
     let (stem, mut files) = bundle::wasm(name, module.build()?, optimize, Mode::Release)?;
     let script = bundle::script(&format!("{name}-worker"), worker_script(&stem), mode)?;
@@ -93,8 +94,8 @@ fn worker(name: &str, module: &Wasm, optimize: Optimize, mode: Mode) -> Result<(
     Ok((script_name, files))
 }
 
-/// Starts a module as a worker. One that cannot be loaded is told in the same words as work that cannot be done; the
-/// page would otherwise wait for ever.
+/// Returns the script that starts a module as a worker. It reports a module that cannot be loaded as a failed request,
+/// because the page would otherwise wait forever.
 fn worker_script(stem: &str) -> String {
     format!(
         "import init from \"./{stem}.js\";\n\
@@ -103,8 +104,8 @@ fn worker_script(stem: &str) -> String {
     )
 }
 
-/// Writes the files, then the names, then removes what earlier builds left: whoever reads in between finds the old
-/// names or the new ones, and the files for either.
+/// Writes the files, then their names, then removes the files of earlier builds. A concurrent reader finds either the
+/// old names or the new ones, with the files of both.
 fn publish(assets: &Assets, files: &[File], site: &Path) -> Result<()> {
     let directory = site.join("assets");
     fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;

@@ -1,4 +1,4 @@
-//! Other programs, run so that a failure names the command and the way out.
+//! Runs external programs. Errors name the command and a remedy.
 
 use anyhow::{Context, Result, bail};
 use std::{
@@ -6,12 +6,12 @@ use std::{
     process::Command,
 };
 
-/// The repository's root.
+/// Returns the repository's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository's root")
 }
 
-/// A command-line tool that npm installed for xtask.
+/// Returns a command-line tool that npm installed for xtask.
 pub fn npm(name: &str) -> Result<Command> {
     let path: PathBuf = root().join("xtask/node_modules/.bin").join(name);
     if !path.exists() {
@@ -20,7 +20,7 @@ pub fn npm(name: &str) -> Result<Command> {
     Ok(Command::new(path))
 }
 
-/// Runs `command` in the repository's root; `remedy` says what to do where it fails.
+/// Runs `command` in the repository's root. `remedy` is appended to the error message.
 pub fn run(command: &mut Command, remedy: &str) -> Result<()> {
     let status = command
         .current_dir(root())
@@ -32,7 +32,7 @@ pub fn run(command: &mut Command, remedy: &str) -> Result<()> {
     Ok(())
 }
 
-/// The command as somebody would type it.
+/// Formats the command as entered in a shell.
 fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! Lets texts be copied: `data-copy` names the element that shows the text.
+//! Copy buttons. `data-copy` is the id of the element whose text is copied.
 
 use super::dom;
 use web_sys::Element;
@@ -20,7 +20,7 @@ fn copy(button: &Element) -> Option<()> {
     dom::copy(text.trim_end(), move |copied| {
         let words = if copied { "Copied" } else { "Press Ctrl+C" };
         if !copied && let Some(Ok(Some(selection))) = dom::window().map(|window| window.get_selection()) {
-            // Where the page may not use the clipboard, the person still can.
+            // Without access to the clipboard, select the text for the user to copy.
             let _ = selection.select_all_children(&source);
         }
         let before = label.text_content();

@@ -1,4 +1,4 @@
-//! The few steps that islands take on a page.
+//! DOM helpers shared by the islands.
 
 use js_sys::{Function, Promise, Reflect};
 use std::{cell::Cell, rc::Rc};
@@ -7,29 +7,29 @@ use web_sys::{
     Blob, BlobPropertyBag, Document, Element, Event, EventTarget, HtmlAnchorElement, HtmlElement, Url, Window,
 };
 
-/// The window.
+/// Returns the window.
 pub fn window() -> Option<Window> {
     web_sys::window()
 }
 
-/// The document.
+/// Returns the document.
 pub fn document() -> Option<Document> {
     window()?.document()
 }
 
-/// Every element that `selector` finds on the page.
+/// Returns all elements of the page that match `selector`.
 pub fn all(selector: &str) -> Vec<Element> {
     let found = document().and_then(|document| document.query_selector_all(selector).ok());
     let found = found.into_iter().flat_map(|list| (0..list.length()).filter_map(move |index| list.item(index)));
     found.filter_map(|node| node.dyn_into().ok()).collect()
 }
 
-/// The first element that `selector` finds on the page, if it is a `T`.
+/// Returns the first element of the page that matches `selector`, if it is a `T`.
 pub fn first<T: JsCast>(selector: &str) -> Option<T> {
     within(&document()?.document_element()?, selector)
 }
 
-/// The first element that `selector` finds within `root`, if it is a `T`.
+/// Returns the first descendant of `root` that matches `selector`, if it is a `T`.
 pub fn within<T: JsCast>(root: &Element, selector: &str) -> Option<T> {
     find(root, selector)?.dyn_into().ok()
 }
@@ -39,21 +39,20 @@ fn find(root: &Element, selector: &str) -> Option<Element> {
     root.query_selector(selector).ok()?
 }
 
-/// Calls `handler` for every `event` from now on. Nothing that an island wakes goes away before the page does, so
-/// neither does the handler.
+/// Registers `handler` for `event`. The handler is never released, because hydrated elements live as long as the page.
 pub fn on(target: &EventTarget, event: &str, handler: impl FnMut(Event) + 'static) {
     listen(target, event, Box::new(handler));
 }
 
-/// Apart from [`on`], so that the module holds it once and not for every handler.
+/// Not generic, unlike [`on`], so that it is compiled once instead of per handler.
 fn listen(target: &EventTarget, event: &str, handler: Box<dyn FnMut(Event)>) {
     let handler = Closure::wrap(handler);
-    // Fails for a handler that is no function only.
+    // Fails only if the handler is not a function.
     let _ = target.add_event_listener_with_callback(event, handler.as_ref().unchecked_ref());
     handler.forget();
 }
 
-/// Calls `action` once, `milliseconds` from now.
+/// Calls `action` once, in `milliseconds`.
 pub fn later(milliseconds: i32, action: impl FnOnce() + 'static) {
     let action = Closure::once_into_js(action);
     if let Some(window) = window() {
@@ -61,51 +60,51 @@ pub fn later(milliseconds: i32, action: impl FnOnce() + 'static) {
     }
 }
 
-/// Takes `disabled` away from what the server rendered so because it needs a script.
+/// Removes `disabled` from a control that the server rendered as disabled because it requires scripts.
 pub fn enable(element: &Element) {
-    // Fails for a name that cannot be an attribute's only.
+    // Fails only if the attribute name is invalid.
     let _ = element.remove_attribute("disabled");
 }
 
-/// Shows or hides an element.
+/// Shows or hides `element`.
 pub fn show(element: &HtmlElement, is_shown: bool) {
     element.set_hidden(!is_shown);
 }
 
-/// Has a screen reader say `words`.
+/// Announces `words` to screen readers.
 pub fn announce(words: &str) {
     if let Some(announcer) = first::<Element>("#announcer") {
         announcer.set_text_content(Some(words));
     }
 }
 
-/// Shows the words in an error's place, or hides it.
+/// Shows an error message in `place`, or hides it.
 pub fn set_error(place: &HtmlElement, words: Option<&str>) {
     place.set_text_content(words);
     show(place, words.is_some());
 }
 
-/// Copies `text` and calls `done`, with whether it was copied.
+/// Copies `text` to the clipboard and calls `done` with whether that succeeded.
 pub fn copy(text: &str, done: impl FnOnce(bool) + 'static) {
     let Some(clipboard) = window().map(|window| window.navigator().clipboard()) else { return done(false) };
-    // Outside a secure context there is no clipboard.
+    // The clipboard is available in secure contexts only.
     if clipboard.is_undefined() {
         return done(false);
     }
     settle(&clipboard.write_text(text), |kept| done(kept.is_some()));
 }
 
-/// Calls `done` with what a promise was kept with, or with nothing where it was broken.
+/// Calls `done` with the value of a fulfilled promise, or with `None` if it was rejected.
 pub fn settle(promise: &Promise, done: impl FnOnce(Option<JsValue>) + 'static) {
     settle_once(promise, Box::new(|outcome| done(outcome.ok())));
 }
 
-/// Calls `done` with what a promise was kept with, or with why it was broken.
+/// Calls `done` with the value of a fulfilled promise, or with the reason for its rejection.
 pub fn settle_with(promise: &Promise, done: impl FnOnce(Result<JsValue, JsValue>) + 'static) {
     settle_once(promise, Box::new(done));
 }
 
-/// Apart from [`settle`], as [`listen`] is from [`on`].
+/// Not generic, unlike [`settle`], for the same reason as [`listen`].
 fn settle_once(promise: &Promise, done: Box<dyn FnOnce(Result<JsValue, JsValue>)>) {
     let done = Rc::new(Cell::new(Some(done)));
     let other = done.clone();
@@ -123,7 +122,7 @@ fn settle_once(promise: &Promise, done: Box<dyn FnOnce(Result<JsValue, JsValue>)
     let _ = then.call2(promise, &yes, &no);
 }
 
-/// Has the browser save `text` as a file.
+/// Saves `text` as a file.
 pub fn download(text: &str, file: &str, kind: &str) -> Option<()> {
     let parts = js_sys::Array::of1(&text.into());
     let options = BlobPropertyBag::new();
@@ -134,7 +133,7 @@ pub fn download(text: &str, file: &str, kind: &str) -> Option<()> {
     link.set_href(&address);
     link.set_download(file);
     link.click();
-    // The browser has begun to read it by then; what holds the secret goes away with it.
+    // The browser has started the download by then. Revoking the URL releases the blob, which may contain a secret.
     later(1_000, move || {
         let _ = Url::revoke_object_url(&address);
     });

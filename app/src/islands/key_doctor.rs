@@ -1,7 +1,7 @@
-//! The key doctor: examines a key in a Web Worker, and compares it with those that are registered.
+//! Key doctor: parses a key in a Web Worker and compares it with the registered keys.
 //!
-//! Neither the page nor the worker sends anything anywhere. What was pasted, and what was found in it, is gone when
-//! somebody clears it or leaves the page.
+//! Neither the page nor the worker sends anything over the network. The key and the results are discarded when the user
+//! clears the form or leaves the page.
 
 use super::{dom, private_key::PrivateKeyActions, task};
 use js_sys::{Array, Uint8Array};
@@ -32,7 +32,7 @@ struct Doctor {
     results: HtmlElement,
     finding: HtmlTemplateElement,
     problem: HtmlTemplateElement,
-    /// A file's content; `None` where a text was pasted.
+    /// Content of the chosen file; `None` if the key was pasted.
     content: RefCell<Option<Zeroizing<Vec<u8>>>>,
     handed_out: RefCell<Vec<Rc<PrivateKeyActions>>>,
     worker: RefCell<Option<Worker>>,
@@ -90,7 +90,7 @@ impl Doctor {
             }
         });
         if let Some(window) = dom::window() {
-            // Anywhere on the page: a file that misses its mark would be opened in the page's place.
+            // On the whole window, because the browser would navigate to a file dropped outside the drop zone.
             self.on(&window, "dragover", |_, event| event.prevent_default());
             self.on(&window, "drop", |doctor, event| {
                 event.prevent_default();
@@ -101,7 +101,7 @@ impl Doctor {
                     doctor.read(&file);
                 }
             });
-            // A browser may keep the page as it is, to go back to: no key stays in it.
+            // The browser may keep the page in its back/forward cache, which must not contain the key.
             self.on(&window, "pagehide", |doctor, _| doctor.forget());
         }
         self.status.set_text_content(None);
@@ -115,7 +115,7 @@ impl Doctor {
         dom::on(target, event, move |event| handle(&doctor, &event));
     }
 
-    /// Reads a file and examines it at once.
+    /// Reads a file and examines it immediately.
     fn read(self: &Rc<Self>, file: &File) {
         self.text.set_value("");
         self.forget_results();
@@ -164,7 +164,7 @@ impl Doctor {
         let mut needs_passphrase = false;
         for key in keys.iter() {
             needs_passphrase |= task::field(&key, "needsPassphrase").is_truthy();
-            // Both templates are the server's: what they lack here would be a mistake in the page.
+            // Both templates are rendered by the server: a missing part would be a bug in the page.
             let _ = self.show_key(&key);
         }
         let words = match keys.length() {
@@ -241,20 +241,20 @@ impl Doctor {
     }
 }
 
-/// Says whose registered key it is; the words for each are the server's.
+/// Shows which registered keys match. The texts are rendered by the server.
 fn show_match(place: &Element, fingerprint: &str) {
     let registered: Vec<String> = dom::all("[data-registered]")
         .into_iter()
         .filter(|row| row.get_attribute("data-registered").as_deref() == Some(fingerprint))
         .filter_map(|row| row.get_attribute("data-words"))
         .collect();
-    // Without a match, the template's own words stay.
+    // Without a match, the text of the template remains.
     if !registered.is_empty() {
         place.set_text_content(Some(&registered.join(" ")));
     }
 }
 
-/// The element that a template holds, anew.
+/// Clones the element inside a template.
 fn copy_of(template: &HtmlTemplateElement) -> Option<Element> {
     template.content().first_element_child()?.clone_node_with_deep(true).ok()?.dyn_into().ok()
 }
@@ -264,7 +264,7 @@ fn set_text(view: &Element, selector: &str, text: &str) -> Option<()> {
     Some(())
 }
 
-/// What was unusual about the text, where anything was.
+/// List of remarks about the input; `None` if there are none.
 fn notes_list(notes: &Array) -> Option<Element> {
     if notes.length() == 0 {
         return None;

@@ -1,7 +1,7 @@
 //! Generates a key pair in Web Workers.
 //!
-//! The private key is in this page's memory until the page is left: never in the form, an address or any storage. The
-//! form is held back until somebody says that they have stored it.
+//! The private key exists in this page's memory only, until the user leaves the page: never in the form, a URL or
+//! storage. The form cannot be submitted until the user confirms that the private key is stored.
 
 use super::{dom, private_key::PrivateKeyActions, task};
 use domain::public_key::PublicKey;
@@ -37,16 +37,16 @@ struct Generator {
     stored: HtmlInputElement,
     error: HtmlElement,
     workers: RefCell<Vec<Worker>>,
-    /// The first of the two primes, while the second is searched.
+    /// First prime, while the workers search for the second.
     prime: RefCell<Option<Uint8Array>>,
     pair: RefCell<Option<Pair>>,
     is_sent: Cell<bool>,
 }
 
-/// What the page knows of a pair: its private half is the `private_key`'s.
+/// Generated public key. The private key is held by `private_key`.
 struct Pair {
     public: String,
-    /// What signing the challenge gave.
+    /// Signature over the challenge.
     proof: String,
 }
 
@@ -96,7 +96,7 @@ impl Generator {
                     event.prevent_default();
                 }
             });
-            // A browser may keep the page as it is, to go back to: the private key does not stay in it.
+            // The browser may keep the page in its back/forward cache, which must not contain the private key.
             self.on(&window, "pagehide", |generator, _| {
                 generator.stop("");
                 generator.forget();
@@ -121,7 +121,7 @@ impl Generator {
         self.forget();
         dom::set_error(&self.error, None);
         let cores = dom::window().map_or(1.0, |window| window.navigator().hardware_concurrency());
-        // Two search at once, and it does not matter who finds which prime: that takes half of the time.
+        // Two workers search in parallel, and either may find either prime, which halves the time.
         for _ in 0..if cores >= 2.0 { 2 } else { 1 } {
             if self.start_worker().is_none() {
                 return self.fail("This browser cannot generate keys here.");
@@ -154,7 +154,7 @@ impl Generator {
                 Ok(prime) => self.take_prime(worker, prime),
                 Err(_) => self.fail("The key generator answered something else than a prime."),
             },
-            // All but impossible: the two are too close to each other.
+            // Practically impossible: the two primes are too close to each other.
             Some("unfit") => self.order(worker, "search", &[]),
             Some("done") => match (text("privateKeyPem"), text("publicKeyPem"), text("proof")) {
                 (Some(private), Some(public), Some(proof)) => self.finish(Zeroizing::new(private), &public, proof),
@@ -165,7 +165,8 @@ impl Generator {
         }
     }
 
-    /// With the first prime the search goes on; whoever finds the second makes the key, and nobody else is needed.
+    /// After the first prime, the worker searches for the second. The worker that finds the second assembles the key;
+    /// the others are terminated.
     fn take_prime(&self, worker: &Worker, prime: Uint8Array) {
         let first = self.prime.borrow_mut().take();
         match first {
@@ -197,7 +198,7 @@ impl Generator {
         for (name, prime) in primes {
             task::set(&order, name, prime);
         }
-        // Copied while it is posted: what is filled with zeros afterwards is ours.
+        // `postMessage` copies the primes synchronously, so the caller may zero its own buffers afterwards.
         let _ = worker.post_message(&order);
     }
 
@@ -223,7 +224,7 @@ impl Generator {
         dom::set_error(&self.error, Some(&words));
     }
 
-    /// Ends the workers, and whatever they are at.
+    /// Terminates the workers.
     fn stop(&self, words: &str) {
         for worker in self.workers.borrow_mut().drain(..) {
             worker.terminate();
@@ -245,7 +246,8 @@ impl Generator {
         }
     }
 
-    /// Forgets the pair. Its public key stays in the form only where somebody has the private one.
+    /// Discards the key pair. The public key remains in the form only if the user confirmed that the private key is
+    /// stored.
     fn forget(&self) {
         self.private_key.forget();
         if let Some(pair) = self.pair.borrow_mut().take()
@@ -267,8 +269,8 @@ impl Generator {
         self.proof.set_value("");
     }
 
-    /// Keeps the form's public key in step with where it comes from: a generated one is not sent as a pasted one while
-    /// its private half is stored nowhere.
+    /// Updates the public key field when the user switches between generating and pasting, so that a generated key is
+    /// not submitted as a pasted one before its private key is stored.
     fn follow_source(&self) {
         let pair = self.pair.borrow();
         let Some(pair) = &*pair else { return };
@@ -279,7 +281,7 @@ impl Generator {
         }
     }
 
-    /// Holds the form back until there is a key pair whose private half is stored.
+    /// Prevents submitting the form until a key pair exists and its private key is stored.
     fn check(self: &Rc<Self>, event: &Event) {
         if !self.by_generation.checked() {
             return self.is_sent.set(true);

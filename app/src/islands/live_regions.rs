@@ -1,27 +1,27 @@
-//! Replaces parts of a page by what the server shows of them by now.
+//! Replaces regions of the page with their current content.
 //!
-//! The server sends an event whenever there is something new; the page is then fetched again, as anybody's reload would,
-//! and what its live parts hold is taken over. Where events do not get through, the page is fetched now and then. A page
-//! that nobody looks at keeps still.
+//! The server sends an event whenever something has changed. The island then fetches the page, as a reload would, and
+//! takes over the content of its live regions. If events do not get through, the page is polled. Hidden pages are not
+//! updated.
 
 use super::{dom, relative_times};
 use std::{cell::RefCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{Document, DomParser, Element, EventSource, HtmlElement, Response, SupportedType};
 
-/// The server sends an event every ten seconds at the least: without one in this time, the page is fetched all the same.
+/// Interval after which the page is fetched if no event arrived. The server sends an event at least every ten seconds.
 const WATCH_MILLISECONDS: i32 = 20_000;
 
 #[derive(Default)]
 struct Live {
     source: Option<EventSource>,
-    /// A page is on its way.
+    /// A fetch is in progress.
     is_fetching: bool,
-    /// Something new came meanwhile.
+    /// An event arrived during that fetch.
     is_late: bool,
-    /// Events came since the last look.
+    /// An event arrived since the last watchdog check.
     has_heard: bool,
-    /// What was taken over last, by the part's id.
+    /// Content taken over last, by the region's id.
     shown: Vec<(String, String)>,
 }
 
@@ -40,7 +40,7 @@ fn try_wake() -> Option<()> {
     let (seen, address) = (live.clone(), events.clone());
     dom::on(&document, "visibilitychange", move |_| {
         if is_hidden() {
-            // A browser opens few connections to one server: those that nobody looks at are closed.
+            // Browsers limit the number of connections per server, so hidden pages close theirs.
             if let Some(source) = seen.borrow_mut().source.take() {
                 source.close();
             }
@@ -65,7 +65,7 @@ fn is_hidden() -> bool {
     dom::document().is_some_and(|document| document.hidden())
 }
 
-/// Connects, unless that was done. A connection that breaks off the browser makes anew by itself.
+/// Opens the event stream, unless it is open or the page is hidden. The browser reconnects by itself.
 fn listen(live: &Shared, events: &str) {
     if live.borrow().source.is_some() || is_hidden() {
         return;
@@ -79,7 +79,7 @@ fn listen(live: &Shared, events: &str) {
     live.borrow_mut().source = Some(source);
 }
 
-/// Fetches the page; once more afterwards where something new came meanwhile.
+/// Fetches the page and updates it; fetches again if an event arrived meanwhile.
 fn fetch(live: &Shared) {
     {
         let mut live = live.borrow_mut();
@@ -116,8 +116,8 @@ fn fetch(live: &Shared) {
     });
 }
 
-/// The text of a response, or `None` where it is another page: the session may be over, and that is for the person to
-/// find out with what they do next.
+/// Returns the body of a response, or `None` for an error or a redirect. The session may have ended; the user learns of
+/// it with their next action.
 fn text_of(response: &JsValue) -> Option<js_sys::Promise> {
     let response: &Response = response.dyn_ref()?;
     if !response.ok() || response.redirected() {
@@ -145,8 +145,8 @@ fn take_over(live: &Shared, html: &str) -> Option<()> {
     Some(())
 }
 
-/// Gives `part` what it holds by now. What somebody has opened stays open, where they are they stay, and what there is to
-/// know in words is said.
+/// Replaces the content of `part`. Open `<details>` and the focused link stay as they are, and changed announcements
+/// are passed to screen readers.
 fn replace(part: &Element, html: &str) {
     let words = announced(part);
     let opened: Vec<_> = dom::all(&format!("#{} details[open] > summary", part.id()));
@@ -154,7 +154,7 @@ fn replace(part: &Element, html: &str) {
     let focused = dom::document().and_then(|document| document.active_element());
     let focused =
         focused.filter(|element| part.contains(Some(element))).and_then(|element| element.get_attribute("href"));
-    // The server's own page, as it would be shown after a reload.
+    // Safe: this is HTML rendered by the same server, as after a reload.
     part.set_inner_html(html);
     for summary in dom::all(&format!("#{} summary", part.id())) {
         if summary.text_content().is_some_and(|text| opened.contains(&text))
@@ -176,7 +176,7 @@ fn replace(part: &Element, html: &str) {
     }
 }
 
-/// What a screen reader is told when it changes.
+/// Returns the text that is announced to screen readers when it changes.
 fn announced(part: &Element) -> String {
     let told = dom::all(&format!("#{} [data-announce]", part.id()));
     told.iter().filter_map(|element| element.text_content()).collect::<Vec<_>>().join(" ")

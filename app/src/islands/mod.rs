@@ -1,8 +1,8 @@
-//! Islands: what makes a page more comfortable where WASM runs.
+//! Islands: progressive enhancements of the pages for browsers that run WebAssembly.
 //!
-//! Each wakes markup that the server has rendered and that works, or is of no use, without it. None has properties or a
-//! view of its own: nothing that a page shows is serialized a second time, there is nothing to hydrate that could
-//! differ, and the WASM stays small.
+//! Each island hydrates markup that the server rendered and that works, or is hidden, without it. Islands have no
+//! properties and no view of their own: no data is serialized a second time, there can be no hydration mismatch, and
+//! the WASM stays small.
 
 #[cfg(feature = "hydrate")]
 mod copy_buttons;
@@ -35,7 +35,7 @@ mod words;
 
 use leptos::prelude::*;
 
-/// An island that wakes what it finds on the page. What is missing there is of no concern to it.
+/// Declares an island that hydrates the markup it finds on the page, and does nothing if it finds none.
 macro_rules! island {
     ($(#[$doc:meta])* $name:ident, $module:ident) => {
         $(#[$doc])*
@@ -48,52 +48,53 @@ macro_rules! island {
 }
 
 island!(
-    /// Shows instants relative to now, with the instant itself on hover and focus.
+    /// Shows times relative to now, with the absolute time on hover and focus.
     RelativeTimes,
     relative_times
 );
 island!(
-    /// Lets texts be copied.
+    /// Enables the copy buttons.
     CopyButtons,
     copy_buttons
 );
 island!(
-    /// Guards the page that shows a new API key: download, a warning before it is left, and nothing of the key behind.
+    /// Protects the page that shows a new API key: offers the download, warns before leaving, and removes the key on
+    /// leaving.
     OneTimeSecret,
     one_time_secret
 );
 island!(
-    /// Keeps every write permission with its read.
+    /// Selects the read permission with a write permission, and deselects the write with the read.
     PermissionChooser,
     permission_chooser
 );
 island!(
-    /// Generates a key pair in the browser; only the public key enters the form.
+    /// Generates a key pair in the browser. Only the public key is entered in the form.
     KeyGenerator,
     key_generator
 );
 island!(
-    /// Judges a pasted public key before it is sent, and throws a private key away at once.
+    /// Validates a pasted public key before it is submitted, and erases a pasted private key immediately.
     PublicKeyField,
     public_key_field
 );
 island!(
-    /// Says what a key is and whose, in the browser alone.
+    /// Identifies a key and its application, entirely in the browser.
     KeyDoctor,
     key_doctor
 );
 island!(
-    /// Keeps what a page shows of traffic up to date.
+    /// Updates live regions, such as the traffic of a key rotation.
     LiveRegions,
     live_regions
 );
 island!(
-    /// Signs a test request with a file's private key and sends it to the gateway.
+    /// Signs a test request with a private key file and sends it to the gateway.
     TestRequest,
     test_request
 );
 island!(
-    /// Asks the browser for a passkey.
+    /// Runs WebAuthn ceremonies.
     Passkeys,
     passkeys
 );

@@ -1,7 +1,7 @@
-//! Guards the page that shows a new API key. The key is read from where it is shown, and is nowhere else.
+//! Protects the page that shows a new API key. The key is read from the element that shows it and stored nowhere else.
 //!
-//! The page is the answer to a form, which a reload or Back would send again. So its place in the browser's history is given
-//! to the page that it leads to: the application's.
+//! The page is the response to a POST, which reloading or going back would submit again. Its history entry is therefore
+//! replaced with the address of the application's page.
 
 use super::dom;
 use std::{cell::Cell, rc::Rc};
@@ -45,7 +45,7 @@ fn try_wake() -> Option<()> {
             event.prevent_default();
         }
     });
-    // A browser that kept the page as it was shows the page whose address it has by now.
+    // When restored from the back/forward cache, navigate to the address that replaced this page's history entry.
     if let Some(address) = leads_to {
         let location = window.location();
         dom::on(&window, "pageshow", move |event| {
@@ -54,7 +54,7 @@ fn try_wake() -> Option<()> {
             }
         });
     }
-    // A browser may keep the page as it is, to go back to: nothing of the key may be on it.
+    // The browser may keep the page in its back/forward cache, which must not contain the key.
     dom::on(&window, "pagehide", move |_| {
         shown.set_text_content(None);
         for part in dom::all("[data-one-time-secret] > *") {

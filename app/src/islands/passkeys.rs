@@ -1,9 +1,9 @@
-//! Asks the browser for a passkey: `data-passkey` says whether one is made or used, `data-options` tells the browser the
-//! rest. Its answer goes into the form, which is then sent like any other.
+//! Runs WebAuthn ceremonies: `data-passkey` selects registration or authentication, `data-options` holds the options as
+//! JSON. The response is written into the form, which is then submitted as usual.
 //!
-//! Browsers before 2025 do not read the options from JSON, and password managers that stand in for the browser answer with
-//! objects that cannot write themselves as JSON. Where either is missing or fails, it is done here (Web Authentication Level
-//! 3, 5.1.8 to 5.1.10).
+//! Browsers before 2025 cannot parse the options from JSON, and password managers that replace the browser's
+//! implementation return objects without a working `toJSON`. If either is missing or fails, this module converts
+//! instead (Web Authentication Level 3, 5.1.8 to 5.1.10).
 
 use super::dom;
 use js_sys::{Array, ArrayBuffer, Function, JSON, JsString, Object, Promise, Reflect, Uint8Array};
@@ -32,13 +32,13 @@ fn try_wake(form: Element) -> Option<()> {
         event.prevent_default();
         let name: Option<HtmlInputElement> = dom::within(&form, "[name=name]");
         if let Some(name) = name.filter(|name| name.value().trim().is_empty()) {
-            // Before there is a passkey on the device that the server does not take.
+            // Checked first: the server would reject the form after the device has created the passkey.
             dom::set_error(&problem, Some("Enter a name for the passkey."));
             let _ = name.focus();
             return;
         }
         dom::set_error(&problem, None);
-        // Browsers refuse to ask for two at the same time.
+        // Browsers reject a second ceremony while one is pending.
         let _ = button.set_attribute("disabled", "");
         let (form, button, problem) = (form.clone(), button.clone(), problem.clone());
         let done = move |outcome: Result<JsValue, JsValue>| {
@@ -55,7 +55,7 @@ fn try_wake(form: Element) -> Option<()> {
     Some(())
 }
 
-/// The browser's container of credentials; `None` where it has no passkeys, or not at this address.
+/// Returns the browser's `CredentialsContainer`; `None` if passkeys are not supported, or not in this context.
 fn credentials() -> Option<JsValue> {
     let window = dom::window()?;
     get(window.as_ref(), "PublicKeyCredential")?;
@@ -70,14 +70,14 @@ fn ask(options: &str, makes: bool) -> Option<Promise> {
     call(&credentials()?, if makes { "create" } else { "get" }, &asked)?.dyn_into().ok()
 }
 
-/// Has the browser read the options.
+/// Parses the options with the browser's own parser; `None` if it has none or fails.
 fn parse_natively(options: &JsValue, makes: bool) -> Option<JsValue> {
     let interface = get(dom::window()?.as_ref(), "PublicKeyCredential")?;
     let parser = if makes { "parseCreationOptionsFromJSON" } else { "parseRequestOptionsFromJSON" };
     call(&interface, parser, options)
 }
 
-/// Reads the options: everything in them that is binary is base64url in JSON.
+/// Parses the options: decodes their binary members, which are base64url in JSON.
 fn parse(options: &JsValue) -> Option<JsValue> {
     decode(options, "challenge")?;
     if let Some(user) = get(options, "user") {
@@ -92,13 +92,13 @@ fn parse(options: &JsValue) -> Option<JsValue> {
     Some(options.clone())
 }
 
-/// Replaces the base64url in `of[name]` by the bytes.
+/// Replaces the base64url text in `of[name]` with the decoded bytes.
 fn decode(of: &JsValue, name: &str) -> Option<()> {
     let text = get(of, name)?.as_string()?.replace('-', "+").replace('_', "/");
     let binary: JsString = dom::window()?.atob(&text).ok()?.into();
     let bytes = Uint8Array::new_with_length(binary.length());
     for index in 0..binary.length() {
-        // Each character is a byte.
+        // `atob` returns one character per byte.
         bytes.set_index(index, binary.char_code_at(index) as u8);
     }
     Reflect::set(of, &name.into(), &bytes).ok().map(drop)
@@ -106,7 +106,7 @@ fn decode(of: &JsValue, name: &str) -> Option<()> {
 
 fn send(form: &HtmlFormElement, credential: &JsValue) -> Option<()> {
     let answer = call(credential, "toJSON", &JsValue::UNDEFINED)
-        // One that a password manager answers with may inherit the method, and have nothing for it to write.
+        // A password manager's credential may inherit `toJSON` without data for it to serialize.
         .filter(|answer| get(answer, "rawId").is_some_and(|id| id.is_string()))
         .or_else(|| encode(credential))?;
     let answer = JSON::stringify(&answer).ok()?;
@@ -114,7 +114,7 @@ fn send(form: &HtmlFormElement, credential: &JsValue) -> Option<()> {
     form.submit().ok()
 }
 
-/// Writes a credential as its `toJSON` would.
+/// Serializes a credential as its `toJSON` would.
 fn encode(credential: &JsValue) -> Option<JsValue> {
     let (answer, response) = (Object::new(), Object::new());
     let set = |of: &Object, name: &str, value: &JsValue| Reflect::set(of, &name.into(), value).ok();
@@ -139,7 +139,7 @@ fn encode(credential: &JsValue) -> Option<JsValue> {
     Some(answer.into())
 }
 
-/// The base64url (RFC 4648, 5, without padding) of a buffer, or of a view of one.
+/// Encodes a buffer or a view of one as base64url without padding (RFC 4648, 5).
 fn base64url(value: &JsValue) -> Option<JsValue> {
     let buffer = get(value, "buffer").filter(|buffer| buffer.is_instance_of::<ArrayBuffer>());
     let bytes = match buffer {
@@ -154,7 +154,7 @@ fn base64url(value: &JsValue) -> Option<JsValue> {
     Some(text.replace('+', "-").replace('/', "_").trim_end_matches('=').into())
 }
 
-/// Calls the method `name` of `of`; `None` where there is none, or it throws.
+/// Calls the method `name` of `of`; `None` if it does not exist or throws.
 fn call(of: &JsValue, name: &str, argument: &JsValue) -> Option<JsValue> {
     let method: Function = get(of, name)?.dyn_into().ok()?;
     method.call1(of, argument).ok()
@@ -164,8 +164,8 @@ fn get(of: &JsValue, name: &str) -> Option<JsValue> {
     Reflect::get(of, &name.into()).ok().filter(|value| !value.is_undefined() && !value.is_null())
 }
 
-/// Why there is no passkey (Web Authentication, 5.1.3 and 5.1.4), for people. A browser does not tell whether somebody
-/// cancelled, was too slow, or has none: whoever has the page must not learn that either.
+/// Words an error of a ceremony (Web Authentication, 5.1.3 and 5.1.4). Browsers do not distinguish a cancelled request,
+/// a timeout and a missing passkey, so that a page cannot learn whether the user has one.
 fn words(error: &JsValue) -> &'static str {
     match get(error, "name").and_then(|name| name.as_string()).as_deref() {
         Some("NotAllowedError" | "AbortError") => {

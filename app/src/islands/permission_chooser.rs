@@ -1,4 +1,5 @@
-//! Keeps every write permission with its read: `data-requires` names the box of the read.
+//! Keeps write permissions consistent with the read permissions they require. `data-requires` is the id of the read
+//! permission's checkbox.
 
 use super::dom;
 use wasm_bindgen::JsCast;

@@ -1,4 +1,4 @@
-//! What becomes of a private key: a file or a copy, encrypted with a passphrase or not.
+//! Saves a private key as a file or to the clipboard, optionally encrypted with a passphrase.
 
 use super::{dom, task, words};
 use std::{
@@ -8,10 +8,10 @@ use std::{
 use web_sys::{Element, Event, EventTarget, HtmlElement, HtmlInputElement, Worker};
 use zeroize::Zeroizing;
 
-/// The least characters of a passphrase: what guards a file must stand against years of guessing.
+/// Minimum length of a passphrase. It must withstand offline guessing for years, as an attacker may obtain the file.
 const LEAST_CHARACTERS: usize = 12;
 
-/// What somebody asks for.
+/// Action the user requested.
 #[derive(Clone, Copy)]
 enum Wish {
     Download,
@@ -19,7 +19,7 @@ enum Wish {
     CopyAsOneLine,
 }
 
-/// The part of a page that hands out a private key. It holds none to begin with.
+/// Buttons that save a private key. Does nothing until [`hold`](Self::hold) is called.
 pub struct PrivateKeyActions {
     worker_address: String,
     encrypt: HtmlInputElement,
@@ -34,19 +34,20 @@ pub struct PrivateKeyActions {
     error: HtmlElement,
     key: RefCell<Option<Key>>,
     worker: RefCell<Option<Worker>>,
-    /// Which encryption an answer belongs to: one that was asked for before the passphrase changed comes too late.
+    /// Number of the latest encryption request. The result of an earlier one, made with another passphrase, is
+    /// discarded.
     asked: Cell<u32>,
 }
 
 struct Key {
     pem: Zeroizing<String>,
     fingerprint: String,
-    /// Under the passphrase that is in the field, once it was needed.
+    /// Encrypted under the passphrase in the field; `None` until requested.
     encrypted_pem: Option<String>,
 }
 
 impl PrivateKeyActions {
-    /// The part that is `root`, awake.
+    /// Hydrates the markup in `root`.
     pub fn wake(root: &Element) -> Option<Rc<Self>> {
         let actions = Rc::new(Self {
             worker_address: root.get_attribute("data-worker")?,
@@ -86,18 +87,18 @@ impl PrivateKeyActions {
         dom::on(target, event, move |_: Event| handle(&actions));
     }
 
-    /// Hands out this key from now on.
+    /// Sets the key that the buttons save.
     pub fn hold(&self, pem: Zeroizing<String>, fingerprint: String) {
         self.forget();
         *self.key.borrow_mut() = Some(Key { pem, fingerprint, encrypted_pem: None });
     }
 
-    /// Puts the focus on what most people do first.
+    /// Focuses the download button.
     pub fn focus(&self) {
         let _ = self.download.focus();
     }
 
-    /// Forgets the key and its passphrase.
+    /// Discards the key and its passphrase.
     pub fn forget(&self) {
         *self.key.borrow_mut() = None;
         self.passphrase.set_value("");
@@ -108,7 +109,7 @@ impl PrivateKeyActions {
         self.tell_state();
     }
 
-    /// What was encrypted with another passphrase is of no use, nor is what is being encrypted.
+    /// Discards the encrypted key and cancels a running encryption, because the passphrase has changed.
     fn forget_encrypted(&self) {
         self.asked.set(self.asked.get() + 1);
         if let Some(worker) = self.worker.borrow_mut().take() {
@@ -121,7 +122,7 @@ impl PrivateKeyActions {
         dom::set_error(&self.error, None);
     }
 
-    /// Says which form is handed out.
+    /// Updates the labels to state whether the key will be encrypted.
     fn tell_state(&self) {
         let encrypted = self.encrypt.checked();
         dom::show(&self.passphrase_field, encrypted);
@@ -158,7 +159,7 @@ impl PrivateKeyActions {
         }
     }
 
-    /// Has a worker encrypt the key: hashing a passphrase takes long on purpose.
+    /// Encrypts the key in a worker, because the passphrase hash is deliberately slow.
     fn encrypt_for(self: &Rc<Self>, wish: Wish) {
         self.forget_encrypted();
         let request = task::object("encrypt", &[("passphrase", self.passphrase.value().into())]);
@@ -214,7 +215,7 @@ impl PrivateKeyActions {
         });
     }
 
-    /// Named after the application, where the page knows it or asks for its name.
+    /// Returns the file name. It includes the application's name if the page contains it or asks for it.
     fn file_name(&self, encrypted: bool) -> String {
         let known = dom::first::<Element>("[data-file-stem]").and_then(|page| page.get_attribute("data-file-stem"));
         let typed = || dom::first::<HtmlInputElement>("#name").map(|field| field.value());

@@ -1,5 +1,5 @@
-//! Judges a pasted public key by the server's own rules, before it is sent. What is not a public key is not sent, and a private
-//! key is thrown away at once.
+//! Validates a pasted public key with the server's own rules before it is submitted. Invalid input is not submitted,
+//! and a private key is erased immediately.
 
 use super::dom;
 use domain::public_key::{PublicKey, PublicKeyError};
@@ -21,23 +21,23 @@ fn try_wake() -> Option<()> {
     if let Some(form) = field.form() {
         let (field, check, error) = (field.clone(), check.clone(), error.clone());
         dom::on(&form, "submit", move |event| {
-            // Nothing at all is for the server to point out, with the other fields that are empty.
+            // An empty field is reported by the server, along with the other empty fields.
             if field.value().trim().is_empty() || PublicKey::from_pem(&field.value()).is_ok() {
                 return;
             }
             event.prevent_default();
             judge(&field, &check, &error);
-            // Fails for what cannot take the focus only.
+            // Fails only if the element cannot be focused.
             let _ = field.focus();
         });
     }
     let was_private = Cell::new(false);
     dom::on(&target, "input", move |_| {
-        // What the server said was about another text.
+        // The server's error refers to the previous text.
         if let Some(old) = dom::first::<HtmlElement>("#public_key-error") {
             old.remove();
         }
-        // That a private key was thrown away is said until something else is pasted.
+        // The message that a private key was erased remains until something else is entered.
         if field.value().is_empty() && was_private.get() {
             return;
         }
@@ -46,7 +46,7 @@ fn try_wake() -> Option<()> {
     Some(())
 }
 
-/// Says what is in the field, and whether it was a private key.
+/// Validates the field's content and shows the result. Returns whether it was a private key.
 fn judge(field: &HtmlTextAreaElement, check: &HtmlElement, error: &HtmlElement) -> bool {
     let mut was_private = false;
     let (found, wrong) = match PublicKey::from_pem(&field.value()) {

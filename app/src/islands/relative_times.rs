@@ -1,7 +1,7 @@
-//! Shows instants relative to now.
+//! Shows times relative to now.
 //!
-//! Now is the server's, as the page tells it, and what has passed since: a browser whose clock is wrong does not show
-//! requests of the future.
+//! "Now" is the server's time in the page, plus the time elapsed since: with the browser's own clock, which may be
+//! wrong, recent requests could appear to be in the future.
 
 use super::{dom, words};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use web_sys::Element;
 const REFRESH_MILLISECONDS: i32 = 5_000;
 
 thread_local! {
-    /// The server's time less what the browser has counted since it opened the page, in milliseconds.
+    /// Server time minus the browser's monotonic clock, in milliseconds.
     static OPENED_AT: Cell<f64> = const { Cell::new(0.0) };
 }
 
@@ -28,7 +28,7 @@ fn try_wake() -> Option<()> {
     Some(())
 }
 
-/// Shows every such instant as it is now; `now` is what the server says that it is, where it has just said so.
+/// Updates all relative times. `now` is the server's current time, if it has just been received.
 pub fn refresh(now: Option<&str>) {
     let Some(counted) = dom::window().and_then(|window| window.performance()).map(|clock| clock.now()) else { return };
     if let Some(now) = now.and_then(parse) {
@@ -42,8 +42,8 @@ pub fn refresh(now: Option<&str>) {
     }
 }
 
-/// The place for the relative time; it is made where it is missing, before the absolute one, which from then on shows on
-/// hover and focus.
+/// Returns the element for the relative time. Creates it on first use, before the absolute time, which then shows on
+/// hover and focus only.
 fn refined(time: &Element) -> Option<Element> {
     if let Some(words) = dom::within(time, ".relative__words") {
         return Some(words);

@@ -1,5 +1,5 @@
-//! Web Workers, what is said to them, and one task for a worker of its own, which ends with it: what it knew goes away with
-//! its memory.
+//! Web Workers: starting them, messages, and one-off tasks in a worker of their own. The worker is terminated after its
+//! task, so that secrets are released with its memory.
 
 use super::dom;
 use js_sys::{Object, Reflect};
@@ -7,25 +7,25 @@ use std::{cell::RefCell, rc::Rc};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{MessageEvent, Worker, WorkerOptions, WorkerType};
 
-/// What follows on a task: its answer, or why there is none.
+/// Callback for the result of a task, or the reason it failed.
 pub type Done = Box<dyn FnOnce(Result<JsValue, String>)>;
 
-/// Starts the worker at `address`; `None` where the browser has none.
+/// Starts the worker at `address`; `None` if the browser cannot start it.
 pub fn worker(address: &str) -> Option<Worker> {
     let options = WorkerOptions::new();
     options.set_type(WorkerType::Module);
     Worker::new_with_options(address, &options).ok()
 }
 
-/// Starts the worker at `address`, sends it `request` when it is ready, and calls `done` with its answer or with why
-/// there is none. Until then, what comes back can be terminated; `done` is not called any more after that.
+/// Starts the worker at `address`, sends it `request` when it is ready, and calls `done` with its result or the reason
+/// it failed. The returned worker can be terminated before that; `done` is then not called.
 pub fn run(address: &str, request: Object, done: Done) -> Option<Worker> {
     const MISSING: &str = "What does this could not be loaded. Reload the page and try again.";
     let Some(worker) = worker(address) else {
         done(Err(MISSING.to_owned()));
         return None;
     };
-    // The listeners stay as long as the page; what they hold of the task does not.
+    // The listeners live as long as the page, but release the task when it ends.
     let task = Rc::new(RefCell::new(Some((request, done))));
     let (listening, failing) = (task.clone(), worker.clone());
     let sender = worker.clone();
@@ -40,7 +40,7 @@ pub fn run(address: &str, request: Object, done: Done) -> Option<Worker> {
             return;
         }
         sender.terminate();
-        // Taken out first: `done` may begin another task.
+        // Taken first, because `done` may start another task.
         let ended = listening.borrow_mut().take();
         if let Some((_, done)) = ended {
             let failed = kind.as_deref() == Some("failed");
@@ -57,7 +57,7 @@ pub fn run(address: &str, request: Object, done: Done) -> Option<Worker> {
     Some(worker)
 }
 
-/// A request of a kind, with its fields.
+/// Returns a request of `kind` with the given fields.
 pub fn object(kind: &str, fields: &[(&str, JsValue)]) -> Object {
     let object = Object::new();
     set(&object, "kind", &kind.into());
@@ -67,18 +67,18 @@ pub fn object(kind: &str, fields: &[(&str, JsValue)]) -> Object {
     object
 }
 
-/// Gives an object a field.
+/// Sets a field of a request.
 pub fn set(object: &Object, name: &str, value: &JsValue) {
-    // Setting a field of a plain object does not fail.
+    // Cannot fail for a plain object.
     let _ = Reflect::set(object, &name.into(), value);
 }
 
-/// A field of an answer.
+/// Returns a field of a response; `undefined` if it is missing.
 pub fn field(answer: &JsValue, name: &str) -> JsValue {
     Reflect::get(answer, &name.into()).unwrap_or_default()
 }
 
-/// A field of an answer, where it is a text.
+/// Returns a field of a response if it is a string.
 pub fn text(answer: &JsValue, name: &str) -> Option<String> {
     field(answer, name).as_string()
 }

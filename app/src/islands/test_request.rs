@@ -1,7 +1,7 @@
-//! Sends a signed test request from the page that shows a new API key, while the key is still there.
+//! Sends a signed test request from the page that shows a new API key, while the key is still shown.
 //!
-//! A worker reads the private key and signs; it answers with the token, and ends. Neither the key nor its passphrase goes
-//! anywhere else.
+//! A worker reads the private key, signs, returns the token and is terminated. The private key and its passphrase are
+//! not sent anywhere else.
 
 use super::{dom, task};
 use js_sys::{Array, Uint8Array};
@@ -59,7 +59,7 @@ impl Sender {
             sender.tell("");
         });
         if let Some(window) = dom::window() {
-            // A browser may keep the page as it is, to go back to.
+            // The browser may keep the page in its back/forward cache.
             self.on(&window, "pagehide", |sender| {
                 sender.file.set_value("");
                 sender.passphrase.set_value("");

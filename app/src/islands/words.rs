@@ -1,6 +1,6 @@
-//! Relative time in words.
+//! Texts of the islands that need no browser, so that they can be tested natively.
 
-/// How long before or after now an instant is, given what has passed since it in milliseconds.
+/// Words a time relative to now, given the milliseconds elapsed since; negative for times in the future.
 pub fn relative(passed: f64) -> String {
     let seconds = (passed.abs() / 1000.0) as u64;
     let (count, unit) = match seconds {
@@ -17,7 +17,8 @@ pub fn relative(passed: f64) -> String {
     }
 }
 
-/// The name of a private key's file: `name` as far as file names go, and the beginning of the key's fingerprint.
+/// Returns the name of a private key's file: `name`, reduced to characters that are safe in file names, and the
+/// beginning of the key's fingerprint.
 pub fn file_name(name: &str, fingerprint: &str, encrypted: bool) -> String {
     let mut stem = String::new();
     for c in name.chars().take(60) {
@@ -36,7 +37,7 @@ pub fn file_name(name: &str, fingerprint: &str, encrypted: bool) -> String {
     }
 }
 
-/// A PEM text as an environment variable holds it: one line, the line breaks written as `\n`.
+/// Converts a PEM text to a single line for an environment variable, with line breaks written as `\n`.
 pub fn one_line(pem: &str) -> String {
     pem.replace('\n', "\\n")
 }

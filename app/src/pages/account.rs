@@ -1,4 +1,4 @@
-//! Sign-in and security: how somebody proves that it is they, on their own page. A card for each way.
+//! Sign-in and security page of the signed-in user: passkeys, second factor, password, sessions and recent sign-ins.
 
 use crate::{
     page::AccountView,
@@ -29,7 +29,7 @@ const SIGN_INS: &[Column] = &[
     Column { label: "From", class: "column--wide" },
 ];
 
-/// So many recovery codes, or fewer, are few.
+/// Number of remaining recovery codes at or below which the page suggests creating new ones.
 const FEW_CODES: usize = 3;
 
 pub(super) fn view(title: String, account: &AccountView) -> impl IntoView + use<> {
@@ -57,7 +57,7 @@ fn password() -> impl IntoView {
     }
 }
 
-/// Where somebody is signed in: they can end each of it, and all at once.
+/// Card with the user's sessions. Each can be ended, or all but the current one at once.
 fn sessions(account: &AccountView) -> impl IntoView + use<> {
     let address = surroundings().area().account();
     let others = account.sessions.len() > 1;
@@ -195,7 +195,7 @@ fn is_not_set_up() -> impl IntoView {
     }
 }
 
-/// Where one's own account is.
+/// Returns the area whose account pages the links point to.
 fn area() -> Area {
     surroundings().area()
 }

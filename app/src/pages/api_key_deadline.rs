@@ -1,4 +1,4 @@
-//! The deadline of a replaced key: move it, or keep the key.
+//! Page that changes the deadline of a replaced API key, or cancels its expiry.
 
 use crate::ui::{
     Actions, ApiKeyBadge, Callout, Card, Code, Fact, Facts, Form, Input, Submit, TextField, Time, Variant, place,

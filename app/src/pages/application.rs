@@ -1,4 +1,4 @@
-//! One application: what works, what it is used for, and everything that can be done about it.
+//! Details of an API application, with every action available on it.
 
 mod api_keys;
 mod rotation;
@@ -33,7 +33,7 @@ pub(super) fn view(
     let application = &view.application;
     let action = |action| place().action(application.id, action);
     let now = page.now;
-    // What stopped it is said once: a blocked key says it with the way out.
+    // The panel of a blocked signing key already states why the application was disabled.
     let stop = match blocked_keys::panel(application, &view.blocked_keys) {
         Some(panel) => Some(panel.into_any()),
         None => application.disabled.clone().map(|disabled| banner(disabled, application).into_any()),
@@ -77,7 +77,7 @@ pub(super) fn view(
 fn test_card(gateway_url: &str) -> impl IntoView + use<> {
     let snippets = SNIPPETS.iter().enumerate().map(|(index, snippet)| {
         let set_up = snippet.set_up(gateway_url).map(|(id, label, text)| view! { <CodeBlock id label text /> });
-        // Elements of one name close each other, without any script.
+        // Browsers keep at most one `<details>` of the same name open, so no script is needed.
         view! {
             <details class="details snippets__item" name="snippet" open={index == 0}>
                 <summary>{snippet.name}</summary>
@@ -106,8 +106,9 @@ fn test_card(gateway_url: &str) -> impl IntoView + use<> {
     }
 }
 
-/// For bash and zsh, the default of macOS. In zsh `read -p` reads from a coprocess, so the prompt is a `printf`. The prompt
-/// comes last: a terminal that sends pasted lines one by one would answer it with the line below.
+/// Commands for bash and zsh, the default shell of macOS. The prompt is a `printf`, because `read -p` reads from a
+/// coprocess in zsh. It comes last, because terminals that paste line by line would take the following line as the
+/// answer.
 const VARIABLES: &str = "\
 export NUVERA_PRIVATE_KEY_FILE=private.pem
 printf 'API key: '; IFS= read -rs NUVERA_API_KEY; export NUVERA_API_KEY";
@@ -118,7 +119,7 @@ fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
     let switch = if application.is_enabled() {
         view! { <ButtonLink href=action("disable") text="Disable" variant=Variant::DangerQuiet needs=Operation::DisableApplication /> }
     } else {
-        // A blocked signing key has to be replaced first: that is the button to see.
+        // A blocked signing key must be replaced first, so that is the page's primary button.
         let variant = if view.blocked_keys.is_empty() { Variant::Primary } else { Variant::Secondary };
         view! { <ButtonLink href=action("enable") text="Enable" variant needs=Operation::EnableApplication /> }
     };
@@ -140,7 +141,7 @@ fn head(title: String, view: &ApplicationView) -> impl IntoView + use<> {
     }
 }
 
-/// Whether enabling by the reader waits for the partner, who disabled the application.
+/// Returns whether the viewer can only propose to enable the application, because the partner disabled it.
 fn enabling_waits(application: &ApiApplication) -> bool {
     application.waits_for_partner(surroundings().area().side())
 }

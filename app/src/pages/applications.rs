@@ -1,4 +1,4 @@
-//! A partner's API applications.
+//! List of an organization's API applications.
 
 use crate::{
     page::ApplicationSummary,
@@ -106,7 +106,7 @@ fn left_with_keys(leavers: &[String]) -> impl IntoView + use<> {
     }
 }
 
-/// A partner's applications as a Nuvera admin sees them.
+/// List of a partner's applications, as Nuvera's users see it.
 pub(super) fn organization(title: String, items: &[ApplicationSummary], health: &Health) -> impl IntoView + use<> {
     let list = if items.is_empty() {
         view! {
@@ -141,7 +141,7 @@ pub(super) fn organization(title: String, items: &[ApplicationSummary], health: 
     }
 }
 
-/// The way to the stop of all of them, where there is something to stop.
+/// Links to the page that disables all applications; `None` if none is enabled.
 fn stop_everything(items: &[ApplicationSummary]) -> Option<impl IntoView + use<>> {
     items.iter().any(|item| item.application.is_enabled()).then(|| {
         view! {
@@ -202,7 +202,8 @@ fn row(item: &ApplicationSummary) -> impl IntoView + use<> {
     }
 }
 
-/// Two activations stop an application from here: this link, and the button that it leads to.
+/// Links to the page that disables or enables the application. Disabling takes two clicks: this link, then the button
+/// on that page.
 fn switch(application: &ApiApplication) -> AnyView {
     let (operation, action, text, variant) = if application.is_enabled() {
         (Operation::DisableApplication, "disable", "Disable", Variant::DangerQuiet)

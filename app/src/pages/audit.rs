@@ -1,4 +1,4 @@
-//! Audit histories: an application's, an organization's, and everybody's.
+//! Audit history of an application, of an organization, or of all organizations.
 
 use crate::{
     page::AuditSubject,
@@ -108,7 +108,7 @@ pub(super) fn view(
     }
 }
 
-/// What can be chosen, no choice first.
+/// Returns the options of a drop-down list, preceded by `any` with an empty value.
 fn choices<V: Into<String>, W: Into<String>>(
     any: &str,
     options: impl IntoIterator<Item = (V, W)>,
@@ -117,7 +117,7 @@ fn choices<V: Into<String>, W: Into<String>>(
     std::iter::once((String::new(), any.to_owned())).chain(options).collect()
 }
 
-/// Events, each in a row.
+/// Table of audit events, one row each.
 pub(super) fn table(events: &[RecordedEvent], names_application: bool) -> impl IntoView + use<> {
     if events.is_empty() {
         return view! { <p class="table-empty">"Nothing has happened here yet."</p> }.into_any();
@@ -133,7 +133,7 @@ pub(super) fn table(events: &[RecordedEvent], names_application: bool) -> impl I
 fn row(recorded: &RecordedEvent, names_application: bool) -> impl IntoView + use<> {
     let event = &recorded.event;
     let about = names_application.then(|| about(recorded));
-    // What is linked below need not be said twice.
+    // The link below already names the application or organization.
     let named = recorded.application_name.as_ref().map_or(&*recorded.organization_name, |name| name.as_str());
     let target = Some(&event.target).filter(|target| !names_application || *target != named);
     let target = target.map(|target| view! { <p class="quiet target">{target.clone()}</p> });
@@ -157,7 +157,7 @@ fn row(recorded: &RecordedEvent, names_application: bool) -> impl IntoView + use
     }
 }
 
-/// Which application it was, if any, and to whoever looks across organizations, whose.
+/// Links to the event's application and, in the history of all organizations, to its organization.
 fn about(recorded: &RecordedEvent) -> AnyView {
     let event = &recorded.event;
     let organization = recorded.organization_name.clone();
@@ -180,7 +180,7 @@ fn about(recorded: &RecordedEvent) -> AnyView {
     }
 }
 
-/// How it was and how it is, in words; once where it is the same.
+/// Shows the values before and after a change; only the latter if they are equal.
 pub(super) fn change(before: Option<String>, after: Option<String>) -> impl IntoView + use<> {
     let before = before.filter(|before| after.as_ref() != Some(before)).map(|before| {
         view! {

@@ -1,4 +1,4 @@
-//! Signing keys that are blocked everywhere: what an application's pages say about them, their list, and their release.
+//! Blocked signing keys: notices on other pages, the list of blocked keys, and the page that releases one.
 
 use crate::{
     page::BlockedKeyView,
@@ -22,13 +22,14 @@ const COLUMNS: &[Column] = &[
     Column { label: "Actions", class: "column--actions" },
 ];
 
-/// The block in force of `key`.
+/// Returns the active block of `key`, if any.
 pub(super) fn block_of<'a>(blocked: &'a [BlockedKey], key: &SigningKey) -> Option<&'a BlockedKey> {
     let fingerprint = key.public_key.fingerprint();
     blocked.iter().find(|blocked| blocked.is_in_force() && blocked.fingerprint == fingerprint)
 }
 
-/// Says that a signing key which verifies requests of `application` is blocked, and the way out; `None` where none is.
+/// Warns that a signing key accepted for `application` is blocked, and links to the way to resolve it. `None` if no
+/// such key is blocked.
 pub(super) fn panel(application: &ApiApplication, blocked: &[BlockedKey]) -> Option<impl IntoView + use<>> {
     let now = surroundings().now;
     let (key, block) = application
@@ -36,7 +37,7 @@ pub(super) fn panel(application: &ApiApplication, blocked: &[BlockedKey]) -> Opt
         .iter()
         .filter(|key| key.verifies(now))
         .find_map(|key| block_of(blocked, key).map(|block| (key, block)))?;
-    // A retiring key is retired by the block. The current one stays current until it is replaced.
+    // The block retires retiring keys. The current key remains current until it is replaced.
     let (action, text) = match key.status(now) {
         SigningKeyState::Current => (place().action(application.id, "replace-signing-key"), "Replace signing key"),
         _ => (place().signing_key_action(application.id, key.id, "retire"), "Retire signing key"),
@@ -58,7 +59,7 @@ pub(super) fn panel(application: &ApiApplication, blocked: &[BlockedKey]) -> Opt
     })
 }
 
-/// A block as the page about its key shows it.
+/// Fingerprint, time, actor and reason of a block.
 pub(super) fn facts(blocked: &BlockedKey) -> impl IntoView + use<> {
     view! {
         <Facts>
@@ -69,7 +70,7 @@ pub(super) fn facts(blocked: &BlockedKey) -> impl IntoView + use<> {
     }
 }
 
-/// Says that a key is blocked already, on a page that could block it.
+/// Notice that a key is already blocked, for pages that could otherwise block it.
 pub(super) fn is_blocked(blocked: &BlockedKey) -> impl IntoView + use<> {
     let release = paths::release_signing_key(&blocked.fingerprint);
     view! {

@@ -1,4 +1,4 @@
-//! Many applications are stopped at once, in an emergency: what that would stop, and what it stopped.
+//! Emergency stop of several applications at once: preview and result.
 
 use super::blocked_keys;
 use crate::{
@@ -17,7 +17,8 @@ use domain::{
 use leptos::prelude::*;
 use std::collections::HashSet;
 
-/// The most applications that are listed before the form; more are folded away, so that it stays within reach.
+/// Maximum number of applications listed openly above the form. Longer lists are collapsed, so that the form remains
+/// within reach.
 const MOST_UNFOLDED: usize = 8;
 
 const PREVIEW: &[Column] = &[
@@ -101,7 +102,7 @@ pub(super) fn preview(
     .into_any()
 }
 
-/// The form that stops what the page lists.
+/// Form that stops the listed applications.
 fn stop_form(scope: &StopScope, title: String, fields: AnyView) -> impl IntoView + use<> {
     view! {
         <Form action=address(scope)>
@@ -115,7 +116,7 @@ fn stop_form(scope: &StopScope, title: String, fields: AnyView) -> impl IntoView
     }
 }
 
-/// Blocks a key that no running application uses, so that none ever does.
+/// Preview of blocking a signing key that no enabled application uses.
 fn block(title: String, scope: &StopScope, disabled: usize) -> impl IntoView + use<> {
     let used = match disabled {
         0 => "No application verifies requests with this key: it is registered nowhere, or retired everywhere."
@@ -261,7 +262,7 @@ fn named(scope: &StopScope, stoppable: &Stoppable) -> impl IntoView + use<> {
     }
 }
 
-/// Which key it is about, where it is about one.
+/// Names the signing key, if the stop is about one.
 fn key(scope: &StopScope) -> Option<impl IntoView + use<>> {
     let StopScope::SigningKey { fingerprint } = scope else { return None };
     Some(view! { <p>"Signing key " <Code text=fingerprint.clone() /></p> })

@@ -1,7 +1,8 @@
-//! The key doctor: what a key is, and whose. For whoever is told "invalid signature".
+//! Key doctor: identifies a key and the application it belongs to, to diagnose `invalid_signature` responses.
 //!
-//! The island `KeyDoctor` does it all in the browser. No field here has a name, and there is no form: without scripts
-//! the page still lists the registered fingerprints and says how OpenSSL finds the one of a key.
+//! The island `KeyDoctor` runs entirely in the browser. There is no form and no field has a name, so that a key cannot
+//! be submitted. Without scripts, the page still lists the registered fingerprints and the OpenSSL commands that
+//! compute a key's fingerprint.
 
 use crate::{
     paths::{self, Place},
@@ -23,7 +24,7 @@ const COLUMNS: &[Column] = &[
     Column { label: "Status", class: "column--who" },
 ];
 
-/// Commands for any shell, without comments: an interactive zsh takes `#` for a command.
+/// Commands for any shell. Without comments, because interactive zsh treats `#` as a command.
 const FINGERPRINTS: &str = "\
 openssl pkey -in private.pem -pubout -outform DER | openssl dgst -sha256 -binary | base64 | tr -d '='
 openssl pkey -pubin -in public.pem -outform DER | openssl dgst -sha256 -binary | base64 | tr -d '='";
@@ -117,7 +118,7 @@ fn input() -> impl IntoView {
     }
 }
 
-/// A key that was found: the island fills it in, once for each.
+/// Template for a key that was found. The island clones and fills it for each key.
 fn finding() -> impl IntoView {
     let organization = match place() {
         Place::Settings | Place::Nuvera => "your organization".to_owned(),
@@ -192,7 +193,7 @@ fn row(application: &ApiApplication, key: &SigningKey, now: Timestamp) -> impl I
     }
 }
 
-/// What a match means, and what to do about it.
+/// Explains the status of a matching key and what to do about it.
 fn words(application: &ApiApplication, status: SigningKeyState) -> String {
     let name = &application.name;
     let meaning = match status {

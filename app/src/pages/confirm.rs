@@ -1,4 +1,4 @@
-//! Confirm that it is you.
+//! Step-up authentication before a sensitive action.
 
 use super::{second_factor, single_sign_on};
 use crate::{
@@ -65,7 +65,7 @@ fn with_form(ways: &WaysToConfirm, next: &str, unsent: Option<&str>) -> impl Int
 
 fn password(who: String) -> impl IntoView {
     view! {
-        // For whatever keeps passwords: it finds them by the address.
+        // Password managers look up the password by this address.
         <input type="hidden" name="email" autocomplete="username" value=who />
         <TextField
             name="password"

@@ -1,5 +1,5 @@
-//! Whether traffic has moved from an old key to its replacement: the meter, its verdict and its sentence. Every page that
-//! judges an old key, API key or signing key, takes them from here.
+//! Progress of a key rotation: chart, verdict and its wording. Every page that assesses whether an old API key or
+//! signing key is still in use takes them from here.
 
 use crate::{
     page::Usage,
@@ -15,20 +15,20 @@ use domain::{
 use leptos::prelude::*;
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
-/// A replacement under way, and how its keys have been used.
+/// A rotation in progress and the usage of its keys.
 pub(super) struct Meter<'a, Id> {
     now: Timestamp,
-    /// The key that replaces the others.
+    /// Key that replaces the others.
     pub(super) new: Id,
     new_label: String,
-    /// The keys that it replaces and that still work.
+    /// Replaced keys that still work.
     pub(super) old: Vec<Id>,
     usage: &'a HashMap<Id, Usage>,
     traffic: &'a HashMap<Id, Traffic>,
 }
 
 impl<'a> Meter<'a, ApiKeyId> {
-    /// The rotation of an application's API keys; `None` where none is under way.
+    /// Returns the rotation of an application's API keys; `None` if none is in progress.
     pub(super) fn of_api_keys(
         application: &ApiApplication,
         usage: &'a HashMap<ApiKeyId, Usage>,
@@ -42,7 +42,7 @@ impl<'a> Meter<'a, ApiKeyId> {
 }
 
 impl<'a> Meter<'a, SigningKeyId> {
-    /// The replacement of an application's signing key; `None` where none is under way.
+    /// Returns the rotation of an application's signing key; `None` if none is in progress.
     pub(super) fn of_signing_keys(
         application: &ApiApplication,
         usage: &'a HashMap<SigningKeyId, Usage>,
@@ -58,12 +58,12 @@ impl<'a> Meter<'a, SigningKeyId> {
 }
 
 impl<Id: Copy + Eq + Hash> Meter<'_, Id> {
-    /// Whether this is one of the keys that are replaced.
+    /// Returns whether `key` is one of the keys being replaced.
     pub(super) fn replaces(&self, key: Id) -> bool {
         self.old.contains(&key)
     }
 
-    /// What is known of a key's use.
+    /// Returns the usage of `key`; `None` if it was never used.
     pub(super) fn usage(&self, key: Id) -> Option<&Usage> {
         self.usage.get(&key)
     }
@@ -73,24 +73,24 @@ impl<Id: Copy + Eq + Hash> Meter<'_, Id> {
         Some(KeyUse { first_used_at, last_used_at, traffic: self.traffic.get(&key) })
     }
 
-    /// What the use of an old key and of the new one says about ending the old one.
+    /// Assesses whether `old` can be ended, based on the recent usage of it and of the new key.
     pub(super) fn verdict(&self, old: Id) -> Verdict {
         Verdict::at(self.now, self.used(old), self.used(self.new))
     }
 
-    /// Whether every old key may be ended.
+    /// Returns whether every old key can be ended safely.
     pub(super) fn all_safe(&self) -> bool {
         self.old.iter().all(|&old| self.verdict(old).is_safe())
     }
 
-    /// The requests of the last hour, and whose they were.
+    /// Chart of the last hour's requests by key.
     pub(super) fn chart(&self) -> impl IntoView + use<Id> {
         let old = self.old.iter().filter_map(|&old| self.used(old)).collect();
         view! { <TrafficChart now=self.now new_label=self.new_label.clone() new=self.used(self.new) old /> }
     }
 }
 
-/// The verdict in words; `end` is what would be done to the old key: “revoke”, “retire”.
+/// Words the verdict. `end` is the verb for ending the old key: "revoke" or "retire".
 pub(super) fn sentence(verdict: Verdict, end: &str) -> String {
     match verdict {
         Verdict::NewKeyUnused => "Not yet: nothing has used the new key.".to_owned(),
@@ -116,13 +116,13 @@ pub(super) fn sentence(verdict: Verdict, end: &str) -> String {
     }
 }
 
-/// The verdict, as a page shows it.
+/// Paragraph with the verdict. The island `LiveRegions` announces its changes to screen readers.
 pub(super) fn verdict_view(verdict: Verdict, end: &str) -> impl IntoView + use<> {
     let class = if verdict.is_safe() { "verdict verdict--safe" } else { "verdict" };
     view! { <p class=class data-announce="">{sentence(verdict, end)}</p> }
 }
 
-/// An old key: what it is called, what the evidence says, its last request, when it stops by itself, and what can be done.
+/// List item for an old key: name, verdict, last request, deadline and actions.
 pub(super) fn old_key(
     name: String,
     (verdict, end): (Verdict, &str),
@@ -153,7 +153,7 @@ pub(super) fn old_key(
     }
 }
 
-/// How the verdict comes about.
+/// Explains how the verdict is determined.
 pub(super) fn explained() -> impl IntoView {
     view! {
         <details class="details">

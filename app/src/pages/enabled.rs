@@ -1,4 +1,4 @@
-//! Disable an application in an emergency, and enable it again.
+//! Pages that disable an application in an emergency, and enable it again.
 
 use super::{blocked_keys, proposed_change};
 use crate::ui::{
@@ -36,7 +36,7 @@ pub(super) fn enable(
     blocked_keys: &[BlockedKey],
     waits: bool,
 ) -> impl IntoView + use<> {
-    // With a blocked key it cannot be enabled: there is no form.
+    // An application cannot be enabled with a blocked key, so there is no form.
     if let Some(panel) = blocked_keys::panel(application, blocked_keys) {
         return view! { {super::heading(title, "")} {panel} <Actions>{super::cancel(application)}</Actions> }
             .into_any();

@@ -1,10 +1,11 @@
-//! Have the old keys of a rotation revoked automatically, by the verdict that its page shows.
+//! Page that schedules the automatic revocation of a rotation's old keys, once the verdict shown on the application's
+//! page has been safe for a while.
 
 use crate::ui::{Actions, Callout, Code, Form, RadioGroup, RadioOption, Submit, Variant, place, surroundings};
 use domain::application::ApiApplication;
 use leptos::prelude::*;
 
-/// What the form sends, in seconds, and in words.
+/// Options of the form: the holding period in seconds, and its label.
 const HOLDS: &[(&str, &str)] =
     &[("900", "15 minutes"), ("3600", "1 hour"), ("21600", "6 hours"), ("86400", "24 hours")];
 

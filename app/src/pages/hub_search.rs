@@ -1,4 +1,4 @@
-//! What was found across organizations: what it is, where, and how it stands.
+//! Search results across all partner organizations.
 
 use super::{blocked_keys, organization_hub};
 use crate::{

@@ -1,4 +1,4 @@
-//! What is said of keys before anything else: that one stops while something uses it, and that some are to be replaced.
+//! Warnings above lists and application pages: keys that expire while in use, and keys that are due for rotation.
 
 use crate::{
     page::{ApplicationSummary, ApplicationView},
@@ -11,12 +11,12 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// The most keys that are named above a list; the others are marked in it.
+/// Maximum number of keys named in a warning. The others are marked in the list below it.
 const MOST: usize = 5;
 
 type Named<'a> = (&'a ApiApplication, &'a KeyHygiene);
 
-/// What is said above the list of applications.
+/// Warnings above the list of applications.
 pub(super) fn of_list(items: &[ApplicationSummary]) -> impl IntoView + use<> {
     let mut keys: Vec<Named<'_>> =
         items.iter().flat_map(|item| item.hygiene.iter().map(|key| (&item.application, key))).collect();
@@ -41,7 +41,7 @@ pub(super) fn of_list(items: &[ApplicationSummary]) -> impl IntoView + use<> {
     view! { {stopping} {aged} }
 }
 
-/// What is said above everything about an application.
+/// Warning at the top of an application's page.
 pub(super) fn of_application(view: &ApplicationView) -> Option<impl IntoView + use<>> {
     let stopping: Vec<_> =
         view.hygiene.iter().filter(|key| key.stops_in_use()).map(|key| (&view.application, key)).collect();

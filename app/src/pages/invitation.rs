@@ -1,4 +1,4 @@
-//! Joining an organization by a link.
+//! Pages that accept an invitation to an organization.
 
 use crate::ui::{Actions, ButtonLink, Fact, Facts, Form, Input, Submit, TextField, Variant, surroundings};
 use domain::people::Invitation;
@@ -15,7 +15,7 @@ pub(super) fn view(title: String, invitation: &Invitation, organization: &str, t
         </Facts>
         <Form action=surroundings().area().invitation()>
             <input type="hidden" name="token" value=token.to_owned() />
-            // For whatever keeps passwords: it keeps them with the address.
+            // Password managers store the password under this address.
             <input type="hidden" name="email" autocomplete="username" value=invitation.email.to_string() />
             <TextField
                 name="password"

@@ -1,4 +1,4 @@
-//! How Nuvera manages a partner organization: its name, contact and note, its first owner, its suspension.
+//! Pages with which Nuvera manages partner organizations: details, invitation of the first owner, and suspension.
 
 use crate::{
     paths,
@@ -113,7 +113,7 @@ pub(super) fn manage(
     }
 }
 
-/// Says that no one belongs to the organization, and has its first owner invited.
+/// Card for an organization without members: its open invitations, and the form that invites its first owner.
 fn first_owner(invitations: &[Invitation]) -> impl IntoView + use<> {
     let open = invitations.iter().map(|invitation| {
         view! {

@@ -1,4 +1,4 @@
-//! The pages. Each is a plain function of its data: the same markup whether or not the browser runs scripts.
+//! Pages. Each is a plain function of its data and renders the same markup whether or not the browser runs scripts.
 
 mod account;
 mod api_key_deadline;
@@ -50,7 +50,7 @@ use domain::{application::ApiApplication, id::ApplicationId};
 use leptos::prelude::*;
 use std::sync::Arc;
 
-/// The whole HTML document of `page`.
+/// Renders the HTML document of `page`.
 pub fn document(context: PageContext, page: Page) -> impl IntoView {
     provide_context(Arc::new(context));
     let title = page.title();
@@ -212,7 +212,8 @@ fn body(page: &Page) -> AnyView {
     }
 }
 
-/// The way to a page, itself left out. Settings and Platform are groups that have no page of their own.
+/// Returns the breadcrumb trail of a page, without the page itself. Settings and Platform are groups without a page of
+/// their own.
 fn crumbs(page: &Page) -> Vec<Crumb> {
     let crumb = |label: &str, href: Option<String>| Crumb { label: label.to_owned(), href };
     let hub = || crumb("Organization hub", Some(paths::ORGANIZATION_HUB.to_owned()));
@@ -242,7 +243,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::ResetGone
         | Page::ContinueWith { .. }
         | Page::SingleSignOnRefused { .. }
-        // Where nothing else can be done, nothing else is offered.
+        // The user cannot open any other page before setting up a factor.
         | Page::SetUpFactor { is_demanded: true, .. }
         | Page::CustomerRefused
         | Page::OtherDoor { .. }
@@ -253,7 +254,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
         | Page::Invitation { .. }
         | Page::InvitationGone
         | Page::OrganizationHub { .. } => Vec::new(),
-        // Who is signed in has an account, whatever their role lets them see.
+        // Every signed-in user has an account page, even if their role cannot see the applications.
         Page::Account { .. } => vec![crumb("Settings", None)],
         Page::ChangePassword { .. }
         | Page::NewPasskey { .. }
@@ -329,7 +330,7 @@ fn crumbs(page: &Page) -> Vec<Crumb> {
     }
 }
 
-/// A page's heading, with a sentence below it where there is something to say.
+/// Main heading of a page, with an introductory sentence unless `lead` is empty.
 fn heading(title: String, lead: &str) -> impl IntoView + use<> {
     let lead = (!lead.is_empty()).then(|| view! { <p class="page-head__lead">{lead.to_owned()}</p> });
     view! {
@@ -342,7 +343,7 @@ fn heading(title: String, lead: &str) -> impl IntoView + use<> {
     }
 }
 
-/// The way back to the application, beside a form's button.
+/// Link back to the application, next to a form's submit button.
 fn cancel(application: &ApiApplication) -> impl IntoView + use<> {
     view! { <a class="button button--plain" href=place().application(application.id)>"Cancel"</a> }
 }

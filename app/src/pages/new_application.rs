@@ -1,4 +1,4 @@
-//! Create API application.
+//! Page that creates an API application.
 
 use crate::{
     paths,

@@ -1,4 +1,4 @@
-//! The one response that shows a new API key.
+//! Page that shows a newly issued API key, once.
 
 use super::test_request;
 use crate::ui::{
@@ -45,8 +45,8 @@ pub(super) fn view(
     }
 }
 
-/// The answer to a form that was sent a second time by the same person: a reload, or the browser's Back. The key was shown
-/// in the first answer.
+/// Response to a form that the same user submitted again, by reloading or with the browser's Back button. The key was
+/// shown in the first response.
 pub(super) fn already_created(
     title: String,
     application: &ApiApplication,
@@ -54,7 +54,7 @@ pub(super) fn already_created(
     is_used: bool,
 ) -> impl IntoView + use<> {
     let status = key.status(surroundings().now);
-    // A key that is stored, in use or revoked was not lost.
+    // A key that was confirmed as stored, has been used or no longer works needs no replacement.
     let may_be_lost = status.is_live() && key.stored_at.is_none() && !is_used;
     let what_to_do = if may_be_lost {
         view! {

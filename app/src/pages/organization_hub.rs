@@ -1,4 +1,4 @@
-//! The organization hub of Nuvera's people: who needs help, and one field to find anything with.
+//! Organization hub: partner organizations that need attention, and the search across all of them.
 
 use crate::{
     page::OrganizationSummary,
@@ -96,7 +96,7 @@ pub(super) fn view(
     }
 }
 
-/// The one field that finds anything. It is sent as a form, so that what is pasted stands in no address.
+/// Search form. It is sent with POST, so that search terms do not appear in URLs.
 pub(super) fn search(value: &str) -> impl IntoView + use<> {
     view! {
         <search>

@@ -1,4 +1,4 @@
-//! Passkeys: one's own, a new one, one to remove, and signing in with one.
+//! Passkeys: list on the account page, registration, removal, and signing in with one.
 
 use crate::{
     page::AccountView,
@@ -18,13 +18,13 @@ const COLUMNS: &[Column] = &[
     Column { label: "Actions", class: "column--actions" },
 ];
 
-/// One's own passkeys, on the page about one's account.
+/// Card of the user's own passkeys on the account page.
 pub(super) fn card(account: &AccountView) -> impl IntoView + use<> {
     let is_possible = surroundings().uses_passkeys;
     let add = is_possible
         .then(|| view! { <ButtonLink href=area().account_action("passkeys/new") text="Add a passkey" /> })
         .into_any();
-    // Whoever has an app as well finds their codes with it.
+    // With an authenticator app, the recovery codes are shown on its card.
     let recovery = (!account.passkeys.is_empty() && account.second_factor.is_none()).then(|| {
         let left = account.recovery_codes;
         view! {
@@ -82,7 +82,7 @@ fn row(passkey: &Passkey) -> impl IntoView + use<> {
     }
 }
 
-/// Why there are no passkeys here.
+/// Explains why passkeys are not available on this console.
 fn nowhere() -> impl IntoView {
     view! {
         <Callout heading="Passkeys do not work at this address">
@@ -152,7 +152,7 @@ pub(super) fn remove(title: String, passkey: &Passkey) -> impl IntoView + use<> 
     }
 }
 
-/// Signing in with a passkey alone.
+/// Sign-in page for passkeys.
 pub(super) fn sign_in(
     title: String,
     next: Option<&str>,
@@ -175,7 +175,7 @@ pub(super) fn sign_in(
         }
     });
     let otherwise = match unsent {
-        // What waits stands on this page only: it goes with the way back.
+        // The pending form is carried in this page's hidden field only: a link would lose it, going back does not.
         Some(_) => view! {
             <p class="quiet">"To sign in with your password, go back in your browser: your form waits there as well."</p>
         }
@@ -195,7 +195,7 @@ pub(super) fn sign_in(
     }
 }
 
-/// A passkey as the second step of signing in.
+/// Passkey as the second step of a password sign-in.
 pub(super) fn second_step(prompt: &Prompt) -> impl IntoView + use<> {
     view! {
         <PasskeyForm
@@ -210,7 +210,7 @@ pub(super) fn second_step(prompt: &Prompt) -> impl IntoView + use<> {
     }
 }
 
-/// A passkey as the fresh proof that something asks for.
+/// Passkey for step-up authentication.
 pub(super) fn confirm(prompt: &Prompt, next: &str, unsent: Option<&str>) -> impl IntoView + use<> {
     let hidden = hidden(Some(next), unsent);
     view! {
@@ -226,7 +226,8 @@ pub(super) fn confirm(prompt: &Prompt, next: &str, unsent: Option<&str>) -> impl
     }
 }
 
-/// The way from the sign-in page to a passkey, with what waits there.
+/// Links from the sign-in page to the passkey sign-in. A form instead of a link if a pending form must be carried
+/// along.
 pub(super) fn instead_of_password(next: Option<&str>, unsent: Option<&str>) -> impl IntoView + use<> {
     surroundings().uses_passkeys.then(|| match unsent {
         Some(_) => {
@@ -246,7 +247,7 @@ pub(super) fn instead_of_password(next: Option<&str>, unsent: Option<&str>) -> i
     })
 }
 
-/// Where one's own account is.
+/// Returns the area whose account pages the links point to.
 fn area() -> Area {
     surroundings().area()
 }

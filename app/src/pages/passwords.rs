@@ -1,4 +1,4 @@
-//! Passwords: one's own is changed, and somebody who has lost theirs chooses another.
+//! Passwords: changing one's own, sending a reset link to a member, and choosing a new password with such a link.
 
 use super::people::{DELAYED, back};
 use crate::ui::{
@@ -14,7 +14,7 @@ use leptos::prelude::*;
 
 const HINT: &str = "At least 15 characters, whichever you like: a few words that have nothing to do with each other.";
 
-/// The field for a password that is chosen, and for whatever keeps passwords: it keeps them with the address.
+/// Field for a new password. The hidden address is the user name under which password managers store it.
 fn new_password(email: String) -> impl IntoView {
     view! {
         <input type="hidden" name="email" autocomplete="username" value=email />
@@ -55,7 +55,8 @@ pub(super) fn change(title: String, factors: &FactorList, withdraws_invitations:
     }
 }
 
-/// A checkbox for each second factor. Recent ones are selected: an attacker may have added them.
+/// Checkboxes to remove second factors along with the password change. Recently added ones are checked, because an
+/// attacker may have added them.
 fn factor_choices(factors: &FactorList) -> impl IntoView + use<> {
     let page = surroundings();
     let (submission, now) = (&page.submission, page.now);

@@ -1,5 +1,5 @@
-//! Resets of Nuvera members' passwords and second factors that wait: on the members page, on the member's own account page,
-//! and the page on which a second admin confirms one.
+//! Pending resets of the password or second factor of a Nuvera member: notices on the members page and on the member's
+//! account page, and the page on which a second admin confirms one.
 
 use super::people::back;
 use crate::{
@@ -12,7 +12,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// A pending reset on the members page, for an admin.
+/// Notice of a pending reset on the members page, for admins.
 pub(super) fn for_admin(reset: &PendingReset, you: UserId) -> impl IntoView + use<> {
     let PendingReset { id, name, requested_by_name, kind, .. } = reset;
     let action = |action: &str| place().people_action(format!("resets/{id}/{action}"));
@@ -36,7 +36,7 @@ pub(super) fn for_admin(reset: &PendingReset, you: UserId) -> impl IntoView + us
     }
 }
 
-/// A pending reset on the account page of the member whom it concerns.
+/// Notice of a pending reset on the account page of the affected member.
 pub(super) fn for_member(reset: &PendingReset) -> impl IntoView + use<> {
     let what = reset.kind.label();
     let action = surroundings().area().account_action(&format!("resets/{}/cancel", reset.id));

@@ -1,4 +1,5 @@
-//! The people of an organization: who they are, who is invited, and what those who left may have taken along.
+//! Members of an organization: list, invitations, changes of role, removal, and keys that former members may still
+//! know.
 
 use crate::ui::{
     Actions, ButtonLink, Callout, Card, Cell, Code, Column, Consequences, DataTable, Form, Input, RadioGroup,
@@ -73,7 +74,7 @@ pub(super) fn view(
     }
 }
 
-/// A removal or demotion that has not taken effect, and what can be done about it.
+/// Notice of a pending removal or demotion, with the actions available to the viewer.
 fn pending_change(pending: &PendingOwnerChange, you: UserId, is_managed: bool) -> impl IntoView + use<> {
     let PendingOwnerChange { target, target_name, change, requester_name, .. } = pending;
     let heading = match change {
@@ -154,7 +155,7 @@ fn row(person: &Person, you: UserId, is_managed: bool) -> impl IntoView + use<> 
     }
 }
 
-/// What somebody signs in with.
+/// Describes the credentials a member signs in with.
 fn proves(person: &Person) -> &'static str {
     match (person.has_password, person.factors.any()) {
         (false, _) => "By single sign-on",
@@ -194,7 +195,7 @@ fn invited_row(invitation: &Invitation, is_managed: bool) -> impl IntoView + use
     }
 }
 
-/// What is to be replaced after somebody left.
+/// Notice that lists the keys to replace after a member left.
 fn left_with_keys(leaver: &Leaver) -> impl IntoView + use<> {
     let name = &leaver.person.name;
     let keys = leaver.keys.iter().flat_map(|(application, keys)| keys.iter().map(move |&key| (application, key)));
@@ -265,7 +266,7 @@ pub(super) fn invite(title: String, side: ActorKind) -> impl IntoView + use<> {
     }
 }
 
-/// Says whether an invitation was mailed. Its link is on no page.
+/// Result of sending an invitation. The link itself is never shown on a page.
 pub(super) fn sent(title: String, invitation: &Invitation, is_mailed: bool) -> impl IntoView + use<> {
     let (name, email) = (&invitation.name, &invitation.email);
     let lead = if is_mailed {
@@ -329,7 +330,7 @@ pub(super) fn change_role(title: String, person: &Person, waits_until: Option<Ti
     }
 }
 
-/// Shown before a reset that has to wait.
+/// States that a reset takes effect after a delay.
 pub(super) const DELAYED: &str = "It takes effect in 24 hours, or when a second admin confirms it. They and all admins are notified by mail at once, and can cancel it.";
 
 pub(super) fn reset_factor(title: String, person: &Person) -> impl IntoView + use<> {
@@ -354,7 +355,7 @@ pub(super) fn reset_factor(title: String, person: &Person) -> impl IntoView + us
     }
 }
 
-/// Says that a removal or demotion takes effect later, and how it can be stopped.
+/// Notice that a removal or demotion takes effect after a delay and can be cancelled until then.
 fn waiting(heading: &str, at: Timestamp) -> impl IntoView + use<> {
     view! {
         <Callout heading=heading.to_owned()>

@@ -1,4 +1,4 @@
-//! Change an application's permissions.
+//! Page that changes an application's permissions.
 
 use super::proposed_change;
 use crate::ui::{Actions, Form, PermissionChooser, ReasonField, Submit, Variant, place};

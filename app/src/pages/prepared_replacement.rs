@@ -1,5 +1,5 @@
-//! A replacement key that Nuvera prepares and somebody of the partner's claims: the key is made at the claim, and shown
-//! to the person who claims it.
+//! Replacement API keys that Nuvera prepares and a member of the partner claims. The key is generated when it is
+//! claimed, and shown only to the member who claims it.
 
 use super::replace_api_key::GRACE;
 use crate::{
@@ -17,7 +17,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// What an application's page says while one waits.
+/// Notice on the application's page while a prepared replacement can be claimed.
 pub(super) fn waiting(application: &ApiApplication, prepared: &PreparedReplacement) -> impl IntoView + use<> {
     let is_partner = may(Operation::RotateApiKeys);
     let heading = if is_partner {
@@ -53,7 +53,7 @@ pub(super) fn waiting(application: &ApiApplication, prepared: &PreparedReplaceme
     }
 }
 
-/// What a partner's list says of the keys that wait for them.
+/// Notice above a partner's list of applications that names the replacements to claim.
 pub(super) fn of_list(items: &[ApplicationSummary]) -> impl IntoView + use<> {
     let now = surroundings().now;
     let prepared: Vec<_> = items

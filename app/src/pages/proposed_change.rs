@@ -1,4 +1,4 @@
-//! A change that Nuvera proposes and somebody of the partner's confirms or declines: see
+//! Changes that Nuvera proposes and a member of the partner confirms or declines; see
 //! `domain::application::RequestedChange`.
 
 use super::audit::change;
@@ -17,7 +17,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// What a form says whose change would wait for the partner.
+/// Notice on a form whose change would only be proposed to the partner.
 pub(super) fn notice(waits: bool) -> impl IntoView + use<> {
     waits.then(|| {
         let name = match place() {
@@ -32,7 +32,7 @@ pub(super) fn notice(waits: bool) -> impl IntoView + use<> {
     })
 }
 
-/// Says that enabling an application waits for the partner, who disabled it.
+/// States that enabling needs the confirmation of the partner, who disabled the application.
 pub(super) fn enabling_waits() -> String {
     let name = match place() {
         Place::Hub { name, .. } => name,
@@ -41,12 +41,12 @@ pub(super) fn enabling_waits() -> String {
     format!("{name} disabled this application. Enabling waits for their confirmation.")
 }
 
-/// What the button of such a form says.
+/// Returns the label of the submit button: `text`, or that of a proposal if the change waits for the partner.
 pub(super) fn verb(waits: bool, text: &'static str) -> &'static str {
     if waits { "Propose change" } else { text }
 }
 
-/// What an application's page says while one waits.
+/// Notice on the application's page while a proposal is open.
 pub(super) fn waiting(application: &ApiApplication, proposed: &ProposedChange) -> impl IntoView + use<> {
     let is_outdated = proposed.is_outdated(application);
     let answers = may(Operation::AcknowledgeSupport);
@@ -97,7 +97,7 @@ pub(super) fn waiting(application: &ApiApplication, proposed: &ProposedChange) -
     }
 }
 
-/// What a partner's list says of the changes that wait for them.
+/// Notice above a partner's list of applications that names the changes to confirm.
 pub(super) fn of_list(items: &[ApplicationSummary]) -> impl IntoView + use<> {
     let now = surroundings().now;
     let open: Vec<_> = items
@@ -188,7 +188,7 @@ pub(super) fn withdraw(title: String, application: &ApiApplication) -> impl Into
     .into_any()
 }
 
-/// What whoever is looking calls it.
+/// Returns the verb for ending a proposal: partners decline it, Nuvera withdraws it.
 fn take_back() -> &'static str {
     match place() {
         Place::Settings | Place::Nuvera => "Decline",
@@ -213,7 +213,7 @@ fn facts(application: &ApiApplication, proposed: &ProposedChange) -> impl IntoVi
     }
 }
 
-/// What a change of permissions adds, and what it takes away.
+/// Lists the permissions that a proposal adds and removes.
 fn difference(application: &ApiApplication, proposed: &ProposedChange) -> impl IntoView + use<> {
     let RequestedChange::Permissions(wanted) = &proposed.change else { return None };
     let words = |permissions: Vec<Permission>| match &*permissions {

@@ -1,4 +1,4 @@
-//! Pages that say why there is nothing to see, and where to go instead.
+//! Error pages: what is wrong and where to go instead.
 
 use crate::{
     paths::{self, Area},
@@ -91,7 +91,7 @@ pub(super) fn unavailable(title: String, request_id: &str) -> impl IntoView + us
     }
 }
 
-/// The way to where the person has business, if there is such a place.
+/// Link to the viewer's start page; `None` if their role has none.
 fn home() -> impl IntoView + use<> {
     let (href, text) = match &surroundings().viewer {
         Some(viewer) if allows(viewer.role, Operation::ViewOrganizationHub) => {

@@ -1,4 +1,4 @@
-//! Rename an application.
+//! Page that renames an application.
 
 use crate::ui::{Actions, Form, Submit, TextField, Variant, place};
 use domain::application::ApiApplication;

@@ -1,4 +1,4 @@
-//! Create a replacement key: with a grace window, or, where a key may be exposed, without one.
+//! Pages that create a replacement API key: with a grace window, or without one if a key may be exposed.
 
 use crate::ui::{
     Actions, ApiKeyBadge, ButtonLink, Callout, Code, Consequences, Form, Input, RadioGroup, RadioOption, ReasonField,
@@ -12,7 +12,7 @@ use domain::{
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// What the form sends, in words, and in seconds.
+/// Grace windows: submitted value, label, and seconds.
 pub(super) const GRACE: &[(&str, &str, u64)] = &[
     ("3600", "1 hour", 3_600),
     ("86400", "24 hours", 86_400),

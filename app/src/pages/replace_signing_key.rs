@@ -1,4 +1,4 @@
-//! Replace the signing key, and the way back: restore an earlier one.
+//! Pages that replace the signing key, and restore an earlier one.
 
 use super::proposed_change;
 use crate::ui::{
@@ -9,7 +9,7 @@ use domain::{application::ApiApplication, signing_key::SigningKey, time::Timesta
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// What the form sends, in words, and in seconds.
+/// Overlap periods: submitted value, label, and seconds.
 const OVERLAP: &[(&str, &str, u64)] =
     &[("3600", "1 hour", 3_600), ("86400", "24 hours", 86_400), ("604800", "7 days", 604_800)];
 
@@ -100,7 +100,7 @@ pub(super) fn restore(
     }
 }
 
-/// Says that the current key is blocked.
+/// Notice that the current signing key is blocked.
 fn blocked(is_blocked: bool, application: &ApiApplication) -> Option<impl IntoView + use<>> {
     let then = match application.is_enabled() {
         true => "The new key is accepted at once.",
@@ -115,7 +115,7 @@ fn blocked(is_blocked: bool, application: &ApiApplication) -> Option<impl IntoVi
     })
 }
 
-/// How long the present key verifies still. A blocked key gets no overlap: there is no choice.
+/// Choice of how long the current key stays valid. A blocked key never overlaps, so there is no choice.
 fn overlap(default: &'static str, now: Timestamp, is_blocked: bool) -> AnyView {
     if is_blocked {
         return view! { <input type="hidden" name="overlap" value="none" /> }.into_any();

@@ -1,4 +1,4 @@
-//! What became of an application's latest requests: a list, and each of them.
+//! Log of an application's recent requests: list and details.
 
 use crate::{
     paths,
@@ -84,7 +84,7 @@ pub(super) fn list(
                 <div class="actions"><Submit text="Show" /> {everything}</div>
             </form>
         </search>
-        // A page of older requests does not change under its reader.
+        // The list is live on its first page only: older requests must not move while they are read.
         {if is_continued {
             view! { <div class="card card--table">{rows}</div> }.into_any()
         } else {
@@ -94,7 +94,7 @@ pub(super) fn list(
     }
 }
 
-/// What stands where requests will.
+/// Shown instead of an empty list.
 const NONE_YET: &str =
     "Requests show here as soon as they reach the gateway, refused ones with what was wrong and how to mend it.";
 
@@ -115,7 +115,7 @@ fn keys(application: &ApiApplication) -> Vec<(String, String)> {
     std::iter::once((String::new(), "Any".to_owned())).chain(keys).collect()
 }
 
-/// Requests, each in a row.
+/// Table of requests, one row each.
 pub(super) fn table(application: &ApiApplication, requests: &[SeenRequest]) -> impl IntoView + use<> {
     view! {
         <DataTable caption="Requests, newest first" columns=COLUMNS>
@@ -209,7 +209,7 @@ fn token_age(seconds: i64) -> String {
     }
 }
 
-/// What was wrong, what was compared, and the way to mend it.
+/// Explains a refusal: the error, the compared values and the way to fix it.
 fn refusal(application: &ApiApplication, request: &SeenRequest, refused: &SeenRefusal) -> impl IntoView + use<> {
     let comparison = match (&refused.expected, &refused.received) {
         (Some(expected), Some(received)) => Some(comparison(&request.code, expected, received)),
@@ -225,7 +225,7 @@ fn refusal(application: &ApiApplication, request: &SeenRequest, refused: &SeenRe
     }
 }
 
-/// What a clock that is off has to do with it.
+/// Words the token's age, for errors caused by clock skew.
 fn clock(request: &SeenRequest) -> Option<impl IntoView + use<>> {
     let age = request.token_age_seconds?;
     let words = match &*request.code {
@@ -236,7 +236,7 @@ fn clock(request: &SeenRequest) -> Option<impl IntoView + use<>> {
     Some(view! { <p>{words}</p> })
 }
 
-/// Expected and received, one above the other, with what differs marked.
+/// Shows the expected and the received value below each other, marked from their first difference.
 fn comparison(code: &str, expected: &str, received: &str) -> impl IntoView + use<> {
     let (expected_is, received_is) = match code {
         "invalid_signature" => ("The signing key that is current", "The signing key that signed"),
@@ -259,7 +259,7 @@ fn comparison(code: &str, expected: &str, received: &str) -> impl IntoView + use
     }
 }
 
-/// Where it can be mended, if that is in the console.
+/// Links to the console page that fixes the error, if there is one.
 fn fix(application: &ApiApplication, request: &SeenRequest, refused: &SeenRefusal) -> Option<AnyView> {
     let action = |action| place().action(application.id, action);
     let link = |href: String, text, needs: Operation| Some(view! { <ButtonLink href text needs /> }.into_any());
@@ -289,7 +289,7 @@ fn fix(application: &ApiApplication, request: &SeenRequest, refused: &SeenRefusa
     }
 }
 
-/// The latest requests, on their application's own page.
+/// Card with the latest requests, for the application's page.
 pub(super) fn card(application: &ApiApplication, requests: &[SeenRequest]) -> impl IntoView + use<> {
     const SHOWN: usize = 5;
     let rows = if requests.is_empty() {
@@ -309,7 +309,7 @@ pub(super) fn card(application: &ApiApplication, requests: &[SeenRequest]) -> im
     }
 }
 
-/// What the latest requests warn of: deployments that sign with a key that is retired, and clocks that are off.
+/// Warnings derived from the latest requests: requests signed with an earlier signing key, and clock skew.
 pub(super) fn warnings(application: &ApiApplication, requests: &[SeenRequest]) -> impl IntoView + use<> {
     (retired_signatures(application, requests), clock_skew(requests))
 }

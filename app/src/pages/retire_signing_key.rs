@@ -1,4 +1,4 @@
-//! End a signing key's overlap now.
+//! Page that retires a signing key before its overlap ends.
 
 use super::{
     cut_over::{Meter, explained, verdict_view},

@@ -1,4 +1,4 @@
-//! Revoke an API key.
+//! Page that revokes an API key.
 
 use super::cut_over::{Meter, explained, verdict_view};
 use crate::{
@@ -19,7 +19,7 @@ use domain::{
 use leptos::prelude::*;
 use std::{collections::HashMap, time::Duration};
 
-/// A key that was used within this time is most likely in use.
+/// A key last used within this period is presumed to be in use.
 const RECENT: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn view(
@@ -59,7 +59,8 @@ pub(super) fn view(
             />
         }
     });
-    // An old key of a rotation is judged as on the application's page; any other key by its last use alone.
+    // The old keys of a rotation are judged by the same verdict as on the application's page, any other key by its last
+    // use only.
     let evidence = match Meter::of_api_keys(application, usage, traffic, now) {
         Some(meter) if meter.replaces(key.id) => {
             let verdict = meter.verdict(key.id);
@@ -108,7 +109,7 @@ pub(super) fn view(
     .into_any()
 }
 
-/// A key that is not being replaced and was used lately: what to do first.
+/// Warning about revoking a recently used key that is not being replaced, with what to do first.
 fn recently_used(
     application: &ApiApplication,
     key: &ApiKey,
@@ -157,7 +158,7 @@ fn recently_used(
     view! { <Callout heading=heading>{advice}</Callout> }
 }
 
-/// Marks the key as exposed, for the history.
+/// Checkbox that records the key as exposed in the audit history.
 fn exposed() -> impl IntoView {
     let checked = surroundings().submission.has("exposed", "yes");
     view! {

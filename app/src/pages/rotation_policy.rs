@@ -1,4 +1,4 @@
-//! How old an organization lets its keys become: a form for its owners, the rules as they are for everybody else.
+//! Rotation policy of an organization: a form for its owners, read-only for other members.
 
 use crate::ui::{Actions, Fact, Facts, Form, Input, Submit, TextField, Variant, may, place};
 use domain::{

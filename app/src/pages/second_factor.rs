@@ -1,4 +1,4 @@
-//! The second factor: asked for, set up, and what replaces it when it is lost.
+//! Second factor: code entry at sign-in, enrolment, recovery codes, and removal.
 
 use crate::{
     page::FactorEnrolment,
@@ -8,7 +8,7 @@ use crate::{
 use domain::{passkey::Prompt, second_factor::RecoveryCode};
 use leptos::prelude::*;
 
-/// A code of the app, or a recovery code.
+/// Field for a TOTP code or a recovery code.
 pub(super) fn code_field(has_app: bool) -> impl IntoView {
     let (label, hint) = match has_app {
         true => (
@@ -191,7 +191,7 @@ pub(super) fn remove(title: String, has_passkeys: bool) -> impl IntoView + use<>
     }
 }
 
-/// Where one's own account is.
+/// Returns the area whose account pages the links point to.
 fn area() -> Area {
     surroundings().area()
 }

@@ -1,4 +1,4 @@
-//! What an organization asks of those who act in it: a form for its owners, the rules as they are for everybody else.
+//! Security policy of an organization: a form for its owners, read-only for other members.
 
 use crate::ui::{Actions, Fact, Facts, Form, RadioGroup, RadioOption, Submit, Variant, may, place};
 use domain::{access::Operation, security_policy::SecurityPolicy};

@@ -1,4 +1,4 @@
-//! Sign in.
+//! Sign-in page.
 
 use crate::{
     paths::Area,

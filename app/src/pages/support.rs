@@ -1,4 +1,4 @@
-//! What Nuvera did to applications, told until somebody of the partner's has seen it.
+//! Changes made by Nuvera, shown until a member of the partner acknowledges them.
 
 use super::audit::change;
 use crate::{
@@ -10,10 +10,10 @@ use domain::{access::Operation, audit::RecordedEvent};
 use leptos::prelude::*;
 use std::collections::BTreeSet;
 
-/// The most events that are told above a list.
+/// Maximum number of events listed in a notice.
 const MOST: usize = 5;
 
-/// What is told above a partner's list.
+/// Notice above a partner's list of applications.
 pub(super) fn of_list(unseen: &[RecordedEvent]) -> impl IntoView + use<> {
     let names: BTreeSet<_> = unseen.iter().map(|recorded| recorded.event.application_id).collect();
     let heading = match (unseen, names.len()) {
@@ -23,7 +23,8 @@ pub(super) fn of_list(unseen: &[RecordedEvent]) -> impl IntoView + use<> {
     (!unseen.is_empty()).then(|| callout(heading, unseen, true, place().seen_support()))
 }
 
-/// What is told above everything about an application.
+/// Notice at the top of an application's page. Partners can acknowledge the changes, Nuvera's users see that this is
+/// outstanding.
 pub(super) fn of_application(view: &SupportView) -> impl IntoView + use<> {
     let unseen = &view.unseen;
     let first = unseen.first()?;
@@ -43,7 +44,7 @@ pub(super) fn of_application(view: &SupportView) -> impl IntoView + use<> {
     })
 }
 
-/// Who saw it last, where everything is seen.
+/// States who acknowledged the changes last, unless some are outstanding.
 pub(super) fn seen(view: &SupportView) -> impl IntoView + use<> {
     let seen = view.seen.as_ref().filter(|_| view.unseen.is_empty())?;
     Some(view! {
@@ -56,7 +57,7 @@ fn callout(heading: String, unseen: &[RecordedEvent], names: bool, action: Strin
     let more = (more > 0).then(|| {
         view! { <p>{format!("{more} more: ")} <a href=place().audit()>"the audit history"</a> " has all of them."</p> }
     });
-    // Up to where the history was read when this page was made: what happens meanwhile is told again.
+    // Acknowledges up to the newest event shown on this page, so that later changes are shown again.
     let sequence = unseen.first().map_or(0, |newest| newest.sequence);
     let form = may(Operation::AcknowledgeSupport).then(|| {
         view! {

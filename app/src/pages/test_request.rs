@@ -1,4 +1,5 @@
-//! A signed test request, ready to run: in a shell, in three languages, in Postman, and from the page that shows a new key.
+//! Signed test requests: code snippets for a shell, three languages and Postman, and a form that sends one from the
+//! page that shows a new key.
 
 use crate::{
     paths,
@@ -7,25 +8,25 @@ use crate::{
 use domain::application::ApiApplication;
 use leptos::prelude::*;
 
-/// The endpoint that answers what was verified.
+/// Endpoint that reports what the gateway verified.
 const URI: &str = "/api/v1/signature-test";
 
-/// A program that signs a request to this gateway as the protocol asks.
+/// Code that sends a request to this gateway, signed according to the protocol.
 pub(super) struct Snippet {
-    /// Names its block on the page.
+    /// Id of its code block on the page.
     pub(super) id: &'static str,
-    /// The language or tool.
+    /// Language or tool.
     pub(super) name: &'static str,
-    /// What it needs.
+    /// Prerequisites.
     pub(super) needs: &'static str,
     set_up: Option<SetUp>,
-    /// How it is run.
+    /// Instructions for running it.
     pub(super) run: &'static str,
     template: &'static str,
     escape: fn(&str) -> String,
 }
 
-/// A block of text to be copied before the program itself.
+/// Code block to copy before the snippet itself, such as an installation command.
 #[derive(Clone, Copy)]
 struct SetUp {
     id: &'static str,
@@ -34,21 +35,22 @@ struct SetUp {
 }
 
 impl Snippet {
-    /// The program, for the gateway at `gateway_url`.
+    /// Returns the code, for the gateway at `gateway_url`.
     pub(super) fn text(&self, gateway_url: &str) -> String {
         self.template.trim_end().replace("{gateway}", &(self.escape)(gateway_url))
     }
 
-    /// What comes before it, where there is something: its block's id, its label and its text.
+    /// Returns id, label and text of the preceding code block, if there is one.
     pub(super) fn set_up(&self, gateway_url: &str) -> Option<(&'static str, &'static str, String)> {
         self.set_up.map(|SetUp { id, label, template }| (id, label, template.replace("{gateway}", gateway_url)))
     }
 }
 
-/// The snippets, the one that needs least first.
+/// Snippets, ordered by prerequisites: the shell first.
 ///
-/// The shell's runs in a subshell, so that a missing variable stops it and nothing is left behind in the shell it was
-/// pasted into. The key and the token go to curl through its standard input: arguments can be read by other users.
+/// The shell snippet runs in a subshell, so that a missing variable aborts it and it leaves nothing behind in the
+/// interactive shell. It passes the key and the token to curl on standard input, because other users can read
+/// arguments.
 pub(super) const SNIPPETS: &[Snippet] = &[
     Snippet {
         id: "test-shell",
@@ -114,7 +116,7 @@ pub(super) const SNIPPETS: &[Snippet] = &[
     },
 ];
 
-/// Sends one from the page itself, while the new API key stands on it. The island `TestRequest` does it.
+/// Form that sends a test request while the page shows the new API key. The island `TestRequest` signs and sends it.
 pub(super) fn sender(application: &ApiApplication) -> impl IntoView + use<> {
     let page = surroundings();
     let registered: Vec<_> = application
@@ -170,7 +172,7 @@ fn in_shell(text: &str) -> String {
     text.replace('\'', r"'\''")
 }
 
-/// Inside single quotes of JavaScript and of Python, which escape alike.
+/// Escapes for single-quoted strings of JavaScript and Python, which follow the same rules.
 fn in_single_quotes(text: &str) -> String {
     text.replace('\\', r"\\").replace('\'', r"\'")
 }

@@ -1,19 +1,19 @@
-//! A state in a word, with a shape of its own: never told by colour alone.
+//! Status badges. Each status has its own icon, so that it is never conveyed by colour alone.
 
 use super::{Icon, Shape};
 use domain::{actor::ActorKind, api_key::ApiKeyStatus, application::ApiApplication, signing_key::SigningKeyState};
 use leptos::prelude::*;
 
-/// What a badge's colour says about its words.
+/// Severity of a badge, which determines its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// All is well.
+    /// In working order; green.
     Good,
-    /// Something ends soon.
+    /// Works for now but expires or is due soon.
     Waning,
-    /// Something was stopped.
+    /// Stopped or about to fail.
     Stopped,
-    /// It is over, or of no concern.
+    /// Ended, or purely informative.
     Quiet,
 }
 
@@ -28,25 +28,25 @@ impl Tone {
     }
 }
 
-/// A word with a shape and a colour.
+/// A text label with an optional icon and a colour.
 #[component]
 pub fn Badge(
-    /// Its colour.
+    /// Severity, shown as colour.
     tone: Tone,
-    /// Its shape; a badge without one tells a kind, not a state.
+    /// Icon. Badges that name a category rather than a status have none.
     #[prop(optional)]
     shape: Option<Shape>,
-    /// The word.
+    /// Visible label.
     #[prop(into)]
     text: String,
 ) -> impl IntoView {
     view! { <span class=tone.class()>{shape.map(|shape| view! { <Icon shape /> })} <span>{text}</span></span> }
 }
 
-/// Whether an application's requests are accepted.
+/// "Enabled" or "Disabled".
 #[component]
 pub fn ApplicationBadge<'a>(
-    /// The application.
+    /// Application whose status is shown.
     application: &'a ApiApplication,
 ) -> impl IntoView + use<> {
     if application.is_enabled() {
@@ -56,10 +56,10 @@ pub fn ApplicationBadge<'a>(
     }
 }
 
-/// Where an API key stands.
+/// Status of an API key.
 #[component]
 pub fn ApiKeyBadge(
-    /// Its status now.
+    /// Status at the time of rendering.
     status: ApiKeyStatus,
 ) -> impl IntoView {
     match status {
@@ -70,10 +70,10 @@ pub fn ApiKeyBadge(
     }
 }
 
-/// Where a signing key stands.
+/// Status of a signing key.
 #[component]
 pub fn SigningKeyBadge(
-    /// Its status now.
+    /// Status at the time of rendering.
     status: SigningKeyState,
 ) -> impl IntoView {
     match status {
@@ -83,10 +83,10 @@ pub fn SigningKeyBadge(
     }
 }
 
-/// On whose side somebody acted.
+/// Whether an actor belongs to the partner or to Nuvera.
 #[component]
 pub fn SideBadge(
-    /// The side.
+    /// Kind of the actor.
     kind: ActorKind,
 ) -> impl IntoView {
     let text = match kind {

@@ -1,20 +1,20 @@
-//! Buttons and links that look like them. Focus never starts on a destructive one.
+//! Buttons, and links styled as buttons. Initial focus is never on a destructive button.
 
 use super::{Inner, may};
 use domain::access::Operation;
 use leptos::prelude::*;
 
-/// How much weight a button has.
+/// Visual weight of a button.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Variant {
-    /// What most people came for: one on a page.
+    /// The main action; at most one per page.
     Primary,
-    /// Anything else.
+    /// Any other action.
     #[default]
     Secondary,
-    /// Stops something.
+    /// Performs a destructive action.
     Danger,
-    /// Leads to where something can be stopped, and stops nothing itself.
+    /// Links to a page that offers a destructive action, without performing it.
     DangerQuiet,
 }
 
@@ -29,22 +29,22 @@ impl Variant {
     }
 }
 
-/// A link that looks like a button.
+/// A link styled as a button.
 #[component]
 pub fn ButtonLink(
-    /// Where it leads.
+    /// Target of the link.
     #[prop(into)]
     href: String,
-    /// Its weight.
+    /// Visual weight.
     #[prop(optional)]
     variant: Variant,
-    /// What it says.
+    /// Visible label.
     #[prop(into)]
     text: String,
-    /// What it is about, for those who hear it without its surroundings.
+    /// Appended to the label for screen readers, where the label alone is ambiguous.
     #[prop(optional, into)]
     about: Option<String>,
-    /// What it leads to: where the viewer may not do that, there is no link.
+    /// Operation that the target page performs. The link is omitted if the viewer's role does not allow it.
     #[prop(optional, into)]
     needs: Option<Operation>,
 ) -> impl IntoView {
@@ -58,16 +58,16 @@ pub fn ButtonLink(
     })
 }
 
-/// The button that sends its form.
+/// The submit button of a form.
 #[component]
 pub fn Submit(
-    /// Its weight.
+    /// Visual weight.
     #[prop(optional)]
     variant: Variant,
-    /// What it says: the verb of the page's title.
+    /// Label: the verb of the page's title.
     #[prop(into)]
     text: String,
-    /// What it is about, for those who hear it without its surroundings.
+    /// Appended to the label for screen readers, where the label alone is ambiguous.
     #[prop(optional, into)]
     about: Option<String>,
 ) -> impl IntoView {
@@ -79,10 +79,10 @@ pub fn Submit(
     }
 }
 
-/// A row of buttons: what the form does first, then the way out.
+/// A row of buttons: the form's main action first, cancel last.
 #[component]
 pub fn Actions(
-    /// The buttons.
+    /// Buttons and links of the row.
     children: Inner,
 ) -> impl IntoView {
     view! { <div class="actions">{children.view()}</div> }

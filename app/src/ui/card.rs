@@ -1,4 +1,4 @@
-//! A section of a page, with its heading and what can be done in it.
+//! A section of a page with a heading and actions.
 
 use super::Inner;
 use leptos::prelude::*;
@@ -6,21 +6,21 @@ use leptos::prelude::*;
 /// A section with a heading.
 #[component]
 pub fn Card(
-    /// Names the section, and its heading as `<id>-heading`.
+    /// Id of the section; the heading's id is `<id>-heading`.
     id: &'static str,
-    /// The heading.
+    /// Text of the heading.
     #[prop(into)]
     heading: String,
-    /// What stands beside the heading.
+    /// Buttons next to the heading.
     #[prop(optional, into)]
     actions: Option<AnyView>,
-    /// What the section is for, in a sentence.
+    /// One sentence below the heading that explains the section.
     #[prop(optional, into)]
     lead: Option<String>,
-    /// Set for what stops things.
+    /// Set for sections with destructive actions.
     #[prop(optional)]
     danger: bool,
-    /// What stands in it.
+    /// Content below the heading.
     children: Inner,
 ) -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! Radio groups: a question, and one answer of several.
+//! Radio groups.
 
 use super::{
     field::{describe, error_view},
@@ -6,32 +6,32 @@ use super::{
 };
 use leptos::prelude::*;
 
-/// One answer.
+/// An option of a radio group.
 #[derive(Clone, Debug)]
 pub struct RadioOption {
-    /// What the form sends.
+    /// Value submitted with the form.
     pub value: &'static str,
-    /// The answer.
+    /// Visible label.
     pub label: String,
-    /// What follows from it.
+    /// Explains the consequence of choosing this option.
     pub hint: String,
 }
 
-/// A question with one answer of several. The first answer's id is the field's name, so that the error summary's link
-/// leads there.
+/// A group of radio buttons. The id of the first button is the field's name, so that the error summary can link to the
+/// group.
 #[component]
 pub fn RadioGroup(
-    /// The field's name.
+    /// Name of the form field.
     name: &'static str,
-    /// The question.
+    /// Question that the group asks.
     #[prop(into)]
     legend: String,
-    /// What helps to answer it.
+    /// Help text below the legend.
     #[prop(optional, into)]
     hint: Option<String>,
-    /// The answers.
+    /// Options, in display order.
     options: Vec<RadioOption>,
-    /// The answer that is chosen to begin with.
+    /// Value selected initially, unless the form was submitted with another.
     default: &'static str,
 ) -> impl IntoView {
     let page = surroundings();

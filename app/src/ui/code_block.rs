@@ -1,25 +1,25 @@
-//! Text for machines: inline, or as a block that can be copied.
+//! Code, tokens and commands: inline, or as a block that can be copied.
 
 use leptos::prelude::*;
 
-/// A short text for machines, inline.
+/// Inline code.
 #[component]
 pub fn Code(
-    /// The text.
+    /// Text shown in a monospaced font.
     #[prop(into)]
     text: String,
 ) -> impl IntoView {
     view! { <code>{text}</code> }
 }
 
-/// A block of text for machines. Where scripts run, it can be copied (by the island `CopyButtons`).
+/// A block of code. With scripts it gets a copy button (island `CopyButtons`).
 #[component]
 pub fn CodeBlock(
-    /// Names the block.
+    /// Id of the block, which the copy button refers to.
     id: &'static str,
-    /// What it is, for those who cannot see it.
+    /// Accessible name of the block.
     label: &'static str,
-    /// The text.
+    /// Text shown and copied.
     #[prop(into)]
     text: String,
 ) -> impl IntoView {

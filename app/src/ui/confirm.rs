@@ -1,18 +1,18 @@
-//! What a dangerous action stops, told before it can be done.
+//! States the consequences of an action before the user confirms it.
 
 use super::{Icon, Inner, Shape};
 use leptos::prelude::*;
 
-/// What follows from the action on this page.
+/// Lists the consequences of the action that the page is about to perform.
 #[component]
 pub fn Consequences(
-    /// The heading: what is about to happen.
+    /// States what is about to happen.
     #[prop(into)]
     heading: String,
-    /// Set when it cannot be undone.
+    /// Set if the action cannot be undone.
     #[prop(optional)]
     danger: bool,
-    /// The consequences.
+    /// Consequences.
     children: Inner,
 ) -> impl IntoView {
     view! {

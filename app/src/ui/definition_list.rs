@@ -1,24 +1,24 @@
-//! Names and what they stand for.
+//! Lists of terms and their values.
 
 use super::Inner;
 use leptos::prelude::*;
 
-/// A list of facts.
+/// A list of terms and values.
 #[component]
 pub fn Facts(
-    /// The facts.
+    /// [`Fact`]s.
     children: Inner,
 ) -> impl IntoView {
     view! { <dl class="facts">{children.view()}</dl> }
 }
 
-/// A fact.
+/// A term and its value.
 #[component]
 pub fn Fact(
-    /// What it is about.
+    /// Term.
     #[prop(into)]
     term: String,
-    /// What is the case.
+    /// Value.
     children: Inner,
 ) -> impl IntoView {
     view! {

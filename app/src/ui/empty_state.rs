@@ -1,15 +1,15 @@
-//! What to do where there is nothing yet.
+//! Placeholder for an empty list, with the first step to fill it.
 
 use super::{Icon, Inner, Shape};
 use leptos::prelude::*;
 
-/// Says that there is nothing yet, and what comes first.
+/// States that a list is empty and suggests the first step.
 #[component]
 pub fn EmptyState(
-    /// What there is none of.
+    /// Names what does not exist yet.
     #[prop(into)]
     heading: String,
-    /// What it would be for, and the first step.
+    /// Explanation and a link to the first step.
     children: Inner,
 ) -> impl IntoView {
     view! {

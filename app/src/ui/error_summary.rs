@@ -1,9 +1,9 @@
-//! All that is wrong with a form, on top of the page, with a link to each field. It takes the focus.
+//! Summary of all errors of a form, at the top of the page, with a link to each field. It takes the focus.
 
 use super::surroundings;
 use leptos::prelude::*;
 
-/// The errors of the page's form, if there are any.
+/// Renders the errors of the submitted form; nothing if there are none.
 #[component]
 pub fn ErrorSummary() -> impl IntoView {
     let page = surroundings();

@@ -1,10 +1,10 @@
-//! Text fields: a label, a hint, a place for the error, and what was typed before.
+//! Form fields: label, hint, error message and previously submitted value.
 
 use super::{place, surroundings};
 use crate::{page::SUGGESTED_REASON, paths::Place};
 use leptos::prelude::*;
 
-/// What kind of text a field takes.
+/// Type of value that a text field accepts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Input {
     /// A line of text.
@@ -12,12 +12,12 @@ pub enum Input {
     Text,
     /// An email address.
     Email,
-    /// A password: never shown again, whatever was typed.
+    /// A password. Its submitted value is never rendered again.
     Password,
     /// A date and time in UTC, to the second.
     DateTime,
-    /// A whole number. A line of text all the same: browsers keep to themselves what they cannot read in their own fields
-    /// for numbers.
+    /// A whole number. Rendered as a text field, because browsers submit an empty value for input that `type="number"`
+    /// cannot parse, and the server could not show it again.
     Number,
 }
 
@@ -32,36 +32,36 @@ impl Input {
     }
 }
 
-/// A labelled line of text. It finds what was typed before, and what was wrong with it, by its name.
+/// A labelled single-line text field. Takes the submitted value and the error from the page's submission, by `name`.
 #[component]
 pub fn TextField(
-    /// The field's name, and its id.
+    /// Name and id of the field.
     name: &'static str,
-    /// The label.
+    /// Visible label.
     #[prop(into)]
     label: String,
-    /// What helps to fill it in.
+    /// Help text between label and field.
     #[prop(optional, into)]
     hint: Option<String>,
-    /// What it holds to begin with.
+    /// Initial value, unless the form was submitted with another.
     #[prop(optional, into)]
     value: Option<String>,
-    /// What it takes.
+    /// Type of value.
     #[prop(optional)]
     input: Input,
-    /// What a browser may fill in.
+    /// Value of the `autocomplete` attribute; `off` by default.
     #[prop(optional)]
     autocomplete: Option<&'static str>,
-    /// Takes the focus when the page opens, unless the error summary does.
+    /// Takes the focus when the page loads, unless the error summary does.
     #[prop(optional)]
     autofocus: bool,
-    /// Says in the label that it may stay empty.
+    /// Marks the field as optional in its label.
     #[prop(optional)]
     optional: bool,
-    /// Suggestions.
+    /// Values suggested in a `<datalist>`.
     #[prop(optional)]
     suggestions: &'static [&'static str],
-    /// The last moment that a date can be.
+    /// Latest accepted value of a date field.
     #[prop(optional, into)]
     max: Option<String>,
 ) -> impl IntoView {
@@ -107,19 +107,19 @@ pub fn TextField(
     }
 }
 
-/// A labelled text of several lines that may stay empty. It finds what was typed before, and what was wrong with it, by its
-/// name.
+/// A labelled multi-line text field, marked as optional. Takes the submitted value and the error from the page's
+/// submission, by `name`.
 #[component]
 pub fn TextAreaField(
-    /// The field's name, and its id.
+    /// Name and id of the field.
     name: &'static str,
-    /// The label.
+    /// Visible label.
     #[prop(into)]
     label: String,
-    /// What helps to fill it in.
+    /// Help text between label and field.
     #[prop(into)]
     hint: String,
-    /// What it holds to begin with.
+    /// Initial value, unless the form was submitted with another.
     #[prop(into)]
     value: String,
 ) -> impl IntoView {
@@ -149,17 +149,17 @@ pub fn TextAreaField(
     }
 }
 
-/// A labelled choice from a list.
+/// A labelled drop-down list.
 #[component]
 pub fn SelectField(
-    /// The field's name, and its id.
+    /// Name and id of the field.
     name: &'static str,
-    /// The label.
+    /// Visible label.
     #[prop(into)]
     label: String,
-    /// What can be chosen: the value that is sent, and the words.
+    /// Options as submitted value and visible label.
     options: Vec<(String, String)>,
-    /// The value that is chosen.
+    /// Value selected initially.
     chosen: Option<String>,
 ) -> impl IntoView {
     let options = options.into_iter().map(|(value, words)| {
@@ -174,26 +174,27 @@ pub fn SelectField(
     }
 }
 
-/// Why somebody does something: kept in the audit history.
+/// Justification of a change, recorded in the audit history. In a partner's organization, Nuvera's users are asked for
+/// a support ticket as well.
 #[component]
 pub fn ReasonField(
-    /// Suggestions.
+    /// Values suggested in a `<datalist>`.
     #[prop(optional)]
     suggestions: &'static [&'static str],
-    /// Says in the label that it may stay empty.
+    /// Marks the reason as optional in its label.
     #[prop(optional)]
     optional: bool,
-    /// Takes the focus when the page opens.
+    /// Takes the focus when the page loads.
     #[prop(optional)]
     autofocus: bool,
-    /// What the field is called.
+    /// Visible label of the reason.
     #[prop(default = "Reason")]
     label: &'static str,
-    /// In an emergency both the reason and the ticket may be left out, by whoever acts for Nuvera too.
+    /// Makes both the reason and the ticket optional, for Nuvera's users too.
     #[prop(optional)]
     in_emergency: bool,
 ) -> impl IntoView {
-    // Whoever acts in somebody else's organization says why, and for which support case.
+    // Users acting in another organization must give a reason and a support ticket.
     let (optional, hint, ticket) = match place() {
         Place::Settings => (
             optional,
@@ -215,10 +216,10 @@ pub fn ReasonField(
     }
 }
 
-/// The reasons that one click gives.
+/// Reasons that can be chosen with one click.
 const SUGGESTED: &[&str] = &["Suspected exposure", "Incident in progress", "Wrong deployment"];
 
-/// Why an application is stopped in an emergency. Nothing of it is required: one click, or none, is enough.
+/// Reason for an emergency stop. It is optional: none or one of the suggestions is enough.
 #[component]
 pub fn EmergencyReason() -> impl IntoView {
     let page = surroundings();
@@ -243,7 +244,7 @@ pub fn EmergencyReason() -> impl IntoView {
     }
 }
 
-/// The support case that somebody acts for.
+/// Field for the support ticket on whose behalf a Nuvera user acts.
 fn ticket(organization: &str, can_wait: bool) -> impl IntoView + use<> {
     let hint = if can_wait {
         "Leave it empty if there is none yet. For example SUP-4711.".to_owned()
@@ -253,7 +254,7 @@ fn ticket(organization: &str, can_wait: bool) -> impl IntoView + use<> {
     view! { <TextField name="ticket" label="Ticket reference" hint optional=can_wait /> }
 }
 
-/// The `aria-describedby` of a field: its error, then its hint.
+/// Returns the `aria-describedby` of a field: the ids of its error and its hint.
 pub(super) fn describe(name: &str, has_hint: bool, has_error: bool) -> Option<String> {
     match (has_error, has_hint) {
         (true, true) => Some(format!("{name}-error {name}-hint")),
@@ -263,7 +264,7 @@ pub(super) fn describe(name: &str, has_hint: bool, has_error: bool) -> Option<St
     }
 }
 
-/// What is wrong with a field, beside it.
+/// Renders the error message of a field.
 pub(super) fn error_view(name: &str, error: Option<String>) -> impl IntoView {
     error.map(|error| {
         view! {

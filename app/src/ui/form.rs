@@ -1,21 +1,22 @@
-//! A form that changes something.
+//! Forms that change state.
 
 use super::Inner;
 use leptos::prelude::*;
 
-/// A form that is posted. The server judges what it holds, in words of its own, so the browser's bubbles stay off.
+/// A form submitted with POST. `novalidate` is set because the server validates all input and words its own error
+/// messages.
 #[component]
 pub fn Form(
-    /// Where it is sent.
+    /// URL that the form is submitted to.
     #[prop(into)]
     action: String,
-    /// The version of the application that the person saw.
+    /// Version of the application that the page shows, for optimistic locking.
     #[prop(optional, into)]
     version: Option<i64>,
-    /// A form in a row of buttons.
+    /// Set for a form within a row of buttons.
     #[prop(optional)]
     inline: bool,
-    /// The fields and the button.
+    /// Fields and buttons.
     children: Inner,
 ) -> impl IntoView {
     view! {

@@ -1,13 +1,13 @@
-//! How an organization's applications are doing, in badges and in words: the loudest first.
+//! Health of an organization's applications, as badges, most urgent first.
 
 use super::{Badge, Shape, Tone, requests};
 use domain::health::{Health, Outcomes};
 use leptos::prelude::*;
 
-/// What is to be known of an organization; where there is nothing, it says so.
+/// Badges for everything that needs attention in an organization; a text if nothing does.
 #[component]
 pub fn HealthBadges<'a>(
-    /// How its applications are doing.
+    /// Health of the organization's applications.
     health: &'a Health,
 ) -> impl IntoView + use<> {
     let Health { disabled, never_used, stopping_in_use, expiring, overdue, .. } = *health;
@@ -30,7 +30,7 @@ pub fn HealthBadges<'a>(
     view! { <span class="health">{badges.collect_view()}</span> }.into_any()
 }
 
-/// What came of requests, in a sentence: `Last hour: 412 requests, 3.1% refused, mostly invalid_signature.`
+/// Summarizes request outcomes in a sentence: `Last hour: 412 requests, 3.1% refused, mostly invalid_signature.`
 pub fn outcomes(when: &str, seen: &Outcomes) -> String {
     let count = requests(i64::try_from(seen.requests).unwrap_or(i64::MAX));
     match &seen.most_frequent {

@@ -1,4 +1,4 @@
-//! What is to be known of keys, in badges: a rotation that is due, and what is safe to remove.
+//! Key hygiene badges: rotation due or overdue, and keys that are safe to remove.
 
 use super::{Badge, Shape, Tone, surroundings};
 use domain::{
@@ -7,10 +7,10 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// What is to be known of a key, beside it.
+/// Hygiene badges of a key.
 #[component]
 pub fn KeyHygieneBadges<'a>(
-    /// What that is; `None` where the key no longer works.
+    /// Hygiene of the key; `None` if the key no longer works.
     hygiene: Option<&'a KeyHygiene>,
 ) -> impl IntoView + use<> {
     let idle = hygiene.and_then(|hygiene| hygiene.idle).map(|idle| {
@@ -32,10 +32,10 @@ pub fn KeyHygieneBadges<'a>(
     view! { {rotation} {idle} }
 }
 
-/// What is to be known of an application's keys: the loudest that can be said, and how many are safe to remove.
+/// Hygiene of an application's keys: the most urgent status, and the number of keys that are safe to remove.
 #[component]
 pub fn ApplicationHygiene<'a>(
-    /// That of each key.
+    /// Hygiene of each key.
     keys: &'a [KeyHygiene],
 ) -> impl IntoView + use<> {
     let urgent = keys.iter().filter_map(|key| Some((key.urgency()?, key)));
@@ -53,7 +53,7 @@ pub fn ApplicationHygiene<'a>(
     view! { {loudest} " " {idle} }
 }
 
-/// A badge, and the day it is about.
+/// A badge and the date it refers to.
 struct Marked {
     tone: Tone,
     shape: Shape,

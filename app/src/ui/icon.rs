@@ -1,23 +1,23 @@
-//! Icons, drawn with `currentColor`. None carries a meaning that words beside it do not say as well.
+//! Icons, drawn in `currentColor`. They are decorative: adjacent text always carries the same meaning.
 
 use leptos::prelude::*;
 
-/// What an icon shows.
+/// Symbol that an icon shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A tick in a circle: works.
+    /// Tick in a circle: works.
     Check,
-    /// A clock: works for a while still.
+    /// Clock: works for a limited time.
     Clock,
-    /// A barred circle: was stopped.
+    /// Barred circle: stopped.
     Barred,
-    /// A dash in a circle: is over.
+    /// Dash in a circle: ended or not available.
     Dash,
-    /// An exclamation mark in a triangle: look here.
+    /// Exclamation mark in a triangle: needs attention.
     Warning,
-    /// An i in a circle: worth knowing.
+    /// Letter i in a circle: information.
     Info,
-    /// A key.
+    /// Key.
     Key,
 }
 
@@ -35,10 +35,10 @@ impl Shape {
     }
 }
 
-/// An icon, for the eye only.
+/// A decorative icon, hidden from screen readers.
 #[component]
 pub fn Icon(
-    /// What it shows.
+    /// Symbol to draw.
     shape: Shape,
 ) -> impl IntoView {
     view! {

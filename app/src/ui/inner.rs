@@ -1,18 +1,18 @@
-//! What stands between a component's tags.
+//! Children of components.
 //!
-//! No page here changes after it was rendered, so that children need not be a closure that outlives the data it shows:
-//! they are rendered on the spot, and may borrow.
+//! Pages are rendered once, on the server, so children need not be a `'static` closure as Leptos' own `Children` is.
+//! They are rendered immediately and may borrow.
 
 use leptos::{
     children::{ChildrenOptContainer, ToChildren},
     prelude::*,
 };
 
-/// A component's children, rendered.
+/// Rendered children of a component.
 pub struct Inner(AnyView);
 
 impl Inner {
-    /// The children.
+    /// Returns the rendered children.
     pub fn view(self) -> AnyView {
         self.0
     }

@@ -1,13 +1,13 @@
-//! How a key has been used.
+//! Usage of a key.
 
 use super::Time;
 use crate::page::Usage;
 use leptos::prelude::*;
 
-/// When a key was last used, how often, from where and by what.
+/// Shows when a key was last used, how often, and by which address and user agent.
 #[component]
 pub fn LastUsed<'a>(
-    /// How; `None` where it never was.
+    /// Usage of the key; `None` if it was never used.
     usage: Option<&'a Usage>,
 ) -> impl IntoView + use<> {
     let Some(usage) = usage else {
@@ -23,7 +23,7 @@ pub fn LastUsed<'a>(
     .into_any()
 }
 
-/// How many requests, in words: `12 345 requests`, the spaces between the digits narrow and unbreakable.
+/// Formats a number of requests: `12 345 requests`, with narrow no-break spaces as thousands separators.
 pub fn requests(count: i64) -> String {
     let digits = count.to_string();
     let mut text = String::new();

@@ -1,16 +1,16 @@
-//! Parts of a page that show something new as it happens. Without scripts they show it when the page is loaded again.
+//! Regions of a page that are updated while it is open. Without scripts they are updated on reload.
 
 use super::Inner;
 use leptos::prelude::*;
 
-/// A part that the island `LiveRegions` replaces by what the server shows of it later.
+/// A region that the island `LiveRegions` replaces when the server reports a change.
 #[component]
 pub fn Live(
-    /// Names the part.
+    /// Id of the region.
     id: &'static str,
-    /// Where the server says that there is something new: `Place::action(…, "events")`.
+    /// URL of the event stream that reports changes: `Place::action(…, "events")`.
     events: String,
-    /// What stands in it.
+    /// Initial content.
     children: Inner,
 ) -> impl IntoView {
     view! { <div class="live" id=id data-live=events>{children.view()}</div> }

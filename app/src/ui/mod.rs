@@ -1,4 +1,4 @@
-//! The components that pages are made of: one file each, with a style sheet of the same name in `style/components/`.
+//! Components of the pages: one file each, with a style sheet of the same name in `style/components/`.
 
 mod badge;
 mod button;

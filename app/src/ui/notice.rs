@@ -1,9 +1,9 @@
-//! What was done, and what somebody should know.
+//! Result of the last action, and callouts.
 
 use super::{Icon, Inner, Shape, surroundings};
 use leptos::prelude::*;
 
-/// What the last request did.
+/// Result of the last action, if the page was opened by its redirect.
 #[component]
 pub fn Notice() -> impl IntoView {
     surroundings().notice.map(|notice| {
@@ -20,16 +20,16 @@ pub fn Notice() -> impl IntoView {
     })
 }
 
-/// Something that should be known, where it matters.
+/// Highlights important information next to the content it concerns.
 #[component]
 pub fn Callout(
-    /// The heading.
+    /// Heading.
     #[prop(into)]
     heading: String,
-    /// Set for what has been stopped or may be lost.
+    /// Set if something was stopped or may be lost.
     #[prop(optional)]
     danger: bool,
-    /// The words, and what to do.
+    /// Explanation and what to do.
     children: Inner,
 ) -> impl IntoView {
     view! {

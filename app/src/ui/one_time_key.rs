@@ -1,20 +1,20 @@
-//! A new API key, shown once.
+//! A newly issued API key, shown once.
 //!
-//! The key is plain text of the page: no form field that a browser could remember, no attribute, no island property.
-//! The island `OneTimeSecret` reads it from where it is shown.
+//! The key is in the page as text only, never in a form field (which browsers may restore), an attribute or an island
+//! property. The island `OneTimeSecret` reads it from the element that shows it.
 
 use domain::api_key::PlainApiKey;
 use leptos::prelude::*;
 
-/// The id of the element that shows the key.
+/// Id of the element that shows the key.
 const ID: &str = "one-time-key";
 
-/// The key, with what copies and downloads it where scripts run.
+/// The key, with buttons to copy and download it (with scripts).
 #[component]
 pub fn OneTimeKey<'a>(
-    /// The key.
+    /// API key to show.
     key: &'a PlainApiKey,
-    /// The page that takes this one's place in the browser's history: reloaded, this one would send its form again.
+    /// URL that replaces this page in the browser's history, because reloading this page would submit its form again.
     #[prop(into)]
     leads_to: String,
 ) -> impl IntoView + use<> {

@@ -1,35 +1,35 @@
-//! A form that a passkey answers. Only a script can ask the browser for one: without, the form is not there, and what
-//! stands around it names another way.
+//! Forms answered with a passkey. WebAuthn requires a script, so the form is hidden without scripts; the surrounding
+//! page must offer an alternative.
 
 use super::{Inner, Variant};
 use domain::passkey::Prompt;
 use leptos::prelude::*;
 
-/// What is asked of a passkey.
+/// WebAuthn ceremony of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasskeyTask {
-    /// That there be a new one.
+    /// Registers a new passkey.
     Make,
-    /// That it prove whose it is.
+    /// Authenticates with a registered passkey.
     Use,
 }
 
-/// A form with a button that asks the browser for a passkey, and is sent with its answer.
+/// A form whose button asks the browser for a passkey and submits the response.
 #[component]
 pub fn PasskeyForm(
-    /// Where it is sent.
+    /// URL that the form is submitted to.
     #[prop(into)]
     action: String,
-    /// What the passkey answers to.
+    /// WebAuthn options and challenge.
     prompt: Prompt,
-    /// What is asked of it.
+    /// Ceremony to run.
     task: PasskeyTask,
-    /// The button's weight.
+    /// Visual weight of the button.
     #[prop(optional)]
     variant: Variant,
-    /// What the button says.
+    /// Label of the button.
     text: &'static str,
-    /// What is sent besides, and what stands beside the button.
+    /// Additional fields and text above the button.
     children: Inner,
 ) -> impl IntoView {
     let task = match task {

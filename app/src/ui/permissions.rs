@@ -1,17 +1,17 @@
-//! Permissions, to choose and to read.
+//! Permissions as form fields and as a list.
 
 use super::{Icon, Shape, field::error_view, surroundings};
 use domain::permission::{Area, Permission, PermissionSet};
 use leptos::prelude::*;
 
-/// The field's name.
+/// Name of the form field.
 const NAME: &str = "permissions";
 
-/// A box for each permission, by area. Where scripts run, the island `PermissionChooser` keeps each write with its
-/// read; elsewhere the server says which read is missing.
+/// Checkboxes for the permissions, grouped by area. With scripts, the island `PermissionChooser` checks the read
+/// permission that a write permission requires; without, the server reports the missing permission.
 #[component]
 pub fn PermissionChooser(
-    /// What is chosen to begin with.
+    /// Permissions selected initially, unless the form was submitted.
     chosen: PermissionSet,
 ) -> impl IntoView {
     let page = surroundings();
@@ -20,7 +20,7 @@ pub fn PermissionChooser(
     let is_chosen = move |permission: Permission| {
         if was_sent { page.submission.has(NAME, permission.code()) } else { chosen.contains(permission) }
     };
-    // The error summary leads to the first box.
+    // The first checkbox has the field's name as its id, because the error summary links to it.
     let id = |permission: Permission| {
         if permission == Area::ALL[0].read() { NAME.to_owned() } else { permission.code().to_owned() }
     };
@@ -66,10 +66,10 @@ pub fn PermissionChooser(
     }
 }
 
-/// What an application may do.
+/// Lists the permissions of an application by area.
 #[component]
 pub fn PermissionTable(
-    /// Its permissions.
+    /// Permissions that the application has.
     permissions: PermissionSet,
 ) -> impl IntoView {
     let rows = Area::ALL.into_iter().map(|area| {

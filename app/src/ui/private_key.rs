@@ -1,13 +1,14 @@
-//! What becomes of a private key that a page holds: a file or a copy, encrypted with a passphrase or not.
+//! Buttons that save a private key held by a page: as a file or to the clipboard, optionally encrypted with a
+//! passphrase.
 //!
-//! The key itself is in the island's memory alone. No field here has a name or belongs to a form, so that whatever form
-//! stands around it sends nothing of it. Part of markup that a script wakes: it works through none.
+//! The key itself is held in the island's memory only. The fields have no name and `form=""`, so that a surrounding
+//! form never submits them. Works with scripts only; use it inside markup that an island hydrates.
 
 use super::surroundings;
 use crate::paths;
 use leptos::prelude::*;
 
-/// Download, copy and passphrase. It may stand on a page several times, so it has no ids.
+/// Download, copy and passphrase fields. Has no ids, because a page may contain it several times.
 #[component]
 pub fn PrivateKeyActions() -> impl IntoView {
     let worker = format!("{}/{}", paths::ASSETS, surroundings().assets.keydoctor_worker);

@@ -1,4 +1,4 @@
-//! What surrounds every page: the document, its header and its breadcrumb.
+//! Frame of every page: HTML document, header, breadcrumb and page-wide notices.
 
 use super::{Callout, Inner, Notice, Surroundings, Time, error_summary::ErrorSummary, may, surroundings};
 use crate::{
@@ -9,23 +9,23 @@ use crate::{
 use domain::access::{Operation, allows};
 use leptos::{config::LeptosOptions, hydration::HydrationScripts, nonce::use_nonce, prelude::*};
 
-/// A step on the way to a page.
+/// A breadcrumb.
 #[derive(Clone, Debug)]
 pub struct Crumb {
-    /// What it is called.
+    /// Visible label.
     pub label: String,
-    /// Where it leads; a group of pages without one of its own leads nowhere.
+    /// Target of the link; `None` for a group of pages that has no page of its own.
     pub href: Option<String>,
 }
 
-/// How wide a page is at the most.
+/// Maximum width of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
-    /// Tables.
+    /// For tables.
     Wide,
-    /// A form, or a few words.
+    /// For forms and short texts.
     Narrow,
-    /// Two fields.
+    /// For forms with one or two fields, such as signing in.
     Slim,
 }
 
@@ -39,18 +39,18 @@ impl Width {
     }
 }
 
-/// The whole document.
+/// The HTML document.
 #[component]
 pub fn Shell(
-    /// The page's title.
+    /// Page title and main heading.
     title: String,
-    /// The way to the page, itself left out.
+    /// Breadcrumb trail, without the page itself.
     crumbs: Vec<Crumb>,
-    /// Whether the page holds islands.
+    /// Whether the page has islands, and so needs the WebAssembly bundle.
     runs_wasm: bool,
-    /// How wide it is.
+    /// Maximum width of the content.
     width: Width,
-    /// What stands in it.
+    /// Content of `<main>`.
     children: Inner,
 ) -> impl IntoView {
     let page = surroundings();
@@ -94,14 +94,14 @@ pub fn Shell(
     }
 }
 
-/// Has the style sheet treat a browser without WebAssembly, such as one in Lockdown Mode, as one without scripts. It runs
-/// before anything is shown.
+/// Marks a browser without WebAssembly, such as one in Lockdown Mode, so that the style sheet treats it as one without
+/// scripts. Runs in `<head>`, before the first paint.
 const MARKS_MISSING_WASM: &str = "if(!self.WebAssembly)document.documentElement.classList.add('no-wasm')";
 
-/// A key, drawn small enough for an address bar.
+/// Favicon: the letter N on the brand's colour.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%231f3fae'/%3E%3Cpath d='M10 23V9l12 14V9' fill='none' stroke='%23fff' stroke-width='3.2' stroke-linecap='round' stroke-linejoin='round'/%3E%3C/svg%3E";
 
-/// Tells somebody that a browser which they never used before has signed in as them, until they have looked where that is.
+/// Warns the user that a new browser signed in to their account, until they have opened the list of sessions.
 fn new_browser(page: &Surroundings) -> Option<impl IntoView + use<>> {
     let attempt = page.new_browser.as_ref()?;
     let from = attempt.address.map(|address| format!(" from {address}")).unwrap_or_default();
@@ -115,7 +115,7 @@ fn new_browser(page: &Surroundings) -> Option<impl IntoView + use<>> {
     })
 }
 
-/// Tells a Nuvera admin whose applications these are.
+/// Shows Nuvera's users which organization they are acting in.
 fn acting_for(place: &Place) -> Option<impl IntoView + use<>> {
     let Place::Hub { name, .. } = place else { return None };
     let words = if may(Operation::EnableApplication) {
@@ -128,7 +128,7 @@ fn acting_for(place: &Place) -> Option<impl IntoView + use<>> {
     })
 }
 
-/// Says that the organization is suspended, to its members and to Nuvera's users.
+/// Shows that the organization is suspended, to its members and to Nuvera's users.
 fn suspended(page: &Surroundings) -> Option<impl IntoView + use<>> {
     let is_partners = page.place == Place::Settings;
     page.is_suspended.then(|| {
@@ -151,7 +151,7 @@ fn scripts(page: &Surroundings) -> LeptosOptions {
     LeptosOptions::builder().output_name(page.assets.app.clone()).site_pkg_dir("assets").hash_files(false).build()
 }
 
-/// Every island looks for the markup that it wakes: they stand together, after all of it.
+/// Islands of the page. Each looks up the markup it hydrates by attribute, so they come after all of the content.
 fn islands() -> impl IntoView {
     view! {
         <p class="visually-hidden" id="announcer" role="status"></p>

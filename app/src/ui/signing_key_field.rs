@@ -1,7 +1,7 @@
-//! Where a public signing key comes from: a pair generated in the browser, or one made elsewhere and pasted.
+//! Form fields for a public signing key: generate a key pair in the browser, or paste a public key.
 //!
-//! Without scripts, pasting is all there is, with the commands that make a pair. Where they run, the island
-//! `KeyGenerator` wakes the other way, and `PublicKeyField` judges what is pasted before it is sent.
+//! Without scripts only pasting is available, along with the commands that generate a pair. With scripts, the island
+//! `KeyGenerator` enables generation, and `PublicKeyField` validates a pasted key before it is submitted.
 
 use super::{
     CodeBlock, PrivateKeyActions,
@@ -12,37 +12,38 @@ use crate::paths::{self, Place};
 use domain::public_key::PublicKey;
 use leptos::prelude::*;
 
-/// The field's name.
+/// Name of the form field.
 const NAME: &str = "public_key";
 
-/// The field of the signature over the challenge.
+/// Name of the field with the signature over the challenge.
 const PROOF: &str = "proof";
 
-/// How to make a pair with a tool that most systems have.
+/// Commands that generate a key pair with OpenSSL.
 const COMMANDS: &str = "\
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out private.pem
 openssl pkey -in private.pem -pubout -out public.pem
 cat public.pem";
 
-/// The public key, and the two ways to one.
+/// Public key field, with both ways to obtain a key.
 #[component]
 pub fn SigningKeyField(
-    /// Begins the name of the private key's file; `None` where the form asks for the application's name itself.
+    /// Stem of the private key's file name; `None` if the form itself asks for the application's name.
     #[prop(optional_no_strip, into)]
     file_stem: Option<String>,
-    /// The text to sign, to show that somebody holds the private half.
+    /// Text to sign as proof of possession of the private key.
     #[prop(into)]
     challenge: String,
 ) -> impl IntoView {
     let page = surroundings();
     let error = page.submission.error(NAME).map(ToOwned::to_owned);
-    // Only a public key is shown again, in its canonical form: whatever else was pasted may be a private one.
+    // Only a valid public key is rendered again, in canonical form: any other input might be a private key.
     let typed = page.submission.value(NAME).and_then(|text| PublicKey::from_pem(text).ok());
     let typed = typed.map(|key| key.pem()).unwrap_or_default();
     let pasting = error.is_some() || !typed.is_empty() || page.submission.has("key_source", "paste");
     let described = describe(NAME, true, error.is_some()).map(|ids| format!("{ids} public_key-check"));
     let worker = format!("{}/{}", paths::ASSETS, page.assets.keygen_worker);
-    // The private half is the partner's: Nuvera's admins register what they are sent, and generate nothing.
+    // The private key belongs to the partner. Nuvera's admins register the public key they were sent and must not
+    // generate pairs.
     let generation = (place() == Place::Settings).then(|| generation(pasting));
     view! {
         <div class="signing-key" data-signing-key data-worker=worker data-file-stem=file_stem>
@@ -90,11 +91,11 @@ pub fn SigningKeyField(
     }
 }
 
-/// Where a pasted key can prove that somebody holds its private half. A generated one does so by itself, here too.
+/// Proof of possession for a pasted key. For a generated key, the island creates the proof.
 fn proof(challenge: &str) -> impl IntoView + use<> {
     let page = surroundings();
     let error = page.submission.error(PROOF).map(ToOwned::to_owned);
-    // A signature over another text is worth nothing.
+    // A signature over an earlier challenge cannot be verified, so it is not rendered again.
     let is_same = page.submission.value("challenge") == Some(challenge);
     let typed = page.submission.value(PROOF).filter(|_| is_same).unwrap_or_default().to_owned();
     let is_open = error.is_some() || !typed.is_empty();
@@ -130,7 +131,7 @@ fn proof(challenge: &str) -> impl IntoView + use<> {
     }
 }
 
-/// The choice between the two ways, and the key generator. Both wait for the scripts.
+/// Choice between generating and pasting, and the key generator. Both require scripts.
 fn generation(pasting: bool) -> impl IntoView {
     view! {
             <fieldset class="field needs-script">

@@ -1,12 +1,12 @@
-//! A path in numbered steps.
+//! A numbered list of steps.
 
 use super::{Icon, Inner, Shape};
 use leptos::prelude::*;
 
-/// A path.
+/// An ordered list of [`Step`]s.
 #[component]
 pub fn Steps(
-    /// The steps.
+    /// Steps, in order.
     children: Inner,
 ) -> impl IntoView {
     view! { <ol class="steps">{children.view()}</ol> }
@@ -15,13 +15,13 @@ pub fn Steps(
 /// A step.
 #[component]
 pub fn Step(
-    /// What to do.
+    /// Summary of what to do.
     #[prop(into)]
     heading: String,
-    /// Whether it is known to be done.
+    /// Whether the server knows the step to be completed.
     #[prop(optional)]
     done: bool,
-    /// How.
+    /// Instructions.
     children: Inner,
 ) -> impl IntoView {
     view! {

@@ -1,24 +1,25 @@
-//! What every component can ask about the page it stands on.
+//! Access to the page context for all components.
 
 use crate::{page::PageContext, paths::Place};
 use domain::access::{Operation, allows};
 use leptos::prelude::*;
 use std::sync::Arc;
 
-/// The page's context, as components share it.
+/// Page context, shared by the components of a page through Leptos' context.
 pub type Surroundings = Arc<PageContext>;
 
-/// The context of the page that is being rendered.
+/// Returns the context of the page being rendered.
 pub fn surroundings() -> Surroundings {
     expect_context::<Surroundings>()
 }
 
-/// From where the page looks at applications: it has their addresses.
+/// Returns the page's [`Place`], which determines the URLs of application pages.
 pub fn place() -> Place {
     surroundings().place.clone()
 }
 
-/// Whether the viewer's role lets them do `operation`: what they may not do is not offered to them.
+/// Returns whether the viewer's role allows `operation`. Components do not offer operations that the role does not
+/// allow.
 pub fn may(operation: Operation) -> bool {
     surroundings().viewer.as_ref().is_some_and(|viewer| allows(viewer.role, operation))
 }

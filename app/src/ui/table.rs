@@ -1,29 +1,29 @@
-//! Tables that become stacked cards where the window is narrow.
+//! Tables that are laid out as stacked cards in narrow windows.
 //!
-//! The style sheet lays a narrow table out as blocks, which in some browsers takes its meaning away: so the roles are
-//! written out.
+//! The style sheet turns narrow tables into blocks, and some browsers then drop the table semantics. The ARIA roles are
+//! therefore explicit.
 
 use super::Inner;
 use leptos::prelude::*;
 
-/// A column.
+/// A table column.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Its heading.
+    /// Text of the header cell.
     pub label: &'static str,
-    /// Its share of the width, as a class of the style sheet.
+    /// CSS class that sets the column's share of the width.
     pub class: &'static str,
 }
 
-/// A table.
+/// A table whose columns collapse into cards in narrow windows.
 #[component]
 pub fn DataTable(
-    /// What it lists, for those who cannot see it.
+    /// Caption, visible to screen readers only.
     #[prop(into)]
     caption: String,
-    /// Its columns.
+    /// Columns, in display order.
     columns: &'static [Column],
-    /// Its rows.
+    /// Table rows.
     children: Inner,
 ) -> impl IntoView {
     let headings = columns.iter().map(|column| {
@@ -40,12 +40,12 @@ pub fn DataTable(
     }
 }
 
-/// A cell; `label` is its column's, for when it stands alone.
+/// A data cell. `label` is repeated inside the cell and shown where the table is laid out as cards.
 #[component]
 pub fn Cell(
-    /// The column's heading.
+    /// Heading of the cell's column.
     label: &'static str,
-    /// What it holds.
+    /// Content of the cell.
     children: Inner,
 ) -> impl IntoView {
     view! {
@@ -56,10 +56,10 @@ pub fn Cell(
     }
 }
 
-/// The cell that names its row.
+/// The header cell of a row.
 #[component]
 pub fn RowHeader(
-    /// What it holds.
+    /// Content of the cell.
     children: Inner,
 ) -> impl IntoView {
     view! {

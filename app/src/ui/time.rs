@@ -1,14 +1,15 @@
-//! Instants. The server writes them absolute, in UTC; where scripts run, the island `RelativeTimes` refines them.
+//! Timestamps. The server renders them as absolute times in UTC; with scripts, the island `RelativeTimes` replaces them
+//! by relative ones.
 
 use domain::time::Timestamp;
 use leptos::prelude::*;
 
-/// An instant.
+/// A `<time>` element.
 #[component]
 pub fn Time(
-    /// The instant.
+    /// Instant to show.
     at: Timestamp,
-    /// Whether a browser shows how long ago it was (or how long until then), and the instant itself on hover and focus.
+    /// Whether scripts show the time relative to now ("3 min ago"), with the absolute time on hover and focus.
     #[prop(optional)]
     relative: bool,
 ) -> impl IntoView {

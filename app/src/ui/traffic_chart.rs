@@ -1,4 +1,4 @@
-//! How traffic moves from an old key to a new one: minute by minute, and in words.
+//! Chart of how traffic moves from an old key to its replacement, per minute, with a summary in words.
 
 use super::requests;
 use domain::{
@@ -8,26 +8,25 @@ use domain::{
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// How many minutes are shown.
+/// Number of minutes on the time axis.
 const MINUTES: usize = 60;
 
-/// The height of the chart, in the units of its own drawing; the new key's bars stand on its middle, the old key's hang
-/// from it.
+/// Height of the chart, in SVG user units. The new key's bars extend upwards from the middle, the old keys' downwards.
 const HEIGHT: i64 = 64;
 
-/// How wide a minute is, in the same units.
+/// Width of a minute, in SVG user units.
 const STEP: i64 = 4;
 
-/// Requests per minute in the last hour: with the new key upwards, with the old ones downwards.
+/// Requests per minute in the last hour: those with the new key upwards, those with old keys downwards.
 #[component]
 pub fn TrafficChart<'a>(
-    /// Until when.
+    /// End of the time axis.
     now: Timestamp,
-    /// What the new key is called.
+    /// Label of the new key in the legend.
     new_label: String,
-    /// How it has been used.
+    /// Usage of the new key; `None` if it was never used.
     new: Option<KeyUse<'a>>,
-    /// How the old ones have been used.
+    /// Usage of the old keys.
     old: Vec<KeyUse<'a>>,
 ) -> impl IntoView + use<> {
     let words = share(now, new, &old);
@@ -39,7 +38,7 @@ pub fn TrafficChart<'a>(
         drawn
             .map(|(minute, requests)| {
                 let middle = HEIGHT / 2;
-                // Whatever there was is seen.
+                // At least 2 units, so that a minute with few requests remains visible.
                 let height = (requests * middle / busiest.max(1)).max(2);
                 let y = if is_up { middle - height } else { middle };
                 view! { <rect class=class x=minute * STEP y=y width=STEP - 1 height=height /> }
@@ -75,7 +74,7 @@ pub fn TrafficChart<'a>(
     }
 }
 
-/// The requests of each of the last [`MINUTES`], the present one last.
+/// Returns the requests of each of the last [`MINUTES`], oldest first.
 fn per_minute<'a>(now: Timestamp, traffic: impl IntoIterator<Item = &'a Traffic>) -> [i64; MINUTES] {
     let mut counts = [0; MINUTES];
     let first = Traffic::minute(now) + 1 - MINUTES as i64;
@@ -87,7 +86,7 @@ fn per_minute<'a>(now: Timestamp, traffic: impl IntoIterator<Item = &'a Traffic>
     counts
 }
 
-/// Whose the requests of the last [`LEAST_SILENCE`] were.
+/// Describes the share of requests in the last [`LEAST_SILENCE`] that used the new key.
 fn share(now: Timestamp, new: Option<KeyUse<'_>>, old: &[KeyUse<'_>]) -> String {
     let window = in_words(LEAST_SILENCE);
     let count = |used| requests_within(LEAST_SILENCE, now, Some(used));
@@ -105,7 +104,7 @@ fn share(now: Timestamp, new: Option<KeyUse<'_>>, old: &[KeyUse<'_>]) -> String 
         (0, _) => format!("All of the {} in the last {window} came with the old one{latest}.", requests(from_old)),
         _ => {
             let all = from_new + from_old;
-            // Neither is rounded to nothing or to all.
+            // Never 0 % or 100 % while both keys are in use.
             let percent = (from_new * 100 / all).clamp(1, 99);
             format!("{percent} % of the {} in the last {window} came with the new key{latest}.", requests(all))
         }

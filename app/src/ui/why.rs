@@ -1,12 +1,12 @@
-//! Why somebody did something, in their own words.
+//! The justification of a change.
 
 use domain::text::Why as Words;
 use leptos::prelude::*;
 
-/// The reason, and the support case where one was named.
+/// Shows the reason and, if present, the reference of the support ticket.
 #[component]
 pub fn Why<'a>(
-    /// What they said.
+    /// Justification given by the actor.
     why: &'a Words,
 ) -> impl IntoView + use<> {
     let ticket = why.ticket.as_ref().map(|ticket| {

@@ -1,4 +1,4 @@
-//! The API keys of an application: those that work, and those that no longer do.
+//! API keys of an application: live ones, and collapsed below them those that no longer work.
 
 use crate::{
     page::ApplicationView,
@@ -96,7 +96,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     }
 }
 
-/// Keys that work and may have been lost: shown once, never confirmed, never used.
+/// Notice for live keys that may have been lost: shown once, but neither confirmed as stored nor used.
 fn unconfirmed_keys(application: &ApiApplication, keys: &[&ApiKey]) -> impl IntoView + use<> {
     let heading = match keys {
         [key] => format!("{} is not confirmed as stored", key.shown()),

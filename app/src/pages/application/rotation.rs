@@ -1,5 +1,5 @@
-//! A change of keys under way, as a path that anybody of the organization can go on with: every step says how far things
-//! are, and what can be done about them.
+//! Key rotations in progress, as a list of steps that any member of the organization can continue. Each step shows its
+//! progress and the available actions.
 
 use crate::{
     page::{ApplicationView, Usage},
@@ -16,7 +16,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
-/// The path from the old API keys to the new one, while an old one works still.
+/// Card for the rotation of API keys; `None` if no replaced key still works.
 pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl IntoView + use<>> {
     let application = &view.application;
     let (new, old) = api_key_rotation(application, now)?;
@@ -61,7 +61,7 @@ pub(super) fn of_api_keys(view: &ApplicationView, now: Timestamp) -> Option<impl
     })
 }
 
-/// Whether the old keys are revoked automatically, and the way to change that.
+/// States whether the old keys will be revoked automatically, with the link or button to change that.
 fn finish(application: &ApiApplication) -> Option<AnyView> {
     let action = |action| place().action(application.id, action);
     if !may(Operation::RotateApiKeys) {
@@ -106,7 +106,7 @@ fn deployed(new: Option<&Usage>) -> AnyView {
     }
 }
 
-/// What can be done about an old API key: end it now, move its deadline, or keep it after all.
+/// Buttons for an old API key: change its deadline, keep it, or revoke it.
 fn api_key_actions(application: &ApiApplication, key: &ApiKey, is_safe: bool) -> AnyView {
     let action = |action| place().api_key_action(application.id, key.id, action);
     let about = key.shown();
@@ -120,7 +120,7 @@ fn api_key_actions(application: &ApiApplication, key: &ApiKey, is_safe: bool) ->
     .into_any()
 }
 
-/// The path from the old signing keys to the current one, while an old one verifies still.
+/// Card for the replacement of the signing key; `None` if no replaced key still verifies.
 pub(super) fn of_signing_keys(view: &ApplicationView, now: Timestamp) -> Option<impl IntoView + use<>> {
     let application = &view.application;
     let new = application.current_signing_key();

@@ -1,4 +1,4 @@
-//! The signing keys of an application: the current one, those that overlap, and the history.
+//! Signing keys of an application: the current key, retiring keys, and the history.
 
 use super::blocked_keys;
 use crate::{
@@ -96,7 +96,7 @@ pub(super) fn view(view: &ApplicationView, now: Timestamp) -> impl IntoView + us
     }
 }
 
-/// Whether it was shown that somebody holds the private half.
+/// States whether possession of the private key was proven: by a signature at registration, or by a request.
 fn possession(key: &SigningKey, usage: Option<&Usage>) -> AnyView {
     match (key.proven_at, usage) {
         (Some(at), _) => view! { "Possession proven " <Time at /> }.into_any(),
@@ -109,7 +109,7 @@ fn possession(key: &SigningKey, usage: Option<&Usage>) -> AnyView {
     }
 }
 
-/// Marks a key that cannot be restored.
+/// Badge of a blocked key, which cannot be restored.
 fn blocked(block: &BlockedKey) -> impl IntoView + use<> {
     view! {
         <Badge tone=Tone::Stopped shape=Shape::Barred text="Blocked" />

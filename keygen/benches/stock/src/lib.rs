@@ -1,11 +1,11 @@
-//! `RsaPrivateKey::new`, for a page that gives it random bytes.
+//! `RsaPrivateKey::new`, for a page that supplies random bytes.
 
 use rand_core::{CryptoRng, Error, RngCore, impls};
 use rsa::{RsaPrivateKey, traits::PublicKeyParts};
 
 #[link(wasm_import_module = "page")]
 unsafe extern "C" {
-    /// Fills `length` bytes of the module's memory from `start` on, by `crypto.getRandomValues`.
+    /// Fills `length` bytes of the module's memory from `start` on, with `crypto.getRandomValues`.
     fn fill(start: *mut u8, length: usize);
 }
 
@@ -33,7 +33,7 @@ impl RngCore for Page {
 
 impl CryptoRng for Page {}
 
-/// Generates a key, and answers how many bits its modulus has: zero where there is none.
+/// Generates a key and returns the length of its modulus in bits; zero if generation failed.
 #[unsafe(no_mangle)]
 pub extern "C" fn generate(bits: usize) -> usize {
     RsaPrivateKey::new(&mut Page, bits).map_or(0, |key| key.n().bits())
