@@ -12,7 +12,7 @@ pub const WRITE_CHECK: &str = "write_check";
 /// When the sending of reminders last began, in Unix milliseconds.
 pub const REMINDED_AT: &str = "reminded_at";
 
-/// The sequence number of the latest audit event about which owners were notified, if it was Nuvera's.
+/// The sequence number of the last audit event that was processed for e-mail to owners about Nuvera's actions.
 pub const SUPPORT_TOLD: &str = "support_told";
 
 /// Reads a setting.
