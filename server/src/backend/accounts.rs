@@ -1,4 +1,4 @@
-//! Local accounts: signing in, and the first people.
+//! Local accounts: signing in, and the creation of organizations and their first users.
 
 use super::{
     Backend, BackendError,
@@ -36,83 +36,86 @@ use tokio::{
     time::timeout,
 };
 
-/// How long failed sign-ins count.
+/// The window within which failed sign-ins are counted.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
-/// Failures of one account from one address after which the next attempt waits for the window's end.
+/// Failures of one account from one address, after which further attempts are throttled until the end of the window.
 const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
-/// Failures from one address, whatever the account.
+/// The same limit for one address, over all accounts.
 pub(super) const MAX_FAILURES_OF_ADDRESS: i64 = 50;
-/// Failures of one account, whatever the address. High, because it shuts the owner out as well, where they come with a
-/// browser that is not known.
+/// The same limit for one account, over all addresses. It is high because reaching it also locks out the account's user
+/// if their browser is not known.
 const MAX_FAILURES_OF_ACCOUNT: i64 = 100;
-/// How many sign-ins of browsers that are not known write to the database at one time. On SQLite there is one writer: without
-/// this a flood of sign-ins would take it from everybody else.
+/// Limits how many sign-ins from unknown browsers write to the database at the same time. SQLite has a single writer,
+/// which a flood of sign-ins would otherwise occupy.
 static OTHERS_WRITING: Semaphore = Semaphore::const_new(2);
-/// How long they wait for that.
+/// How long a sign-in waits for this permit.
 const WRITING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What every address counts as that nobody could have: what is typed there may be as long as a form.
+/// The name under which attempts with an invalid e-mail address are counted. The typed text itself is not used, because
+/// it may be as long as a form.
 const NO_ADDRESS: &str = "no address";
 
-/// Somebody on their way in, who has proven who they are and whose session has not begun. Where all their sign-ins are
-/// ended before it does, this one is ended with them.
+/// A user whose credentials were accepted and whose session has not begun. If all of their sign-ins are ended before it
+/// begins, this one is ended too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entrant {
-    /// Who.
+    /// The user who signs in.
     pub user_id: UserId,
-    /// How often their sign-ins had been ended when they proved it.
+    /// Number of times their sign-ins had been ended when the credentials were accepted.
     pub(super) sign_ins_ended: i64,
-    /// When they proved it, where that was not just now: to a provider, which may know them from before. Where it does not
-    /// say when, nobody knows, and it was long ago.
+    /// When they proved their identity, if that was earlier, at an identity provider with an existing session. If the
+    /// provider does not state the time, it counts as long ago.
     pub(super) proven_at: Option<Timestamp>,
 }
 
-/// What came of an attempt to sign in.
+/// Result of a sign-in attempt.
 #[derive(Debug)]
 pub enum SignIn {
-    /// The password is this user's.
+    /// The credentials are correct.
     Accepted(Entrant),
-    /// It is, and a second factor has to follow before they are signed in.
+    /// The password is correct, and a second factor is required.
     FactorNeeded(Entrant),
-    /// It is, and they belong to a customer platform.
+    /// The password is correct, but the user belongs to a customer organization, which has no access to the console.
     CustomerRefused,
-    /// There is no such account, or the password is not its own: nobody is told which.
+    /// The account does not exist or the password is wrong. The caller must not disclose which.
     Refused,
 }
 
-/// A person to add, with an organization of their own or an existing one.
+/// A user to create in an organization.
 #[derive(Debug)]
 pub struct NewPerson<'a> {
-    /// Where they belong.
+    /// The organization of which the user is a member.
     pub organization_id: OrganizationId,
-    /// What they sign in with.
+    /// The e-mail address with which the user signs in.
     pub email: &'a str,
-    /// What people know them by.
+    /// The name shown to other users.
     pub name: &'a str,
-    /// What they may do.
+    /// The user's role.
     pub role: Role,
-    /// Their password.
+    /// The user's password in plain text.
     pub password: &'a str,
 }
 
 impl Backend {
-    /// Hashes new passwords with these Argon2id parameters. For tests, which lower the cost: the default is OWASP's figure.
+    /// Sets the Argon2id parameters for new passwords. Used by tests to lower the cost; the default follows OWASP's
+    /// recommendation.
     #[must_use]
     pub fn with_password_cost(self, cost: argon2::Params) -> Self {
         Self { password_cost: cost, ..self }
     }
 
-    /// Signs somebody in. Takes the same work whether or not the account exists.
+    /// Verifies a user's password. Does the same amount of work whether or not the account exists, so that response
+    /// times do not disclose that.
     ///
     /// # Errors
-    /// Too many attempts failed; the database fails.
+    /// Too many attempts have failed; the database fails.
     pub async fn sign_in(&self, email: &str, password: String, client: &Client) -> Result<SignIn, BackendError> {
         let Some(account) = self.account_with(email, password, client).await? else { return Ok(SignIn::Refused) };
         let entrant = Entrant { user_id: account.user_id, sign_ins_ended: account.sign_ins_ended, proven_at: None };
         self.admit(entrant, account.role, false, client.address).await
     }
 
-    /// Signs somebody in with a passkey alone. Their device has checked that it is they: that is two factors in one.
+    /// Signs a user in with a passkey alone. The authenticator has verified the user, which makes it two factors.
     ///
     /// # Errors
     /// As [`Backend::check_passkey`].
@@ -126,8 +129,7 @@ impl Backend {
         self.admit(entrant, actor.role, true, address).await
     }
 
-    /// Lets somebody in who has proven who they are, with all that they have or with their password, where they have
-    /// business here.
+    /// Decides what follows after a user's password, or all of their factors (`has_proven_all`), were accepted.
     async fn admit(
         &self,
         entrant: Entrant,
@@ -153,19 +155,20 @@ impl Backend {
         Ok(answer)
     }
 
-    /// Whether a password is that of somebody who is signed in.
+    /// Whether the password is that of the signed-in user.
     ///
     /// # Errors
-    /// Too many attempts failed; the database fails.
+    /// Too many attempts have failed; the database fails.
     pub async fn check_password(&self, actor: &Actor, password: String, client: &Client) -> Result<bool, BackendError> {
         let account = self.account_with(&actor.email, password, client).await?;
         Ok(account.is_some_and(|account| account.user_id == actor.user_id))
     }
 
-    /// The account that an address and a password belong to. A failure counts, for the account and for where it came from.
+    /// Returns the account with this e-mail address and password. A failure is counted for the account and for the
+    /// client's address.
     ///
     /// # Errors
-    /// [`BackendError::Throttled`] where too many attempts failed; the database fails.
+    /// [`BackendError::Throttled`] if too many attempts have failed; the database fails.
     async fn account_with(
         &self,
         email: &str,
@@ -182,7 +185,7 @@ impl Backend {
         let place = Place::take(requester)?;
         let turn = if known.is_some() { None } else { Some(turn_to_write().await?) };
         let mut transaction = self.store.write().await?;
-        // Somebody without a password is as unknown here as somebody without an account, and takes as long.
+        // A user without a password is treated like an unknown account, and takes as long to verify.
         let account = users::find_account(&mut transaction, email).await?;
         let account = account.filter(|account| account.password_hash.is_some());
         let subjects = guesses_at(email, client.address, known);
@@ -200,8 +203,8 @@ impl Backend {
         Ok(account)
     }
 
-    /// The account's owner, and the hash by which the client's browser is known, if the owner has signed in with it before.
-    /// Read before a place in the queue is taken, so that a flood of sign-ins does not keep the owner out.
+    /// Returns the account's user and the hash that identifies the client's browser, if the user has signed in from it
+    /// before. Read before a place in the queue is taken, so that a flood of sign-ins does not lock the user out.
     async fn known_browser_of(&self, email: &str, client: &Client) -> Result<Option<(UserId, String)>, BackendError> {
         let Some(token) = &client.token else { return Ok(None) };
         let mut conn = self.store.read().await?;
@@ -215,7 +218,7 @@ impl Backend {
         }
     }
 
-    /// Forgets failed sign-ins that no longer count.
+    /// Deletes failed sign-ins whose window is over.
     ///
     /// # Errors
     /// The database fails.
@@ -226,7 +229,7 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// The user `id` as they are now, or `None` where they have been removed.
+    /// The user `id` in their current state, or `None` if they were removed.
     ///
     /// # Errors
     /// The database fails.
@@ -249,7 +252,7 @@ impl Backend {
         Ok(id)
     }
 
-    /// Nuvera's own organization, made where it is missing.
+    /// Returns Nuvera's own organization, and creates it if it does not exist.
     ///
     /// # Errors
     /// The database fails.
@@ -263,10 +266,10 @@ impl Backend {
         }
     }
 
-    /// Adds a person.
+    /// Creates a user.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] where the e-mail address has an account; the database fails.
+    /// [`StoreError::Taken`] if the e-mail address already has an account; the database fails.
     pub async fn add_person(&self, person: NewPerson<'_>) -> Result<UserId, BackendError> {
         let now = self.clock.now();
         let id = UserId(random::uuid(now));
@@ -279,7 +282,7 @@ impl Backend {
         Ok(id)
     }
 
-    /// Whether anybody has an account yet.
+    /// Whether any user exists.
     ///
     /// # Errors
     /// The database fails.
@@ -289,11 +292,11 @@ impl Backend {
     }
 }
 
-/// What failed attempts are counted by, and how many of each are let through within a window. The first is the narrowest.
+/// The counters of failed attempts, each with its limit per window. The first is the most specific.
 pub(super) type Subjects = Vec<(String, i64)>;
 
-/// What guesses at the password of `email` are counted by. Whoever comes with a browser in which its owner has signed in
-/// before has a count of their own: strangers who guess do not keep the owner out.
+/// Returns the counters for guesses at the password of `email`. A browser from which the user has signed in before has
+/// a counter of its own, so that attackers who guess do not lock the user out.
 fn guesses_at(email: &str, address: Option<IpAddr>, known_browser: Option<String>) -> Subjects {
     let address = known(address);
     let of_address = (format!("address {address}"), MAX_FAILURES_OF_ADDRESS);
@@ -309,15 +312,15 @@ fn guesses_at(email: &str, address: Option<IpAddr>, known_browser: Option<String
     }
 }
 
-/// An address, as attempts are counted by it: what one person has at their disposal.
+/// Returns the network of an address, as attempts are counted by it: all that a single client may control.
 pub(super) fn known(address: Option<IpAddr>) -> String {
     address.map_or_else(|| "unknown".to_owned(), |address| client_network(address).to_string())
 }
 
-/// Waits for the turn to write of a sign-in that may be one of a flood.
+/// Acquires the permit to write for a sign-in that may be part of a flood.
 ///
 /// # Errors
-/// [`BackendError::Throttled`] if it takes too long.
+/// [`BackendError::Throttled`] if it is not available in time.
 pub(super) async fn turn_to_write() -> Result<SemaphorePermit<'static>, BackendError> {
     let turn = timeout(WRITING_TIMEOUT, OTHERS_WRITING.acquire()).await;
     turn.ok().and_then(Result::ok).ok_or(BackendError::Throttled(WRITING_TIMEOUT))
@@ -327,12 +330,12 @@ fn window_before(now: Timestamp) -> Timestamp {
     now.minus(FAILURE_WINDOW)
 }
 
-/// Counts an attempt as one that failed, before anybody knows: of many at the same time no more are let through than of
-/// many one after the other. One that did not fail is to be taken back: see [`attempt_succeeded`].
+/// Counts an attempt as failed before its result is known, so that concurrent attempts do not exceed the limit. A
+/// successful attempt must be uncounted: see [`attempt_succeeded`].
 ///
 /// # Errors
-/// [`BackendError::Throttled`] where too many before it failed: then the transaction must not be committed. The database
-/// fails.
+/// [`BackendError::Throttled`] if too many earlier attempts have failed, in which case the transaction must not be
+/// committed; the database fails.
 pub(super) async fn count_attempt(
     conn: &mut AnyConnection,
     subjects: &[(String, i64)],
@@ -347,7 +350,7 @@ pub(super) async fn count_attempt(
     Ok(())
 }
 
-/// Takes an attempt back that did not fail. Where it came from the account begins anew.
+/// Uncounts a successful attempt, and resets its most specific counter.
 pub(super) async fn attempt_succeeded(conn: &mut AnyConnection, subjects: &[(String, i64)]) -> Result<(), StoreError> {
     let Some(((narrowest, _), others)) = subjects.split_first() else { return Ok(()) };
     sign_in_failures::clear(conn, narrowest).await?;
@@ -357,15 +360,16 @@ pub(super) async fn attempt_succeeded(conn: &mut AnyConnection, subjects: &[(Str
     Ok(())
 }
 
-/// Whether somebody has proven lately enough that it is they to change what they prove it with.
+/// Checks that the actor has proven their identity recently enough to change their credentials.
 ///
 /// # Errors
-/// They have not.
+/// [`BackendError::ProofNeeded`] if they have not.
 pub fn freshly_proven(actor: &Actor) -> Result<(), BackendError> {
     if actor.is_proven { Ok(()) } else { Err(BackendError::ProofNeeded) }
 }
 
-/// Records that somebody of a customer platform was refused; once a day, so that trying does not fill the history.
+/// Records that a user of a customer organization was rejected, at most once a day, so that repeated attempts do not
+/// fill the audit log.
 async fn record_refusal(
     conn: &mut AnyConnection,
     user: UserId,

@@ -1,9 +1,9 @@
-//! Two-sided approval: where an organization's security policy says so, what Nuvera wants changed about permissions or
-//! signing keys waits until somebody there confirms it. Enabling what the partner disabled, and restoring a retired signing
-//! key, wait whatever the policy says: Nuvera does not undo what may have been the partner's own emergency stop.
+//! Two-sided approval. If an organization's security policy says so, Nuvera's changes of permissions and signing keys
+//! wait until a member confirms them. Enabling what the partner disabled and restoring a retired signing key always
+//! wait: Nuvera must not undo what may have been the partner's own emergency stop.
 //!
-//! Which of the two it is, is decided when the change's turn comes, by the policy as it is then. Stops, and whatever ends a
-//! key's life, never wait.
+//! Whether a change waits is decided inside the change transaction, by the policy at that time. Disabling an
+//! application and ending a key's life never wait.
 
 use super::{Asked, Backend, BackendError, Said, blocked_keys, has_twin, may_after_proof};
 use crate::store::{applications, policies, users};
@@ -17,21 +17,21 @@ use domain::{
 };
 use sqlx::AnyConnection;
 
-/// What came of asking for a change.
+/// What became of a requested change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is made.
+    /// It was made.
     Made,
-    /// It is proposed, and waits for the partner.
+    /// It was proposed and waits for the partner's confirmation.
     Proposed,
 }
 
 impl Backend {
-    /// Makes a change, or proposes it where it is Nuvera's and the partner's policy has it wait. The second value says
-    /// whether another application of the organization has the same signing key as the change would give this one.
+    /// Makes a change, or proposes it if it is Nuvera's and must wait for the partner. The second value of the result
+    /// is whether another application of the organization has the signing key that this one would get.
     ///
     /// # Errors
-    /// As [`Backend::change`]; the signing key is another organization's.
+    /// As [`Backend::change`]; the signing key belongs to another organization.
     pub async fn request_change(
         &self,
         asked: Asked<'_>,
@@ -42,7 +42,7 @@ impl Backend {
         let found = Self::as_seen(&mut transaction, asked, said.seen_version).await?;
         let twin = has_twin_of(&mut transaction, asked, &change).await?;
         let by = By { actor: asked.actor, at: self.clock.now(), reason: said.reason.as_ref() };
-        // What could not be made now is not proposed, unless all it needs is the partner's confirmation.
+        // A change that could not be made now is not proposed, unless only the partner's confirmation is missing.
         let made = match change.clone().carry_out(found.clone(), by) {
             Err(ChangeError::DisabledByPartner) => None,
             made => Some(made?),
@@ -64,7 +64,7 @@ impl Backend {
         Ok((Outcome::Made, twin))
     }
 
-    /// Whether a change of permissions or signing keys by whoever asks would wait for the partner now.
+    /// Whether the actor's changes of permissions or signing keys would wait for the partner now.
     ///
     /// # Errors
     /// The database fails.
@@ -72,7 +72,8 @@ impl Backend {
         waits_by_policy(&mut *self.store.read().await?, asked).await
     }
 
-    /// Confirms the change that Nuvera proposed for an application: it is made, to the version that it was proposed for.
+    /// Confirms and makes the change that Nuvera proposed for an application, if the application still has the version
+    /// it was proposed for.
     ///
     /// # Errors
     /// As [`Backend::change`]; another organization has registered the key meanwhile.
@@ -91,7 +92,7 @@ impl Backend {
         Ok(change.application)
     }
 
-    /// Records which proposed changes nobody confirmed in time. One that cannot be recorded does not hold up the others.
+    /// Expires proposed changes that were not confirmed in time. Continues with the others if one cannot be recorded.
     ///
     /// # Errors
     /// The database fails.
@@ -115,14 +116,14 @@ impl Backend {
         let found = applications::find(&mut transaction, application.organization_id, application.id).await?;
         match found.map(|found| found.expire_proposal(self.clock.now())) {
             Some(Ok(change)) => self.save(transaction, &mut pending, &change).await,
-            // Gone meanwhile, or another one is open.
+            // The proposal is gone, or a new one is open.
             Some(Err(ChangeError::NothingProposed)) | None => Ok(()),
             Some(Err(error)) => Err(error.into()),
         }
     }
 }
 
-/// Whether whoever proposed a change could propose it still.
+/// Checks that the proposer would still be allowed to propose the change.
 ///
 /// # Errors
 /// [`ChangeError::ProposerGone`]; the database fails.
@@ -152,8 +153,8 @@ async fn has_twin_of(
     }
 }
 
-/// Whether a change that the actor could make waits for the partner all the same. Policies are about permissions and signing
-/// keys; what Nuvera itself disabled it enables.
+/// Whether a change that the actor is allowed to make must still wait for the partner. The policy covers permissions
+/// and signing keys; what Nuvera itself disabled it may enable.
 async fn waits(
     conn: &mut AnyConnection,
     asked: Asked<'_>,

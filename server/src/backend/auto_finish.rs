@@ -1,4 +1,4 @@
-//! Rotations that finish by themselves: the old keys are revoked once the evidence has spoken for it for long enough.
+//! Automatic revocation of old API keys, once the evidence that they are no longer needed has held for long enough.
 
 use super::{Asked, Backend, BackendError, Said};
 use crate::store::{
@@ -18,11 +18,11 @@ use domain::{
 };
 
 impl Backend {
-    /// Revokes the old keys whose time has come, each on behalf of whoever ordered it. One that fails does not hold up the
-    /// others.
+    /// Revokes the old keys that are due, each on behalf of the user who set the automatic revocation. Continues with
+    /// the others if one fails.
     ///
     /// # Errors
-    /// The database fails, or the last one that could not be revoked.
+    /// The database fails. Of several revocations that fail, the last error is returned.
     pub async fn finish_rotations(&self) -> Result<(), BackendError> {
         let mut conn = self.store.read().await?;
         let ordered = applications::with_auto_finish(&mut conn).await?;
@@ -45,18 +45,20 @@ impl Backend {
         let mut conn = self.store.read().await?;
         let actor = users::find_actor(&mut conn, order.user_id, None).await?;
         drop(conn);
-        // Whoever has left orders nothing any more: the old keys keep their deadlines.
-        // And whoever ordered it proved then that it was they.
+        // If that user was removed, nothing is revoked automatically and the old keys keep their deadlines. Their proof
+        // of identity was required when they set the automatic revocation.
         let Some(actor) = actor.map(|actor| Actor { is_proven: true, ..actor }) else { return Ok(()) };
         let asked = Asked { actor: &actor, organization: application.organization_id, application: application.id };
         let mut version = application.version;
         for (key, words) in due {
-            // Judged as it was read: a colleague may have kept the key, or cancelled the order, since.
+            // Revoked only in the version on which the decision is based: another user may since have kept the key or
+            // cancelled the automatic revocation.
             let said = Said { seen_version: Some(version), reason: Reason::new(&words).ok().map(Why::from) };
             let revoke = |application: ApiApplication, by: By<'_>| application.revoke_api_key(key, by);
             match self.change(asked, Operation::RevokeApiKeys, said, revoke).await {
                 Ok(changed) => version = changed.version,
-                // It is judged anew in a minute; and what somebody may no longer do is not done for them.
+                // The decision is made again in a minute. If the user is no longer authorized, nothing is done on their
+                // behalf.
                 Err(
                     BackendError::Stale(_)
                     | BackendError::StaleByYou(_)
@@ -69,7 +71,7 @@ impl Backend {
         Ok(())
     }
 
-    /// The old keys to revoke, and why each.
+    /// The old keys to revoke, each with the reason to record.
     async fn due(
         &self,
         application: &ApiApplication,
@@ -80,7 +82,7 @@ impl Backend {
         let Some((new, old)) = api_key_rotation(application, now) else { return Ok(Vec::new()) };
         let mut conn = self.store.read().await?;
         let used = usage::of_api_keys(&mut conn, application.id).await?;
-        // The minutes for which the verdict must have held, and those that it looks back on.
+        // Covers the period during which the verdict must have held and the traffic on which that verdict is based.
         let since = Traffic::minute(now.minus(order.hold + 2 * MOST_SILENCE));
         let traffic = traffic::of_api_keys(&mut conn, application.id, since).await?;
         let used = |key: &ApiKey| {
@@ -93,7 +95,7 @@ impl Backend {
     }
 }
 
-/// What the history says.
+/// The reason recorded in the audit log.
 fn why(now: Timestamp, last_used_at: Option<Timestamp>, order: &AutoFinish) -> String {
     let silence = match last_used_at {
         Some(at) => format!("not used for {}", in_words(now.since(at))),

@@ -1,4 +1,4 @@
-//! Signing keys that are stopped everywhere: what the rest of the program asks about them, their list, and their release.
+//! Blocked signing keys: the check before changes, the list, and the release.
 
 use super::{Backend, BackendError, authorise};
 use crate::store::{StoreError, applications, audit, blocked_keys};
@@ -11,14 +11,14 @@ use domain::{
 };
 use sqlx::AnyConnection;
 
-/// The most blocks that are listed.
+/// Maximum number of listed blocks.
 const MOST_LISTED: i64 = 500;
 
-/// Refuses a change that would let a blocked key verify requests: see [`newly_trusted`]. To be called in the transaction that
-/// saves `after`, before it writes anything.
+/// Rejects a change that would make a blocked key usable: see [`newly_trusted`]. Must be called in the transaction that
+/// saves `after`, before its first write.
 ///
 /// # Errors
-/// The domain's refusal; the database fails.
+/// The domain's error for the blocked key; the database fails.
 pub(super) async fn check(
     conn: &mut AnyConnection,
     before: Option<&ApiApplication>,
@@ -38,7 +38,8 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Blocks a key and records it, in the caller's transaction, which holds the lock. `stopped`: how many applications that stops.
+/// Blocks a key and records it, in the caller's transaction, which must hold the lock. `stopped` is the number of
+/// applications that the block stops.
 ///
 /// # Errors
 /// The database fails.
@@ -56,7 +57,7 @@ pub(super) async fn block(
 }
 
 impl Backend {
-    /// The block in force of the key with `fingerprint`, for Nuvera's own users.
+    /// The active block of the key with `fingerprint`, for Nuvera's own users.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
@@ -65,7 +66,7 @@ impl Backend {
         Ok(blocked_keys::find(&mut *self.store.read().await?, fingerprint).await?)
     }
 
-    /// All blocks, those in force first, the newest first.
+    /// The latest blocks: active blocks first, newest first.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
@@ -74,7 +75,7 @@ impl Backend {
         Ok(blocked_keys::list(&mut *self.store.read().await?, MOST_LISTED).await?)
     }
 
-    /// Number of applications, of every organization, that have the key with `fingerprint` as their current one.
+    /// Number of applications of all organizations whose current signing key is the one with `fingerprint`.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
@@ -86,7 +87,7 @@ impl Backend {
         Ok(found.iter().filter(has_it).count())
     }
 
-    /// The blocks in force of an application's signing keys, for whoever may see the application.
+    /// The active blocks of an application's signing keys, for actors who may see the application.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
@@ -104,10 +105,10 @@ impl Backend {
         Ok(found)
     }
 
-    /// Releases a blocked key. `blocked_at`: which block the admin saw.
+    /// Releases a blocked key. `blocked_at` identifies the block that the admin saw.
     ///
     /// # Errors
-    /// Not allowed; not blocked; blocked again meanwhile; no reason or ticket; the database fails.
+    /// Not allowed; not blocked; blocked again meanwhile; no reason or ticket given; the database fails.
     pub async fn release_key(
         &self,
         actor: &Actor,
@@ -146,7 +147,7 @@ fn may_see(actor: &Actor) -> Result<(), BackendError> {
     if allows(actor.role, Operation::ViewOrganizationHub) { Ok(()) } else { Err(BackendError::Forbidden) }
 }
 
-/// Whether `actor` may release a key, which belongs to no single organization.
+/// Checks that `actor` may release a key. A key does not belong to a single organization.
 fn may_release(actor: &Actor) -> Result<(), BackendError> {
     match (allows(actor.role, Operation::ReleaseSigningKey), actor.is_proven) {
         (true, true) => Ok(()),

@@ -1,5 +1,5 @@
-//! Stopping many applications at once, in an emergency. Like the stop of one, it waits for nothing: no proof, no approval,
-//! and no database that cannot be written.
+//! Bulk disable of applications in an emergency. Like the stop of a single application it depends on nothing else: no
+//! proof of identity, no approval, and no writable database.
 
 use super::{Backend, BackendError, authorise};
 use crate::{
@@ -19,30 +19,31 @@ use sqlx::AnyConnection;
 use std::{collections::HashSet, time::Duration};
 use tokio::time::timeout;
 
-/// How long a preview waits for the database. After that it shows what the gateway knows.
+/// How long a preview waits for the database. After that it shows the gateway's data.
 const PREVIEW: Duration = Duration::from_secs(1);
 
-/// Which applications are stopped.
+/// The applications to stop.
 #[derive(Clone, Copy, Debug)]
 pub enum StopScope<'a> {
-    /// All of an organization.
+    /// All applications of an organization.
     Organization(OrganizationId),
-    /// All that verify requests with the public key of this fingerprint, whichever organization's.
+    /// All applications, of any organization, that verify requests with the public key of this fingerprint.
     SigningKey(&'a str),
 }
 
-/// What a stop came to.
+/// Result of a bulk stop.
 #[derive(Debug)]
 pub struct Stopped {
-    /// The applications, by organization and name, and what became of each.
+    /// The applications, ordered by organization and name, each with its outcome.
     pub applications: Vec<(Stoppable, Fate)>,
-    /// Whether the audit history could not be written: then the record is owed.
+    /// Whether the stop is in force but could not be recorded in the database yet.
     pub is_unrecorded: bool,
 }
 
 impl Backend {
-    /// What would be stopped: by organization and name, those included that are disabled already. The second value says
-    /// whether the database did not answer: then it is what the gateway knows, without figures.
+    /// Returns the applications that would be stopped, ordered by organization and name, including those already
+    /// disabled. The second value is whether the database did not answer: the result is then the gateway's data,
+    /// without usage figures.
     ///
     /// # Errors
     /// Not allowed, not found, or a row is corrupt.
@@ -57,7 +58,7 @@ impl Backend {
             self.bring_usage_up_to_date().await;
             in_scope(&mut *self.store.read().await?, scope, now).await
         };
-        // Of stops that are not recorded the database does not know.
+        // The database does not know unrecorded stops.
         let is_known = self.unrecorded_stops() == 0;
         match timeout(PREVIEW, found).await {
             Ok(Ok(found)) if is_known => Ok((found, false)),
@@ -66,8 +67,8 @@ impl Backend {
         }
     }
 
-    /// Stops all of them, whatever the person saw of them before. `seen`: those that they saw running; the answer tells the
-    /// others apart. It is in force at once, whatever the database does.
+    /// Stops all applications in `scope`, whether or not the actor saw them. `seen` are those that the actor saw
+    /// enabled; the result marks the others. Takes effect immediately, regardless of the database.
     ///
     /// # Errors
     /// Not allowed; not found.
@@ -100,7 +101,7 @@ fn may_stop(actor: &Actor, scope: StopScope<'_>) -> Result<(), BackendError> {
     }
 }
 
-/// The applications that a stop is about at `now`, by organization and name.
+/// The applications in `scope` at `now`, ordered by organization and name.
 pub(super) async fn in_scope(
     conn: &mut AnyConnection,
     scope: StopScope<'_>,
@@ -128,7 +129,7 @@ pub(super) async fn in_scope(
             Some(Stoppable { application, organization_name, requests, last_used_at })
         })
         .collect();
-    // By name within an organization they are already.
+    // Within an organization they are already ordered by name.
     found.sort_by(|one, other| one.organization_name.cmp(&other.organization_name));
     Ok(found)
 }

@@ -1,10 +1,10 @@
-//! Threads for work that takes a processor for milliseconds, and that a stranger or any signed-in user can ask for: hashing
-//! a password (19 MiB and some 30 ms each) and judging how easily one is guessed.
+//! Thread pool for work that takes milliseconds of processor time and that unauthenticated clients or any signed-in
+//! user can request: hashing a password (19 MiB and some 30 ms each) and estimating the strength of one.
 //!
-//! - The threads are few and of low priority (`nice`), so that a flood of sign-ins does not slow the gateway down.
-//! - The queue is bounded: further work is refused at once, with a time to wait.
-//! - No client fills it alone: one network address has at most half of it and one account four places. Accounts have a queue
-//!   of their own, which is served first.
+//! - The threads are few and of low priority (`nice`), so that a flood of sign-ins does not slow down the gateway.
+//! - The queue is bounded: further work is rejected immediately, with a time to wait.
+//! - No client can fill it alone: one network address has at most half of it and one account four places. Accounts have
+//!   a queue of their own, which is served first.
 
 use super::BackendError;
 use crate::{
@@ -27,16 +27,16 @@ use uuid::Uuid;
 const ACCOUNT_PLACES: usize = 50;
 const CLIENT_PLACES: usize = 100;
 
-/// Number of places that one account can hold: a user has a few tabs.
+/// Number of places that one account can hold; a user may have a few tabs open.
 const PLACES_PER_ACCOUNT: usize = 4;
 
 /// Number of places that one network address can hold.
 const PLACES_PER_ADDRESS: usize = CLIENT_PLACES / 2;
 
-/// How long a refused client is asked to wait.
+/// How long a rejected client is asked to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// While both queues hold jobs, every fourth turn goes to the clients', so that it is never starved.
+/// While both queues hold jobs, every fourth job is taken from the clients' queue, so that it is not starved.
 const CLIENTS_TURN: u64 = 4;
 
 /// The threads' `nice` value, below that of the console's own threads.
@@ -57,7 +57,7 @@ pub(super) enum Requester {
     Client(Option<IpAddr>),
 }
 
-/// A place in the queue, released when it is dropped.
+/// A place in the queue, released on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     requester: Requester,
@@ -65,7 +65,7 @@ pub(super) struct Place {
     _of_requester: KeyedPlace<Requester>,
 }
 
-/// The places of one queue: so many in all, and so many for each requester.
+/// The places of one queue, limited in total and per requester.
 struct Places {
     all: Arc<Semaphore>,
     each: Arc<KeyedLimit<Requester>>,
@@ -99,7 +99,7 @@ impl Places {
 }
 
 impl Place {
-    /// Takes a place in the queue.
+    /// Acquires a place in the queue.
     ///
     /// # Errors
     /// [`BackendError::Throttled`] if the queue is full, or this requester's share of it.
@@ -126,7 +126,7 @@ impl Place {
 }
 
 impl Pool {
-    /// Starts one thread for two processors.
+    /// Starts one thread per two processors, at least one and at most four.
     fn start() -> Self {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         for number in 0..(processors / 2).clamp(1, 4) {
@@ -147,11 +147,11 @@ impl Pool {
     }
 
     fn work(&self) {
-        // On Linux the value applies to this thread only. Where it cannot be changed, the jobs run at normal priority.
+        // On Linux the value applies to this thread only. If it cannot be changed, the jobs run at normal priority.
         let _ = rustix::process::setpriority_process(None, NICE);
         loop {
             let job = self.next_job();
-            // A panic drops the job's sender, and so the requester receives no result.
+            // A panic drops the job's sender, so that the requester receives no result.
             let _ = catch_unwind(AssertUnwindSafe(job));
         }
     }
@@ -167,13 +167,13 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
-        // Nothing under the lock panics halfway through a change.
+        // Nothing panics under this lock halfway through a change, so a poisoned lock is consistent.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Queues {
-    /// The next job: an account's, except on the clients' turn.
+    /// The next job: from the accounts' queue first, except on the clients' turn.
     fn next(&mut self) -> Option<Job> {
         self.turns += 1;
         let (first, second) = match self.turns.is_multiple_of(CLIENTS_TURN) {

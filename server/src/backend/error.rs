@@ -1,4 +1,4 @@
-//! Why a use case did not come about.
+//! The error type of the use cases.
 
 use super::{PasswordError, ProofError};
 use crate::store::StoreError;
@@ -9,32 +9,33 @@ use domain::{
 };
 use std::time::Duration;
 
-/// Why a use case did not come about. Its words are for people, those of [`BackendError::Store`] for the log only.
+/// Error returned by a use case. The messages are shown to users, except that of [`BackendError::Store`], which is for
+/// the log only.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// It does not exist, or is another organization's: nobody is told which.
+    /// The object does not exist, or belongs to another organization. The caller must not disclose which.
     #[error("not found")]
     NotFound,
     /// The actor's role does not allow it.
     #[error("not allowed")]
     Forbidden,
-    /// The actor may, once they have proven that it is they.
+    /// The actor is allowed to, after a fresh proof of identity.
     #[error("a fresh proof is needed")]
     ProofNeeded,
-    /// Too many attempts to prove who one is failed; the next one counts after this long.
+    /// Too many attempts to prove an identity failed; another attempt is accepted after this time.
     #[error("Too many attempts failed. Try again in {}.", in_words(*.0))]
     Throttled(Duration),
-    /// Another person changed the application after the form was opened; this is the latest change.
+    /// Another user changed the application after the form was opened. Holds the latest change.
     #[error(
         "Somebody changed this application after you opened this page{}. What you see now is its present state: check it, then send the form again.", latest(.0.as_deref())
     )]
     Stale(Option<Box<RecordedEvent>>),
-    /// The same person changed the application after the form was opened: most likely by sending this form before.
+    /// The same user changed the application after the form was opened, most likely by submitting the form twice.
     #[error(
         "You already submitted this form, or changed this application in another tab{}. Nothing was changed a second time. Check the current state, and send the form again only if it is still needed.", latest(Some(.0))
     )]
     StaleByYou(Box<RecordedEvent>),
-    /// Somebody changed the policy of this name since the person looked at it; this is the latest of its changes.
+    /// The policy of this name was changed after the form was opened. Holds the latest of its changes.
     #[error(
         "Somebody changed the {} after you opened this page{}. Check what you typed against their change, then send the form again.", .0, latest(.1.as_deref())
     )]
@@ -44,53 +45,53 @@ pub enum BackendError {
         "Another admin changed this organization after you opened this page. Check what you typed against its present state, then send the form again."
     )]
     StaleOrganization,
-    /// The rules for organizations stand against it.
+    /// A rule about organizations rejects the change.
     #[error(transparent)]
     Organization(#[from] OrganizationError),
-    /// The policy is as the person wants it already.
+    /// The policy already has the requested values.
     #[error(transparent)]
     PolicyUnchanged(#[from] PolicyUnchanged),
-    /// The domain's rules stand against it.
+    /// A rule about applications rejects the change.
     #[error(transparent)]
     Refused(#[from] ChangeError),
-    /// The rules for people stand against it.
+    /// A rule about members rejects the change.
     #[error(transparent)]
     People(#[from] PeopleError),
-    /// The passkey proves nothing.
+    /// The passkey or its response was rejected.
     #[error(transparent)]
     Passkey(#[from] PasskeyError),
-    /// The password is not taken.
+    /// The new password was rejected.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// The rules for second factors stand against it.
+    /// A rule about second factors rejects the change.
     #[error(transparent)]
     SecondFactor(#[from] SecondFactorError),
-    /// The organization has an application of that name.
+    /// The organization already has an application of that name.
     #[error("Another application of your organization has this name. Choose a different one.")]
     NameTaken,
-    /// Another organization has registered the public key; nobody is told which.
+    /// Another organization has registered the public key. The caller must not disclose which.
     #[error("This public key cannot be used: it is registered elsewhere. Generate a new key pair.")]
     KeyOfAnotherOrganization,
-    /// A key that nobody should have seen was used.
+    /// An API key that was never shown to its user has been used.
     #[error(
         "A request came with this key meanwhile, so somebody has it. Find out who before you revoke it; to replace it in peace, create a replacement key."
     )]
     KeyInUse,
-    /// What should prove that somebody holds a private key does not.
+    /// The proof of possession of the private key was rejected.
     #[error(transparent)]
     Proof(#[from] ProofError),
-    /// The form was sent before, and created this application.
+    /// The form was already processed and created this application.
     #[error("the form was sent before")]
     AlreadyCreated(ApplicationId),
-    /// The database's hashes were made with another pepper.
+    /// The stored hashes were made with another pepper.
     #[error(
         "the pepper file does not belong to this database: its API keys were hashed with another pepper. Restore the right pepper file (--pepper-file); with this one every key would be refused"
     )]
     WrongPepper,
-    /// The mail server did not take a letter without which the use case has no effect.
+    /// The mail server did not accept an e-mail without which the use case has no effect.
     #[error("a letter could not be mailed")]
     MailFailed,
-    /// The library for passkeys did not do its work.
+    /// The WebAuthn library failed.
     #[error("the library for passkeys failed: {0}")]
     Webauthn(String),
     /// The session could not be read or written.
@@ -102,7 +103,7 @@ pub enum BackendError {
 }
 
 impl BackendError {
-    /// What had to be there for a change to be written is there no longer.
+    /// Maps a conflict to "not found": the row to change no longer exists.
     pub(super) fn gone(error: StoreError) -> Self {
         match error {
             StoreError::Conflict => Self::NotFound,

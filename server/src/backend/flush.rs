@@ -1,4 +1,4 @@
-//! Writes down, twice a second, what the gateway saw of each key.
+//! Persists the gateway's usage counters twice a second.
 
 use super::{Backend, BackendError};
 use crate::{
@@ -19,26 +19,26 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often counters are written. A crash loses what was counted since, and what was being written: together less than
-/// a second. Nothing else loses any.
+/// Interval at which counters are written. A crash loses the counts of this interval and of a write in progress,
+/// together less than a second. Nothing else loses counts.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a page waits for what is written for its sake. It then shows what was written before.
+/// How long a page waits for a write that it triggers. After that it shows the older data.
 const BEFORE_PAGE: Duration = Duration::from_millis(400);
 
-/// For how long no page waits after one has waited in vain, unless the database is written sooner.
+/// How long pages do not wait at all after one has waited in vain, unless a write succeeds sooner.
 const NO_WAIT: Duration = Duration::from_secs(2);
 
-/// Writes what the gateway saw.
+/// Writes the gateway's counters and its request log to the database.
 #[derive(Clone)]
 pub(super) struct Flusher {
     store: Store,
     gateway: Arc<Gateway>,
     clock: Clock,
-    /// Held while what the gateway saw is taken out of it and written: a second flush waits, so that it does not find
-    /// nothing to write while the first one is still writing.
+    /// Held while counters are drained from the gateway and written, so that a concurrent flush waits for the write
+    /// instead of finding nothing to do.
     flushing: Arc<Mutex<()>>,
-    /// Until when pages do not wait for the database to be written.
+    /// Until when pages do not wait for writes.
     no_wait: Arc<StdMutex<Option<Instant>>>,
 }
 
@@ -47,8 +47,7 @@ impl Flusher {
         Self { store, gateway, clock, flushing: Arc::default(), no_wait: Arc::default() }
     }
 
-    /// Carries out `write` in the background, and waits a moment for it: what a page does besides being shown must not hold
-    /// it up.
+    /// Runs `write` in the background and waits for it only briefly: what a page writes must not delay it.
     async fn shortly(&self, write: impl Future<Output = Result<(), BackendError>> + Send + 'static) {
         let no_wait = || self.no_wait.lock().unwrap_or_else(PoisonError::into_inner);
         if no_wait().is_some_and(|until| Instant::now() < until) {
@@ -115,22 +114,23 @@ impl Flusher {
     }
 }
 
-/// Bounds work on the database: see [`bounded`].
+/// Limits the time that `work` may hold a database connection: see [`bounded`].
 pub(super) async fn within<T>(work: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
     bounded(work).await?
 }
 
 impl Backend {
-    /// Writes what the gateway has counted since the last time; puts it back where the database fails.
+    /// Writes what the gateway has counted since the last flush. If the database fails, the counts are kept for the
+    /// next flush.
     ///
     /// # Errors
-    /// The database fails. Nothing is lost.
+    /// The database fails. No counts are lost.
     pub async fn flush_usage(&self) -> Result<(), BackendError> {
         self.flusher.flush_usage().await
     }
 
-    /// Writes down what the gateway saw of requests since the last time. Where that fails they are lost: they are no
-    /// record, and would fill the memory.
+    /// Writes the gateway's request log since the last flush. If that fails, the entries are dropped: they are not an
+    /// audit record, and would fill the memory.
     ///
     /// # Errors
     /// The database fails.
@@ -138,28 +138,28 @@ impl Backend {
         self.flusher.flush_requests().await
     }
 
-    /// As [`Backend::flush_usage`], for a page: without waiting for long.
+    /// As [`Backend::flush_usage`], for a page: waits only briefly.
     pub(super) async fn bring_usage_up_to_date(&self) {
         let flusher = self.flusher.clone();
         self.flusher.shortly(async move { flusher.flush_usage().await }).await;
     }
 
-    /// As [`Backend::flush_requests`], for a page: without waiting for long.
+    /// As [`Backend::flush_requests`], for a page: waits only briefly.
     pub(super) async fn bring_requests_up_to_date(&self) {
         let flusher = self.flusher.clone();
         self.flusher.shortly(async move { flusher.flush_requests().await }).await;
     }
 
-    /// Writes something that a page brings along, such as a session's last use, without waiting for long.
+    /// Runs a write that a page triggers, such as of a session's last use, and waits for it only briefly.
     pub(super) async fn write_shortly(&self, write: impl Future<Output = Result<(), BackendError>> + Send + 'static) {
         self.flusher.shortly(write).await;
     }
 
-    /// Remembers that the gateway was stopped with nothing in flight: a restart then refuses only what may really have
-    /// been accepted.
+    /// Records that the gateway stopped with no request in flight, so that after a restart the replay fence rejects
+    /// only tokens that may really have been accepted.
     ///
     /// # Errors
-    /// The database fails; the restart then waits a few seconds longer, and is as safe.
+    /// The database fails. After a restart the replay fence then lasts a few seconds longer, and is as safe.
     pub async fn record_clean_stop(&self) -> Result<(), BackendError> {
         let mut transaction = self.store.write().await?;
         fence::close(&mut transaction, &self.gateway).await?;
@@ -167,14 +167,13 @@ impl Backend {
     }
 }
 
-/// After how many intervals what became of requests is written: whoever looks at them sooner has it written then.
+/// Number of intervals between writes of the request log. A page that shows the log triggers a write of its own.
 const REQUESTS_EVERY: u64 = 10;
 
-/// How often what is too old is deleted, and rotations finish by themselves, and what nobody confirmed in
-/// time is recorded.
+/// Interval of the jobs that purge old rows, revoke old keys automatically and expire proposed changes.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Flushes until `stop`, and once more then. A key's first use is written without waiting for the interval to pass.
+/// Flushes until `stop`, and a last time then. The first use of a key is written immediately.
 pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -203,8 +202,7 @@ pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
     report(backend.flush_requests().await);
 }
 
-/// A flush that fails is tried again with the next one: the log says so, and nobody waits for it. A page shows what was
-/// written before.
+/// Logs a failed flush. Nothing waits for it: the next flush retries, and pages show the older data.
 pub(super) fn report(result: Result<(), BackendError>) {
     if let Err(error) = result {
         tracing::warn!(%error, "a flush failed and will be tried again");

@@ -1,4 +1,4 @@
-//! The organization hub: how everybody is doing, and whatever is searched for across organizations.
+//! The organization hub: the health of all partners, and the search across organizations.
 
 use super::{ApplicationUsage, Backend, BackendError, authorise, requests, used_applications};
 use crate::store::{health, organizations, policies, search};
@@ -12,10 +12,10 @@ use domain::{
 };
 use std::cmp::Reverse;
 
-/// The most organizations, and the most of anything else, that a search lists.
+/// Maximum number of organizations, and of other results, in a search.
 const MOST_FOUND: usize = 50;
 
-/// A partner organization, and how its applications are doing.
+/// A partner organization with the health of its applications.
 #[derive(Clone, Debug)]
 pub struct Partner {
     /// Its id.
@@ -26,12 +26,12 @@ pub struct Partner {
     pub is_suspended: bool,
     /// Whether it has a member.
     pub has_members: bool,
-    /// How its applications are doing.
+    /// The health of its applications.
     pub health: Health,
 }
 
 impl Backend {
-    /// The partner organizations for Nuvera's people: whoever needs help first, then by name.
+    /// The partner organizations for Nuvera's admins: those that most need attention first, then by name.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
@@ -45,7 +45,8 @@ impl Backend {
         let mut partners = Vec::new();
         for organization in organizations::partners(&mut conn).await? {
             let mut health = health.remove(&organization.id).unwrap_or_default();
-            // The times alone say that some key stops while it is in use; the traffic may say that the key is not used any more.
+            // By the stored times alone, some key expires while in use. The traffic may show that the key is no longer
+            // used.
             if health.stopping_in_use > 0 {
                 let rules = policies::find::<RotationRules>(&mut conn, organization.id).await?.rules;
                 let mut keys = Vec::new();
@@ -61,7 +62,7 @@ impl Backend {
         Ok(partners)
     }
 
-    /// How an organization is doing whose `applications` have been assessed: see [`Backend::hygiene`].
+    /// The health of an organization, from its `applications` and their keys as assessed by [`Backend::hygiene`].
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -86,7 +87,7 @@ impl Backend {
         Ok(health)
     }
 
-    /// Whatever of all partner organizations fits what somebody searches for, exact matches first.
+    /// Searches all partner organizations and returns exact matches first.
     ///
     /// # Errors
     /// Not allowed, or the database fails.

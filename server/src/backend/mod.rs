@@ -1,8 +1,8 @@
-//! The use cases: what people ask the console to do, from authority to the gateway's knowledge of it.
+//! The use cases of the console, from authorization to the update of the gateway.
 //!
-//! A change is made in one place, [`Backend::change`]: under one lock it reads the application, lets the domain decide,
-//! writes the change with its audit events in one transaction, and hands the new state to the gateway before it
-//! answers. So no request that starts after the answer is judged by the older state.
+//! All changes to an application go through [`Backend::change`]: under one lock it reads the application, lets the
+//! domain decide, writes the change with its audit events in one transaction, and applies the new state to the gateway
+//! before it returns. So no request that starts after the response is judged by the older state.
 
 pub mod accounts;
 mod approval;
@@ -80,42 +80,42 @@ use sqlx::AnyConnection;
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 use tokio::sync::Mutex;
 
-/// Carries out the use cases.
+/// Executes the use cases.
 pub struct Backend {
     store: Store,
     gateway: Arc<Gateway>,
     pepper: Arc<Pepper>,
     clock: Clock,
-    /// What hashing a new password costs.
+    /// The Argon2id parameters for new passwords.
     password_cost: argon2::Params,
-    /// Where passkeys are used; nowhere, until somebody says so.
+    /// The sites where passkeys can be used; none until they are configured.
     relying_parties: RelyingParties,
-    /// Held from reading an application until the gateway knows its new state. What a failing database left undone is
-    /// inside, because it is done before the next change.
+    /// Held from reading an application until the gateway has its new state. Contains what failed commits left
+    /// unresolved, because that is resolved before the next change.
     changes: Arc<Mutex<Pending>>,
     emergency: Arc<Emergency>,
     flusher: Flusher,
     readiness: Mutex<Option<Checked>>,
 }
 
-/// An application and how its keys are used.
+/// An application with the usage of its keys.
 #[derive(Debug)]
 pub struct ApplicationUsage {
     /// The application.
     pub application: ApiApplication,
-    /// By API key.
+    /// Usage by API key.
     pub api_keys: usage::Usage<ApiKeyId>,
-    /// By signing key.
+    /// Usage by signing key.
     pub signing_keys: usage::Usage<SigningKeyId>,
 }
 
 impl ApplicationUsage {
-    /// When the application was last used.
+    /// When one of the application's API keys was last used.
     pub fn last_used_at(&self) -> Option<Timestamp> {
         self.api_keys.values().map(|used| used.last_used_at).max()
     }
 
-    /// What is to be known of each of its keys that work, under `rules` at `now`.
+    /// The rotation status of each of its usable keys under `rules` at `now`.
     pub fn hygiene(&self, rules: RotationRules, now: Timestamp) -> Vec<KeyHygiene> {
         let last_use = |key| {
             let used = match key {
@@ -127,8 +127,8 @@ impl ApplicationUsage {
         hygiene::of_application(&self.application, rules, last_use, now)
     }
 
-    /// Corrects what is to be known of keys that stop soon by the traffic: an old key that is safe to end does not stop while
-    /// in use.
+    /// Corrects the status of keys that expire soon by their traffic: an old key that is safe to end is no longer in
+    /// use.
     pub fn judge_by_traffic(&self, hygiene: &mut [KeyHygiene], traffic: &KeyTraffic, now: Timestamp) {
         fn used<'a, Id: Eq + Hash>(
             usage: &usage::Usage<Id>,
@@ -157,54 +157,55 @@ impl ApplicationUsage {
     }
 }
 
-/// A new API key, on its way to the one response that shows it.
+/// A new API key, for the only response that shows it.
 #[derive(Debug)]
 pub struct IssuedApiKey {
-    /// The application as it is now.
+    /// The application in its new state.
     pub application: ApiApplication,
     /// The key's id.
     pub id: ApiKeyId,
-    /// Its text.
+    /// The key in plain text.
     pub key: PlainApiKey,
 }
 
-/// Who asks, and about which application: always by way of the organization that owns it.
+/// The actor, and the application on which they act. An application is always addressed through the organization that
+/// owns it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// Who asks.
+    /// The user who acts.
     pub actor: &'a Actor,
-    /// The organization in which they ask.
+    /// The organization in which they act.
     pub organization: OrganizationId,
-    /// The application.
+    /// The application on which they act.
     pub application: ApplicationId,
 }
 
-/// What comes with the wish for a change.
+/// The expected version and the justification of a requested change.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
-    /// The version of the application that the person saw; `None` where the change is right whatever it is by now.
+    /// The version of the application that the user saw; `None` if the change is valid for any version.
     pub seen_version: Option<i64>,
-    /// Why.
+    /// The justification.
     pub reason: Option<Why>,
 }
 
-/// What a person asks for when they create an application.
+/// The input for creating an application.
 #[derive(Debug)]
 pub struct CreateApplication {
     /// Its name.
     pub name: ApplicationName,
     /// Its first signing key.
     pub public_key: PublicKey,
-    /// That somebody holds its private half.
+    /// Proof of possession of the private key.
     pub proof: Option<Proof>,
-    /// What its requests may do.
+    /// The permissions of its requests.
     pub permissions: PermissionSet,
-    /// Came with the form, so that the form sent twice creates one application.
+    /// Submitted with the form, so that submitting it twice creates one application.
     pub creation_token: String,
 }
 
 impl Backend {
-    /// Carries out the use cases on `store`, and tells `gateway` of every change.
+    /// Creates the backend on `store`. It applies every change to `gateway`.
     pub fn new(store: Store, gateway: Arc<Gateway>, pepper: Arc<Pepper>, clock: Clock) -> Self {
         let changes = Arc::<Mutex<Pending>>::default();
         let emergency = Emergency::new(store.clone(), gateway.clone(), changes.clone(), clock.clone());
@@ -223,7 +224,7 @@ impl Backend {
         }
     }
 
-    /// Shows the gateway what the database holds. Until then it knows no key.
+    /// Loads the database's contents into the gateway, which knows no keys before.
     ///
     /// # Errors
     /// The database fails, or its hashes were made with another pepper.
@@ -251,12 +252,12 @@ impl Backend {
         self.gateway.snapshot().is_suspended(organization)
     }
 
-    /// The clock that the console goes by.
+    /// The console's clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// The applications of an organization, by name, each with how its keys are used.
+    /// The applications of an organization with the usage of their keys, ordered by name.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -270,7 +271,7 @@ impl Backend {
         Ok(used_applications(&mut conn, organization).await?)
     }
 
-    /// One application, for the sake of `operation`.
+    /// The application, if the actor may perform `operation` on it.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -281,7 +282,7 @@ impl Backend {
         found.ok_or(BackendError::NotFound)
     }
 
-    /// One application with how its keys are used, up to the present moment, for the sake of `operation`.
+    /// The application with the current usage of its keys, if the actor may perform `operation` on it.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -298,8 +299,8 @@ impl Backend {
         Ok(ApplicationUsage { application, api_keys, signing_keys })
     }
 
-    /// The newest `limit` events of a history before the sequence number `before`, newest first. From where Nuvera's people
-    /// acted, Nuvera's own people see.
+    /// The newest `limit` events in the scope before the sequence number `before`, newest first. The addresses of
+    /// Nuvera's actors are disclosed to Nuvera's users only.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
@@ -322,7 +323,7 @@ impl Backend {
         Ok(events)
     }
 
-    /// Who acts in a history, by name.
+    /// The actors in the scope, ordered by name.
     ///
     /// # Errors
     /// Not allowed, or the database fails.
@@ -332,7 +333,7 @@ impl Backend {
         Ok(audit::actors(&mut conn, scope).await?)
     }
 
-    /// The name of a partner organization, for Nuvera's admins. To anybody else there is none.
+    /// The name of a partner organization, for Nuvera's admins. Other actors get "not found".
     ///
     /// # Errors
     /// Not found, or the database fails.
@@ -346,12 +347,12 @@ impl Backend {
         Ok(name)
     }
 
-    /// Creates an application with its first API key. The second value says whether another application of the
-    /// organization has the same public key.
+    /// Creates an application with its first API key. The second value of the result is whether another application of
+    /// the organization has the same public key.
     ///
     /// # Errors
-    /// Not allowed; the name is taken; the key is another organization's; the proof proves nothing; the form was
-    /// sent before; the database fails.
+    /// Not allowed; the name is taken; the key belongs to another organization; the proof is rejected; the form was
+    /// already processed; the database fails.
     pub async fn create_application(
         &self,
         actor: &Actor,
@@ -382,10 +383,11 @@ impl Backend {
         Ok((IssuedApiKey { application: change.application, id, key }, twin))
     }
 
-    /// Makes a change of the domain's to an application: to the version that the person saw, where one is given.
+    /// Applies a domain transition to an application. If the user's version is given, the application must still have
+    /// it.
     ///
     /// # Errors
-    /// Not allowed; not found; changed meanwhile; the domain refuses; the database fails.
+    /// Not allowed; not found; changed meanwhile; the domain rejects the change; the database fails.
     pub async fn change(
         &self,
         asked: Asked<'_>,
@@ -402,7 +404,7 @@ impl Backend {
         Ok(change.application)
     }
 
-    /// The application as somebody saw it, where they say which version that was.
+    /// Reads the application and checks that it still has the version that the user saw, if given.
     async fn as_seen(
         conn: &mut AnyConnection,
         asked: Asked<'_>,
@@ -422,7 +424,7 @@ impl Backend {
         Ok(found)
     }
 
-    /// Writes a change, and tells the gateway.
+    /// Saves a change, commits, and applies it to the gateway.
     async fn save(
         &self,
         mut transaction: Transaction,
@@ -433,7 +435,7 @@ impl Backend {
         self.commit(transaction, pending, &change.application).await
     }
 
-    /// Adds an API key to an application, ending the others at once or after a grace window.
+    /// Issues an API key for an application, and ends the others immediately or after a grace window.
     ///
     /// # Errors
     /// As [`Backend::change`].
@@ -446,7 +448,7 @@ impl Backend {
         self.issue(asked, said, |application, new, by| application.replace_api_key(new, replacement, by)).await
     }
 
-    /// Adds an API key to an application; the active ones before it work until `at` exactly.
+    /// Issues an API key for an application; the active ones before it expire at `at`.
     ///
     /// # Errors
     /// As [`Backend::change`].
@@ -462,10 +464,10 @@ impl Backend {
         self.issue(asked, said, replace).await
     }
 
-    /// Adds an API key in the place of one that nobody has seen.
+    /// Issues an API key in place of one that was never shown to its user.
     ///
     /// # Errors
-    /// As [`Backend::change`]; a request came with the key, so somebody has it.
+    /// As [`Backend::change`]; the key has been used, so it has been disclosed.
     pub async fn replace_unseen_api_key(
         &self,
         asked: Asked<'_>,
@@ -479,14 +481,15 @@ impl Backend {
         self.issue(asked, said, |application, new, by| application.replace_unseen_api_key(unseen, new, by)).await
     }
 
-    /// Makes the replacement key that Nuvera prepared, for the person who claims it.
+    /// Issues the replacement key that Nuvera prepared to the user who claims it.
     ///
     /// # Errors
     /// As [`Backend::change`].
     pub async fn claim_replacement(&self, asked: Asked<'_>, said: Said) -> Result<IssuedApiKey, BackendError> {
         let application = self.application(asked, Operation::RotateApiKeys).await?;
         if let Some(preparer) = application.prepared_replacement.and_then(|prepared| prepared.user_id) {
-            // It was withdrawn with the preparer's power, unless another process prepared it at that moment.
+            // It was withdrawn when the preparer lost this permission, unless another process prepared it at that
+            // moment.
             let preparer = self.actor(preparer, None).await?;
             let may = |actor: &Actor| may_after_proof(actor, asked.organization, Operation::PrepareReplacement);
             if !preparer.as_ref().is_some_and(may) {
@@ -509,11 +512,12 @@ impl Backend {
         Ok(IssuedApiKey { application: changed.await?, id, key })
     }
 
-    /// Registers another public key as an application's current signing key, or proposes it: see
-    /// [`Backend::request_change`]. The second value says whether another application of the organization has the same one.
+    /// Registers another public key as an application's current signing key, or proposes that: see
+    /// [`Backend::request_change`]. The second value of the result is whether another application of the organization
+    /// has the same key.
     ///
     /// # Errors
-    /// As [`Backend::change`]; the key is another organization's; the proof proves nothing.
+    /// As [`Backend::change`]; the key belongs to another organization; the proof is rejected.
     pub async fn replace_signing_key(
         &self,
         asked: Asked<'_>,
@@ -542,10 +546,10 @@ impl Backend {
     }
 }
 
-/// Whether another application of `organization` than this one has `key`. To be asked in the transaction that registers it.
+/// Whether another application of `organization` has `key`. Must be called in the transaction that registers the key.
 ///
 /// # Errors
-/// The key is another organization's; the database fails.
+/// The key belongs to another organization; the database fails.
 async fn has_twin(
     conn: &mut AnyConnection,
     organization: OrganizationId,
@@ -572,8 +576,8 @@ async fn used_applications(
     Ok(applications.into_iter().map(with_usage).collect())
 }
 
-/// The only uniqueness a person can run into when they save an application is its name's: ids and keys are random, and
-/// public keys are looked up first.
+/// Maps a violated unique constraint to a taken name, the only one that a user can cause on saving an application: ids
+/// and keys are random, and public keys are looked up first.
 fn name_taken(error: StoreError) -> BackendError {
     match error {
         StoreError::Taken => BackendError::NameTaken,
@@ -582,17 +586,17 @@ fn name_taken(error: StoreError) -> BackendError {
     }
 }
 
-/// Whether `actor` may do `operation` in `organization`, once they have proven that it is they where that is needed: then
-/// it is offered to them.
+/// Whether `actor` may perform `operation` in `organization`, if necessary after a fresh proof of identity. Pages then
+/// offer it.
 pub fn may_after_proof(actor: &Actor, organization: OrganizationId, operation: Operation) -> bool {
     matches!(access(actor, organization, operation), Access::Allowed | Access::NeedsProof)
 }
 
-/// Whether `actor` may do `operation` in `organization`.
+/// Checks that `actor` may perform `operation` in `organization`.
 ///
 /// # Errors
-/// They may not: [`BackendError::Forbidden`], or [`BackendError::NotFound`] where it must look as if there were nothing;
-/// they may, and must prove first that it is they: [`BackendError::ProofNeeded`].
+/// [`BackendError::Forbidden`]; [`BackendError::NotFound`] if the organization must not be disclosed to the actor;
+/// [`BackendError::ProofNeeded`] if a fresh proof of identity is required.
 pub fn authorise(actor: &Actor, organization: OrganizationId, operation: Operation) -> Result<(), BackendError> {
     match access(actor, organization, operation) {
         Access::Allowed => Ok(()),

@@ -1,5 +1,5 @@
-//! Resets of Nuvera members' passwords and second factors: requested, confirmed or cancelled, and carried out when due. See
-//! [`domain::pending_reset`].
+//! Delayed resets of Nuvera members' passwords and second factors: requested, confirmed or cancelled, and carried out
+//! when due. See [`domain::pending_reset`].
 
 use super::{
     Backend, BackendError, authorise,
@@ -26,14 +26,14 @@ use tokio::sync::MutexGuard;
 /// A reset that has been carried out.
 #[derive(Debug)]
 pub struct CompletedReset {
-    /// The member.
+    /// The member whose password or second factors were reset.
     pub person: Person,
-    /// The admin who requested it, by name.
+    /// The name of the admin who requested it.
     pub requested_by: String,
 }
 
 impl Backend {
-    /// Requests a reset in the transaction of the caller, and commits it.
+    /// Requests a reset in the caller's transaction, and commits it.
     ///
     /// # Errors
     /// One of the same kind is pending; the database fails.
@@ -55,7 +55,7 @@ impl Backend {
         Ok(reset)
     }
 
-    /// Returns the pending resets of an organization, for those who manage its members.
+    /// Returns the pending resets of an organization. The list is empty for actors who do not manage its members.
     ///
     /// # Errors
     /// The database fails.
@@ -85,7 +85,7 @@ impl Backend {
     /// Returns a pending reset, for an admin who may confirm it.
     ///
     /// # Errors
-    /// Not allowed; not found; the actor requested it, or it concerns them; the database fails.
+    /// Not allowed; not found; the actor requested it or is its target; the database fails.
     pub async fn confirmable_reset(
         &self,
         actor: &Actor,
@@ -98,10 +98,10 @@ impl Backend {
         if reset.is_confirmable_by(actor) { Ok(reset) } else { Err(PeopleError::SecondAdminNeeded.into()) }
     }
 
-    /// Confirms a reset as a second admin: it is due now.
+    /// Confirms a reset as a second admin, which makes it due immediately.
     ///
     /// # Errors
-    /// Not allowed; not found; the domain refuses; the database fails.
+    /// Not allowed; not found; the domain rejects the confirmation; the database fails.
     pub async fn confirm_reset(
         &self,
         actor: &Actor,
@@ -134,7 +134,8 @@ impl Backend {
         self.cancel(transaction, actor, organization, id).await
     }
 
-    /// Cancels a reset of the actor's own password or second factor. Needs no fresh proof: who can sign in needs no reset.
+    /// Cancels a reset of the actor's own password or second factor. Needs no fresh proof: a user who can sign in needs
+    /// no reset.
     ///
     /// # Errors
     /// Not found; the session has ended; the database fails.
@@ -168,7 +169,7 @@ impl Backend {
         Ok(pending_resets::due(&mut *self.store.read().await?, self.clock.now()).await?)
     }
 
-    /// Returns the members to notify of a request for a reset: every admin, the one who requested it included, because
+    /// Returns the members to notify of a requested reset: every admin, including the one who requested it, because
     /// their session may be stolen, and the member concerned.
     ///
     /// # Errors
@@ -179,13 +180,13 @@ impl Backend {
         Ok(people)
     }
 
-    /// Returns the time until which the link works that a password reset mails at this moment.
+    /// Returns the expiry of a password reset link that is issued now.
     pub fn reset_link_expires_at(&self) -> Timestamp {
         self.clock.now().plus(RESET_LIFETIME)
     }
 
-    /// Carries out a due reset of a password. `token` is in the link that was mailed, which works from now until
-    /// `expires_at`.
+    /// Carries out a due reset of a password. `token` is that of the link, which has already been mailed and works from
+    /// now until `expires_at`.
     ///
     /// # Errors
     /// As [`Backend::complete_factor_reset`].
@@ -209,8 +210,9 @@ impl Backend {
     /// Carries out a due reset of second factors, and ends the member's sessions.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`] if it is not due, or was cancelled or carried out meanwhile; [`BackendError::Forbidden`]
-    /// if it died because the requester can no longer manage members; there is nothing left to reset; the database fails.
+    /// [`BackendError::NotFound`] if it is not due, or was cancelled or carried out meanwhile;
+    /// [`BackendError::Forbidden`] if it was cancelled now because the requester can no longer manage members; there is
+    /// nothing left to reset; the database fails.
     pub async fn complete_factor_reset(
         &self,
         id: PendingResetId,
@@ -230,7 +232,7 @@ impl Backend {
         Ok(CompletedReset { person, requested_by: requester.name })
     }
 
-    /// Takes a due reset out of the table, in a transaction in which the requester's authority is read again.
+    /// Deletes a due reset, in a transaction in which the requester's authority is checked again.
     async fn begin_due(&self, organization: OrganizationId, id: PendingResetId) -> Result<Due<'_>, BackendError> {
         let settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
@@ -254,7 +256,7 @@ impl Backend {
         }
     }
 
-    /// Removes a due reset that cannot be carried out, because there is nothing left to reset.
+    /// Deletes a due reset that cannot be carried out, because there is nothing left to reset.
     ///
     /// # Errors
     /// The database fails.
@@ -269,7 +271,7 @@ impl Backend {
     }
 }
 
-/// A reset that is being carried out.
+/// A due reset, with what is needed to carry it out.
 struct Due<'a> {
     settled: MutexGuard<'a, Pending>,
     reset: PendingReset,
@@ -278,13 +280,13 @@ struct Due<'a> {
     transaction: Transaction,
 }
 
-/// Cancels the resets that `user` requested: their password was changed or reset, or they can no longer manage members. A
-/// request that was made in a stolen session must not outlive it.
+/// Cancels the resets that `user` requested, because their password was changed or reset, or they can no longer manage
+/// members. A request that was made from a stolen session must not outlive it.
 pub(super) async fn cancel_requested_by(conn: &mut AnyConnection, user: UserId, by: By<'_>) -> Result<(), StoreError> {
     cancel_those(conn, user, by, |reset| reset.requested_by == user).await
 }
 
-/// Cancels the resets that `user` requested and those of `user`: they have proven that they can sign in, or were removed.
+/// Cancels the resets requested by `user` and those of `user`, who has proven that they can sign in, or was removed.
 pub(super) async fn cancel_involving(conn: &mut AnyConnection, user: UserId, by: By<'_>) -> Result<(), StoreError> {
     cancel_those(conn, user, by, |_| true).await
 }

@@ -1,4 +1,4 @@
-//! The people of an organization: they are invited, join, change and leave.
+//! Members of an organization: invitations, joining, role changes and removal.
 
 use super::{
     Backend, BackendError,
@@ -35,22 +35,22 @@ use std::net::IpAddr;
 use tokio::sync::MutexGuard;
 use zeroize::Zeroizing;
 
-/// How many addresses that have an account an organization may ask about within a quarter of an hour: those who have one
-/// elsewhere are nobody's to find out.
+/// Number of addresses with an existing account that an organization may try to invite within a quarter of an hour. The
+/// limit keeps it from finding out who has an account elsewhere.
 const MAX_TAKEN_ADDRESSES: i64 = 20;
-/// How many people an organization may invite within a day: what is mailed goes out in Nuvera's name.
+/// Number of people whom an organization may invite within a day, since the e-mails are sent in Nuvera's name.
 const MAX_INVITATIONS_A_DAY: i64 = 100;
 
-/// What a link holds: whoever has it may join, or choose a password.
+/// The secret token of an invitation or password reset link. Its holder can join or choose a password.
 pub struct LinkToken(Zeroizing<String>);
 
 impl LinkToken {
-    /// Generates one from 32 random bytes.
+    /// Generates a token from 32 random bytes.
     pub fn generate() -> Self {
         Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(random::bytes::<32>())))
     }
 
-    /// The text. It is a secret until the link is used.
+    /// Returns the token's text, which is a secret until the link is used.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -60,41 +60,41 @@ pub(super) fn hash(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token.as_bytes()))
 }
 
-/// The people of an organization.
+/// The members of an organization and those who are joining or leaving it.
 #[derive(Debug)]
 pub struct People {
-    /// Those who belong to it, by name.
+    /// The members, ordered by name.
     pub people: Vec<Person>,
-    /// Those who may join, by name.
+    /// The open invitations, ordered by name.
     pub invitations: Vec<Invitation>,
-    /// Those who have left, while keys work that they may have a copy of.
+    /// Former members who may have a copy of a key that still works.
     pub leavers: Vec<Leaver>,
-    /// The removals and demotions of users who manage members that have not taken effect.
+    /// Removals and demotions of users who manage members that have not taken effect.
     pub pending: Vec<PendingOwnerChange>,
 }
 
-/// Whom to invite.
+/// An invitation to create.
 #[derive(Debug)]
 pub struct Invite {
-    /// What they will sign in with.
+    /// The e-mail address with which they will sign in.
     pub email: EmailAddress,
-    /// What people know them by.
+    /// The name shown to other users.
     pub name: PersonName,
-    /// What they will be.
+    /// The role that they will have.
     pub role: Role,
 }
 
-/// What came of changing a member's role, or of removing them.
+/// Result of changing a member's role or removing them.
 #[derive(Debug)]
 pub enum MemberChange {
-    /// It is made. Holds the member as they were before.
+    /// The change was made. Holds the member as they were before.
     Made(Person),
-    /// It is requested: the member manages members.
+    /// The change was requested, because the member manages members.
     Requested(PendingOwnerChange),
 }
 
 impl Backend {
-    /// The people of an organization.
+    /// The members of an organization and those who are joining or leaving it.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -109,7 +109,7 @@ impl Backend {
         })
     }
 
-    /// Those who have left an organization, while keys work that they may have a copy of.
+    /// The former members of an organization who may have a copy of a key that still works.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -144,7 +144,7 @@ impl Backend {
         Ok(leavers)
     }
 
-    /// Somebody of an organization, for whoever decides on its people.
+    /// A member of an organization, for actors who manage its members.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -159,11 +159,11 @@ impl Backend {
         users::find(&mut conn, organization, id).await?.ok_or(BackendError::NotFound)
     }
 
-    /// Gives somebody another role. What they ask for from now on is judged by it. The demotion of a user who manages members
-    /// is requested only: see [`PendingOwnerChange`].
+    /// Changes a member's role, which applies from their next request. The demotion of a user who manages members is
+    /// only requested: see [`PendingOwnerChange`].
     ///
     /// # Errors
-    /// Not allowed; not found; the domain refuses; the database fails.
+    /// Not allowed; not found; the domain rejects the change; the database fails.
     pub async fn change_role(
         &self,
         actor: &Actor,
@@ -187,11 +187,12 @@ impl Backend {
         Ok(MemberChange::Made(found))
     }
 
-    /// Removes somebody. No request and no change of theirs succeeds that starts after this has returned, nor one that waits
-    /// for its turn meanwhile. The removal of a user who manages members is requested only: see [`PendingOwnerChange`].
+    /// Removes a member. Once this has returned, none of their requests is accepted, and a change of theirs that was
+    /// waiting for the change lock fails. The removal of a user who manages members is only requested: see
+    /// [`PendingOwnerChange`].
     ///
     /// # Errors
-    /// Not allowed; not found; it is oneself; the database fails.
+    /// Not allowed; not found; the actor is the member; the database fails.
     pub async fn remove_person(
         &self,
         actor: &Actor,
@@ -214,7 +215,7 @@ impl Backend {
         Ok(MemberChange::Made(found))
     }
 
-    /// Whether the actor has invited people who have not joined yet and still can.
+    /// Whether an invitation made by the actor can still be accepted.
     ///
     /// # Errors
     /// The database fails.
@@ -223,10 +224,10 @@ impl Backend {
         Ok(invitations.iter().any(|invitation| invitation.is_open(self.clock.now())))
     }
 
-    /// Begins a change by which an organization could lose an owner, or which must not pass a change of its author's
-    /// credentials. Only one is under way at a time, in whatever process: the
-    /// change lock keeps apart those of this one, the organization's row those of all. The actor is read again once the row
-    /// is locked, because the change that was waited for may have removed or demoted them.
+    /// Begins a change by which an organization could lose an owner, or which must not run concurrently with a change
+    /// of the actor's credentials. Such changes are serialized: by the change lock within this process, and by the
+    /// organization's row lock across processes. The actor is reloaded once the row is locked, because the preceding
+    /// change may have removed or demoted them.
     pub(super) async fn begin_people_change(
         &self,
         actor: &Actor,
@@ -239,12 +240,12 @@ impl Backend {
         Ok((settled, transaction))
     }
 
-    /// Makes somebody an owner (at Nuvera: an admin) of their organization, which has none: for the operator, on the command
-    /// line. What they sign in with stays as it is.
+    /// Makes a user an owner (at Nuvera: an admin) of their organization, which has none. For the operator, on the
+    /// command line. The user's credentials are not changed.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`] if no account has this address; the organization has an owner, or is a customer's; the
-    /// database fails.
+    /// [`BackendError::NotFound`] if no account has this address; the organization already has an owner or is a
+    /// customer's; the database fails.
     pub async fn make_owner(&self, email: &str) -> Result<Actor, BackendError> {
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
@@ -263,15 +264,16 @@ impl Backend {
         Ok(Actor { role: changed.role, ..actor })
     }
 
-    /// Invites somebody to the actor's own organization. An earlier invitation of the same address ends.
+    /// Invites a person to the actor's own organization. An earlier invitation of the same address is replaced.
     ///
     /// # Errors
-    /// Not allowed; the address has an account; the role is not given there; the database fails.
+    /// Not allowed; the address already has an account; the organization does not have the role; the database fails.
     pub async fn invite(&self, actor: &Actor, invite: Invite) -> Result<(Invitation, LinkToken), BackendError> {
         let organization = actor.organization_id;
         let (_settled, mut transaction) = self.begin_people_change(actor, organization).await?;
         let by = self.by(actor);
-        // Counted before it is known, so that what is told beyond the limit tells nothing.
+        // Counted before the address is looked up, so that the error beyond the limit does not disclose whether it has
+        // an account.
         let asked = (format!("addresses that {organization} asked about"), MAX_TAKEN_ADDRESSES);
         accounts::count_attempt(&mut transaction, std::slice::from_ref(&asked), by.at).await?;
         let people = users::of_organization(&mut transaction, organization).await?;
@@ -294,10 +296,10 @@ impl Backend {
         Ok((invitation, token))
     }
 
-    /// Makes another link for an open invitation, for another 72 hours. The link before it no longer works.
+    /// Issues a new link for an open invitation, valid for another 72 hours. The earlier link stops working.
     ///
     /// # Errors
-    /// Not allowed; not found; it has expired; the organization has sent too many; the database fails.
+    /// Not allowed; not found; it has expired; the organization has sent too many invitations; the database fails.
     pub async fn send_invitation_again(
         &self,
         actor: &Actor,
@@ -317,7 +319,7 @@ impl Backend {
         Ok((invitation, token))
     }
 
-    /// Takes an invitation back: its link is good for nothing from now on. Returns the invitation.
+    /// Withdraws an invitation, whose link stops working. Returns the invitation.
     ///
     /// # Errors
     /// Not allowed; not found; the database fails.
@@ -335,7 +337,7 @@ impl Backend {
         Ok(found)
     }
 
-    /// The invitation that a link holds, and the name of its organization, while it can be accepted.
+    /// The invitation whose link carries the token, with the name of its organization, while it can be accepted.
     ///
     /// # Errors
     /// The database fails.
@@ -345,11 +347,11 @@ impl Backend {
         Ok(found.filter(|(invitation, _)| invitation.is_open(self.clock.now())))
     }
 
-    /// Makes the account of somebody who was invited, with the password that they chose. Once.
+    /// Creates the account of an invited person, with the password that they chose. An invitation can be accepted once.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`] where the link is good for nothing; the password is not taken; the address has an account
-    /// by now; the database fails.
+    /// [`BackendError::NotFound`] if the link is not valid; the password is rejected; the address has an account by
+    /// now; the database fails.
     pub async fn accept_invitation(
         &self,
         token: &str,
@@ -363,7 +365,7 @@ impl Backend {
         let password_hash = password_hashing::check_and_hash(Requester::Account(id.0), password, &known, cost).await?;
         let _settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
-        // It was withdrawn, or accepted, while the password was hashed.
+        // The invitation may have been withdrawn or accepted while the password was hashed.
         invitations::delete(&mut transaction, *id).await.map_err(BackendError::gone)?;
         let taken = |error| match error {
             StoreError::Taken => PeopleError::EmailTaken.into(),
@@ -391,7 +393,7 @@ impl Backend {
     }
 }
 
-/// Refuses to mail an invitation to an organization that has mailed too many within a day, those sent again included.
+/// Rejects an invitation if the organization has sent too many within a day, including those sent again.
 pub(super) async fn may_mail_invitation(
     conn: &mut AnyConnection,
     organization: OrganizationId,
@@ -406,7 +408,7 @@ pub(super) async fn may_mail_invitation(
     if mailed < MAX_INVITATIONS_A_DAY { Ok(()) } else { Err(PeopleError::TooManyInvitations.into()) }
 }
 
-/// Refuses a change, in its transaction, that leaves an organization without a user who manages its people.
+/// Rejects a change, inside its transaction, that leaves an organization without a user who manages its members.
 async fn keeps_an_owner(conn: &mut AnyConnection, organization: OrganizationId) -> Result<(), BackendError> {
     match users::has_other_manager(conn, organization, None).await? {
         true => Ok(()),
@@ -414,7 +416,7 @@ async fn keeps_an_owner(conn: &mut AnyConnection, organization: OrganizationId) 
     }
 }
 
-/// Gives a user another role, in the caller's transaction.
+/// Changes a user's role, in the caller's transaction.
 pub(super) async fn set_role(
     conn: &mut AnyConnection,
     organization: OrganizationId,
@@ -446,7 +448,7 @@ pub(super) async fn remove(
     Ok(audit::append(conn, &[event]).await?)
 }
 
-/// Takes back the links that somebody has made, where their role is one by now that could not make them.
+/// Withdraws the links that a user has issued, if their new role does not allow issuing them.
 pub(super) async fn take_back_links(
     conn: &mut AnyConnection,
     organization: OrganizationId,
@@ -456,7 +458,7 @@ pub(super) async fn take_back_links(
     if person.role.decides_on_people() { Ok(()) } else { end_power(conn, organization, person.id, by).await }
 }
 
-/// Ends what a user began who no longer manages members, and the removal or demotion that they had ahead.
+/// Withdraws what a user who no longer manages members has begun, and cancels their own pending removal or demotion.
 async fn end_power(
     conn: &mut AnyConnection,
     organization: OrganizationId,
@@ -482,8 +484,8 @@ pub(super) async fn cancel_owner_changes(
     audit::append(conn, &events).await
 }
 
-/// Takes back the links that somebody has made, and the removals and demotions that they requested: they would outlive their
-/// power. Returns the number of invitations among them that were still open.
+/// Withdraws the links that a user has issued, and the resets, removals and demotions that they requested, so that
+/// these do not outlive the user's authority. Returns the number of invitations among them that were still open.
 async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'_>) -> Result<usize, StoreError> {
     let mut invitations = invitations::made_by(&mut *conn, made_by).await?;
     for invitation in &invitations {
@@ -499,16 +501,16 @@ async fn take_back_all_links(conn: &mut AnyConnection, made_by: UserId, by: By<'
     Ok(invitations.len())
 }
 
-/// Withdraws what an account has begun and others can finish, because its credentials change: an attacker who had the
-/// account may have begun it. Returns the number of open invitations that were withdrawn.
+/// Withdraws what an account has begun and others can finish, because its credentials change and an attacker may have
+/// begun it. Returns the number of open invitations that were withdrawn.
 pub(super) async fn withdraw_unfinished(
     conn: &mut AnyConnection,
     organization: OrganizationId,
     user: UserId,
     by: By<'_>,
 ) -> Result<usize, BackendError> {
-    // Locked first: what another process begins meanwhile in a session of the account is withdrawn here, or finds the session
-    // ended.
+    // Locked first: what another process begins meanwhile from a session of the account is either withdrawn here or
+    // finds the session ended.
     organizations::lock(&mut *conn, organization).await.map_err(BackendError::gone)?;
     Ok(take_back_all_links(conn, user, by).await?)
 }

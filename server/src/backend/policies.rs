@@ -1,4 +1,4 @@
-//! An organization's policies: everybody there reads them, its owners change them.
+//! An organization's policies: its members can read them, its owners can change them.
 
 use super::{Backend, BackendError, authorise};
 use crate::store::{
@@ -41,7 +41,7 @@ impl Backend {
         self.policy(actor, organization).await
     }
 
-    /// Gives an organization other rules of rotation: to the version that the person saw.
+    /// Changes an organization's rotation rules, if the policy still has the version that the actor saw.
     ///
     /// # Errors
     /// Not allowed; not found; changed meanwhile; unchanged; the database fails.
@@ -55,7 +55,7 @@ impl Backend {
         self.change_policy(actor, organization, seen_version, rules).await
     }
 
-    /// Gives an organization other rules of security: to the version that the person saw.
+    /// Changes an organization's security rules, if the policy still has the version that the actor saw.
     ///
     /// # Errors
     /// Not allowed; not found; changed meanwhile; unchanged; the database fails.

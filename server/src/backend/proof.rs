@@ -1,8 +1,8 @@
-//! Proof that somebody holds the private half of a public key: a signature over a text that this server gave out.
+//! Proof of possession of the private half of a public key: a signature over a challenge that this server issued.
 //!
-//! The text is remembered nowhere. It carries its organization, its time and a random number under the server's seal, so
-//! it cannot be foreseen, chosen by somebody else, or brought from another organization. It has more dots than a token, so
-//! whoever signs it signs no request.
+//! The challenge is not stored. It carries its organization, its time and a random number, authenticated by the
+//! server's seal, so that it cannot be predicted, chosen by a third party, or reused in another organization. It has
+//! more dots than a token, so a signature over it can never authenticate a request.
 
 use super::{Backend, BackendError};
 use crate::random;
@@ -14,28 +14,28 @@ use base64::{
 use domain::{id::OrganizationId, public_key::PublicKey, time::Timestamp};
 use std::time::Duration;
 
-/// Which texts these are. Another kind of proof would get another name.
+/// The challenge's type prefix. Another kind of proof would get another one.
 const KIND: &str = "nuvera-proof-v1";
 
-/// How long a challenge can be answered: whoever has to ask a colleague to sign it has a day.
+/// How long a challenge is valid: a day, because a colleague may have to sign it.
 const CHALLENGE_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A signed challenge, as a form brings it.
+/// A signed challenge, as submitted in a form.
 #[derive(Clone, Debug)]
 pub struct Proof {
     /// The text from [`Backend::challenge`].
     pub challenge: String,
-    /// The signature over it (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2), in base64.
+    /// The signature over the challenge (RSASSA-PKCS1-v1_5 with SHA-256; RFC 8017, 8.2), in base64.
     pub signature: String,
 }
 
 impl Proof {
-    /// Whether the signature was made by the private half of `public_key`, over this text.
+    /// Whether the signature over the challenge verifies with `public_key`. Does not check that the challenge is valid.
     pub fn is_by(&self, public_key: &PublicKey) -> bool {
         self.verify(public_key).is_ok()
     }
 
-    /// Whether `text` has the beginning of a text to sign.
+    /// Whether `text` has the prefix of a challenge.
     pub fn is_challenge(text: &str) -> bool {
         text.split('.').next() == Some(KIND)
     }
@@ -48,16 +48,16 @@ impl Proof {
     }
 }
 
-/// Why a proof proves nothing; the words are for the person who sent it.
+/// The reason why a proof is rejected. The messages are shown to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
-    /// The text is not this server's, another organization's, or too old.
+    /// The challenge was not issued by this server, is another organization's, or has expired.
     #[error("The text to sign is no longer valid: it is good for 24 hours. Sign the new one that is shown now.")]
     Challenge,
-    /// The signature is no base64.
+    /// The signature is not valid base64.
     #[error("This is no signature in base64. Paste the line that the command prints, all of it.")]
     Unreadable,
-    /// The signature is not by this key, or over another text.
+    /// The signature was made with another key, or over another text.
     #[error(
         "This signature was not made by the private half of this public key, or not over the text shown. Run the command again with the private key that belongs to it."
     )]
@@ -65,7 +65,7 @@ pub enum ProofError {
 }
 
 impl Backend {
-    /// A text for somebody of `organization` to sign, to show that they hold a private key.
+    /// Issues a challenge for a member of `organization` to sign with a private key.
     pub fn challenge(&self, organization: OrganizationId) -> String {
         let nonce = URL_SAFE_NO_PAD.encode(random::bytes::<16>());
         let text = format!("{KIND}.{organization}.{}.{nonce}", self.clock.now().as_millis());
@@ -73,7 +73,7 @@ impl Backend {
         format!("{text}.{seal}")
     }
 
-    /// Whether `challenge` can still be answered in `organization`.
+    /// Whether `challenge` is valid in `organization`.
     pub fn is_open(&self, challenge: &str, organization: OrganizationId) -> bool {
         let Some((text, seal)) = challenge.rsplit_once('.') else { return false };
         let mut parts = text.split('.');
@@ -83,10 +83,10 @@ impl Backend {
         is_for && in_time && self.pepper.is_sealed(text, seal)
     }
 
-    /// Whether there is a proof.
+    /// Verifies a proof and returns whether there is one.
     ///
     /// # Errors
-    /// There is one, and it proves nothing.
+    /// There is a proof, and it is rejected.
     pub(super) fn check_proof(
         &self,
         organization: OrganizationId,

@@ -1,4 +1,4 @@
-//! What the server cannot do at the moment, for `/readyz`.
+//! Readiness of the server for `/readyz`: what it cannot do at the moment.
 
 use super::{Backend, BackendError};
 use crate::store::{StoreError, settings};
@@ -6,30 +6,30 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// For how long an answer is given again: the database is not asked more often.
+/// How long a result is cached. The database is not checked more often.
 const KEPT: Duration = Duration::from_secs(1);
-/// How long each question to the database may take.
+/// Time limit for each check of the database.
 const WITHIN: Duration = Duration::from_millis(1500);
-/// How long an answer to an emergency stop waits to learn whether a page can be shown after it.
+/// How long the response to an emergency stop waits to find out whether a page can be shown after it.
 const READ_WITHIN: Duration = Duration::from_millis(300);
 
-/// What was found.
+/// Result of the readiness check.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// Whether the console can do its work.
+    /// Whether the console can work.
     pub can_work: bool,
-    /// What cannot be done, in one line each.
+    /// What does not work, in one line each.
     pub problems: Vec<String>,
 }
 
-/// What was found, and when.
+/// A cached result of the database checks.
 pub(super) struct Checked {
     at: Instant,
     database: Vec<String>,
 }
 
 impl Backend {
-    /// Reads from the database and writes to it, at most once a second, and says what cannot be done.
+    /// Checks that the database can be read and written, at most once a second, and returns what does not work.
     pub async fn readiness(&self) -> Found {
         let mut checked = self.readiness.lock().await;
         let database = match &*checked {
@@ -50,7 +50,7 @@ impl Backend {
         Found { can_work, problems }
     }
 
-    /// Whether the database can be read, just now and soon.
+    /// Whether the database can be read within [`READ_WITHIN`].
     pub async fn can_read(&self) -> bool {
         matches!(timeout(READ_WITHIN, self.check_read()).await, Ok(Ok(())))
     }
@@ -81,7 +81,7 @@ async fn problem(what: &str, check: impl Future<Output = Result<(), BackendError
         Err(_) => StoreError::Stalled.into(),
     };
     tracing::warn!(%error, "/readyz: the database cannot be used to {what}");
-    // Anyone may ask: where the database is, is for the log.
+    // The endpoint is public: connection details are for the log only.
     let words = match &error {
         BackendError::Store(StoreError::Database(sqlx::Error::Database(error))) => error.message().to_owned(),
         _ => "the database does not answer".to_owned(),
@@ -90,7 +90,7 @@ async fn problem(what: &str, check: impl Future<Output = Result<(), BackendError
     Some(format!("cannot {what}: {words}"))
 }
 
-/// Keeps what the gateway's `/readyz` says up to date while it is asked, until `stop`.
+/// Keeps the result that the gateway's `/readyz` serves up to date while it is requested, until `stop`.
 pub async fn watch(backend: Arc<Backend>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {

@@ -1,7 +1,7 @@
-//! Reminds the owners of an organization of keys whose time comes: one letter an owner, however many keys.
+//! Reminds owners of keys that expire or must be rotated soon: one e-mail per owner, however many keys.
 //!
-//! A letter is sent first and remembered then. Whatever fails in between, it is sent once more: reading it twice costs a
-//! moment, and one that never came may cost an outage.
+//! An e-mail is sent first and recorded afterwards. If anything fails in between, it is sent again: a duplicate is a
+//! small nuisance, a missing one may cause an outage.
 
 mod letter;
 
@@ -24,16 +24,16 @@ use domain::{
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How often somebody looks whether a reminder is due, and tries again what failed.
+/// Interval of the check for due reminders, which also retries failed ones.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// How often somebody looks whether Nuvera did something that owners are told of.
+/// Interval of the check for actions of Nuvera of which owners are notified.
 const NEWS_INTERVAL: Duration = Duration::from_secs(3);
 
-/// How often removals and demotions of users who manage members are applied.
+/// Interval at which due removals and demotions of users who manage members are applied.
 const OWNER_CHANGES_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A key of which somebody is to be reminded.
+/// A key of which owners must be reminded.
 #[derive(Clone, Debug)]
 struct Due {
     application: Arc<ApiApplication>,
@@ -41,7 +41,7 @@ struct Due {
     reminder: Reminder,
 }
 
-/// A letter to be written.
+/// An e-mail to an owner.
 struct Digest {
     organization: OrganizationId,
     organization_name: String,
@@ -50,8 +50,8 @@ struct Digest {
 }
 
 impl Backend {
-    /// Sends the reminders that are due and have not been sent; the answer says how many letters got away. One that does
-    /// not is in the log, keeps no other back, and is tried again the next time.
+    /// Sends the reminders that are due and were not sent, and returns the number of e-mails sent. A failed one is
+    /// logged and retried next time, and does not prevent the others.
     ///
     /// # Errors
     /// The database fails.
@@ -61,7 +61,8 @@ impl Backend {
         if digests.is_empty() {
             return Ok(0);
         }
-        // Nothing is sent while nothing can be remembered: on a full disk each letter would go out again and again.
+        // Nothing is sent while the database cannot be written, for example because the disk is full: each e-mail would
+        // otherwise be sent again and again.
         let mut transaction = self.store.write().await?;
         settings::set(&mut transaction, settings::REMINDED_AT, &now.as_millis().to_string()).await?;
         transaction.commit().await.map_err(StoreError::from)?;
@@ -83,7 +84,7 @@ impl Backend {
         Ok(sent)
     }
 
-    /// What is to be written now. Nothing is held while it is sent.
+    /// The e-mails to send now. No connection is held while they are sent.
     async fn digests(&self, now: Timestamp) -> Result<Vec<Digest>, StoreError> {
         let mut conn = self.store.read().await?;
         let mut digests = Vec::new();
@@ -125,8 +126,9 @@ impl Backend {
     }
 }
 
-/// Sends letters until `stop`: reminders, and what Nuvera did. A letter on its way then is given up, and sent after the next
-/// start. Applies the removals and demotions whose time has come, and mails them.
+/// Sends e-mails until `stop`: reminders, and notifications of Nuvera's actions. A reminder in progress is then
+/// abandoned and sent after the next start. Also applies due removals and demotions, and notifies the members
+/// concerned.
 pub async fn run(
     backend: Arc<Backend>,
     mailer: Arc<Mailer>,
@@ -151,7 +153,7 @@ pub async fn run(
                                 ActorKind::Nuvera => hub_origin.clone(),
                             };
                             let (backend, mailer) = (backend.clone(), mailer.clone());
-                            // A mail server that hangs must not hold up the next ones.
+                            // A mail server that hangs must not delay the other events.
                             tokio::spawn(async move { backend.notify_team(&event, &mailer, &origin).await });
                         }
                     }

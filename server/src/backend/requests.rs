@@ -1,4 +1,4 @@
-//! What became of an application's latest requests, for the people whose requests they were.
+//! The request log and the traffic of an application's keys.
 
 use super::{ApplicationUsage, Asked, Backend, BackendError, authorise};
 use crate::store::{StoreError, requests, traffic};
@@ -13,14 +13,14 @@ use domain::{
 use sqlx::AnyConnection;
 use std::{collections::HashMap, time::Duration};
 
-/// How many minutes of its keys' traffic are shown of an application.
+/// Number of minutes of an application's traffic that are shown.
 const SHOWN_MINUTES: i64 = 60;
 
-/// How the keys of an application were used of late. A key that was not is absent.
+/// Recent traffic of an application's keys. Keys without traffic are absent.
 pub struct KeyTraffic {
-    /// By API key.
+    /// Traffic by API key.
     pub api_keys: HashMap<ApiKeyId, Traffic>,
-    /// By signing key.
+    /// Traffic by signing key.
     pub signing_keys: HashMap<SigningKeyId, Traffic>,
 }
 
@@ -37,8 +37,8 @@ async fn key_traffic(
     })
 }
 
-/// Assesses the keys of an application that work. A key that stops soon and was used recently is judged by its traffic, as
-/// the cut-over meter judges it.
+/// Assesses the usable keys of an application. A key that expires soon and was used recently is judged by its traffic,
+/// as on the cut-over meter.
 pub(super) async fn hygiene(
     conn: &mut AnyConnection,
     used: &ApplicationUsage,
@@ -53,7 +53,7 @@ pub(super) async fn hygiene(
 }
 
 impl Backend {
-    /// As [`hygiene`], for each of an organization's `applications`, which have been read.
+    /// As [`hygiene`], for each of an organization's `applications`, as already loaded.
     ///
     /// # Errors
     /// The database fails.
@@ -72,7 +72,7 @@ impl Backend {
         Ok(assessed)
     }
 
-    /// Lets go of requests and traffic that are too old to be kept.
+    /// Deletes logged requests and traffic that have exceeded their retention.
     ///
     /// # Errors
     /// The database fails.
@@ -85,8 +85,8 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// The newest `limit` requests of an application, up to the present moment; those only that arrived before the one
-    /// named `before` where it is given.
+    /// The newest `limit` requests of an application, up to now; with `before`, only those that precede the request
+    /// with that id.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -104,7 +104,7 @@ impl Backend {
         Ok(requests::of_application(&mut conn, organization, application, filter, before, limit).await?)
     }
 
-    /// How the keys of an application were used of late, minute by minute: the minute that is not over yet is the last of
+    /// The traffic of an application's keys per minute. The current, incomplete minute is the last of
     /// [`SHOWN_MINUTES`].
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Backend {
         Ok(key_traffic(&mut conn, id, self.clock.now()).await?)
     }
 
-    /// One request of an application's.
+    /// The request `id` of an application.
     ///
     /// # Errors
     /// Not allowed, not found (or no longer kept), or the database fails.
@@ -127,7 +127,7 @@ impl Backend {
         requests::find(&mut conn, organization, application, id).await?.ok_or(BackendError::NotFound)
     }
 
-    /// A number that changes whenever there is something new to see of an application: a request, or a change.
+    /// A counter that changes with every request to an application and every change of it.
     ///
     /// # Errors
     /// Not allowed, or not found.

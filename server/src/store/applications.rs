@@ -1,4 +1,4 @@
-//! API applications with their keys: read whole, written as the domain's changes.
+//! API applications with their keys. An application is read as a whole and written as a domain [`Change`].
 
 use super::{
     Result, StoreError, audit, convert, one_row, optional_timestamp, parse, parse_optional, proposals, required_why,
@@ -17,7 +17,8 @@ use domain::{
 use sqlx::{Any, AnyConnection, Row, any::AnyRow, query::Query};
 use std::{collections::HashMap, time::Duration};
 
-/// The three queries that read applications with the given condition, each ordered the newest first.
+/// The three queries that load applications matching the given condition: the applications by name, and their API keys
+/// and signing keys, each newest first.
 macro_rules! queries {
     ($condition:literal) => {
         [
@@ -52,7 +53,7 @@ macro_rules! queries {
     };
 }
 
-/// The application `id` of `organization`; another organization's is not found.
+/// The application `id` of `organization`. Applications of other organizations are not found.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -66,7 +67,7 @@ pub async fn find(
     Ok(found.into_iter().next())
 }
 
-/// The applications of `organization`, by name.
+/// The applications of `organization`, ordered by name.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -74,8 +75,8 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
     load(conn, queries!("WHERE a.organization_id = $1"), &[organization.to_string()]).await
 }
 
-/// The applications that have registered the public key with `fingerprint`, whichever organization's, those included in
-/// which it is retired: for an emergency stop.
+/// The applications of any organization that have ever registered the public key with `fingerprint`, including those
+/// that have retired it. Used by emergency stops.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -84,7 +85,7 @@ pub async fn of_fingerprint(conn: &mut AnyConnection, fingerprint: &str) -> Resu
     load(conn, queries, &[fingerprint.to_owned()]).await
 }
 
-/// The application that has the API key with `prefix`, whichever organization's: for an emergency stop by the operator.
+/// The application of any organization that has the API key with `prefix`. Used by the operator's emergency stop.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -93,9 +94,9 @@ pub async fn of_api_key(conn: &mut AnyConnection, prefix: &str) -> Result<Option
     Ok(load(conn, queries, &[prefix.to_owned()]).await?.into_iter().next())
 }
 
-/// Every application there is: what the gateway starts with. This, [`with_auto_finish`], [`with_support_of`] and
-/// [`with_proposed_change`] are for the program itself; they, [`of_fingerprint`] and what Nuvera's people search by are the
-/// finders without a tenant.
+/// Every application, which the gateway loads on start. This function, [`with_auto_finish`], [`with_support_of`] and
+/// [`with_proposed_change`] serve the program itself. Together with [`of_fingerprint`], [`of_api_key`] and the searches
+/// of Nuvera's admins they are the only finders of applications not restricted to one organization.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -103,7 +104,7 @@ pub async fn of_everyone(conn: &mut AnyConnection) -> Result<Vec<ApiApplication>
     load(conn, queries!(""), &[]).await
 }
 
-/// The applications whose rotation shall finish by itself, of every organization.
+/// The applications of every organization whose old API key will be revoked automatically.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -119,7 +120,8 @@ pub async fn with_proposed_change(conn: &mut AnyConnection) -> Result<Vec<ApiApp
     load(conn, queries!("JOIN proposed_changes o ON o.application_id = a.id"), &[]).await
 }
 
-/// The applications, of every organization, with a replacement key that `user` prepared or a change that they proposed.
+/// The applications of every organization that have a replacement key prepared by `user` or a change proposed by
+/// `user`.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -132,7 +134,7 @@ pub async fn with_support_of(conn: &mut AnyConnection, user: UserId) -> Result<V
     load(conn, sql, &[user]).await
 }
 
-/// The application that the form with `creation_token` created.
+/// The application created by the form that carried `creation_token`. Makes a form that is sent twice idempotent.
 ///
 /// # Errors
 /// The database fails.
@@ -149,10 +151,10 @@ pub async fn created_with(
     row.map(|row| parse(&row, "applications", "id")).transpose()
 }
 
-/// Who has registered a public key already.
+/// Whether and where a public key is already registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registered {
-    /// Nobody.
+    /// Not registered.
     Nowhere,
     /// Another application of the same organization.
     BySameOrganization,
@@ -160,7 +162,7 @@ pub enum Registered {
     ByAnotherOrganization,
 }
 
-/// Where the public key with `fingerprint` is registered already, apart from `application` itself.
+/// Finds where the public key with `fingerprint` is already registered, ignoring `application` itself.
 ///
 /// # Errors
 /// The database fails.
@@ -190,10 +192,11 @@ pub async fn registered(
     Ok(registered)
 }
 
-/// Writes a new application with its keys and its audit events, in the caller's transaction.
+/// Inserts a new application with its keys and audit events, in the caller's transaction.
 ///
 /// # Errors
-/// [`StoreError::Taken`] where the organization has one of that name, or the form was sent before; the database fails.
+/// [`StoreError::Taken`] if the organization has an application of that name or the form was already processed; the
+/// database fails.
 pub async fn create(conn: &mut AnyConnection, change: &Change, creation_token: &str) -> Result<()> {
     let application = &change.application;
     sqlx::query(
@@ -216,11 +219,11 @@ pub async fn create(conn: &mut AnyConnection, change: &Change, creation_token: &
     audit::append(conn, &change.events).await
 }
 
-/// Writes a change and its audit events, in the caller's transaction.
+/// Saves a change and its audit events, in the caller's transaction.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] where the application was changed since it was read; [`StoreError::Taken`] where the
-/// organization has another one of that name; the database fails.
+/// [`StoreError::Conflict`] if the application was changed since it was read; [`StoreError::Taken`] if the organization
+/// has another application of that name; the database fails.
 pub async fn save(conn: &mut AnyConnection, change: &Change) -> Result<()> {
     let application = &change.application;
     let disabled = application.disabled.as_ref();
@@ -303,7 +306,7 @@ async fn save_auto_finish(conn: &mut AnyConnection, application: &ApiApplication
     Ok(())
 }
 
-/// Two names that differ in case only are one name.
+/// Returns the form in which names are compared: they are unique regardless of case.
 pub(super) fn name_key(name: &str) -> String {
     name.to_lowercase()
 }

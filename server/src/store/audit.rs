@@ -1,4 +1,4 @@
-//! The audit history: appended to within the transaction of the change, read by keyset.
+//! The audit log: events are appended in the transaction of the change and read by keyset pagination.
 
 use super::{Result, conditions::Conditions, convert, parse, parse_optional, timestamp, why};
 use domain::{
@@ -12,7 +12,7 @@ use domain::{
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
-/// Appends `events`, in order, in the caller's transaction: they are recorded with the change, or neither is.
+/// Appends `events`, in order, in the caller's transaction, so that the change and its events are committed together.
 ///
 /// # Errors
 /// The database fails.
@@ -47,7 +47,7 @@ pub async fn append(conn: &mut AnyConnection, events: &[AuditEvent]) -> Result<(
     Ok(())
 }
 
-/// What `user` did to keys of `organization`, by which they may have a copy of them.
+/// The actions on keys of `organization` through which `user` may have obtained a copy of a key.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -77,7 +77,8 @@ pub async fn handled_by(conn: &mut AnyConnection, organization: OrganizationId, 
     rows.iter().map(read).collect()
 }
 
-/// Whether `user` did `action` at exactly this instant: in an organization and to an application, where they are given.
+/// Whether `user` performed `action` at exactly this instant, restricted to the organization and the application if
+/// given.
 ///
 /// # Errors
 /// The database fails.
@@ -110,13 +111,13 @@ fn of(scope: AuditScope) -> Conditions {
     conditions
 }
 
-/// Only the conditions that are wanted are there: an engine picks its index by them.
+/// Adds a condition only for each filter that is set, because the database chooses its index by the conditions.
 fn filtered(mut conditions: Conditions, filter: AuditFilter) -> Conditions {
     conditions.and_text("e.action = ?", filter.action.map(AuditAction::code));
     conditions.and_text("e.actor_user_id = ?", filter.actor);
     conditions.and_text("e.actor_kind = ?", filter.kind.map(ActorKind::code));
-    // The second half of each says nothing new, but where in the order of sequence numbers to begin and to end. The
-    // plus sign keeps SQLite from walking all rows for it: it then reads the index by time alone.
+    // The condition on `sequence` is redundant: it only bounds the range of sequence numbers to scan. The plus sign
+    // keeps SQLite from scanning all rows for the minimum or maximum, so that it uses the index on `at` alone.
     for (condition, at) in [
         ("e.at >= ? AND e.sequence >= (SELECT MIN(+sequence) FROM audit_events WHERE at >= ?)", filter.from),
         ("e.at < ? AND e.sequence <= (SELECT MAX(+sequence) FROM audit_events WHERE at < ?)", filter.until),
@@ -128,7 +129,7 @@ fn filtered(mut conditions: Conditions, filter: AuditFilter) -> Conditions {
     conditions
 }
 
-/// The newest `limit` events of a history that come before the sequence number `before`.
+/// The newest `limit` events in the scope whose sequence number is less than `before`.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -145,7 +146,8 @@ pub async fn events(
     rows.iter().map(event).collect()
 }
 
-/// What Nuvera did in a history and nobody of the partner's has seen yet, the newest first: see [`support::ONLY_ASKED`].
+/// Nuvera's actions in the scope that no member of the partner has acknowledged, newest first. Leaves out
+/// [`support::ONLY_ASKED`].
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -164,7 +166,7 @@ pub async fn unseen_support(conn: &mut AnyConnection, scope: AuditScope, limit: 
     rows.iter().map(event).collect()
 }
 
-/// What Nuvera did to applications after the event `after`, the oldest first.
+/// Nuvera's actions on applications after the event with sequence number `after`, oldest first.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -176,7 +178,7 @@ pub async fn support_since(conn: &mut AnyConnection, after: i64) -> Result<Vec<R
     rows.iter().map(event).collect()
 }
 
-/// The number of the latest event of all.
+/// The sequence number of the latest event in any organization.
 ///
 /// # Errors
 /// The database fails.
@@ -184,8 +186,8 @@ pub async fn latest(conn: &mut AnyConnection) -> Result<i64> {
     Ok(sqlx::query("SELECT last FROM audit_sequence").fetch_one(conn).await?.try_get("last")?)
 }
 
-/// Numbers the next event after `sequence`, if that is later than the latest one: numbers that were used and are lost are
-/// not used again.
+/// Makes the next event follow `sequence`, if that is later than the latest event. Numbers that were issued and then
+/// lost, as after restoring a backup, are not issued again.
 ///
 /// # Errors
 /// The database fails.
@@ -194,7 +196,7 @@ pub async fn continue_after(conn: &mut AnyConnection, sequence: i64) -> Result<(
     Ok(())
 }
 
-/// What [`event`] reads.
+/// The columns that [`event`] reads.
 const SELECT: &str = "SELECT e.sequence, CAST(e.sequence AS TEXT) AS id, e.at, e.organization_id, e.application_id,
          e.actor_user_id, e.actor_name, e.actor_kind, e.address, e.action, e.target, e.before_words, e.after_words,
          e.reason, e.ticket, a.name AS application_name, o.name AS organization_name
@@ -203,12 +205,12 @@ const SELECT: &str = "SELECT e.sequence, CAST(e.sequence AS TEXT) AS id, e.at, e
      JOIN organizations o ON o.id = e.organization_id
      WHERE";
 
-/// Who acts in a history, by name.
+/// The actors in the scope, ordered by name.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
 pub async fn actors(conn: &mut AnyConnection, scope: AuditScope) -> Result<Vec<(UserId, String)>> {
-    // One look into an index a person: a long history has few of them.
+    // One index lookup per user: a long log has few distinct actors.
     let select = "SELECT u.id, u.name FROM users u WHERE EXISTS (
              SELECT 1 FROM audit_events e WHERE e.actor_user_id = u.id AND";
     let rows = of(scope).fetch(conn, select, ") ORDER BY u.name, u.id").await?;

@@ -1,5 +1,5 @@
-//! Blocked signing keys. Every transaction that lets a key verify requests, and every one that blocks a key, calls [`lock`]
-//! first: so neither misses what the other writes.
+//! Blocked signing keys. Every transaction that makes a signing key usable and every transaction that blocks one calls
+//! [`lock`] first, so that neither misses the other's change.
 
 use super::{Result, one_row, optional_timestamp, parse, required_why, settings, ticket, timestamp, why};
 use domain::{
@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 const TABLE: &str = "blocked_fingerprints";
 
-/// The row that [`lock`] writes.
+/// The setting that [`lock`] writes.
 const LOCK: &str = "signing_key_lock";
 
 macro_rules! select {
@@ -23,8 +23,8 @@ macro_rules! select {
     };
 }
 
-/// Waits for the other transactions that block a signing key or let one verify requests, and keeps them waiting until this
-/// transaction ends. To be called before anything else is written, so that no two transactions wait for each other.
+/// Acquires the lock on signing keys until the transaction ends: transactions that block a signing key or make one
+/// usable run one after the other. Must be called before any other write, to prevent deadlocks.
 ///
 /// # Errors
 /// The database fails.
@@ -32,8 +32,8 @@ pub async fn lock(conn: &mut AnyConnection) -> Result<()> {
     settings::set(conn, LOCK, "").await
 }
 
-/// Blocks a key, in the caller's transaction. A key that is blocked already stays so, as it was blocked first. The answer
-/// says whether the block is new.
+/// Blocks a key, in the caller's transaction, and returns whether the block is new. A key that is already blocked keeps
+/// its earlier block unchanged.
 ///
 /// # Errors
 /// The database fails.
@@ -54,7 +54,7 @@ pub async fn block(conn: &mut AnyConnection, blocked: &BlockedKey) -> Result<boo
     Ok(inserted.rows_affected() == 1)
 }
 
-/// The block in force of the key with `fingerprint`.
+/// The active block of the key with `fingerprint`.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -63,7 +63,7 @@ pub async fn find(conn: &mut AnyConnection, fingerprint: &str) -> Result<Option<
     query.fetch_optional(conn).await?.as_ref().map(blocked_key).transpose()
 }
 
-/// The newest `limit` blocks, those in force first.
+/// The newest `limit` blocks, active blocks first.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -73,7 +73,7 @@ pub async fn list(conn: &mut AnyConnection, limit: i64) -> Result<Vec<BlockedKey
     sqlx::query(sql).bind(limit).fetch_all(conn).await?.iter().map(blocked_key).collect()
 }
 
-/// The fingerprints of all blocks in force.
+/// The fingerprints of all active blocks.
 ///
 /// # Errors
 /// The database fails.
@@ -83,10 +83,10 @@ pub async fn in_force(conn: &mut AnyConnection) -> Result<Vec<String>> {
     rows.iter().map(|row| Ok(row.try_get("fingerprint")?)).collect()
 }
 
-/// Ends a block, in the caller's transaction.
+/// Releases a block, in the caller's transaction.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where it was released since it was read; the database fails.
+/// [`super::StoreError::Conflict`] if it was released since it was read; the database fails.
 pub async fn release(conn: &mut AnyConnection, blocked: &BlockedKey, release: &KeyRelease) -> Result<()> {
     let released = sqlx::query(
         "UPDATE blocked_fingerprints SET released_at = $1, released_by = $2, release_reason = $3, release_ticket = $4

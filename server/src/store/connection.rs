@@ -1,8 +1,8 @@
-//! Connections of the pools, handed out for a bounded time.
+//! Pooled connections with time limits.
 //!
-//! A database that is frozen, black-holed or out of space must neither hang its callers nor leave a broken connection in a
-//! pool. So every wait has a limit, and a connection goes back to its pool only if it answers: after a failed commit, a
-//! failed rollback or an interrupted statement it is closed, and the pool opens another.
+//! A database that hangs, is unreachable or has run out of space must neither block its callers nor leave a broken
+//! connection in a pool. So every wait has a limit, and a connection returns to its pool only if it answers: after a
+//! failed commit, a failed rollback or an interrupted statement it is closed, and the pool opens another.
 
 use super::{Result, StoreError};
 use sqlx::{Any, AnyConnection, AnyPool, pool::PoolConnection};
@@ -23,26 +23,26 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-/// How long a caller waits for a connection.
+/// How long a caller waits for a connection from the pool.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(2);
-/// How long a transaction may take to begin. SQLite waits for its write lock for less than that.
+/// How long a transaction may take to begin. SQLite's own wait for its write lock (`busy_timeout`) is shorter.
 const BEGIN: Duration = Duration::from_secs(2);
-/// How long a commit may take. After that its outcome is unknown.
+/// How long a commit may take. After this its outcome is unknown.
 const COMMIT: Duration = Duration::from_secs(3);
-/// How long a connection may take to roll back and to answer a ping before it is closed instead.
+/// How long a connection may take to roll back and to answer a ping, before it is closed.
 const GIVE_BACK: Duration = Duration::from_secs(1);
-/// How long [`bounded`] work may hold a connection to read with.
+/// How long [`bounded`] work may hold a read connection.
 const READ: Duration = Duration::from_secs(10);
 /// How long [`bounded`] work may hold a transaction.
 const WRITE: Duration = Duration::from_secs(5);
 
-/// A connection to read with.
+/// A read connection.
 pub struct Reader {
     connection: Option<PoolConnection<Any>>,
     _hold: Hold,
 }
 
-/// A transaction. Dropped without a commit, it is rolled back.
+/// A write transaction. Rolled back if it is dropped without a commit.
 pub struct Transaction {
     connection: Option<PoolConnection<Any>>,
     hold: Hold,
@@ -63,7 +63,8 @@ impl Transaction {
         let mut transaction = Self { connection: Some(connection), hold: Hold::begin(WRITE) };
         match timeout(BEGIN, sqlx::raw_sql(statement).execute(&mut *transaction)).await {
             Ok(Ok(_)) => Ok(transaction),
-            // Nothing has begun: SQLite's write lock is taken, for example.
+            // The transaction has not begun, for example because SQLite's write lock is taken. The connection is still
+            // usable.
             Ok(Err(error @ sqlx::Error::Database(_))) => {
                 transaction.connection.take().into_iter().for_each(give_back);
                 Err(error.into())
@@ -79,13 +80,13 @@ impl Transaction {
         }
     }
 
-    /// Commits.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// The database fails or does not answer in time. Whether the commit took place is unknown then.
+    /// The database fails or does not answer in time. It is then unknown whether the commit took effect.
     pub async fn commit(mut self) -> sqlx::Result<()> {
-        // The commit has a limit of its own. Dropped by `bounded` in the middle of it, its caller could not note that the
-        // outcome is unknown, and the gateway would never hear of a change that took place.
+        // The commit has its own time limit. If `bounded` dropped it midway, the caller could not record that the
+        // outcome is unknown, and the gateway would not be notified of a change that took effect.
         self.hold = Hold(None);
         let committed = timeout(COMMIT, sqlx::raw_sql("COMMIT").execute(&mut *self)).await;
         let connection = self.connection.take();
@@ -155,17 +156,17 @@ impl DerefMut for Transaction {
     }
 }
 
-/// Returns a connection to its pool, once it has answered a ping. An interrupted statement is finished by that.
+/// Returns a connection to its pool after it has answered a ping, which also completes an interrupted statement.
 fn give_back(mut connection: PoolConnection<Any>) {
     if Handle::try_current().is_err() {
         return discard(connection);
     }
-    // If the ping times out, the connection is dropped with the future, and its place in the pool is free.
+    // If the ping times out, the connection is dropped with the future, which frees its slot in the pool.
     let returned = connection.return_to_pool();
     tokio::spawn(timeout(GIVE_BACK, returned));
 }
 
-/// Closes a connection without a word to the database, which may not answer. Its place in the pool is free at once.
+/// Closes a connection without notifying the database, which may not answer. Frees its slot in the pool immediately.
 fn discard(connection: PoolConnection<Any>) {
     drop(connection.detach());
 }
@@ -174,7 +175,7 @@ tokio::task_local! {
     static HOLDS: Arc<Holds>;
 }
 
-/// The connections that a task holds, and until when it may.
+/// The connections that a bounded task holds, and the deadline of each.
 #[derive(Default)]
 struct Holds {
     until: Mutex<Vec<(u64, Instant)>>,
@@ -191,7 +192,7 @@ impl Holds {
     }
 }
 
-/// That a task holds a connection, where the task is bounded.
+/// A registration that a bounded task holds a connection; `None` if the task is not bounded.
 struct Hold(Option<(Arc<Holds>, u64)>);
 
 impl Hold {
@@ -213,11 +214,11 @@ impl Drop for Hold {
     }
 }
 
-/// Carries out `work`, unless it holds a connection for too long: then the database does not answer, and the work is
-/// dropped with what it holds. What it does without a connection takes any time.
+/// Runs `work`, and drops it if it holds a connection for too long, since the database is then not answering. Time
+/// without a connection is not limited.
 ///
 /// # Errors
-/// [`StoreError::Stalled`]
+/// [`StoreError::Stalled`] if the limit is exceeded.
 pub fn bounded<F: Future>(work: F) -> impl Future<Output = Result<F::Output>> {
     let holds = Arc::new(Holds::default());
     let bounded = Bounded { work: Some(Box::pin(work)), holds: holds.clone(), sleep: None };
@@ -292,7 +293,7 @@ mod tests {
         let (_folder, store) = database().await;
         let mut transaction = store.write().await.unwrap();
         insert(&mut transaction, "lost").await;
-        // As after a full disk: SQLite has rolled back by itself, and the commit fails.
+        // As after a full disk: SQLite has already rolled back, and the commit fails.
         sqlx::raw_sql("ROLLBACK").execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap_err();
         let mut transaction = store.write().await.unwrap();

@@ -1,4 +1,5 @@
-//! How organizations' applications are doing: a few statements, however many organizations there are.
+//! The health of organizations' applications, in a number of statements that does not depend on the number of
+//! organizations.
 
 use super::{Result, optional_timestamp, parse, policies, timestamp};
 use domain::{
@@ -10,7 +11,7 @@ use domain::{
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use std::collections::HashMap;
 
-/// How every organization that has applications is doing at `now`.
+/// The health at `now` of every organization that has applications.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -47,7 +48,7 @@ pub async fn of_everyone(conn: &mut AnyConnection, now: Timestamp) -> Result<Has
     Ok(health)
 }
 
-/// What came of an organization's requests in the last hour and in the last day.
+/// The outcomes of an organization's requests in the last hour and in the last day, in this order.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -81,7 +82,7 @@ fn count(row: &AnyRow, last_hour: &mut Outcomes, last_day: &mut Outcomes) -> Res
     Ok(())
 }
 
-/// Every key that works, and whose it is.
+/// Every usable key with its organization.
 async fn keys(conn: &mut AnyConnection, now: Timestamp) -> Result<Vec<(OrganizationId, KeyTimes)>> {
     let mut keys = Vec::new();
     let api_keys = sqlx::query(
@@ -101,7 +102,7 @@ async fn keys(conn: &mut AnyConnection, now: Timestamp) -> Result<Vec<(Organizat
          WHERE k.retired_at IS NULL AND (k.retires_at IS NULL OR k.retires_at > $1)",
     );
     let rows = signing_keys.bind(now.as_millis()).fetch_all(conn).await?;
-    // Who decided on an overlap registered the current key then, as `hygiene::of_application` has it.
+    // An overlap begins when the current key is registered, as in `hygiene::of_application`.
     let mut replaced_at = HashMap::<ApplicationId, Timestamp>::new();
     for row in &rows {
         if optional_timestamp(row, "retires_at")?.is_none() {

@@ -1,4 +1,4 @@
-//! Whom an identity provider knows as whom.
+//! Links between accounts at an identity provider and users.
 
 use super::{Result, parse};
 use domain::{
@@ -7,19 +7,19 @@ use domain::{
 };
 use sqlx::{AnyConnection, Row};
 
-/// Somebody whom an identity provider knows. They may have been removed.
+/// The user linked to an account at an identity provider. The user may have been removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Who it is here.
+    /// The linked user.
     pub user_id: UserId,
-    /// Where they belong.
+    /// The user's organization.
     pub organization_id: OrganizationId,
 }
 
-/// Remembers that `issuer` knows `user` as `subject`.
+/// Links the account `subject` at `issuer` to `user`.
 ///
 /// # Errors
-/// [`super::StoreError::Taken`] where it knows somebody else as that; the database fails.
+/// [`super::StoreError::Taken`] if that account is already linked; the database fails.
 pub async fn insert(conn: &mut AnyConnection, issuer: &str, subject: &str, user: UserId, now: Timestamp) -> Result<()> {
     sqlx::query("INSERT INTO identities (issuer, subject, user_id, created_at) VALUES ($1, $2, $3, $4)")
         .bind(issuer)
@@ -31,7 +31,7 @@ pub async fn insert(conn: &mut AnyConnection, issuer: &str, subject: &str, user:
     Ok(())
 }
 
-/// Whom `issuer` knows as `subject`.
+/// The user linked to the account `subject` at `issuer`.
 ///
 /// # Errors
 /// The database fails.
@@ -50,7 +50,7 @@ pub async fn find(conn: &mut AnyConnection, issuer: &str, subject: &str) -> Resu
     .transpose()
 }
 
-/// The issuers that know `user`.
+/// The issuers of the accounts linked to `user`, oldest link first.
 ///
 /// # Errors
 /// The database fails.

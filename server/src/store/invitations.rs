@@ -10,7 +10,7 @@ use domain::{
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
-/// The query for those invitations for which the condition holds.
+/// The query for the invitations that meet the condition.
 macro_rules! invitations {
     ($condition:literal) => {
         concat!(
@@ -20,7 +20,8 @@ macro_rules! invitations {
     };
 }
 
-/// Adds an invitation, in the place of one for the same address. `made_by`: `None` for the server's command line.
+/// Adds an invitation and replaces any earlier one for the same address. `made_by` is `None` for the server's command
+/// line.
 ///
 /// # Errors
 /// The database fails.
@@ -53,10 +54,10 @@ pub async fn insert(
     Ok(())
 }
 
-/// Gives an invitation another link and expiry, from `made_by`.
+/// Gives an invitation a new link and expiry, and records `made_by` as the inviter.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] if it is gone; the database fails.
+/// [`StoreError::Conflict`] if the invitation no longer exists; the database fails.
 pub async fn renew(conn: &mut AnyConnection, invitation: &Invitation, made_by: UserId, token_hash: &str) -> Result<()> {
     let renewed = sqlx::query(
         "UPDATE invitations SET token_hash = $1, expires_at = $2, invited_by = $3, made_by = $4 WHERE id = $5",
@@ -71,7 +72,7 @@ pub async fn renew(conn: &mut AnyConnection, invitation: &Invitation, made_by: U
     one_row(&renewed)
 }
 
-/// The invitations of an organization that can be accepted at `now`, by name.
+/// The invitations of an organization that can be accepted at `now`, ordered by name.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -84,7 +85,7 @@ pub async fn open(conn: &mut AnyConnection, organization: OrganizationId, now: T
     rows.iter().map(read).collect()
 }
 
-/// The invitations that somebody has made, by name.
+/// The invitations made by `user`, ordered by name.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -94,7 +95,7 @@ pub async fn made_by(conn: &mut AnyConnection, user: UserId) -> Result<Vec<Invit
     rows.iter().map(read).collect()
 }
 
-/// One of an organization's invitations.
+/// The invitation `id` of `organization`.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -111,8 +112,8 @@ pub async fn find(
     row.as_ref().map(read).transpose()
 }
 
-/// The invitation that a link holds, with the name of its organization. Whoever has the link is who it is for: there is no
-/// tenant yet.
+/// The invitation whose link carries the token, with the name of its organization. Possession of the link is the
+/// authority, so there is no organization to restrict the search to.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -128,16 +129,16 @@ pub async fn find_by_token(conn: &mut AnyConnection, token_hash: &str) -> Result
     row.map(|row| Ok((read(&row)?, row.try_get("organization_name")?))).transpose()
 }
 
-/// Takes an invitation away: it was accepted or withdrawn, once.
+/// Deletes an invitation that was accepted or withdrawn. Succeeds only once.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] where it is gone; the database fails.
+/// [`StoreError::Conflict`] if the invitation no longer exists; the database fails.
 pub async fn delete(conn: &mut AnyConnection, id: InvitationId) -> Result<()> {
     let deleted = sqlx::query("DELETE FROM invitations WHERE id = $1").bind(id.to_string()).execute(conn).await?;
     one_row(&deleted)
 }
 
-/// Forgets what can no longer be accepted.
+/// Deletes expired invitations.
 ///
 /// # Errors
 /// The database fails.

@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 /// Version, description and SQL text of each file in `migrations/`.
 const MIGRATIONS: &[(i64, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
-/// Creates and updates the tables of this version of the program.
+/// Applies the migrations of this version of the program.
 pub(super) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(migrator);
 
-/// Returns a migrator of its own, to which a test may give fewer migrations.
+/// Returns a separate migrator, from which a test can remove migrations.
 pub fn migrator() -> Migrator {
     let migration = |&(version, description, sql): &(i64, &'static str, &'static str)| {
         Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)

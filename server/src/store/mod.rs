@@ -1,7 +1,7 @@
-//! The database: the only SQL there is, one text for SQLite and PostgreSQL.
+//! The database: all SQL is in this module, written to run on both SQLite and PostgreSQL.
 //!
-//! One module an aggregate. Row structs stay in their modules; a row that does not convert names its table, column and
-//! id. Finders demand the tenant: what belongs to another organization is not found.
+//! One module per aggregate. Row structs stay in their modules. The error for a row that cannot be converted names its
+//! table, column and id. Finders take the organization as an argument and do not find rows of other organizations.
 
 pub mod applications;
 pub mod audit;
@@ -51,14 +51,15 @@ use sqlx::{
 };
 use std::str::FromStr;
 
-/// The database.
+/// The database, with separate pools for reads and writes.
 #[derive(Clone, Debug)]
 pub struct Store {
     readers: AnyPool,
-    /// On SQLite one connection: writers wait here for their turn, and not inside SQLite for its lock.
+    /// A single connection on SQLite: writers queue for it here, and not inside SQLite for the write lock.
     writers: AnyPool,
-    /// Begins a transaction that writes. On SQLite it takes the lock at once: another program, such as `create-admin`,
-    /// may write too, and what it wrote after this one had read would make SQLite refuse what this one writes.
+    /// The statement that begins a write transaction. On SQLite it acquires the write lock immediately. With a deferred
+    /// lock, a write by another process such as `create-admin` between this transaction's first read and its first
+    /// write would make SQLite reject that write.
     begin: &'static str,
 }
 
@@ -71,25 +72,25 @@ pub struct PoolUse {
     pub idle: u32,
 }
 
-/// Why the database did not do as asked.
+/// Error returned by a store operation.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else changed the row since it was read.
+    /// The row was changed by another transaction since it was read.
     #[error("the row was changed since it was read")]
     Conflict,
-    /// A rule of uniqueness stands against it.
+    /// A unique constraint was violated.
     #[error("there is one already")]
     Taken,
-    /// A row holds what this program never writes there.
+    /// A column holds a value that this program never writes.
     #[error("{table}.{column} of row {id} cannot be read: {found:?}")]
     Corrupt {
-        /// The table.
+        /// The table's name.
         table: &'static str,
-        /// The column.
+        /// The column's name.
         column: &'static str,
         /// The row's id.
         id: String,
-        /// What stands there; never a secret.
+        /// The value in the column; never a secret.
         found: String,
     },
     /// The database failed or could not be reached.
@@ -98,7 +99,7 @@ pub enum StoreError {
     /// The database did not answer in time.
     #[error("the database did not answer in time")]
     Stalled,
-    /// The migrations do not fit the database.
+    /// The migrations do not match the database.
     #[error("the database could not be migrated: {0}")]
     Migration(#[from] MigrateError),
 }
@@ -112,20 +113,20 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// What the store answers.
+/// Result of a store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 impl Store {
-    /// Opens the database at `url` (`sqlite://data/nuvera.db?mode=rwc` or `postgres://…`) and brings its tables up to
-    /// date.
+    /// Opens the database at `url` (`sqlite://data/nuvera.db?mode=rwc` or `postgres://…`) and applies the migrations
+    /// that are missing.
     ///
     /// # Errors
-    /// The database cannot be reached, or its tables are not this program's.
+    /// The database cannot be reached, or it was migrated by another program or version.
     pub async fn open(url: &str) -> Result<Self> {
         Self::open_with(url, true).await
     }
 
-    /// Opens the database at `url` as it is. Its tables must be up to date: see [`opening::inspect`].
+    /// Opens the database at `url` without migrating it. Its schema must be current: see [`opening::inspect`].
     ///
     /// # Errors
     /// The database cannot be reached.
@@ -138,7 +139,7 @@ impl Store {
         let sqlite = url.starts_with("sqlite:");
         opening::create_file(url).map_err(sqlx::Error::Io)?;
         if migrate {
-            // A migration may take longer than any request's statement.
+            // A migration may take longer than the time limit of a request's statement.
             let migrating =
                 AnyPoolOptions::new().max_connections(1).after_connect(|connection, _| Box::pin(prepare(connection)));
             let migrating = migrating.acquire_timeout(connection::ACQUIRE * 2).connect(url).await?;
@@ -162,18 +163,18 @@ impl Store {
         Ok(Self { readers: pool(4).await?, writers, begin })
     }
 
-    /// A connection to read with.
+    /// Acquires a read connection.
     ///
     /// # Errors
-    /// None is free in time, or the database cannot be reached.
+    /// No connection is free in time, or the database cannot be reached.
     pub async fn read(&self) -> Result<Reader> {
         Reader::acquire(&self.readers).await
     }
 
-    /// A transaction to write in. Dropped without a commit, it leaves nothing.
+    /// Begins a write transaction, which is rolled back if it is dropped without a commit.
     ///
     /// # Errors
-    /// None can be begun in time, or the database cannot be reached.
+    /// The transaction cannot be begun in time, or the database cannot be reached.
     pub async fn write(&self) -> Result<Transaction> {
         Transaction::begin(&self.writers, self.begin).await
     }
@@ -184,14 +185,15 @@ impl Store {
         [("reading", pool_use(&self.readers)), ("writing", pool_use(&self.writers))]
     }
 
-    /// Closes every connection, so that SQLite folds its write-ahead log into the file.
+    /// Closes every connection, so that SQLite merges its write-ahead log into the database file.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writers.close().await;
     }
 }
 
-/// WAL lets readers read while one writes; FULL makes a committed change survive a power cut.
+/// Configures a SQLite connection. With WAL, reads are not blocked by a write; FULL makes a committed change survive a
+/// power failure.
 async fn prepare(connection: &mut AnyConnection) -> sqlx::Result<()> {
     if connection.backend_name() == "SQLite" {
         connection
@@ -203,8 +205,8 @@ async fn prepare(connection: &mut AnyConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// What PostgreSQL itself ends: a wait for a lock, a statement, a transaction in which nothing happens, and the session of a
-/// client that the network no longer reaches, with the locks that it holds. TCP settings mean nothing at a Unix socket.
+/// Sets the limits that PostgreSQL enforces itself: on lock waits, statements and idle transactions, and on unreachable
+/// clients, whose sessions would otherwise keep their locks. The TCP settings have no effect on a Unix socket.
 async fn limit(connection: &mut AnyConnection) -> sqlx::Result<()> {
     if connection.backend_name() == "PostgreSQL" {
         connection
@@ -218,12 +220,12 @@ async fn limit(connection: &mut AnyConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Reads a column as a domain type by way of its text.
+/// Reads a text column as a domain type.
 fn parse<T: FromStr>(row: &AnyRow, table: &'static str, column: &'static str) -> Result<T> {
     convert(row, table, column, |text| text.parse().ok())
 }
 
-/// Reads a text column with `read`, naming the row where it cannot be read.
+/// Reads a text column with `read`; the error names the row.
 fn convert<T>(
     row: &AnyRow,
     table: &'static str,
@@ -245,7 +247,7 @@ fn optional_timestamp(row: &AnyRow, column: &str) -> Result<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
 }
 
-/// Reads a column as a domain type by way of its text, where it holds one.
+/// Reads a nullable text column as a domain type.
 fn parse_optional<T: FromStr>(row: &AnyRow, table: &'static str, column: &'static str) -> Result<Option<T>> {
     match row.try_get::<Option<String>, _>(column)? {
         Some(_) => parse(row, table, column).map(Some),
@@ -253,7 +255,7 @@ fn parse_optional<T: FromStr>(row: &AnyRow, table: &'static str, column: &'stati
     }
 }
 
-/// Reads why somebody did something, where they said so, and the ticket beside it.
+/// Reads a justification: the reason, if there is one, and its ticket.
 fn why(row: &AnyRow, table: &'static str, reason: &'static str, ticket: &'static str) -> Result<Option<Why>> {
     let optional = |column| row.try_get::<Option<String>, _>(column);
     if optional(reason)?.is_none() {
@@ -266,7 +268,7 @@ fn why(row: &AnyRow, table: &'static str, reason: &'static str, ticket: &'static
     Ok(Some(Why { reason: convert(row, table, reason, |text| Reason::new(text).ok())?, ticket }))
 }
 
-/// The same where somebody must have said so.
+/// Reads a justification that the row must have.
 fn required_why(row: &AnyRow, table: &'static str, reason: &'static str, ticket: &'static str) -> Result<Why> {
     why(row, table, reason, ticket)?.ok_or_else(|| StoreError::Corrupt {
         table,
@@ -276,12 +278,12 @@ fn required_why(row: &AnyRow, table: &'static str, reason: &'static str, ticket:
     })
 }
 
-/// A ticket as it is written.
+/// The ticket of a justification, as stored.
 fn ticket(why: &Why) -> Option<&str> {
     why.ticket.as_ref().map(TicketReference::as_str)
 }
 
-/// Asserts that a write met exactly one row.
+/// Checks that a statement affected exactly one row, and returns [`StoreError::Conflict`] otherwise.
 fn one_row(result: &sqlx::any::AnyQueryResult) -> Result<()> {
     if result.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }

@@ -1,8 +1,8 @@
-//! Looking at a database before it is opened: whether it can be reached, read and written, whether it is whole, and how far
-//! it has got. Every error says what was found and what to do about it.
+//! Inspection of a database before it is opened: whether it can be reached, read and written, whether it is intact, and
+//! which migrations it has. Every error states what was found and what to do about it.
 //!
-//! A SQLite database is looked at through a read-only connection, which neither creates nor checkpoints anything: if the
-//! start is refused, file and write-ahead log are as they were found.
+//! A SQLite database is inspected through a read-only connection, which neither creates nor checkpoints anything: if
+//! the server refuses to start, the file and its write-ahead log are unchanged.
 
 use super::{Result, Store, StoreError, migrations::MIGRATOR};
 use crate::tls;
@@ -21,38 +21,38 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// How long a database may take to accept a connection and answer.
+/// Time limit for a database to accept a connection and answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the check of a SQLite file may take: about half a gigabyte is read in a second.
+/// Time limit for the integrity check of a SQLite file. About half a gigabyte is read per second.
 const CHECK: Duration = Duration::from_secs(10);
 
-/// Why a database cannot be used: what was found, and what to do.
+/// The reason why a database cannot be used, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct OpenError(String);
 
-/// Whether a database's tables are those of this program.
+/// State of a database's schema compared with this program's migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schema {
     /// There are no tables.
     Missing,
     /// Some migrations have not been applied.
     Older,
-    /// They are.
+    /// Exactly this program's migrations have been applied.
     Current,
     /// A migration has been applied that this program does not know.
     Newer,
 }
 
-/// What a database holds.
+/// The result of inspecting a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// The state of its tables.
+    /// The state of its schema.
     pub schema: Schema,
-    /// The number of its latest audit event; 0 if there is none.
+    /// The sequence number of its latest audit event; 0 if there is none.
     pub audit_sequence: i64,
-    /// Identifies the pepper that its hashes were made with, once a server has used it.
+    /// Identifies the pepper of the stored hashes; `None` if no server has used the database yet.
     pub pepper_check: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl Inspection {
     const EMPTY: Self = Self { schema: Schema::Missing, audit_sequence: 0, pepper_check: None };
 }
 
-/// The file of a SQLite database; `None` for PostgreSQL and for a database in memory.
+/// The file of a SQLite database; `None` for PostgreSQL and for an in-memory database.
 pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     if !url.starts_with("sqlite:") || url.contains(":memory:") || url.contains("mode=memory") {
         return None;
@@ -68,16 +68,16 @@ pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     SqliteConnectOptions::from_str(url).ok().map(|options| options.get_filename().to_owned())
 }
 
-/// The same URL, with which a SQLite file that is missing is not created.
+/// Returns `url` changed so that a missing SQLite file is not created.
 pub fn without_creating(url: &str) -> String {
     if sqlite_file(url).is_none() { url.to_owned() } else { url.replace("mode=rwc", "mode=rw") }
 }
 
-/// Creates the file of a SQLite database for its owner only, if the URL asks for that and it is missing. SQLite gives the
-/// files beside it the same mode.
+/// Creates the file of a SQLite database with mode 0600, if `url` allows that and it is missing. SQLite gives its
+/// `-wal` and `-shm` files the same mode.
 ///
 /// # Errors
-/// It cannot be created.
+/// The file cannot be created.
 pub(super) fn create_file(url: &str) -> io::Result<()> {
     let Some(file) = sqlite_file(url).filter(|_| url.contains("mode=rwc")) else { return Ok(()) };
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
@@ -86,7 +86,7 @@ pub(super) fn create_file(url: &str) -> io::Result<()> {
     }
 }
 
-/// Checks that a SQLite file is there, or can be created where the URL says so.
+/// Checks that the file of a SQLite database exists, or can be created if `url` allows that.
 ///
 /// # Errors
 /// The file or its folder is missing.
@@ -104,7 +104,8 @@ pub fn check_path(url: &str) -> std::result::Result<(), OpenError> {
     Ok(())
 }
 
-/// Looks at the database at `url` and changes nothing. A SQLite file that is missing and would be created is empty.
+/// Inspects the database at `url` without changing it. A missing SQLite file that `url` allows to create is reported as
+/// an empty database.
 ///
 /// # Errors
 /// The database cannot be reached or read, or is damaged.
@@ -124,12 +125,12 @@ pub async fn inspect(url: &str) -> std::result::Result<Inspection, OpenError> {
     }
     let mut conn = connect(url, &read_only).await?;
     let inspected = within(url, read(&mut conn)).await;
-    // Nothing was changed through this connection: it may as well break.
+    // An error on closing does not matter: nothing was written through this connection.
     let _ = conn.close().await;
     inspected
 }
 
-/// Changes something in a transaction, and rolls it back.
+/// Checks that the database is writable, by a change that is rolled back.
 ///
 /// # Errors
 /// The database is read-only or locked.
@@ -147,7 +148,7 @@ pub async fn check_writable(url: &str) -> std::result::Result<(), OpenError> {
     }
 }
 
-/// Writes a copy of a SQLite database, as it is at this moment, into `file`, which must be missing or empty.
+/// Writes a consistent snapshot of a SQLite database to `file`, which must be missing or empty.
 ///
 /// # Errors
 /// The database fails, or the file cannot be written.
@@ -157,7 +158,7 @@ pub async fn copy_into(store: &Store, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Says what is wrong with a database that could not be opened.
+/// Describes why a database could not be opened and what to do about it.
 pub fn explain(url: &str, error: &StoreError) -> OpenError {
     match error {
         StoreError::Database(error) => explain_error(url, error),
@@ -177,7 +178,7 @@ fn newer(url: &str, version: i64) -> String {
     )
 }
 
-/// Opens `connection` itself, not through a pool: a pool keeps trying, and reports a time-out whatever the cause was.
+/// Connects without a pool, because a pool keeps retrying and reports a timeout instead of the cause.
 async fn connect(url: &str, connection: &str) -> std::result::Result<AnyConnection, OpenError> {
     within(url, async { Ok(AnyConnection::connect(connection).await?) }).await
 }
@@ -221,7 +222,7 @@ async fn try_write(conn: &mut AnyConnection) -> Result<bool> {
     if conn.backend_name() == "SQLite" {
         sqlx::query("PRAGMA busy_timeout = 5000").execute(&mut *conn).await?;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *conn).await?;
-        // SQLite begins such a transaction on a read-only database, too: only a change is refused.
+        // SQLite begins this transaction even on a read-only database; only a write fails.
         sqlx::query("CREATE TABLE write_check (only_column BIGINT)").execute(&mut *conn).await?;
         sqlx::query("ROLLBACK").execute(conn).await?;
         return Ok(true);
@@ -230,7 +231,7 @@ async fn try_write(conn: &mut AnyConnection) -> Result<bool> {
     Ok(row.try_get::<String, _>("read_only")? == "off")
 }
 
-/// Turns the error that a table is missing into `None`.
+/// Converts the error for a missing table into `None`.
 pub(super) fn optional<T>(result: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
@@ -245,7 +246,7 @@ pub(super) fn optional<T>(result: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
     }
 }
 
-/// Runs SQLite's own check of a database file, for as long as there is time.
+/// Runs SQLite's integrity check on a database file. A check that does not finish within [`CHECK`] is skipped.
 async fn check_file(url: &str, file: &Path) -> std::result::Result<(), OpenError> {
     let options = SqliteConnectOptions::from_str(url).map_err(|error| explain_error(url, &error))?;
     let options = options.read_only(true).create_if_missing(false).busy_timeout(Duration::from_secs(5));
@@ -287,7 +288,7 @@ fn explain_error(url: &str, error: &sqlx::Error) -> OpenError {
     }
 }
 
-/// The primary result code (<https://www.sqlite.org/rescode.html>).
+/// The primary result code of a SQLite error (<https://www.sqlite.org/rescode.html>).
 fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     Some(error.as_database_error()?.code()?.parse::<i32>().ok()? & 0xff)
 }
@@ -313,7 +314,7 @@ fn explain_sqlite(file: &Path, error: &sqlx::Error) -> OpenError {
     })
 }
 
-/// Says why the system does not open a file that SQLite could not open.
+/// Describes why the system does not open a file that SQLite could not open.
 fn unopened(file: &Path) -> String {
     let (name, folder) = (file.display(), parent(file));
     let opened = OpenOptions::new().read(true).write(true).open(file);
@@ -330,7 +331,7 @@ fn unopened(file: &Path) -> String {
     }
 }
 
-/// Creates a file in `folder` and deletes it.
+/// Creates a file in `folder` and deletes it, to check that the folder is writable.
 fn probe(folder: &Path) -> io::Result<()> {
     let path = folder.join(format!(".write-test-{}", std::process::id()));
     OpenOptions::new().write(true).create_new(true).open(&path)?;
@@ -341,7 +342,7 @@ fn parent(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The database in words, without the password that its URL may hold.
+/// Names the database in a message, without the password that its URL may contain.
 fn place(url: &str) -> String {
     match (sqlite_file(url), PgConnectOptions::from_str(url)) {
         (Some(file), _) => file.display().to_string(),
@@ -410,8 +411,8 @@ fn explain_postgres(url: &str, error: &sqlx::Error) -> OpenError {
     })
 }
 
-/// Whether an error is one that PgBouncer and its like answer with, because they share a session among transactions: a prepared
-/// statement is missing or there twice, or a setting of the session is refused.
+/// Whether the error is typical of a connection pooler such as PgBouncer in transaction mode, which shares a session
+/// between clients: a prepared statement is missing or exists already, or a session setting is rejected.
 fn is_by_pooler(code: &str, said: &str) -> bool {
     matches!(code, "26000" | "42P05") || code == "08P01" && said.contains("startup parameter")
 }

@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 const TABLE: &str = "organizations";
 
-/// What an organization is.
+/// Kind of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrganizationKind {
     /// Owns API applications.
@@ -69,7 +69,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Nuvera's own organization, once it is there.
+/// Nuvera's own organization, if it has been created.
 ///
 /// # Errors
 /// The database fails.
@@ -78,8 +78,9 @@ pub async fn find_nuvera(conn: &mut AnyConnection) -> Result<Option<Organization
     row.map(|row| parse(&row, TABLE, "id")).transpose()
 }
 
-/// Locks an organization until the transaction ends: of two changes that must not cross, the second waits for the first and
-/// then reads what that wrote. (On SQLite a transaction that writes is alone anyway; `SELECT … FOR UPDATE` it has none.)
+/// Locks an organization's row until the transaction ends, so that a conflicting change waits and then reads what this
+/// one wrote. Uses an update because SQLite has no `SELECT … FOR UPDATE`; there, write transactions are serialized
+/// anyway.
 ///
 /// # Errors
 /// [`super::StoreError::Conflict`] if there is no such organization; the database fails.
@@ -117,7 +118,7 @@ pub async fn find(conn: &mut AnyConnection, id: OrganizationId) -> Result<Option
     row.as_ref().map(organization).transpose()
 }
 
-/// Saves an organization over version `before`.
+/// Saves an organization if its stored version is still `before`.
 ///
 /// # Errors
 /// [`super::StoreError::Conflict`] if it was changed since it was read; the database fails.
@@ -144,7 +145,7 @@ pub async fn save(conn: &mut AnyConnection, organization: &Organization, before:
     one_row(&saved)
 }
 
-/// The organizations that are suspended.
+/// The suspended organizations.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -177,7 +178,7 @@ fn organization(row: &AnyRow) -> Result<Organization> {
     })
 }
 
-/// The organizations of this id or name: a name may be several organizations'.
+/// The organizations with this id or name. A name need not be unique.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -190,7 +191,7 @@ pub async fn named(conn: &mut AnyConnection, id_or_name: &str) -> Result<Vec<(Or
     rows.iter().map(|row| Ok((parse(row, TABLE, "id")?, convert(row, TABLE, "kind", kind)?))).collect()
 }
 
-/// The partner organizations by name, for Nuvera's admins.
+/// The partner organizations, ordered by name, for Nuvera's admins.
 ///
 /// # Errors
 /// The database fails.

@@ -1,4 +1,4 @@
-//! Removals and demotions of users who manage members, which take effect later.
+//! Scheduled removals and demotions of members who manage members.
 
 use super::{Result, convert, one_row, parse, timestamp};
 use domain::{
@@ -9,7 +9,7 @@ use domain::{
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
-/// The query for those pending changes for which the condition holds.
+/// The query for the pending changes that meet the condition.
 macro_rules! pending {
     ($condition:literal) => {
         concat!(
@@ -24,7 +24,7 @@ macro_rules! pending {
 /// Adds a pending change.
 ///
 /// # Errors
-/// [`super::StoreError::Taken`] if the target has one; the database fails.
+/// [`super::StoreError::Taken`] if the target already has a pending change; the database fails.
 pub async fn insert(conn: &mut AnyConnection, pending: &PendingOwnerChange) -> Result<()> {
     let role = match pending.change {
         OwnerChange::Remove => None,
@@ -45,7 +45,7 @@ pub async fn insert(conn: &mut AnyConnection, pending: &PendingOwnerChange) -> R
     Ok(())
 }
 
-/// The pending change of an organization's user.
+/// The pending change of the user `target` of `organization`.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -62,7 +62,7 @@ pub async fn find(
     row.as_ref().map(read).transpose()
 }
 
-/// The pending changes of an organization, the first to be applied first.
+/// The pending changes of an organization, ordered by when they apply.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -89,7 +89,7 @@ pub async fn requested_by(conn: &mut AnyConnection, user: UserId) -> Result<Vec<
     rows.iter().map(read).collect()
 }
 
-/// The pending changes of all organizations that are to be applied at `now`.
+/// The pending changes of all organizations that are due at `now`.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -101,10 +101,10 @@ pub async fn due(conn: &mut AnyConnection, now: Timestamp) -> Result<Vec<Pending
     rows.iter().map(read).collect()
 }
 
-/// Deletes a pending change: it was applied or cancelled, once.
+/// Deletes a pending change that was applied or cancelled. Succeeds only once.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] if it is gone; the database fails.
+/// [`super::StoreError::Conflict`] if it no longer exists; the database fails.
 pub async fn delete(conn: &mut AnyConnection, pending: &PendingOwnerChange) -> Result<()> {
     let deleted = sqlx::query("DELETE FROM owner_changes WHERE organization_id = $1 AND user_id = $2")
         .bind(pending.organization_id.to_string())

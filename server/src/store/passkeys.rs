@@ -1,4 +1,4 @@
-//! Passkeys, and what browsers were asked to do with them.
+//! Passkeys and open WebAuthn challenges.
 
 use super::{Result, convert, one_row, optional_timestamp, parse, timestamp};
 use domain::{
@@ -11,22 +11,22 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 /// A passkey as it is stored.
 pub struct StoredPasskey {
-    /// Whose it is.
+    /// The user to whom it is registered.
     pub user_id: UserId,
-    /// The public key and its counter, in JSON.
+    /// The WebAuthn credential (public key and signature counter) as JSON.
     pub credential: String,
-    /// What is known of it.
+    /// Name, timestamps and clone suspicion.
     pub passkey: Passkey,
 }
 
-/// What a browser was asked for.
+/// The WebAuthn ceremony for which a challenge was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To make a passkey.
+    /// Registers a new passkey.
     Register,
-    /// To prove with one that it is somebody in particular.
+    /// Proves the identity of a known user.
     Prove,
-    /// To sign in with whichever is there.
+    /// Signs in with any passkey, before the user is known.
     SignIn,
 }
 
@@ -40,21 +40,21 @@ impl Purpose {
     }
 }
 
-/// What a browser was asked for, and what its answer is verified against.
+/// A WebAuthn challenge issued to a browser.
 pub struct Challenge<'a> {
-    /// Comes back with the answer.
+    /// Submitted again with the browser's response.
     pub id: &'a str,
-    /// What it was asked for.
+    /// The ceremony it was issued for.
     pub purpose: Purpose,
-    /// Who was asked.
+    /// The user it was issued to, if known.
     pub user_id: Option<UserId>,
-    /// What the answer is verified against, in JSON.
+    /// State of the ceremony against which the response is verified, as JSON.
     pub state: &'a str,
-    /// The first instant at which an answer counts no more.
+    /// The first instant at which a response is rejected.
     pub expires_at: Timestamp,
 }
 
-/// The passkeys of `user`, the oldest first.
+/// The passkeys of `user`, oldest first.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -69,7 +69,7 @@ pub async fn of_user(conn: &mut AnyConnection, user: UserId) -> Result<Vec<Store
     rows.iter().map(read).collect()
 }
 
-/// The passkey that goes by `credential_id`, whoever's it is: there is no tenant before somebody has signed in.
+/// The passkey with this `credential_id`, of any user: the user is not known before sign-in.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -86,7 +86,7 @@ pub async fn find_by_credential(conn: &mut AnyConnection, credential_id: &str) -
 /// Adds a passkey.
 ///
 /// # Errors
-/// [`super::StoreError::Taken`] where it is somebody's already; the database fails.
+/// [`super::StoreError::Taken`] if the credential is already registered; the database fails.
 pub async fn insert(
     conn: &mut AnyConnection,
     user: UserId,
@@ -108,11 +108,11 @@ pub async fn insert(
     Ok(())
 }
 
-/// Writes that a passkey was used, and what it counts now, in place of what was read before: of two uses at the same time
-/// one comes too late.
+/// Records the use of a passkey and its new signature counter, unless the credential has changed since it was read: of
+/// two concurrent uses one fails.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where it is gone or was used meanwhile; the database fails.
+/// [`super::StoreError::Conflict`] if it was deleted or used meanwhile; the database fails.
 pub async fn used(conn: &mut AnyConnection, read: &StoredPasskey, credential: &str, now: Timestamp) -> Result<()> {
     let written = sqlx::query("UPDATE passkeys SET credential = $1, used_at = $2 WHERE id = $3 AND credential = $4")
         .bind(credential)
@@ -124,10 +124,10 @@ pub async fn used(conn: &mut AnyConnection, read: &StoredPasskey, credential: &s
     one_row(&written)
 }
 
-/// Writes that a copy of a passkey may be about.
+/// Records that a passkey may have been cloned.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where it is gone; the database fails.
+/// [`super::StoreError::Conflict`] if it no longer exists; the database fails.
 pub async fn set_suspected(conn: &mut AnyConnection, id: PasskeyId, at: Timestamp) -> Result<()> {
     let written = sqlx::query("UPDATE passkeys SET suspected_at = $1 WHERE id = $2")
         .bind(at.as_millis())
@@ -137,10 +137,10 @@ pub async fn set_suspected(conn: &mut AnyConnection, id: PasskeyId, at: Timestam
     one_row(&written)
 }
 
-/// Takes a passkey of `user` away.
+/// Deletes a passkey of `user`.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where there is none such; the database fails.
+/// [`super::StoreError::Conflict`] if `user` has no such passkey; the database fails.
 pub async fn delete(conn: &mut AnyConnection, user: UserId, id: PasskeyId) -> Result<()> {
     let deleted = sqlx::query("DELETE FROM passkeys WHERE user_id = $1 AND id = $2")
         .bind(user.to_string())
@@ -150,7 +150,7 @@ pub async fn delete(conn: &mut AnyConnection, user: UserId, id: PasskeyId) -> Re
     one_row(&deleted)
 }
 
-/// Takes all passkeys of `user` away.
+/// Deletes all passkeys of `user`.
 ///
 /// # Errors
 /// The database fails.
@@ -159,7 +159,7 @@ pub(super) async fn delete_all(conn: &mut AnyConnection, user: UserId) -> Result
     Ok(())
 }
 
-/// Remembers what a browser is asked for, and forgets what can no longer be answered.
+/// Stores a challenge and deletes expired ones.
 ///
 /// # Errors
 /// The database fails.
@@ -179,11 +179,11 @@ pub async fn insert_challenge(conn: &mut AnyConnection, challenge: Challenge<'_>
     Ok(())
 }
 
-/// Uses up what a browser was asked for: what its answer is verified against, where that still counts. `user` is who
-/// answers, where that is known.
+/// Consumes a challenge and returns its state; `None` if it is unknown, has expired, or was issued for another purpose
+/// or user. `user` is the responding user, or `None` before sign-in.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where somebody else has just used it up; the database fails.
+/// [`super::StoreError::Conflict`] if a concurrent request has just consumed it; the database fails.
 pub async fn take_challenge(
     conn: &mut AnyConnection,
     id: &str,

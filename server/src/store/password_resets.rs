@@ -1,11 +1,10 @@
-//! Links with which somebody chooses a new password. Only the hash of a link's token is stored.
+//! Password reset links. Only the hash of a link's token is stored.
 
 use super::{Result, one_row, parse, timestamp};
 use domain::{id::UserId, time::Timestamp};
 use sqlx::{AnyConnection, Row};
 
-/// Adds a link, in the place of the one that the person had before. `made_by` is nobody where the server's command line
-/// made it.
+/// Adds a link and replaces the user's earlier one. `made_by` is `None` for the server's command line.
 ///
 /// # Errors
 /// The database fails.
@@ -30,18 +29,19 @@ pub async fn insert(
     Ok(())
 }
 
-/// A link with which a user chooses a new password.
+/// A password reset link.
 #[derive(Debug)]
 pub struct ResetLink {
-    /// The user.
+    /// The user whose password it resets.
     pub user_id: UserId,
-    /// The first instant at which it no longer works.
+    /// The first instant at which the link no longer works.
     pub expires_at: Timestamp,
     /// The name of the member who sent it; `None` for the server's command line.
     pub started_by: Option<String>,
 }
 
-/// Returns the link with this token. Its holder is not signed in: there is no tenant yet.
+/// Returns the link with this token. Its holder is not signed in, so there is no organization to restrict the search
+/// to.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -63,17 +63,17 @@ pub async fn find_by_token(conn: &mut AnyConnection, token_hash: &str) -> Result
     .transpose()
 }
 
-/// Takes a link away: it was used, once.
+/// Deletes a link that was used. Succeeds only once.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where it is gone; the database fails.
+/// [`super::StoreError::Conflict`] if it no longer exists; the database fails.
 pub async fn delete(conn: &mut AnyConnection, token_hash: &str) -> Result<()> {
     let deleted =
         sqlx::query("DELETE FROM password_resets WHERE token_hash = $1").bind(token_hash).execute(conn).await?;
     one_row(&deleted)
 }
 
-/// Takes somebody's link away, where there is one: they have a password that they chose meanwhile, or have left.
+/// Deletes the link of `user`, if any, because they have chosen a password meanwhile or were removed.
 ///
 /// # Errors
 /// The database fails.
@@ -82,7 +82,7 @@ pub async fn delete_of_user(conn: &mut AnyConnection, user: UserId) -> Result<()
     Ok(())
 }
 
-/// Takes away every link that somebody has made.
+/// Deletes every link made by `user`.
 ///
 /// # Errors
 /// The database fails.
@@ -91,7 +91,7 @@ pub async fn delete_made_by(conn: &mut AnyConnection, user: UserId) -> Result<()
     Ok(())
 }
 
-/// Forgets what can no longer be used.
+/// Deletes expired links.
 ///
 /// # Errors
 /// The database fails.

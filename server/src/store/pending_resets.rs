@@ -1,4 +1,4 @@
-//! Resets of Nuvera members' passwords and second factors that have been requested and have not taken effect.
+//! Requested password and second-factor resets of Nuvera members that have not taken effect.
 
 use super::{Result, convert, one_row, parse, timestamp};
 use domain::{
@@ -8,7 +8,7 @@ use domain::{
 };
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
-/// The query for those pending resets that meet the condition.
+/// The query for the pending resets that meet the condition.
 macro_rules! resets {
     ($condition:literal) => {
         concat!(
@@ -58,7 +58,7 @@ pub async fn find(
     row.as_ref().map(read).transpose()
 }
 
-/// Returns the pending resets of `organization`, the earliest first.
+/// Returns the pending resets of `organization`, earliest first.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -107,7 +107,7 @@ pub async fn set_effective_at(conn: &mut AnyConnection, id: PendingResetId, at: 
     one_row(&set)
 }
 
-/// Deletes a reset: it was carried out or cancelled, once.
+/// Deletes a reset that was carried out or cancelled. Succeeds only once.
 ///
 /// # Errors
 /// [`super::StoreError::Conflict`] if it is no longer pending; the database fails.

@@ -1,4 +1,5 @@
-//! Policies: how old an organization lets its keys become, and what it asks of those who act in it.
+//! Policies: the maximum age of an organization's keys, and its security requirements for members and for Nuvera's
+//! changes.
 
 use super::{Result, StoreError, audit, one_row, parse};
 use domain::{
@@ -10,24 +11,25 @@ use domain::{
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use std::collections::HashMap;
 
-/// Rules that have a table.
+/// Policy rules that are stored in a table of their own.
 pub trait StoredRules: Rules + Send + Sync {
-    /// Reads the row of `$1`, an organization.
+    /// The query for the row of organization `$1`.
     const FIND: &'static str;
-    /// Writes the row of `$1`: its version `$2` over the version `$3`, then [`StoredRules::columns`].
+    /// The statement that writes the row of organization `$1` with version `$2` if its version is still `$3`, followed
+    /// by [`StoredRules::columns`].
     const SAVE: &'static str;
 
-    /// What [`StoredRules::FIND`] found.
+    /// Reads the rules from a row returned by [`StoredRules::FIND`].
     ///
     /// # Errors
     /// The row is corrupt.
     fn read(row: &AnyRow) -> Result<Self>;
 
-    /// What [`StoredRules::SAVE`] is bound to from `$4` on.
+    /// The values bound to [`StoredRules::SAVE`] from `$4` on.
     fn columns(self) -> Vec<Option<i64>>;
 }
 
-/// A policy of `organization`; the default one where nobody has changed it.
+/// The policy of `organization`; the default if it was never changed.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -37,7 +39,7 @@ pub async fn find<R: StoredRules>(conn: &mut AnyConnection, organization: Organi
     Ok(Policy { rules: R::read(&row)?, version: row.try_get("version")? })
 }
 
-/// The rules for keys of every organization that has changed them.
+/// The rotation rules of every organization that has changed them.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -48,10 +50,10 @@ pub async fn rotation_of_everyone(conn: &mut AnyConnection) -> Result<HashMap<Or
     rows.iter().map(|row| Ok((parse(row, "rotation_policies", "id")?, RotationRules::read(row)?))).collect()
 }
 
-/// Writes a change and its audit event, in the caller's transaction.
+/// Saves a change and its audit event, in the caller's transaction.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] where the policy was changed since it was read; the database fails.
+/// [`StoreError::Conflict`] if the policy was changed since it was read; the database fails.
 pub async fn save<R: StoredRules>(conn: &mut AnyConnection, change: &PolicyChange<R>) -> Result<()> {
     let Policy { rules, version } = change.policy;
     let query = sqlx::query(R::SAVE).bind(change.event.organization_id.to_string()).bind(version).bind(version - 1);

@@ -1,4 +1,4 @@
-//! Proposed changes, each in a row beside its application.
+//! Proposed changes, at most one per application, in a table of their own.
 
 use super::{Result, StoreError, convert, optional_timestamp, parse, required_why, ticket, timestamp};
 use domain::{
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const TABLE: &str = "proposed_changes";
 
-/// The columns of a row as [`read`] takes them; `c` is the table.
+/// The columns that [`read`] expects; `c` is the alias of the table.
 macro_rules! columns {
     () => {
         "c.proposed_at, c.proposed_by, c.proposed_by_user_id, c.reason AS proposed_reason, c.ticket AS proposed_ticket,
@@ -21,7 +21,7 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// Writes an application's proposed change, or that it has none.
+/// Saves an application's proposed change, or deletes its row if it has none.
 pub(super) async fn save(conn: &mut AnyConnection, application: &ApiApplication) -> Result<()> {
     let id = application.id.to_string();
     let Some(proposed) = &application.proposed_change else {
@@ -75,7 +75,7 @@ pub(super) async fn save(conn: &mut AnyConnection, application: &ApiApplication)
     Ok(())
 }
 
-/// The proposed change in a row of applications; `None` where there is none.
+/// Reads the proposed change from a row of the application query; `None` if there is none.
 pub(super) fn read(row: &AnyRow) -> Result<Option<ProposedChange>> {
     let Some(at) = optional_timestamp(row, "proposed_at")? else { return Ok(None) };
     let replacement = match row.try_get::<Option<i64>, _>("proposed_overlap")? {

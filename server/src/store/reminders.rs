@@ -1,4 +1,4 @@
-//! Which reminders have been sent to whom.
+//! Reminders that have been sent to users.
 
 use super::Result;
 use domain::{
@@ -8,7 +8,7 @@ use domain::{
 };
 use sqlx::AnyConnection;
 
-/// Whether `user` has been sent `reminder` of `key`.
+/// Whether `reminder` about `key` was sent to `user`.
 ///
 /// # Errors
 /// The database fails.
@@ -27,7 +27,7 @@ pub async fn is_sent(conn: &mut AnyConnection, user: UserId, key: KeyId, reminde
     Ok(row.is_some())
 }
 
-/// Remembers that `user` was sent `reminder` of `key`. Where another node has remembered the same meanwhile, that stands.
+/// Records that `reminder` about `key` was sent to `user`. Does nothing if another node has recorded the same.
 ///
 /// # Errors
 /// The database fails.

@@ -1,17 +1,17 @@
-//! What each run of the gateway may have accepted: see [`crate::fence`].
+//! Runs of the gateway and the requests that each may have accepted: see [`crate::fence`].
 
 use super::{Result, convert, parse};
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use uuid::Uuid;
 
-/// A run of the gateway. Times are in seconds since 1970.
+/// A run of the gateway. Times are in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayRun {
     /// Identifies the run.
     pub id: Uuid,
     /// How far ahead of the gateway's clock an accepted `iat` may have been.
     pub leeway_seconds: i64,
-    /// When the latest request that was counted was accepted, by the gateway's clock; 0 if none was.
+    /// When the latest counted request was accepted, by the gateway's clock; 0 if there was none.
     pub mark: i64,
     /// How the run ended.
     pub end: RunEnd,
@@ -27,9 +27,9 @@ pub enum RunEnd {
         /// The latest `iat` that it accepted.
         latest_issued_at: i64,
     },
-    /// The run ended without a clean stop, and a later start has found it so.
+    /// The run ended without a clean stop, as a later start has found.
     Crashed {
-        /// No accepted `iat` was later, as far as the clock at that start could tell.
+        /// The latest `iat` that the run may have accepted, as far as the clock at that start could tell.
         accepted_until: i64,
     },
 }
@@ -53,7 +53,7 @@ impl RunEnd {
     }
 }
 
-/// Returns every run that still matters.
+/// Returns every run that is still needed for the replay fence.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -64,7 +64,7 @@ pub async fn all(conn: &mut AnyConnection) -> Result<Vec<ReplayRun>> {
     rows.iter().map(run).collect()
 }
 
-/// Writes a run, replacing what was known of it.
+/// Saves a run, replacing its earlier record.
 ///
 /// # Errors
 /// The database fails.
@@ -85,8 +85,8 @@ pub async fn save(conn: &mut AnyConnection, run: &ReplayRun) -> Result<()> {
     Ok(())
 }
 
-/// Records that run `id` is running and accepted a request at `mark`. Another process may have recorded it as crashed, or
-/// deleted it, because it could not know better: that is undone here.
+/// Records that run `id` is running and accepted a request at `mark`. Reverts the record of another process that
+/// considered the run crashed, or its deletion.
 ///
 /// # Errors
 /// The database fails.
@@ -104,7 +104,7 @@ pub async fn mark(conn: &mut AnyConnection, id: Uuid, leeway_seconds: i64, mark:
     Ok(())
 }
 
-/// Deletes a run from which nothing has to be refused any more.
+/// Deletes a run that no longer requires any request to be rejected.
 ///
 /// # Errors
 /// The database fails.

@@ -1,4 +1,4 @@
-//! What became of applications' latest requests: bounded in number and in time.
+//! The log of applications' latest requests, bounded in number and age.
 
 use super::{Result, conditions::Conditions, parse, parse_optional, timestamp};
 use domain::{
@@ -15,7 +15,7 @@ const COLUMNS: &str = "SELECT r.id, r.at, r.method, r.path, r.status, r.code, r.
      FROM requests r JOIN applications a ON a.id = r.application_id
      WHERE";
 
-/// Adds requests of an application's, and lets go of those that are too many.
+/// Adds requests of an application and deletes its oldest ones beyond [`KEPT_REQUESTS`].
 ///
 /// # Errors
 /// The database fails.
@@ -70,8 +70,7 @@ pub async fn purge(conn: &mut AnyConnection, before: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// The newest `limit` requests of an application, those only that arrived before the one named `before` where it is
-/// given.
+/// The newest `limit` requests of an application; with `before`, only those that precede the request with that id.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -95,7 +94,7 @@ pub async fn of_application(
     rows.iter().map(request).collect()
 }
 
-/// The request of an application that is named `id`.
+/// The request `id` of an application.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -118,7 +117,7 @@ fn of(organization: OrganizationId, application: ApplicationId) -> Conditions {
 }
 
 fn request(row: &AnyRow) -> Result<SeenRequest> {
-    // What the gateway counted in unsigned numbers is never negative.
+    // The gateway counts these in unsigned numbers, so they are never negative.
     let unsigned = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(i64::unsigned_abs));
     Ok(SeenRequest {
         id: parse(row, TABLE, "id")?,

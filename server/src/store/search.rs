@@ -1,7 +1,8 @@
-//! What is found across organizations, for Nuvera's people: no tenant is asked for, and every answer says whose it is.
+//! Search across organizations for Nuvera's admins. Not restricted to one organization, so every result names its
+//! organization.
 //!
-//! Whatever names one thing is looked up in an index; parts of names are compared in an index alone, in its order, until
-//! there are enough.
+//! Exact values are looked up in an index. Parts of names are compared by scanning the name index alone, in its order,
+//! until there are enough matches.
 
 use super::{
     Result,
@@ -59,7 +60,7 @@ const SIGNING_KEYS: &str = concat!(
 const REQUEST: &str =
     concat!(hits!(", r.id, r.at, r.code", "requests r JOIN applications a ON a.id = r.application_id"), "r.id = $1");
 
-/// The applications that are called `name`, in whatever case: not more than `limit`.
+/// The partners' applications named `name`, regardless of case; at most `limit`.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -68,7 +69,8 @@ pub async fn named(conn: &mut AnyConnection, name: &str, limit: i64) -> Result<V
     rows.iter().map(|row| hit(row, Found::Application)).collect()
 }
 
-/// The applications in whose names `part` stands, in whatever case, and which are not called so: not more than `limit`.
+/// The partners' applications whose names contain `part`, regardless of case, without those named exactly so; at most
+/// `limit`.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -78,7 +80,7 @@ pub async fn named_in_part(conn: &mut AnyConnection, part: &str, limit: i64) -> 
     rows.iter().map(|row| hit(row, Found::Application)).collect()
 }
 
-/// The application with that id.
+/// The application with this id.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -87,7 +89,7 @@ pub async fn application(conn: &mut AnyConnection, id: Uuid) -> Result<Option<Hi
     row.map(|row| hit(&row, Found::Application)).transpose()
 }
 
-/// The API key with that prefix.
+/// The API key with this prefix.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -96,7 +98,7 @@ pub async fn with_prefix(conn: &mut AnyConnection, prefix: &str) -> Result<Optio
     row.map(|row| hit(&row, Found::ApiKey(api_key(&row)?))).transpose()
 }
 
-/// The signing keys with that fingerprint, retired ones included: not more than `limit`.
+/// The signing keys with this fingerprint, including retired ones; at most `limit`.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -105,7 +107,7 @@ pub async fn with_fingerprint(conn: &mut AnyConnection, fingerprint: &str, limit
     rows.iter().map(|row| hit(row, Found::SigningKey(signing_key(row)?))).collect()
 }
 
-/// The request with that id.
+/// The request with this id.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -127,7 +129,7 @@ fn hit(row: &AnyRow, what: Found) -> Result<Hit> {
     })
 }
 
-/// The pattern for what holds `part` as it is: what means something in a pattern stands for itself.
+/// Returns the `LIKE` pattern for text that contains `part`, with the wildcards and backslashes in `part` escaped.
 fn like(part: &str) -> String {
     let mut pattern = String::from("%");
     for c in part.chars() {
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
-    /// How SQLite goes about a statement, a step a line.
+    /// SQLite's query plan, one step per line.
     async fn plan(conn: &mut AnyConnection, sql: &str) -> String {
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let mut query = sqlx::query(explained);
@@ -174,11 +176,11 @@ mod tests {
             assert!(plan.contains(index), "{sql}: {plan}");
             assert!(!plan.contains("SCAN"), "{sql}: {plan}");
         }
-        // Parts of names are the exception: read in the index's order, until there are enough.
+        // Only the search for parts of names scans, and reads an index alone, until there are enough matches.
         let in_part = plan(&mut conn, NAMED_IN_PART).await;
         assert!(in_part.contains("SCAN n USING COVERING INDEX applications_by_name"), "{in_part}");
         assert_eq!(in_part.matches("SCAN").count(), 1, "{in_part}");
-        // The control.
+        // The control: a search without an index is detected as a scan.
         let scan = plan(&mut conn, &format!("{} a.name = 'x'", hits!("", "applications a"))).await;
         assert!(scan.contains("SCAN"), "{scan}");
     }

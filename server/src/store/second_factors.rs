@@ -1,22 +1,22 @@
-//! Second factors: sealed secrets, and hashes of recovery codes.
+//! Second factors: encrypted authenticator secrets and hashes of recovery codes.
 
 use super::{Result, one_row, optional_timestamp, passkeys, timestamp};
 use domain::{id::UserId, second_factor::SecondFactor, time::Timestamp};
 use sqlx::{AnyConnection, Row};
 
-/// Somebody's authenticator app, as it is stored.
+/// A user's authenticator app as stored.
 pub struct StoredFactor {
-    /// The secret, as `Pepper::encrypt` left it.
+    /// The secret, encrypted by `Pepper::encrypt`.
     pub sealed_secret: String,
-    /// The last step whose code was accepted.
+    /// The latest TOTP time step whose code was accepted.
     pub last_step: i64,
-    /// How many codes were wrong since the last one that was right.
+    /// Number of wrong codes since the last accepted one, from browsers that are not known.
     pub wrong_codes: i64,
-    /// What is known of it.
+    /// Set-up time and number of recovery codes left.
     pub factor: SecondFactor,
 }
 
-/// The second factor of `user`.
+/// The authenticator app of `user`.
 ///
 /// # Errors
 /// The database fails.
@@ -43,7 +43,7 @@ pub async fn find(conn: &mut AnyConnection, user: UserId) -> Result<Option<Store
     .transpose()
 }
 
-/// Gives `user` a second factor, in place of the one before; recovery codes that they have stay.
+/// Saves an authenticator app of `user` in place of the earlier one. Recovery codes are kept.
 ///
 /// # Errors
 /// The database fails.
@@ -68,7 +68,7 @@ pub async fn save(
     Ok(())
 }
 
-/// Uses up the code of `step`; `false` where it, or one after it, was used before.
+/// Consumes the code of `step`. Returns `false` if the code of this or a later step was already used.
 ///
 /// # Errors
 /// The database fails.
@@ -82,7 +82,7 @@ pub async fn use_step(conn: &mut AnyConnection, user: UserId, step: i64) -> Resu
     Ok(one_row(&used).is_ok())
 }
 
-/// Counts a wrong code of the app of `user` from a browser that is not known.
+/// Counts a wrong code for `user` from a browser that is not known.
 ///
 /// # Errors
 /// The database fails.
@@ -92,7 +92,7 @@ pub async fn wrong_code(conn: &mut AnyConnection, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Resets the count of wrong codes of the app of `user` from browsers that are not known.
+/// Resets the number of wrong codes for `user` from browsers that are not known.
 ///
 /// # Errors
 /// The database fails.
@@ -102,7 +102,7 @@ pub async fn forget_wrong_codes(conn: &mut AnyConnection, user: UserId) -> Resul
     Ok(())
 }
 
-/// Returns the number of wrong codes in a row from `place`: an open session, or a known browser.
+/// Returns the number of consecutive wrong codes from `place`: a session, or a known browser.
 ///
 /// # Errors
 /// The database fails.
@@ -114,7 +114,7 @@ pub async fn wrong_codes_at(conn: &mut AnyConnection, place: &str) -> Result<i64
     Ok(row.map_or(Ok(0), |row| row.try_get("wrong_codes"))?)
 }
 
-/// Counts a wrong code of the app of `user` from `place`.
+/// Counts a wrong code for `user` from `place`.
 ///
 /// # Errors
 /// The database fails.
@@ -131,7 +131,7 @@ pub async fn wrong_code_at(conn: &mut AnyConnection, user: UserId, place: &str, 
     Ok(())
 }
 
-/// Resets the count of wrong codes from `place`.
+/// Resets the number of wrong codes from `place`.
 ///
 /// # Errors
 /// The database fails.
@@ -140,7 +140,7 @@ pub async fn forget_wrong_codes_at(conn: &mut AnyConnection, place: &str) -> Res
     Ok(())
 }
 
-/// Deletes the counts of places from which the last wrong code came at or before `until`.
+/// Deletes the counters of places whose last wrong code was at or before `until`.
 ///
 /// # Errors
 /// The database fails.
@@ -149,7 +149,7 @@ pub async fn purge_wrong_codes(conn: &mut AnyConnection, until: Timestamp) -> Re
     Ok(())
 }
 
-/// Uses up a recovery code; `false` where there is none such.
+/// Consumes a recovery code. Returns `false` if `user` has no such code.
 ///
 /// # Errors
 /// The database fails.
@@ -162,7 +162,7 @@ pub async fn use_recovery_code(conn: &mut AnyConnection, user: UserId, hash: &st
     Ok(one_row(&used).is_ok())
 }
 
-/// Gives `user` these recovery codes in place of all that they had.
+/// Replaces all recovery codes of `user`.
 ///
 /// # Errors
 /// The database fails.
@@ -184,7 +184,7 @@ pub async fn replace_recovery_codes(
     Ok(())
 }
 
-/// How many recovery codes `user` has left.
+/// Number of unused recovery codes of `user`.
 ///
 /// # Errors
 /// The database fails.
@@ -196,7 +196,7 @@ pub async fn recovery_codes(conn: &mut AnyConnection, user: UserId) -> Result<us
     Ok(row.try_get::<i64, _>("codes")?.try_into().unwrap_or(0))
 }
 
-/// Returns when the recovery codes of `user` were made, if there are any and that is known.
+/// Returns when the recovery codes of `user` were generated; `None` if there are none or the time is not recorded.
 ///
 /// # Errors
 /// The database fails.
@@ -208,7 +208,7 @@ pub async fn recovery_codes_made_at(conn: &mut AnyConnection, user: UserId) -> R
     optional_timestamp(&row, "made_at")
 }
 
-/// Takes the authenticator app of `user` away.
+/// Deletes the authenticator app of `user`.
 ///
 /// # Errors
 /// The database fails.
@@ -217,7 +217,7 @@ pub async fn delete(conn: &mut AnyConnection, user: UserId) -> Result<()> {
     Ok(())
 }
 
-/// Takes all second factors of `user` away, and their recovery codes.
+/// Deletes all second factors of `user`, and the recovery codes.
 ///
 /// # Errors
 /// The database fails.
@@ -227,7 +227,7 @@ pub async fn delete_all(conn: &mut AnyConnection, user: UserId) -> Result<()> {
     delete(conn, user).await
 }
 
-/// Takes the recovery codes of `user` away, who has nothing left that they could stand in for.
+/// Deletes the recovery codes of `user`, for whom no second factor is left that they could replace.
 ///
 /// # Errors
 /// The database fails.

@@ -1,7 +1,7 @@
-//! Which process serves a PostgreSQL database: an advisory lock, held by a session that is kept open.
+//! The lock of the process that serves a PostgreSQL database: an advisory lock, held by a session that is kept open.
 //!
-//! The lock belongs to the database and the schema, and ends with the session. A session whose client has vanished is found
-//! by TCP keepalives, which are set for it here, within about half a minute.
+//! The lock is specific to the database and schema, and is released when the session ends. TCP keepalives, which are
+//! configured here, detect a session whose client has vanished within about half a minute.
 
 use super::{Result, opening::optional, settings};
 use sqlx::{AnyConnection, Row};
@@ -9,16 +9,16 @@ use sqlx::{AnyConnection, Row};
 /// The setting that describes the process that serves the database.
 const SERVING: &str = "serving_process";
 
-/// A session that holds the lock.
+/// A database session that holds the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockSession {
-    /// Its process id at the server.
+    /// Its process id on the database server.
     pub pid: i64,
-    /// The address of its client; `None` for a Unix socket, or if it is not disclosed.
+    /// The address of its client; `None` for a Unix socket, or if this user may not see it.
     pub client: Option<String>,
 }
 
-/// Prepares `conn` to hold the lock: no statement waits long, and a vanished client is noticed.
+/// Configures `conn` to hold the lock: limits every statement's time, and enables the detection of a vanished client.
 ///
 /// # Errors
 /// The database fails.
@@ -37,7 +37,7 @@ pub async fn prepare(conn: &mut AnyConnection) -> Result<()> {
     Ok(())
 }
 
-/// Takes the lock for the session of `conn`, and returns whether it has it.
+/// Acquires the lock for the session of `conn` without waiting. Returns whether it was acquired.
 ///
 /// # Errors
 /// The database fails.
@@ -51,10 +51,10 @@ pub async fn try_lock(conn: &mut AnyConnection) -> Result<bool> {
     Ok(row.try_get::<i32, _>("is_locked")? == 1)
 }
 
-/// Whether the session of `conn` is alive.
+/// Checks that the session of `conn` is alive.
 ///
 /// # Errors
-/// It is not.
+/// The session has ended or does not answer.
 pub async fn ping(conn: &mut AnyConnection) -> Result<()> {
     sqlx::query("SELECT 1 AS alive").fetch_one(conn).await?;
     Ok(())
@@ -77,7 +77,7 @@ pub async fn lock_session(conn: &mut AnyConnection) -> Result<Option<LockSession
     row.map(|row| Ok(LockSession { pid: row.try_get("pid")?, client: row.try_get("client")? })).transpose()
 }
 
-/// Writes which process has the lock.
+/// Records the process that holds the lock.
 ///
 /// # Errors
 /// The database fails.
@@ -85,7 +85,7 @@ pub async fn set_holder(conn: &mut AnyConnection, holder: &str) -> Result<()> {
     settings::set(conn, SERVING, holder).await
 }
 
-/// Reads which process wrote last that it has the lock.
+/// Returns the process that was last recorded as holding the lock.
 ///
 /// # Errors
 /// The database fails.

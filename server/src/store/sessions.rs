@@ -1,4 +1,5 @@
-//! What cookies lead to, for tower-sessions: who is signed in where is in [`super::signed_in`]. Only the hash of a session's id is stored.
+//! Session store of tower-sessions: the data to which a cookie refers. The sessions of signed-in users are in
+//! [`super::signed_in`]. Only the hash of a session's id is stored.
 
 use super::{Result, Store};
 use crate::clock::Clock;
@@ -14,14 +15,14 @@ use tower_sessions::{
     session_store,
 };
 
-/// What a session holds once somebody has signed in.
+/// The key under which the session data refers to the signed-in session.
 pub const SIGNED_IN: &str = "signed_in";
 
-/// For how long the session of somebody who has not signed in is kept: for the way through a door. Anybody can have as
-/// many of them made as they like.
+/// Lifetime of the session of a client that is not signed in. It only has to last through the sign-in, and is short
+/// because anyone can create any number of such sessions.
 const KEPT_FOR_STRANGERS: Duration = Duration::from_secs(15 * 60);
 
-/// Keeps sessions in the database.
+/// Stores sessions in the database.
 #[derive(Clone, Debug)]
 pub struct DatabaseSessions {
     store: Store,
@@ -30,13 +31,13 @@ pub struct DatabaseSessions {
 }
 
 impl DatabaseSessions {
-    /// Keeps them in `store` for `kept_for` after they were last written, by `clock`: tower-sessions has a clock of its
-    /// own, which tests could not set.
+    /// Creates a store whose sessions expire `kept_for` after their last write, by `clock`: tower-sessions has its own
+    /// clock, which tests could not set.
     pub fn new(store: Store, clock: Clock, kept_for: Duration) -> Self {
         Self { store, clock, kept_for }
     }
 
-    /// Deletes the sessions that have ended.
+    /// Deletes expired sessions.
     ///
     /// # Errors
     /// The database fails.
@@ -49,7 +50,7 @@ impl DatabaseSessions {
         Ok(transaction.commit().await?)
     }
 
-    /// Carries out `sql` with the hash of the session's id, its data, and when it ends.
+    /// Executes `sql` with the hash of the session's id, its data and its expiry.
     async fn write(&self, sql: &'static str, record: &Record) -> session_store::Result<()> {
         let data = serde_json::to_string(&record.data).map_err(|e| session_store::Error::Encode(e.to_string()))?;
         let is_strangers = !record.data.contains_key(SIGNED_IN);
@@ -67,12 +68,13 @@ impl DatabaseSessions {
 #[async_trait]
 impl SessionStore for DatabaseSessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
-        // 128 random bits: a second one like it is not drawn. Were it, it would fail rather than meet the first.
+        // Ids have 128 random bits, so a collision is not expected. If one occurred, the insert would fail and the
+        // existing session would not be overwritten.
         self.write("INSERT INTO sessions (id_hash, data, expires_at) VALUES ($1, $2, $3)", record).await
     }
 
-    /// A session that was ended meanwhile, or has another id by now, stays so: a request that still knew it brings nothing
-    /// back.
+    /// Updates only: a request that still carries a session which has ended, or whose id has changed meanwhile, cannot
+    /// restore it.
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         self.write("UPDATE sessions SET data = $2, expires_at = $3 WHERE id_hash = $1", record).await
     }

@@ -1,18 +1,18 @@
-//! What the server remembers of itself.
+//! Values that the server persists about itself.
 
 use super::Result;
 use sqlx::{AnyConnection, Row};
 
-/// Which pepper the stored hashes were made with: [`crate::pepper::Pepper::check_value`].
+/// Identifies the pepper of the stored hashes: [`crate::pepper::Pepper::check_value`].
 pub const PEPPER_CHECK: &str = "pepper_check";
-/// What older versions of this program left for the replay fence: see [`crate::fence`].
+/// The replay fence as stored by older versions of this program: see [`crate::fence`].
 pub const REPLAY_FENCE: &str = "replay_fence";
-/// Written to find out whether the database can be written: when that was, in Unix milliseconds.
+/// Written to check that the database is writable. The value is the time, in Unix milliseconds.
 pub const WRITE_CHECK: &str = "write_check";
-/// When reminders were last about to be sent, in Unix milliseconds.
+/// When the sending of reminders last began, in Unix milliseconds.
 pub const REMINDED_AT: &str = "reminded_at";
 
-/// Up to which audit event owners were told by mail what Nuvera did.
+/// The sequence number of the last audit event that was processed for e-mail to owners about Nuvera's actions.
 pub const SUPPORT_TOLD: &str = "support_told";
 
 /// Reads a setting.
@@ -49,7 +49,8 @@ pub async fn delete(conn: &mut AnyConnection, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes a setting, where it still is what it was: of two who do that one succeeds. The answer says whether it did.
+/// Updates a setting if its value is still `before`, so that one of two concurrent updates succeeds. Returns whether it
+/// was updated.
 ///
 /// # Errors
 /// The database fails.

@@ -4,9 +4,9 @@ use super::{Result, timestamp};
 use domain::time::Timestamp;
 use sqlx::{AnyConnection, Row};
 
-/// Counts a failure of `subject` at `now`; a window that began at or before `since` is over, and a new one begins. Answers
-/// how many there are with this one, and when their window began. Whoever else counts the same subject waits until this
-/// transaction is over.
+/// Counts a failure of `subject` at `now`. A window that began at or before `since` is over, and a new one begins.
+/// Returns the number of failures including this one and the start of their window. Blocks other transactions that
+/// count the same subject until this one ends.
 ///
 /// # Errors
 /// The database fails.
@@ -32,7 +32,7 @@ pub async fn add(
     Ok((row.try_get("failures")?, timestamp(&row, "window_started_at")?))
 }
 
-/// Counts one failure of `subject` less: it was none.
+/// Uncounts one failure of `subject`, because the attempt succeeded.
 ///
 /// # Errors
 /// The database fails.
@@ -44,7 +44,7 @@ pub async fn take_back(conn: &mut AnyConnection, subject: &str) -> Result<()> {
     Ok(())
 }
 
-/// Forgets the failures of `subject`: it has signed in.
+/// Deletes the failures of `subject`, which has signed in.
 ///
 /// # Errors
 /// The database fails.
@@ -53,7 +53,7 @@ pub async fn clear(conn: &mut AnyConnection, subject: &str) -> Result<()> {
     Ok(())
 }
 
-/// Forgets windows that began at or before `since`.
+/// Deletes windows that began at or before `since`.
 ///
 /// # Errors
 /// The database fails.

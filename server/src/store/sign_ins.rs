@@ -1,4 +1,4 @@
-//! Attempts to sign in to an account, and the browsers that it is known to be signed in to with.
+//! Sign-in attempts, and the browsers from which users have signed in before.
 
 use super::{Result, convert, parse_optional, timestamp};
 use domain::{
@@ -9,13 +9,13 @@ use domain::{
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use uuid::Uuid;
 
-/// How many attempts of a person are kept: of those that were let in, and of those that were not. Apart, so that no flood of
-/// refused ones hides who got in.
+/// Number of attempts kept per user: this many accepted and this many rejected ones, counted apart so that a flood of
+/// rejected attempts does not displace the accepted ones.
 const KEPT: i64 = 200;
-/// How many browsers of a person are kept.
+/// Number of known browsers kept per user.
 const KEPT_BROWSERS: i64 = 50;
 
-/// Adds an attempt, and forgets what is too many.
+/// Adds an attempt and deletes the user's oldest ones beyond the limit.
 ///
 /// # Errors
 /// The database fails.
@@ -34,7 +34,7 @@ pub async fn add(conn: &mut AnyConnection, id: Uuid, user: UserId, attempt: &Att
     .bind(attempt.session.map(|session| session.to_string()))
     .execute(&mut *conn)
     .await?;
-    // Who was let in has a session, and who was not has none.
+    // Accepted attempts have a session, rejected ones have none.
     let too_many = if attempt.session.is_some() {
         "DELETE FROM sign_ins WHERE user_id = $1 AND session_id IS NOT NULL AND id NOT IN
              (SELECT id FROM sign_ins WHERE user_id = $1 AND session_id IS NOT NULL ORDER BY id DESC LIMIT $2)"
@@ -46,7 +46,7 @@ pub async fn add(conn: &mut AnyConnection, id: Uuid, user: UserId, attempt: &Att
     Ok(())
 }
 
-/// The newest `limit` attempts to sign in as somebody, the newest first.
+/// The latest `limit` attempts to sign in as `user`, newest first.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -62,7 +62,7 @@ pub async fn of_user(conn: &mut AnyConnection, user: UserId, limit: i64) -> Resu
     rows.iter().map(read).collect()
 }
 
-/// The latest new browser that signed in as somebody at `since` or later, in another session than this one.
+/// The latest sign-in of `user` from a new browser, at `since` or later, in another session than `session`.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -85,7 +85,7 @@ pub async fn new_browser(
     row.as_ref().map(read).transpose()
 }
 
-/// Forgets attempts at or before `until`.
+/// Deletes attempts made at or before `until`.
 ///
 /// # Errors
 /// The database fails.
@@ -94,7 +94,8 @@ pub async fn purge(conn: &mut AnyConnection, until: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// When a browser was last seen; and whether the user has signed in before with any, be it known by now or forgotten.
+/// Returns when the browser with this token was last seen, and whether the user has ever signed in, from this or any
+/// other browser.
 ///
 /// # Errors
 /// The database fails.
@@ -121,7 +122,7 @@ pub async fn browser_seen(
     Ok((None, any.is_some()))
 }
 
-/// Remembers a browser, and forgets those that were not seen for the longest.
+/// Records a browser as known, and deletes the user's browsers beyond the limit that were seen longest ago.
 ///
 /// # Errors
 /// The database fails.
@@ -146,7 +147,7 @@ pub async fn see_browser(conn: &mut AnyConnection, user: UserId, token_hash: &st
     Ok(())
 }
 
-/// Forgets the browsers of a user, except one: an attacker may have signed in with the others.
+/// Deletes the known browsers of a user, except one: an attacker may have signed in from the others.
 ///
 /// # Errors
 /// The database fails.

@@ -1,4 +1,5 @@
-//! Where people are signed in. What a cookie holds is in [`super::sessions`], and leads here.
+//! Sessions of signed-in users. A cookie refers to an entry of [`super::sessions`], whose data refers to a session
+//! here.
 
 use super::{Result, convert, one_row, parse, parse_optional, timestamp};
 use domain::{
@@ -34,7 +35,8 @@ pub async fn insert(conn: &mut AnyConnection, session: &SignedIn) -> Result<()> 
     Ok(())
 }
 
-/// The session that a cookie led to. Whoever holds the cookie is who it is for: there is no tenant yet.
+/// The session with this id. The id comes from a cookie, whose possession is the authority, so there is no organization
+/// to restrict the search to.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -49,7 +51,7 @@ pub async fn find(conn: &mut AnyConnection, id: SessionId) -> Result<Option<Sign
     row.as_ref().map(read).transpose()
 }
 
-/// Somebody's sessions, the last used first; those that have ended by themselves included.
+/// The sessions of `user`, last used first, including expired ones.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -64,7 +66,7 @@ pub async fn of_user(conn: &mut AnyConnection, user: UserId) -> Result<Vec<Signe
     rows.iter().map(read).collect()
 }
 
-/// Remembers that a session was used. One that has ended meanwhile stays ended.
+/// Records that a session was used. Does nothing if it has ended meanwhile.
 ///
 /// # Errors
 /// The database fails.
@@ -78,7 +80,7 @@ pub async fn touch(conn: &mut AnyConnection, id: SessionId, address: Option<IpAd
     Ok(())
 }
 
-/// Remembers that whoever is signed in has just proved that it is they. A session that has ended meanwhile stays ended.
+/// Records that the user of a session has just proven their identity. Does nothing if the session has ended meanwhile.
 ///
 /// # Errors
 /// The database fails.
@@ -91,7 +93,7 @@ pub async fn prove(conn: &mut AnyConnection, id: SessionId, now: Timestamp) -> R
     Ok(())
 }
 
-/// Remembers that the new browsers which signed in before `until` are known in a session.
+/// Records that a session has shown its user the sign-ins from new browsers before `until`.
 ///
 /// # Errors
 /// The database fails.
@@ -104,10 +106,10 @@ pub async fn told(conn: &mut AnyConnection, id: SessionId, until: Timestamp) -> 
     Ok(())
 }
 
-/// Ends a session of somebody's.
+/// Ends a session of `user`.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where they have no such session; the database fails.
+/// [`super::StoreError::Conflict`] if `user` has no such session; the database fails.
 pub async fn end(conn: &mut AnyConnection, user: UserId, id: SessionId) -> Result<()> {
     let ended = sqlx::query("DELETE FROM signed_in WHERE id = $1 AND user_id = $2")
         .bind(id.to_string())
@@ -117,7 +119,7 @@ pub async fn end(conn: &mut AnyConnection, user: UserId, id: SessionId) -> Resul
     one_row(&ended)
 }
 
-/// Ends the session that a cookie of this side led to, where there is one.
+/// Ends a session of the given side, if it exists.
 ///
 /// # Errors
 /// The database fails.
@@ -130,7 +132,7 @@ pub async fn close(conn: &mut AnyConnection, id: SessionId, side: ActorKind) -> 
     Ok(())
 }
 
-/// Ends all of somebody's sessions but one, and whatever sign-in of theirs is under way.
+/// Ends all sessions of `user` but one, and invalidates their sign-ins in progress.
 ///
 /// # Errors
 /// The database fails.
@@ -147,7 +149,7 @@ pub async fn end_all(conn: &mut AnyConnection, user: UserId, except: Option<Sess
     Ok(())
 }
 
-/// Forgets sessions that began at or before `until`.
+/// Deletes sessions that began at or before `until`.
 ///
 /// # Errors
 /// The database fails.

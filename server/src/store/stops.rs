@@ -1,4 +1,4 @@
-//! What a stop of many applications would mean: how they are used.
+//! How applications are used, for the preview of a bulk disable.
 
 use super::{Result, optional_timestamp, parse};
 use domain::{
@@ -8,14 +8,14 @@ use domain::{
 use sqlx::{Any, AnyConnection, Row, any::AnyArguments, query::Query};
 use std::collections::HashMap;
 
-/// How an application is used.
+/// Current use of an application.
 #[derive(Clone, Debug)]
 pub struct Use {
-    /// What its organization is called.
+    /// The name of its organization.
     pub organization_name: String,
-    /// How many of its requests were accepted since the minute that was asked for.
+    /// Number of its accepted requests since the requested minute.
     pub requests: i64,
-    /// When one of its keys was last used.
+    /// When one of its API keys was last used.
     pub last_used_at: Option<Timestamp>,
 }
 
@@ -35,7 +35,7 @@ macro_rules! uses {
     };
 }
 
-/// How the applications of `organization` are used, their requests counted from the minute `since` (since 1970) on.
+/// The use of the applications of `organization`. Counts requests from the minute `since` (since 1970) on.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -47,7 +47,7 @@ pub async fn of_organization(
     read(conn, sqlx::query(uses!("a.organization_id = $1")).bind(organization.to_string()).bind(since)).await
 }
 
-/// How the applications that have registered the public key with `fingerprint` are used, whichever organization's.
+/// The use of the applications of any organization that have registered the public key with `fingerprint`.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.

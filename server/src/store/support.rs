@@ -1,10 +1,10 @@
-//! Who of a partner's has seen what Nuvera did to an application.
+//! Acknowledgements by partners of Nuvera's actions on their applications.
 
 use super::{Result, timestamp};
 use domain::{id::ApplicationId, support::Seen};
 use sqlx::{AnyConnection, Row};
 
-/// Who saw last what Nuvera did to an application; `None` where nobody has said so yet.
+/// The latest acknowledgement of Nuvera's actions on an application; `None` if there is none.
 ///
 /// # Errors
 /// The database fails.
@@ -19,7 +19,8 @@ pub async fn seen(conn: &mut AnyConnection, application: ApplicationId) -> Resul
     row.map(read).transpose()
 }
 
-/// Remembers that somebody has seen it, in the caller's transaction: never less than was seen before.
+/// Records an acknowledgement, in the caller's transaction. An acknowledgement of earlier events than the recorded one
+/// is ignored.
 ///
 /// # Errors
 /// The database fails.

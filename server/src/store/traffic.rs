@@ -1,4 +1,4 @@
-//! How many requests came with each key, minute by minute.
+//! Number of requests per key and minute.
 
 use super::{Result, parse};
 use domain::{
@@ -8,7 +8,7 @@ use domain::{
 use sqlx::{AnyConnection, Row};
 use std::{collections::HashMap, hash::Hash, str::FromStr, time::Duration};
 
-/// The statements for the table of one kind of key, alike but for its names.
+/// The SQL statements for one kind of key. The two kinds differ only in their names.
 struct Table {
     name: &'static str,
     add: &'static str,
@@ -72,7 +72,7 @@ macro_rules! table {
 const API_KEYS: Table = table!("api_key_traffic", "api_key_id", "api_keys");
 const SIGNING_KEYS: Table = table!("signing_key_traffic", "signing_key_id", "signing_keys");
 
-/// Adds requests with an API key in a minute (since 1970).
+/// Adds to an API key's number of requests in a minute (since 1970).
 ///
 /// # Errors
 /// The database fails.
@@ -80,7 +80,7 @@ pub async fn add_api_key(conn: &mut AnyConnection, id: ApiKeyId, minute: i64, re
     add(conn, &API_KEYS, id.to_string(), minute, requests).await
 }
 
-/// Adds requests that a signing key verified in a minute (since 1970).
+/// Adds to the number of requests that a signing key verified in a minute (since 1970).
 ///
 /// # Errors
 /// The database fails.
@@ -93,7 +93,7 @@ async fn add(conn: &mut AnyConnection, table: &Table, id: String, minute: i64, r
     Ok(())
 }
 
-/// Deletes what came before a minute (since 1970).
+/// Deletes the traffic before a minute (since 1970).
 ///
 /// # Errors
 /// The database fails.
@@ -104,7 +104,7 @@ pub async fn purge(conn: &mut AnyConnection, before: i64) -> Result<()> {
     Ok(())
 }
 
-/// The traffic of an application's API keys from the minute `since` (since 1970) on; a key that had none is absent.
+/// The traffic of an application's API keys from the minute `since` (since 1970) on. Keys without traffic are absent.
 ///
 /// # Errors
 /// The database fails.
@@ -116,7 +116,8 @@ pub async fn of_api_keys(
     of(conn, &API_KEYS, application, since).await
 }
 
-/// The traffic of an application's signing keys from the minute `since` (since 1970) on; one that had none is absent.
+/// The traffic of an application's signing keys from the minute `since` (since 1970) on. Keys without traffic are
+/// absent.
 ///
 /// # Errors
 /// The database fails.

@@ -1,4 +1,5 @@
-//! What the gateway saw of each key: added to in batches, monotone, so that a late batch takes nothing back.
+//! Usage of each key as recorded by the gateway. Usage is added in batches and only ever advances, so that a late batch
+//! does not overwrite later usage.
 
 use super::{Result, parse, timestamp};
 use domain::{
@@ -8,18 +9,18 @@ use domain::{
 use sqlx::{AnyConnection, Row};
 use std::{collections::HashMap, hash::Hash, str::FromStr};
 
-/// How a key has been used.
+/// Usage of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUsage {
-    /// The first accepted request.
+    /// When its first accepted request arrived.
     pub first_used_at: Timestamp,
-    /// The last accepted request.
+    /// When its last accepted request arrived.
     pub last_used_at: Timestamp,
-    /// Where that came from.
+    /// The client's address in the last accepted request.
     pub address: String,
-    /// What its client called itself.
+    /// The client's `User-Agent` in the last accepted request.
     pub user_agent: String,
-    /// How many requests were accepted.
+    /// Number of accepted requests.
     pub requests: i64,
 }
 
@@ -60,7 +61,7 @@ macro_rules! add_usage {
     };
 }
 
-/// Adds to what is known of an API key.
+/// Adds to the usage of an API key.
 ///
 /// # Errors
 /// The database fails.
@@ -68,7 +69,7 @@ pub async fn add_api_key(conn: &mut AnyConnection, id: ApiKeyId, usage: &KeyUsag
     add(conn, add_usage!("api_key_usage", "api_key_id"), id.to_string(), usage).await
 }
 
-/// Adds to what is known of a signing key.
+/// Adds to the usage of a signing key.
 ///
 /// # Errors
 /// The database fails.
@@ -89,10 +90,10 @@ async fn add(conn: &mut AnyConnection, sql: &'static str, id: String, usage: &Ke
     Ok(())
 }
 
-/// How keys have been used; one that never was is absent.
+/// Usage by key; keys that were never used are absent.
 pub type Usage<Id> = HashMap<Id, KeyUsage>;
 
-/// How the API keys of an application have been used.
+/// The usage of an application's API keys.
 ///
 /// # Errors
 /// The database fails.
@@ -103,7 +104,7 @@ pub async fn of_api_keys(conn: &mut AnyConnection, application: ApplicationId) -
     by_id(conn, sql, application.to_string(), "api_key_usage").await
 }
 
-/// How the signing keys of an application have been used.
+/// The usage of an application's signing keys.
 ///
 /// # Errors
 /// The database fails.
@@ -114,7 +115,7 @@ pub async fn of_signing_keys(conn: &mut AnyConnection, application: ApplicationI
     by_id(conn, sql, application.to_string(), "signing_key_usage").await
 }
 
-/// How the API keys and the signing keys of all of an organization's applications have been used.
+/// The usage of the API keys and the signing keys of all applications of an organization.
 ///
 /// # Errors
 /// The database fails.

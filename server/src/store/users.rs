@@ -1,4 +1,4 @@
-//! Users, and what their passwords are checked against.
+//! Users and their password hashes.
 
 use super::{Result, convert, one_row, parse, timestamp};
 use domain::{
@@ -13,50 +13,51 @@ use domain::{
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use std::net::IpAddr;
 
-/// A user that is about to be added.
+/// A user to insert.
 #[derive(Debug)]
 pub struct NewUser<'a> {
-    /// Its id.
+    /// The user's id.
     pub id: UserId,
-    /// Where they belong.
+    /// The organization of which the user is a member.
     pub organization_id: OrganizationId,
-    /// What they sign in with.
+    /// The e-mail address with which the user signs in.
     pub email: &'a str,
-    /// What people know them by.
+    /// The name shown to other users.
     pub name: &'a str,
-    /// What they may do.
+    /// The user's role.
     pub role: Role,
-    /// Argon2id, in PHC form; empty where they sign in by an identity provider only.
+    /// The Argon2id hash in PHC form; empty if the user signs in through an identity provider only.
     pub password_hash: &'a str,
 }
 
-/// Who answers to an e-mail address, and what their password must match.
+/// The account of an e-mail address, with what a sign-in needs to verify.
 pub struct Account {
-    /// Who it is.
+    /// The account's user.
     pub user_id: UserId,
-    /// What they may do.
+    /// The user's role.
     pub role: Role,
-    /// Where they belong.
+    /// The user's organization.
     pub organization_id: OrganizationId,
-    /// Argon2id, in PHC form; `None` where they have no password.
+    /// The Argon2id hash in PHC form; `None` if the user has no password.
     pub password_hash: Option<String>,
-    /// How often all sign-ins of theirs were ended.
+    /// Number of times that all of the user's sign-ins were ended. A sign-in in progress is invalid if the number has
+    /// grown since it began.
     pub sign_ins_ended: i64,
 }
 
-/// Somebody who owns a partner organization.
+/// An owner of a partner organization, as a recipient of e-mail.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// Who it is.
+    /// The owner's user id.
     pub id: UserId,
-    /// Where they read mail: what they sign in with.
+    /// The e-mail address, which is also the one they sign in with.
     pub email: String,
 }
 
 /// Adds a user.
 ///
 /// # Errors
-/// [`super::StoreError::Taken`] where the address has an account; the database fails.
+/// [`super::StoreError::Taken`] if the e-mail address already has an account; the database fails.
 pub async fn insert(conn: &mut AnyConnection, user: &NewUser<'_>, now: Timestamp) -> Result<()> {
     sqlx::query(
         "INSERT INTO users (id, organization_id, email, name, role, password_hash, created_at)
@@ -74,7 +75,7 @@ pub async fn insert(conn: &mut AnyConnection, user: &NewUser<'_>, now: Timestamp
     Ok(())
 }
 
-/// The account that signs in with `email`, in whatever case.
+/// The account with the address `email`, regardless of case.
 ///
 /// # Errors
 /// The database fails.
@@ -98,8 +99,8 @@ pub async fn find_account(conn: &mut AnyConnection, email: &str) -> Result<Optio
     .transpose()
 }
 
-/// The user `id` as they are now, acting from `address`, without a proof that it is they; a
-/// removed user is not found.
+/// The user `id` in their current state as an actor from `address`, without a fresh proof of identity. Removed users
+/// are not found.
 ///
 /// # Errors
 /// The database fails.
@@ -130,7 +131,7 @@ pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<Ip
             session: None,
             is_proven: false,
             factors: factors(&row)?,
-            // Who has no password signs in by an identity provider: how they prove it there is the provider's matter.
+            // A user without a password signs in through an identity provider, which is responsible for second factors.
             must_have_factor: row.try_get::<i64, _>("has_password")? > 0
                 && second_factor::is_required(role, row.try_get::<i64, _>("is_factor_asked")? > 0),
         })
@@ -138,7 +139,7 @@ pub async fn find_actor(conn: &mut AnyConnection, id: UserId, address: Option<Ip
     .transpose()
 }
 
-/// The owners of `organization`; removed ones are not found.
+/// The owners of `organization`, without removed ones.
 ///
 /// # Errors
 /// The database fails.
@@ -153,7 +154,7 @@ pub async fn owners(conn: &mut AnyConnection, organization: OrganizationId) -> R
     rows.iter().map(|row| Ok(Owner { id: parse(row, "users", "id")?, email: row.try_get("email")? })).collect()
 }
 
-/// Whether a user of `organization` other than `except` manages its people.
+/// Whether `organization` has a user other than `except` who manages its members.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -174,7 +175,7 @@ pub async fn has_other_manager(
     Ok(false)
 }
 
-/// The query for those people of an organization ($1) for whom the condition holds.
+/// The query for the members of an organization (`$1`) that meet the condition.
 macro_rules! people {
     ($condition:literal) => {
         concat!(
@@ -188,7 +189,7 @@ macro_rules! people {
     };
 }
 
-/// The people of `organization`, by name.
+/// The members of `organization`, ordered by name.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -200,7 +201,7 @@ pub async fn of_organization(conn: &mut AnyConnection, organization: Organizatio
     rows.iter().map(person).collect()
 }
 
-/// The people who have left `organization`, the latest first.
+/// The former members of `organization`, latest removal first.
 ///
 /// # Errors
 /// The database fails, or a row is corrupt.
@@ -212,7 +213,7 @@ pub async fn removed_from(conn: &mut AnyConnection, organization: OrganizationId
     rows.iter().map(person).collect()
 }
 
-/// Somebody who belongs to `organization`.
+/// The member `id` of `organization`.
 ///
 /// # Errors
 /// The database fails, or the row is corrupt.
@@ -225,10 +226,10 @@ pub async fn find(conn: &mut AnyConnection, organization: OrganizationId, id: Us
     row.as_ref().map(person).transpose()
 }
 
-/// Writes somebody's role, which they have since `now`, in the caller's transaction.
+/// Sets the role of a user from `now` on, in the caller's transaction.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where they are gone; the database fails.
+/// [`super::StoreError::Conflict`] if the user was removed; the database fails.
 pub async fn set_role(conn: &mut AnyConnection, id: UserId, role: Role, now: Timestamp) -> Result<()> {
     let written = sqlx::query("UPDATE users SET role = $1, role_since = $2 WHERE id = $3 AND removed_at IS NULL")
         .bind(role.code())
@@ -242,7 +243,7 @@ pub async fn set_role(conn: &mut AnyConnection, id: UserId, role: Role, now: Tim
 /// The instant since which a user has had their role.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] if they are gone; the database fails.
+/// [`super::StoreError::Conflict`] if the user was removed; the database fails.
 pub async fn role_since(conn: &mut AnyConnection, id: UserId) -> Result<Timestamp> {
     let row =
         sqlx::query("SELECT COALESCE(role_since, created_at) AS since FROM users WHERE id = $1 AND removed_at IS NULL")
@@ -252,10 +253,11 @@ pub async fn role_since(conn: &mut AnyConnection, id: UserId) -> Result<Timestam
     timestamp(&row.ok_or(super::StoreError::Conflict)?, "since")
 }
 
-/// Removes somebody, in the caller's transaction. Their name stays, their address is free for another account.
+/// Removes a user, in the caller's transaction. The name is kept for the audit log; the e-mail address can be used for
+/// another account.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where they are gone; the database fails.
+/// [`super::StoreError::Conflict`] if the user was already removed; the database fails.
 pub async fn remove(conn: &mut AnyConnection, id: UserId, now: Timestamp) -> Result<()> {
     let removed = sqlx::query(
         "UPDATE users SET removed_at = $1, email = 'removed ' || id, password_hash = '' WHERE id = $2 AND removed_at IS NULL",
@@ -267,11 +269,11 @@ pub async fn remove(conn: &mut AnyConnection, id: UserId, now: Timestamp) -> Res
     one_row(&removed)
 }
 
-/// Replaces a user's password, in the caller's transaction. A user without one, who signs in by an identity provider, gets
-/// none: they could sign in with it when the provider no longer lets them.
+/// Replaces a user's password, in the caller's transaction. A user without a password signs in through an identity
+/// provider and must not get one: it would let them sign in after the provider has revoked their access.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] if they are removed or have no password; the database fails.
+/// [`super::StoreError::Conflict`] if the user was removed or has no password; the database fails.
 pub async fn set_password(conn: &mut AnyConnection, id: UserId, password_hash: &str) -> Result<()> {
     let written =
         sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND removed_at IS NULL AND password_hash <> ''")
@@ -282,10 +284,10 @@ pub async fn set_password(conn: &mut AnyConnection, id: UserId, password_hash: &
     one_row(&written)
 }
 
-/// Remembers that somebody has signed in, if all their sign-ins were ended `ended` times and no more.
+/// Records that a user has signed in, if their sign-ins have been ended exactly `ended` times.
 ///
 /// # Errors
-/// [`super::StoreError::Conflict`] where they were ended meanwhile, or they are gone; the database fails.
+/// [`super::StoreError::Conflict`] if their sign-ins were ended meanwhile or the user was removed; the database fails.
 pub async fn signed_in(conn: &mut AnyConnection, id: UserId, ended: i64, now: Timestamp) -> Result<()> {
     let written =
         sqlx::query("UPDATE users SET signed_in_at = $1 WHERE id = $2 AND sign_ins_ended = $3 AND removed_at IS NULL")
@@ -306,8 +308,8 @@ pub async fn joined_at(conn: &mut AnyConnection, id: UserId) -> Result<Timestamp
     Ok(Timestamp::from_millis(row.try_get("created_at")?))
 }
 
-/// Records that a user is notified at `now` of wrong codes after their password. Returns `false` if that was done after
-/// `since`.
+/// Records that a user is notified at `now` of wrong codes after their password. Returns `false` if they were already
+/// notified after `since`.
 ///
 /// # Errors
 /// The database fails.
@@ -329,17 +331,17 @@ pub async fn notify_of_wrong_codes(
     Ok(one_row(&written).is_ok())
 }
 
-/// How often all sign-ins of somebody's were ended.
+/// Number of times that all sign-ins of a user were ended.
 ///
 /// # Errors
-/// There is nobody of that id; the database fails.
+/// No user has this id; the database fails.
 pub async fn sign_ins_ended(conn: &mut AnyConnection, id: UserId) -> Result<i64> {
     let row =
         sqlx::query("SELECT sign_ins_ended FROM users WHERE id = $1").bind(id.to_string()).fetch_one(conn).await?;
     Ok(row.try_get("sign_ins_ended")?)
 }
 
-/// Whether there is any user at all.
+/// Whether the database has any user.
 ///
 /// # Errors
 /// The database fails.

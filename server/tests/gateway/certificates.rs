@@ -1,5 +1,7 @@
 //! Certificates of an authority of the tests' own, as `openssl` issues them.
 
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use server::tls::Authorities;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -21,6 +23,11 @@ impl Authority {
         self.0.path().join("ca.crt")
     }
 
+    /// As `--ca-file` names it.
+    pub fn trusted(&self) -> Authorities {
+        Authorities::read(&self.certificate()).unwrap()
+    }
+
     /// Issues a certificate for `names`, such as `DNS:localhost`, and returns its file and that of its key.
     pub fn issue(&self, name: &str, names: &str) -> (PathBuf, PathBuf) {
         let (certificate, key) = (format!("{name}.crt"), format!("{name}.key"));
@@ -39,6 +46,11 @@ impl Authority {
         fs::write(&both, [fs::read(certificate).unwrap(), fs::read(key).unwrap()].concat()).unwrap();
         both
     }
+}
+
+/// The certificates in a PEM file.
+pub fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_file_iter(file).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 fn openssl(folder: &Path, arguments: &[&str]) {

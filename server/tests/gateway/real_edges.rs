@@ -5,7 +5,6 @@ use crate::{
     support::{Call, Connection, Reply, Setup, World, one_proxy, sha256_hex, upstream},
 };
 use domain::request::{MISLEADING_HEADERS, MISLEADING_PREFIXES};
-use server::tls;
 use std::{
     fs,
     net::SocketAddr,
@@ -124,11 +123,10 @@ impl Edge {
             text.replace(&format!("/etc/caddy/{name}"), file).replace(&format!("/etc/haproxy/{name}"), file)
         });
         let mut edge = Self::start(tempfile::tempdir().unwrap(), &configuration, |_| true, command).await;
-        let trusted = tls::read_certificates(&authority.certificate()).unwrap();
         while TcpStream::connect(edge.in_front).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        edge.tls = Some(TlsConnector::from(Arc::new(tls::client_config(trusted, None).unwrap())));
+        edge.tls = Some(TlsConnector::from(Arc::new(authority.trusted().for_client(None).unwrap())));
         edge
     }
 

@@ -1,11 +1,11 @@
 //! A service behind the gateway that speaks TLS, with a certificate of an authority of its own.
 
 use crate::{
-    certificates::Authority,
+    certificates::{Authority, certificates},
     support::{Setup, World, upstream},
 };
 use rustls::{RootCertStore, ServerConfig, crypto::aws_lc_rs::default_provider, server::WebPkiClientVerifier};
-use server::tls::{self, ClientIdentity};
+use server::tls::{Authorities, ClientIdentity};
 use std::{
     path::PathBuf,
     sync::{
@@ -37,21 +37,21 @@ impl Secure {
             Client::NotAsked => builder.with_no_client_auth(),
             Client::Asked { by, .. } => {
                 let mut roots = RootCertStore::empty();
-                roots.add(tls::read_certificates(&by.certificate()).unwrap().remove(0)).unwrap();
+                roots.add(certificates(&by.certificate()).remove(0)).unwrap();
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
                 builder.with_client_cert_verifier(verifier)
             }
         };
         let (certificate, key) = authority.issue("service", names);
         let key = rustls::pki_types::pem::PemObject::from_pem_file(key).unwrap();
-        let config = builder.with_single_cert(tls::read_certificates(&certificate).unwrap(), key).unwrap();
+        let config = builder.with_single_cert(certificates(&certificate), key).unwrap();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let (connections, requests) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), connections.clone(), requests.clone()));
 
-        let trusted = tls::read_certificates(&trusted.unwrap_or(&authority).certificate()).unwrap();
+        let trusted = trusted.unwrap_or(&authority).trusted();
         let identity = match client {
             Client::Asked { shows: Some((certificate, key)), .. } => {
                 Some(ClientIdentity::read(certificate, key).unwrap())
@@ -59,7 +59,7 @@ impl Secure {
             _ => None,
         };
         let mut settings = upstream(&uri);
-        settings.tls = Some(Arc::new(tls::client_config(trusted, identity).unwrap()));
+        settings.tls = Some(Arc::new(trusted.for_client(identity).unwrap()));
         let world = Setup::with(|setup| setup.settings.upstream = Some(settings)).start().await;
         Self { world, connections, requests }
     }
@@ -155,7 +155,7 @@ async fn a_service_that_asks_for_a_certificate_is_shown_the_gateways() {
 async fn a_service_without_tls_is_sent_nothing_in_the_clear() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut settings = upstream(&format!("https://localhost:{}", listener.local_addr().unwrap().port()));
-    settings.tls = Some(Arc::new(tls::client_config(Vec::new(), None).unwrap()));
+    settings.tls = Some(Arc::new(Authorities::default().for_client(None).unwrap()));
     let world = Setup::with(|setup| setup.settings.upstream = Some(settings)).start().await;
     let service = async {
         let mut stream = listener.accept().await.unwrap().0;

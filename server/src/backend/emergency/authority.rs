@@ -1,9 +1,9 @@
-//! Who may stop what, known without the database: the sessions that were authenticated lately.
+//! A cache of recently authenticated sessions, so that an emergency stop can be authorized without the database.
 //!
-//! A session is remembered when a request of it was authenticated by the database, for [`REMEMBERED`] at the most and never
-//! longer than it lives. It is used for an emergency stop only, and only while the database does not answer. What ends a
-//! session in this process or changes what its user may do ends it here at the same time; another process's changes count
-//! as soon as the database answers again.
+//! A session is cached when one of its requests was authenticated by the database, for at most [`REMEMBERED`] and never
+//! beyond its expiry. The cache is used for emergency stops only, and only while the database does not answer. Anything
+//! in this process that ends a session or changes what its user may do removes it from the cache at the same time.
+//! Changes by another process take effect when the database answers again.
 
 use crate::clock::Clock;
 use domain::{
@@ -22,16 +22,16 @@ use std::{
     time::Duration,
 };
 
-/// For how long a session is remembered.
+/// How long a session is cached.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
-/// How many sessions are remembered at the most.
+/// Maximum number of cached sessions.
 const CAPACITY: usize = 10_000;
 
-/// The sessions that may stop something.
+/// The cached sessions whose users may stop something, by the id in their cookie.
 pub struct Authority {
     clock: Clock,
     sessions: Mutex<HashMap<i128, Remembered>>,
-    /// Counts what was forgotten: what was read from the database before must not be remembered after it.
+    /// Number of removals. A session that was read from the database before a removal must not be cached after it.
     forgotten: AtomicU64,
 }
 
@@ -47,17 +47,17 @@ impl Authority {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<i128, Remembered>> {
-        // Every change of the map is one call: a panic leaves it whole.
+        // Every change of the map is a single call, so a panic leaves it consistent.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What [`Authority::remember`] must be given. To be asked before the database is.
+    /// Returns the epoch to pass to [`Authority::remember`]. Must be called before the database is read.
     pub fn epoch(&self) -> u64 {
         self.forgotten.load(Ordering::Acquire)
     }
 
-    /// Remembers what the database says of the session that the cookie `cookie` leads to. Where something was forgotten
-    /// since `epoch`, it may be out of date and is not remembered.
+    /// Caches the session to which `cookie` refers, as read from the database. Does nothing if a session was removed
+    /// since `epoch`, because the data may be out of date.
     pub fn remember(&self, epoch: u64, cookie: i128, session: &SignedIn, actor: &Actor) {
         let may_stop = [Operation::DisableApplication, Operation::StopSigningKey];
         if !may_stop.into_iter().any(|operation| allows(actor.role, operation)) || actor.lacks_factor() {
@@ -78,7 +78,7 @@ impl Authority {
         sessions.insert(cookie, Remembered { at: now, session: session.clone(), actor: actor.clone() });
     }
 
-    /// Who the cookie `cookie` leads to, if that was seen lately.
+    /// Returns the cached session and its user for `cookie`.
     pub fn find(&self, cookie: i128) -> Option<(SignedIn, Actor)> {
         let now = self.clock.now();
         let sessions = self.lock();
@@ -86,22 +86,22 @@ impl Authority {
         Some((known.session.clone(), known.actor.clone()))
     }
 
-    /// Forgets the session that `cookie` led to: the database has it no more.
+    /// Removes the session of `cookie`, which the database no longer has.
     pub fn forget_cookie(&self, cookie: i128) {
         self.forget(|known_cookie, _| known_cookie == cookie);
     }
 
-    /// Forgets a session that was ended.
+    /// Removes a session that was ended.
     pub fn forget_session(&self, id: SessionId) {
         self.forget(|_, known| known.session.id == id);
     }
 
-    /// Forgets the sessions of a user who may have less authority now, or none.
+    /// Removes the sessions of a user whose authority may have been reduced or revoked.
     pub fn forget_user(&self, id: UserId) {
         self.forget(|_, known| known.actor.user_id == id);
     }
 
-    /// Forgets the sessions of an organization's users.
+    /// Removes the sessions of an organization's users.
     pub fn forget_organization(&self, id: OrganizationId) {
         self.forget(|_, known| known.actor.organization_id == id);
     }
@@ -200,7 +200,7 @@ mod tests {
             let epoch = authority.epoch();
             forget(&authority);
             assert_eq!(authority.find(7), None);
-            // A request that asked the database before must not bring it back.
+            // A request that read the database before must not cache it again.
             authority.remember(epoch, 7, &session(), &actor(Role::PartnerOwner));
             assert_eq!(authority.find(7), None);
         }

@@ -1,9 +1,9 @@
-//! The journal: emergency stops that could not be recorded in the database, in a file that survives a restart.
+//! The journal: a file for emergency stops that could not be recorded in the database, which survives a restart.
 //!
-//! One JSON object a line: a stop, or the id of a stop that was recorded. The file is filled with empty lines beforehand and
-//! written in place, so that a stop can be added where the disk is full. Where the file cannot be written, a second one in
-//! the folder for temporary files is; both are read at the start. What a crash leaves of a line that was being written is
-//! skipped with a warning: its stop was not answered yet.
+//! One JSON object per line: a stop, or the id of a stop that was recorded since. The file is filled with empty lines
+//! in advance and written in place, so that a stop can be added when the disk is full. If the file cannot be written, a
+//! second one in the folder for temporary files is used; both are read on start. A line that a crash left incomplete is
+//! skipped with a warning: its stop had not been confirmed to its actor.
 
 use super::Stop;
 use serde::{Deserialize, Serialize};
@@ -17,13 +17,13 @@ use std::{
 };
 use uuid::Uuid;
 
-/// How many bytes are kept free for stops: about a hundred with long reasons.
+/// Number of bytes reserved for stops: about a hundred with long reasons.
 const RESERVED: u64 = 256 * 1024;
 
-/// Where unrecorded stops are written.
+/// The files to which unrecorded stops are written.
 #[derive(Debug, Default)]
 pub struct Journal {
-    /// The files, in the order that they are tried in; without any, nothing is kept.
+    /// The files in the order in which they are tried; without any, stops are not persisted.
     files: Vec<PathBuf>,
     open: Mutex<Vec<OpenFile>>,
 }
@@ -32,9 +32,9 @@ pub struct Journal {
 struct OpenFile {
     path: PathBuf,
     file: File,
-    /// Where the next line begins.
+    /// The offset at which the next line is written.
     end: u64,
-    /// The stops in it that are not marked as recorded.
+    /// The stops in the file that are not marked as recorded.
     unrecorded: HashSet<Uuid>,
 }
 
@@ -46,18 +46,18 @@ enum Line {
 }
 
 impl Journal {
-    /// A journal at `path`, and in `fallback` where `path` cannot be written.
+    /// Creates a journal at `path`, with `fallback` for when `path` cannot be written.
     pub fn new(path: PathBuf, fallback: PathBuf) -> Self {
         Self { files: vec![path, fallback], open: Mutex::default() }
     }
 
-    /// Opens the files and returns the stops in them that are not marked as recorded. To be called once, before anything is
-    /// stopped. A file that cannot be used is named in the log.
+    /// Opens the files and returns their stops that are not marked as recorded. Must be called once, before the first
+    /// stop. Logs each file that cannot be used.
     pub fn open(&self) -> Vec<Stop> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut stops = Vec::new();
         for (number, path) in self.files.iter().enumerate() {
-            // The second one is made when it is needed.
+            // The second file is created only when it is needed.
             match OpenFile::open(path, number == 0) {
                 Ok((file, found)) => {
                     stops.extend(found);
@@ -72,10 +72,10 @@ impl Journal {
         stops
     }
 
-    /// Writes a stop to disk, in the first file that takes it.
+    /// Writes a stop to disk, to the first file that accepts it.
     ///
     /// # Errors
-    /// No file can be written; the error is the last one.
+    /// No file can be written; the error is that of the last one.
     pub fn add(&self, stop: &Stop) -> io::Result<PathBuf> {
         let line = Line::Stop(Box::new(stop.clone()));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,8 +109,8 @@ impl Journal {
         Err(last)
     }
 
-    /// Marks a stop as recorded. A file whose stops are all recorded is emptied. Where that cannot be written, the next
-    /// start finds in the database that the stop is recorded.
+    /// Marks a stop as recorded. Empties the file once all of its stops are recorded. If it cannot be written, the next
+    /// start finds in the database that the stop was recorded.
     pub fn remove(&self, id: Uuid) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         for file in open.iter_mut().filter(|file| file.unrecorded.contains(&id)) {
@@ -124,18 +124,18 @@ impl Journal {
 }
 
 impl OpenFile {
-    /// Opens the file at `path` for its owner only and reads what is in it.
+    /// Opens the file at `path` with mode 0600 and reads its stops.
     fn open(path: &Path, create: bool) -> io::Result<(Self, Vec<Stop>)> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(create).truncate(false).mode(0o600);
         options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
         let mut file = options.open(path)?;
         let metadata = file.metadata()?;
-        // The folder for temporary files is everybody's: what another user put there is not believed.
+        // The folder for temporary files is shared: a file of another user is not trusted.
         if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not a file of this user's"));
         }
-        // An older version, or the operator, may have left it readable.
+        // An older version or the operator may have left it readable to others.
         if metadata.mode() & 0o077 != 0 {
             file.set_permissions(Permissions::from_mode(0o600))?;
         }
@@ -150,7 +150,7 @@ impl OpenFile {
         Ok((opened, stops))
     }
 
-    /// Fills the file with empty lines up to its size.
+    /// Fills the file with empty lines up to [`RESERVED`] bytes.
     fn reserve(&self, length: u64) -> io::Result<()> {
         if length < RESERVED {
             self.file.write_all_at(&vec![b'\n'; usize::try_from(RESERVED - length).unwrap_or_default()], length)?;
@@ -165,7 +165,7 @@ impl OpenFile {
     fn write(&mut self, line: &Line) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
-        // What a write that failed left behind ends with a line of its own.
+        // Terminates what a failed write may have left, so that it is a line of its own.
         self.file.write_all_at(b"\n", self.end)?;
         self.file.write_all_at(&bytes, self.end + 1)?;
         self.file.sync_all()?;
@@ -182,7 +182,7 @@ impl OpenFile {
     }
 }
 
-/// Returns the stops that are not recorded, and where the next line can be written.
+/// Returns the unrecorded stops, and the offset at which the next line can be written.
 fn read(bytes: &[u8], path: &Path) -> (Vec<Stop>, u64) {
     let mut stops: Vec<Stop> = Vec::new();
     let (mut at, mut end) = (0, 0);
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn where_the_first_place_cannot_be_written_the_second_is_used_and_read() {
         let folder = tempfile::tempdir().unwrap();
-        // A folder in the file's place: no one can open it for writing, not even root.
+        // A directory in place of the file: it cannot be opened for writing, not even by root.
         fs::create_dir(folder.path().join("stops.jsonl")).unwrap();
         let written = journal(folder.path());
         written.open();

@@ -1,10 +1,10 @@
-//! Emergency stops: in force first, recorded then.
+//! Emergency stops: they take effect first and are recorded afterwards.
 //!
-//! A stop is put into the gateway's deny list before anything that could hold it up: no lock, no other change, no flush, no
-//! database. Recording it, with its audit event, is tried at once and for [`ANSWERED_WITHIN`]; what is not recorded by then
-//! is written to the [`Journal`] and recorded in the background, with its original time and actor. No other change gets in
-//! before that, so enabling an application afterwards is later in the history as well. A stop leaves the deny list once its
-//! record is committed and the snapshot says the same.
+//! A stop is added to the gateway's deny list before anything that could delay it: locks, other changes, flushes and
+//! the database. Then recording it with its audit event is attempted for up to [`ANSWERED_WITHIN`]. If that is not
+//! enough, it is written to the [`Journal`] and recorded in the background, with its original time and actor. No other
+//! change is made before that, so that enabling an application afterwards is also later in the audit log. A stop leaves
+//! the deny list once its record is committed and the snapshot reflects it.
 
 mod authority;
 mod journal;
@@ -45,15 +45,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How long the answer to a stop, which is in force already, waits for its record.
+/// How long the response to a stop, which is already in force, waits for its record.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
-/// How long the answer waits for the journal's disk.
+/// How long the response waits for the journal to be written to disk.
 const JOURNAL_WITHIN: Duration = Duration::from_secs(1);
-/// How long a change waits for the changes before it.
+/// How long a change waits for earlier changes.
 pub(super) const TURN_WITHIN: Duration = Duration::from_secs(5);
-/// How often what is not recorded is tried again.
+/// Interval between attempts to record unrecorded stops.
 const RETRY: Duration = Duration::from_millis(500);
-/// How often at most a failed retry is logged.
+/// Minimum interval between log entries about failed retries.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// An emergency stop.
@@ -63,15 +63,15 @@ pub struct Stop {
     pub id: Uuid,
     /// When it took effect.
     pub at: Timestamp,
-    /// What is stopped.
+    /// What it stops.
     pub scope: DenyScope,
-    /// Who stopped it.
+    /// The actor who issued it.
     pub by: Stopper,
-    /// Why.
+    /// Its justification.
     pub reason: Why,
 }
 
-/// The actor of an emergency stop, as the audit history will name them.
+/// The actor of an emergency stop, as recorded in the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopper {
     user_id: UserId,
@@ -84,8 +84,8 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// The operator of the server's machine, who acts through the control socket as the system user `uid`. There is no
-    /// such user in the database: the id is nil.
+    /// The operator of the server, who acts through the control socket as the system user `uid`. The database has no
+    /// such user, so the id is nil.
     pub fn operator(uid: u32) -> Self {
         Self {
             user_id: UserId(Uuid::nil()),
@@ -98,7 +98,7 @@ impl Stopper {
         }
     }
 
-    /// The stopper as an actor without a session.
+    /// Returns the stopper as an actor without a session.
     pub(super) fn actor(&self) -> Actor {
         Actor {
             user_id: self.user_id,
@@ -130,45 +130,45 @@ impl From<&Actor> for Stopper {
     }
 }
 
-/// What an operator's stop came to.
+/// Result of an operator's stop.
 #[derive(Debug)]
 pub struct OperatorStop {
-    /// The applications that it affects and that worked before, by name and organization.
+    /// The names of the affected applications that worked before, each with its organization's name.
     pub applications: Vec<(String, String)>,
-    /// Whether the database has it.
+    /// Whether the stop is recorded in the database.
     pub is_recorded: bool,
 }
 
-/// A stop whose record is not committed.
+/// A stop that is in force and whose record is not committed.
 struct Waiting {
     stop: Arc<Stop>,
-    /// The applications that the actor saw running.
+    /// The applications that the actor saw enabled.
     seen: Arc<HashSet<ApplicationId>>,
-    /// Who must still be allowed to stop it when it is recorded: somebody may have been removed a moment ago. Once the stop
-    /// is answered, it stays.
+    /// The actor, whose authority is checked again when the stop is recorded, since they may have been removed a moment
+    /// ago. `None` once the actor was told that the stop is in force: it is then kept regardless.
     authority: Option<Actor>,
-    /// Whether an attempt has failed whose commit may have taken place, in this run or one before it.
+    /// Whether an attempt failed whose commit may have taken effect, in this run or an earlier one.
     may_be_recorded: bool,
     answer: Option<oneshot::Sender<Answer>>,
 }
 
-/// What became of recording a stop, for the request that asked for it.
+/// Result of an attempt to record a stop, for the request that issued it.
 enum Answer {
     Recorded(Recorded),
-    /// There is nothing to stop, or they may not.
+    /// There is nothing to stop, or the actor is not allowed to.
     Refused(BackendError),
-    /// The database failed, in these words.
+    /// The database failed with this message.
     Failed(String),
 }
 
-/// The stops, and what recording them needs. Shared with the tasks that record.
+/// The unrecorded stops and what is needed to record them. Shared with the tasks that record them.
 pub(super) struct Emergency {
     store: Store,
     gateway: Arc<Gateway>,
     changes: Arc<Mutex<Pending>>,
     waiting: StdMutex<Vec<Waiting>>,
     journal: OnceLock<Journal>,
-    /// What organizations are called, for pages that cannot ask the database.
+    /// The names of organizations, for pages that are shown without the database.
     organization_names: StdMutex<HashMap<OrganizationId, String>>,
     pub(super) authority: Authority,
 }
@@ -187,7 +187,7 @@ impl Emergency {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        // Every change of the list is one call: a panic leaves it whole.
+        // Every change of the list is a single call, so a panic leaves it consistent.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -200,7 +200,7 @@ impl Emergency {
         self.organization_names.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    /// What a stop of `scope` affects, as far as the gateway knows it: without figures about its use.
+    /// The applications that a stop of `scope` affects according to the gateway, without usage figures.
     fn known(&self, scope: &DenyScope, now: Timestamp) -> Vec<Stoppable> {
         let applications = self.gateway.snapshot().in_scope(scope, now).into_iter();
         let mut known: Vec<_> = applications
@@ -215,10 +215,11 @@ impl Emergency {
         known
     }
 
-    /// Puts a stop in force and tries to record it. `None`: it is in force, and not recorded yet.
+    /// Puts a stop in force and tries to record it. `None` if it is in force but not yet recorded.
     ///
     /// # Errors
-    /// It turned out when it was recorded that the actor may not, or that there is nothing to stop. Then it is lifted.
+    /// The actor is not allowed to stop this, or there is nothing to stop, as found on recording. The stop is then
+    /// lifted.
     async fn stop(
         self: &Arc<Self>,
         stop: Stop,
@@ -265,7 +266,7 @@ impl Emergency {
         let writing = tokio::task::spawn_blocking(move || {
             let written = this.journal.get().map(|journal| journal.add(&stop));
             if !this.lock().iter().any(|waiting| waiting.stop.id == stop.id) {
-                // It was recorded meanwhile.
+                // It was recorded while the journal was written.
                 this.forget_written(stop.id);
             }
             written
@@ -287,20 +288,20 @@ impl Emergency {
         }
     }
 
-    /// Records what is not recorded, once the changes before it are done.
+    /// Records all unrecorded stops, after the changes in progress.
     async fn record_all(&self) -> Result<(), BackendError> {
         let mut pending = timeout(TURN_WITHIN, self.changes.lock()).await.map_err(|_| StoreError::Stalled)?;
         self.record_waiting(&mut pending).await
     }
 
-    /// As [`Emergency::record_all`], for a caller that holds the lock of all changes.
+    /// As [`Emergency::record_all`], for a caller that already holds the change lock.
     pub(super) async fn record_waiting(&self, pending: &mut Pending) -> Result<(), BackendError> {
         let ids: Vec<_> = self.lock().iter().map(|waiting| waiting.stop.id).collect();
         let mut failed = Ok(());
         for id in ids {
             match self.record_one(id, pending).await {
                 Ok(()) => {}
-                // One row that cannot be read must not hold up the other stops.
+                // A row that cannot be read must not prevent the other stops from being recorded.
                 Err(error @ BackendError::Store(StoreError::Corrupt { .. } | StoreError::Conflict)) => {
                     failed = Err(error);
                 }
@@ -328,14 +329,15 @@ impl Emergency {
                     self.failed(id, &error);
                     return Err(error.into());
                 }
-                // There is nothing to record: it is disabled already, or gone.
+                // There is nothing to record: it is already disabled, or no longer exists.
                 Err(error) if authority.is_none() => {
                     tracing::info!(stop_id = %id, scope = %stop.scope, %error, "an emergency stop needs no record");
                     self.lift(id, Some(Answer::Refused(error)));
                     return Ok(());
                 }
                 Err(error) => {
-                    // Who asked is told, unless they were answered already that it is in force: then it stays.
+                    // The actor receives the error, unless they were already told that the stop is in force: it is then
+                    // kept.
                     let sender = self.lock().iter_mut().find(|waiting| waiting.stop.id == id).and_then(|waiting| {
                         waiting.authority = None;
                         waiting.answer.take()
@@ -349,7 +351,7 @@ impl Emergency {
         }
     }
 
-    /// Ends a stop whose record is committed, or that needs none: the snapshot says the same.
+    /// Ends a stop whose record is committed and reflected in the snapshot, or that needs none.
     fn lift(&self, id: Uuid, answer: Option<Answer>) {
         let ended = {
             let mut waiting = self.lock();
@@ -359,7 +361,7 @@ impl Emergency {
         self.gateway.snapshot().deny_list().lift(id);
         self.forget_written(id);
         if let Some((sender, answer)) = ended.and_then(|ended| ended.answer).zip(answer) {
-            // Who waited for it may have been answered already.
+            // The receiver may have been answered already.
             let _ = sender.send(answer);
         }
     }
@@ -371,27 +373,27 @@ impl Emergency {
             waiting.answer.take()
         });
         if let Some(sender) = sender {
-            // As above.
+            // The receiver may have been answered already.
             let _ = sender.send(Answer::Failed(error.to_string()));
         }
     }
 }
 
-/// Whether `actor` may stop what `scope` names.
+/// Checks that `actor` may stop what `scope` names.
 fn may_stop(actor: &Actor, scope: &DenyScope) -> Result<(), BackendError> {
     match scope {
         DenyScope::Application { organization, .. } | DenyScope::Organization(organization) => {
             authorise(actor, *organization, Operation::DisableApplication)
         }
         DenyScope::Fingerprint(_) if allows(actor.role, Operation::StopSigningKey) => Ok(()),
-        // For the operator only.
+        // Reserved for the operator.
         DenyScope::Fingerprint(_) | DenyScope::ApiKey(_) | DenyScope::Everything => Err(BackendError::Forbidden),
     }
 }
 
 impl Backend {
-    /// Keeps unrecorded stops in `journal`, and puts those in force that an earlier run left there. To be called before
-    /// anything is served.
+    /// Persists unrecorded stops in `journal`, and puts those that an earlier run left there in force. Must be called
+    /// before anything is served.
     pub fn with_journal(self, journal: Journal) -> Self {
         let emergency = &self.emergency;
         for stop in journal.open() {
@@ -405,22 +407,22 @@ impl Backend {
                 answer: None,
             });
         }
-        // It is set once: a backend is built by one caller.
+        // A backend is built by a single caller, so it is set only once.
         let _ = emergency.journal.set(journal);
         self
     }
 
-    /// Stops an application, whatever version of it the actor saw. It is in force at once, whatever the database does. The
-    /// answer says whether it still has to be recorded.
+    /// Stops an application, whatever version of it the actor saw. Takes effect immediately, regardless of the
+    /// database. Returns whether it still has to be recorded.
     ///
     /// # Errors
-    /// Not allowed; not found; disabled already.
+    /// Not allowed; not found; already disabled.
     pub async fn disable(&self, asked: Asked<'_>, reason: Option<Why>) -> Result<bool, BackendError> {
         let Asked { actor, organization, application } = asked;
         let scope = DenyScope::Application { organization, application };
         may_stop(actor, &scope)?;
         if self.gateway.snapshot().in_scope(&scope, self.clock.now()).is_empty() {
-            // The gateway knows every application there is.
+            // The gateway knows every application, so this one does not exist.
             return Err(BackendError::NotFound);
         }
         if self.is_stopped_already(&scope, actor.kind()) {
@@ -430,8 +432,8 @@ impl Backend {
         Ok(self.emergency.stop(stop, HashSet::new(), Some(actor.clone())).await?.is_none())
     }
 
-    /// Stops everything that `scope` names, whatever the actor saw of it. It is in force at once, whatever the database
-    /// does. `seen`: the applications that they saw running.
+    /// Stops everything in `scope`, whether or not the actor saw it. Takes effect immediately, regardless of the
+    /// database. `seen` are the applications that the actor saw enabled.
     ///
     /// # Errors
     /// Not allowed; not found.
@@ -458,7 +460,7 @@ impl Backend {
         Ok((known.into_iter().map(|found| (fate(&found), found)).map(|(fate, found)| (found, fate)).collect(), true))
     }
 
-    /// Stops what `scope` names for the operator of the machine, who needs no session: see `server stop`.
+    /// Stops everything in `scope` for the operator of the server, who needs no session: see `server stop`.
     ///
     /// # Errors
     /// There is no such application, organization or API key.
@@ -469,7 +471,7 @@ impl Backend {
         uid: u32,
     ) -> Result<OperatorStop, BackendError> {
         let known = self.emergency.known(&scope, self.clock.now());
-        // A signing key that no application uses now is stopped all the same.
+        // A signing key that no application uses now is blocked all the same.
         if known.is_empty() && !matches!(scope, DenyScope::Fingerprint(_) | DenyScope::Everything) {
             return Err(BackendError::NotFound);
         }
@@ -478,7 +480,7 @@ impl Backend {
         let recorded = self.emergency.stop(stop, HashSet::new(), None).await;
         let is_recorded = match recorded {
             Ok(recorded) => recorded.is_some(),
-            // It was stopped before, and that is recorded.
+            // It was already stopped, and that is recorded.
             Err(BackendError::Refused(ChangeError::AlreadyDisabled | ChangeError::ApiKey(_))) => true,
             Err(error) => return Err(error),
         };
@@ -488,7 +490,7 @@ impl Backend {
         Ok(OperatorStop { applications, is_recorded })
     }
 
-    /// What a stop would affect, where the database does not answer: as far as the gateway knows it.
+    /// The applications that a stop would affect according to the gateway, for when the database does not answer.
     ///
     /// # Errors
     /// Not allowed.
@@ -497,7 +499,7 @@ impl Backend {
         Ok(self.emergency.known(scope, self.clock.now()))
     }
 
-    /// Whether an emergency stop affects `application` that is not recorded yet.
+    /// Whether an unrecorded emergency stop affects `application`.
     pub fn is_stop_unrecorded(&self, organization: OrganizationId, application: ApplicationId) -> bool {
         if self.unrecorded_stops() == 0 {
             return false;
@@ -505,31 +507,31 @@ impl Backend {
         self.gateway.snapshot().is_application_denied(organization, application, self.clock.now())
     }
 
-    /// The organization that owns an application, as the gateway knows it.
+    /// The organization that owns an application, according to the gateway.
     pub fn organization_of(&self, application: ApplicationId) -> Option<OrganizationId> {
         self.gateway.snapshot().organization_of(application)
     }
 
-    /// Number of emergency stops that are not recorded yet.
+    /// Number of unrecorded emergency stops.
     pub fn unrecorded_stops(&self) -> usize {
         self.emergency.lock().len()
     }
 
-    /// The authority to stop, of sessions that were seen lately.
+    /// The cache of recently authenticated sessions that may stop something.
     pub fn authority(&self) -> &Authority {
         &self.emergency.authority
     }
 
-    /// What a partner organization is called, as far as it is known without the database.
+    /// The name of a partner organization, if it is known without the database.
     pub fn known_organization_name(&self, id: OrganizationId) -> Option<String> {
         self.emergency.organization_name(id)
     }
 
-    /// Whether the same was stopped before, which was answered and is not recorded yet. A partner's stop is recorded beside
-    /// one by Nuvera, because Nuvera may lift its own.
+    /// Whether the same scope is already stopped by an unrecorded stop whose actor has been answered. A partner's stop
+    /// is recorded in addition to one by Nuvera, because Nuvera may lift its own.
     fn is_stopped_already(&self, scope: &DenyScope, kind: ActorKind) -> bool {
         let counts = |stop: &Stop| kind == ActorKind::Nuvera || stop.by.role.side() == ActorKind::Partner;
-        // Its page has stopped waiting for the database.
+        // The page that issued it no longer waits for the database.
         let is_answered = |waiting: &Waiting| waiting.answer.as_ref().is_none_or(oneshot::Sender::is_closed);
         let is_same = |waiting: &Waiting| is_answered(waiting) && waiting.stop.scope == *scope;
         self.emergency.lock().iter().any(|waiting| is_same(waiting) && counts(&waiting.stop))
@@ -541,7 +543,7 @@ impl Backend {
     }
 }
 
-/// Records stops that could not be recorded at once, and clears up after commits that failed, until `stop`.
+/// Retries the recording of stops, and resolves commits of unknown outcome, until `stop`.
 pub async fn run(backend: Arc<Backend>, stop: CancellationToken) {
     let mut logged_at: Option<Instant> = None;
     while !stop.is_cancelled() {

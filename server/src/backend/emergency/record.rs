@@ -1,4 +1,4 @@
-//! Writes an emergency stop to the database, with its audit events, in the name of whom it came from and at its own time.
+//! Writes an emergency stop and its audit events to the database, with the stop's original actor and time.
 
 use super::{
     super::{
@@ -26,15 +26,16 @@ use uuid::Uuid;
 /// What was recorded of a stop.
 #[derive(Debug, Default)]
 pub(super) struct Recorded {
-    /// The applications, by organization and name, and what became of each.
+    /// The applications, ordered by organization and name, each with its outcome.
     pub(super) applications: Vec<(Stoppable, Fate)>,
 }
 
 impl Emergency {
-    /// Records a stop, and shows it to the gateway.
+    /// Records a stop and applies it to the gateway's snapshot.
     ///
     /// # Errors
-    /// The database fails; `authority` may not stop this any more; there is no such application; it is disabled already.
+    /// The database fails; `authority` is no longer allowed to stop this; the application does not exist or is already
+    /// disabled.
     pub(super) async fn record(
         &self,
         stop: &Stop,
@@ -45,13 +46,15 @@ impl Emergency {
     ) -> Result<Recorded, BackendError> {
         let mut transaction = self.store.write().await?;
         if let DenyScope::Fingerprint(_) = &stop.scope {
-            // Before the applications are read: what registers the key at the same moment is found, or refused.
+            // Acquired before the applications are read, so that a concurrent registration of the key is either found
+            // or rejected.
             store::blocked_keys::lock(&mut transaction).await?;
         }
         if let Some(actor) = authority {
             may_stop(&as_they_are(&mut transaction, actor).await?, &stop.scope)?;
         }
-        // After a commit of unknown outcome, or from the journal: what was enabled since then must not be stopped again.
+        // After a commit of unknown outcome or a restart: applications that were enabled since then must not be stopped
+        // again.
         if may_be_recorded && is_recorded(&mut transaction, stop).await? {
             return Ok(Recorded::default());
         }
@@ -71,7 +74,8 @@ impl Emergency {
             DenyScope::Fingerprint(fingerprint) => {
                 let count = recorded.applications.iter().filter(|(_, fate)| *fate != Fate::WasDisabled).count();
                 blocked_keys::block(&mut transaction, fingerprint, count, by).await?;
-                // Before the commit, so that nothing is accepted in between. If the commit fails, the blocks are read again.
+                // Before the commit, so that no request is accepted in between. If the commit fails, the blocks are
+                // read again.
                 self.gateway.snapshot().block_key(fingerprint);
                 let doubted = pending.doubt_blocks(true);
                 commit_all(&self.gateway, transaction, pending, &stopped).await?;
@@ -82,7 +86,7 @@ impl Emergency {
         Ok(recorded)
     }
 
-    /// The changes that a stop comes to, and what became of each application.
+    /// The changes that a stop amounts to, and the outcome for each application.
     async fn changes(
         &self,
         conn: &mut AnyConnection,
@@ -97,7 +101,7 @@ impl Emergency {
                 return match application.clone().disable(by) {
                     Ok(change) => Ok((vec![change], Recorded::default())),
                     Err(error) => {
-                        // The snapshot may not know yet what is disabled already.
+                        // The snapshot may not yet reflect that it is already disabled.
                         self.gateway.snapshot().apply(&application);
                         Err(error.into())
                     }
@@ -138,11 +142,11 @@ impl Emergency {
     }
 }
 
-/// Whether the audit history has this stop.
+/// Whether the audit log contains this stop.
 async fn is_recorded(conn: &mut AnyConnection, stop: &Stop) -> Result<bool, StoreError> {
     let actions: &[_] = match stop.scope {
         DenyScope::ApiKey(_) => &[AuditAction::ApiKeyRevoked],
-        // One of them: the key may have been blocked before, or no application may have used it.
+        // Either of them: the key may have been blocked before, or no application may have used it.
         DenyScope::Fingerprint(_) => &[AuditAction::SigningKeyBlocked, AuditAction::ApplicationDisabled],
         _ => &[AuditAction::ApplicationDisabled],
     };

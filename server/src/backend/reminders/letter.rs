@@ -1,4 +1,4 @@
-//! What an owner reads: what stops when, from where its last request came, and what to do.
+//! The reminder e-mail: which key expires when, where its last request came from, and what to do.
 
 use super::Due;
 use crate::mail::{one_line, quoted, without_links};
@@ -9,7 +9,7 @@ use domain::{
 };
 use std::fmt::Write;
 
-/// The subject and the text of a letter about `keys`, of which there is at least one; the loudest come first.
+/// Returns the subject and body of an e-mail about `keys`, of which there is at least one, most urgent first.
 pub(super) fn write(organization: &str, keys: &[Due], console_origin: &str, now: Timestamp) -> (String, String) {
     let organization = without_links(organization);
     let stopping = keys.iter().filter(|due| due.key.stops_in_use()).count();
@@ -52,7 +52,7 @@ fn paragraph(due: &Due, console_origin: &str, now: Timestamp) -> String {
         Some(used) => format!("{} from {}", used.at, one_line(&used.address)),
         None => "never".to_owned(),
     };
-    // Writing into a string does not fail.
+    // Writing to a string does not fail.
     let _ = write!(text, "\n  Last used: {last_use}");
     let _ = write!(text, "\n  What to do: {}", advice(key, now));
     let _ = write!(text, "\n  {console_origin}{}", Place::Settings.application(application.id));
@@ -89,7 +89,7 @@ fn advice(key: &KeyHygiene, now: Timestamp) -> String {
     }
 }
 
-/// How long until `at`, a day that has begun counted as one.
+/// Formats the time until `at`; a day that has begun counts as one.
 fn until(at: Timestamp, now: Timestamp) -> String {
     let left = at.since(now);
     match left.as_secs().div_ceil(DAY.as_secs()) {
