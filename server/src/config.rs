@@ -19,6 +19,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use strsim::levenshtein;
 use url::Url;
 
 /// Nuvera API Applications: the console for API credentials, and the gateway that verifies every request.
@@ -407,25 +408,11 @@ pub fn check_variables(
     };
     let mut names = names.filter(|name| !is_known(name));
     names.next().map_or(Ok(()), |name| {
-        let nearest = known.iter().map(|known| (distance(&name, known), *known)).min();
+        let nearest = known.iter().map(|known| (levenshtein(&name, known), *known)).min();
         let similar =
             nearest.filter(|(distance, known)| *distance <= known.len() / 4).map(|(_, known)| known.to_owned());
         Err(UnknownVariable { name, similar })
     })
-}
-
-/// How many characters are to be inserted, removed or replaced to make one text of another (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// The folder for mail, in the data folder.
