@@ -110,8 +110,8 @@ pub async fn detail(visit: Visit) -> Response {
     visit.answer(page.await).await
 }
 
-/// Sends an event whenever an application has new requests or changes (server-sent events; HTML, 9.2). The event carries
-/// no details: the page loads them with the user's authority.
+/// Sends an event whenever an application has new requests or changes (server-sent events; HTML, 9.2). The event
+/// carries no details: the page loads them with the user's authority.
 pub async fn events(mut visit: Visit) -> Response {
     visit.release_place();
     let activity = match visit.asked().and_then(|asked| visit.web.backend.activity(asked)) {
