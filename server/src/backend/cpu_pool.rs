@@ -50,8 +50,8 @@ static CLIENTS: LazyLock<Places> = LazyLock::new(|| Places::new(CLIENT_PLACES, P
 /// The party on whose behalf a job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Requester {
-    /// A signed-in user, a browser in which the account's owner has signed in before, or the holder of a link: by the id of
-    /// the account or of the invitation.
+    /// A signed-in user, a browser from which the account's user has signed in before, or the holder of a link: by the id
+    /// of the account or of the invitation.
     Account(Uuid),
     /// Any other client, by its address.
     Client(Option<IpAddr>),

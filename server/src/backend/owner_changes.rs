@@ -1,4 +1,5 @@
-//! Removals and demotions of users who manage members: requested, cancelled, confirmed, applied when their time has come.
+//! Delayed removals and demotions of users who manage members: requested, then cancelled, confirmed, or applied when
+//! due.
 
 use super::{
     Backend, BackendError, may_after_proof,
@@ -32,7 +33,7 @@ pub(super) async fn request_owner_change(
 }
 
 impl Backend {
-    /// The pending removal or demotion of a user, for a user who manages members.
+    /// The pending removal or demotion of a user, for actors who manage members.
     ///
     /// # Errors
     /// Not allowed; not found; the database fails.
@@ -47,7 +48,8 @@ impl Backend {
         owner_changes::find(&mut conn, organization, target).await?.ok_or(BackendError::NotFound)
     }
 
-    /// Cancels the pending removal or demotion of a user. Everyone who manages members can, the target too.
+    /// Cancels the pending removal or demotion of a user. Every user who manages members can do so, including the
+    /// target.
     ///
     /// # Errors
     /// Not allowed; not found; the database fails.
@@ -65,11 +67,11 @@ impl Backend {
         Ok(pending)
     }
 
-    /// Confirms the pending removal or demotion of a user, and applies it. Returns the user as they were.
+    /// Confirms and applies the pending removal or demotion of a user. Returns it with the user as they were before.
     ///
     /// # Errors
-    /// Not allowed; not found; the actor requested it, is the target, or manages members for too short a time; the database
-    /// fails.
+    /// Not allowed; not found; the actor requested it, is the target, or has not managed members for long enough; the
+    /// database fails.
     pub async fn confirm_owner_change(
         &self,
         actor: &Actor,
@@ -94,8 +96,8 @@ impl Backend {
         Ok((pending, found))
     }
 
-    /// Applies the removals and demotions whose time has come, each on behalf of its requester. Returns what is to be mailed.
-    /// One that fails is logged, does not hold up the others, and is tried again the next time.
+    /// Applies the removals and demotions that are due, each on behalf of its requester. Returns the events to notify.
+    /// One that fails is logged and retried next time, and does not prevent the others.
     ///
     /// # Errors
     /// The database fails.
@@ -120,14 +122,15 @@ impl Backend {
         let mut transaction = self.store.write().await?;
         let organization = due.organization_id;
         organizations::lock(&mut transaction, organization).await.map_err(BackendError::gone)?;
-        // Cancelled, or confirmed, since it was read.
+        // It may have been cancelled or confirmed since it was read.
         let pending = owner_changes::find(&mut transaction, organization, due.target).await?;
         let Some(pending) = pending.filter(|pending| pending == due) else { return Ok(None) };
         owner_changes::delete(&mut transaction, &pending).await.map_err(BackendError::gone)?;
         let requester = users::find_actor(&mut transaction, pending.requested_by, None).await?;
         let found = users::find(&mut transaction, organization, pending.target).await?;
-        // What the requester began ends with their power, and the target's change with the target's, in the transaction that
-        // took it. So this only guards against a row that another program left.
+        // The requester's pending changes are cancelled in the transaction that takes away their permission, and the
+        // target's in the one that takes away theirs. This check only guards against a row that another program has
+        // left.
         let requester = requester.filter(|actor| may_after_proof(actor, organization, Operation::ManagePeople));
         let (Some(requester), Some(found)) = (requester, found.filter(|found| found.is_delayed(pending.change))) else {
             tracing::warn!(target_user = %pending.target, "a removal or demotion whose requester or target no longer manages members was dropped");

@@ -1,5 +1,5 @@
-//! Partner organizations: Nuvera's admins create them, invite their first owner, change their details, suspend and reinstate
-//! them; the operator creates them and invites an owner on the command line.
+//! Partner organizations. Nuvera's admins create them, invite their first owner, change their details, suspend and
+//! reinstate them. The operator creates them and invites an owner on the command line.
 
 use super::{
     Backend, BackendError,
@@ -27,31 +27,31 @@ use domain::{
 use sqlx::AnyConnection;
 use tokio::sync::MutexGuard;
 
-/// Who is invited as a partner's first owner.
+/// The person to invite as a partner's first owner.
 #[derive(Clone, Debug)]
 pub struct FirstOwner {
-    /// The address that the link is mailed to, and that they sign in with.
+    /// The address to which the link is mailed and with which they will sign in.
     pub email: EmailAddress,
     /// Their name.
     pub name: PersonName,
 }
 
-/// A partner organization as Nuvera's users see it.
+/// A partner organization as shown to Nuvera's users.
 #[derive(Clone, Debug)]
 pub struct PartnerRecord {
     /// The organization.
     pub organization: Organization,
-    /// Whether anyone belongs to it. Until then an admin invites its first owner.
+    /// Whether it has a member. Until then an admin can invite its first owner.
     pub has_members: bool,
-    /// The open invitations, by name.
+    /// The open invitations, ordered by name.
     pub invitations: Vec<Invitation>,
 }
 
-/// A created organization, and the invitation of its first owner with the token of its link.
+/// A new organization, and the invitation of its first owner with the token for its link.
 pub struct CreatedPartner {
     /// The organization.
     pub organization: Organization,
-    /// The invitation, if one was asked for.
+    /// The invitation, if one was requested.
     pub invitation: Option<(Invitation, LinkToken)>,
 }
 
@@ -75,7 +75,7 @@ impl Backend {
     /// Creates a partner organization, and invites its first owner.
     ///
     /// # Errors
-    /// Not allowed; the name is taken; the owner's address has an account; the database fails.
+    /// Not allowed; the name is taken; the owner's address already has an account; the database fails.
     pub async fn create_partner(
         &self,
         actor: &Actor,
@@ -126,7 +126,7 @@ impl Backend {
         Ok(CreatedPartner { organization, invitation })
     }
 
-    /// Changes an organization's name, contact and note: of the version that the admin saw.
+    /// Changes an organization's name, contact and note, if it still has the version that the admin saw.
     ///
     /// # Errors
     /// Not allowed; not found; changed meanwhile; unchanged; the name is taken; the database fails.
@@ -146,10 +146,11 @@ impl Backend {
         Ok(())
     }
 
-    /// Suspends an organization: the gateway refuses its applications' requests. Nothing else of them changes.
+    /// Suspends an organization: the gateway rejects the requests of its applications. The applications are not
+    /// changed.
     ///
     /// # Errors
-    /// Not allowed; not found; changed meanwhile; suspended already; no reason or ticket; the database fails.
+    /// Not allowed; not found; changed meanwhile; already suspended; no reason or ticket; the database fails.
     pub async fn suspend_partner(
         &self,
         actor: &Actor,
@@ -160,7 +161,7 @@ impl Backend {
         self.change_suspension(actor, id, seen_version, why, Organization::suspend).await
     }
 
-    /// Ends a suspension.
+    /// Reinstates a suspended organization.
     ///
     /// # Errors
     /// Not allowed; not found; changed meanwhile; not suspended; no reason or ticket; the database fails.
@@ -192,10 +193,10 @@ impl Backend {
         Ok(())
     }
 
-    /// Invites the first owner of an organization without members, in the place of all open invitations.
+    /// Invites the first owner of an organization without members, and withdraws all of its open invitations.
     ///
     /// # Errors
-    /// Not allowed; not found; the organization has members; the address has an account; the database fails.
+    /// Not allowed; not found; the organization has members; the address already has an account; the database fails.
     pub async fn invite_first_owner(
         &self,
         actor: &Actor,
@@ -215,12 +216,12 @@ impl Backend {
         Ok(invited)
     }
 
-    /// Invites an owner of the partner organization with this id or name, which has none: for the operator, on the command
-    /// line. Returns the organization's name as well.
+    /// Invites an owner of the partner organization with this id or name, which must have none. For the operator, on
+    /// the command line. Returns the organization's name as well.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`] unless exactly one partner has this id or name; it has an owner; the address has an account;
-    /// the database fails.
+    /// [`BackendError::NotFound`] unless exactly one partner has this id or name; it has an owner; the address already
+    /// has an account; the database fails.
     pub async fn invite_owner_as_operator(
         &self,
         uid: u32,
@@ -272,7 +273,8 @@ async fn save(conn: &mut AnyConnection, change: &OrganizationChange, seen_versio
     Ok(audit::append(conn, &change.events).await?)
 }
 
-/// Refuses the name of another partner organization, in whatever case: two of one name are mistaken for each other.
+/// Rejects the name of another partner organization, regardless of case, so that two partners cannot be mistaken for
+/// each other.
 async fn check_name(
     conn: &mut AnyConnection,
     name: &OrganizationName,
@@ -284,7 +286,7 @@ async fn check_name(
     if is_taken { Err(OrganizationError::NameTaken.into()) } else { Ok(()) }
 }
 
-/// Inserts the invitation of an owner and withdraws the open ones before it: one link at a time leads to ownership.
+/// Inserts the invitation of an owner and withdraws the open ones, so that only one link at a time grants ownership.
 async fn insert_invitation(
     conn: &mut AnyConnection,
     organization: OrganizationId,

@@ -1,6 +1,7 @@
-//! Passkeys: made, used and removed.
+//! Passkeys: registered, used and removed with WebAuthn.
 //!
-//! A browser is given something to answer, a *prompt*; the answer comes back in a form and counts once, within five minutes.
+//! A browser receives a *prompt* (a challenge with its options). Its response is submitted in a form and is accepted
+//! once, within five minutes.
 
 use super::{
     Backend, BackendError,
@@ -29,12 +30,13 @@ use webauthn_rs::prelude::{
     RegisterPublicKeyCredential, Url, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
-/// Whom passkeys are made for: the console, by its name. They work nowhere else.
+/// The console as a WebAuthn relying party. Passkeys are bound to its host name.
 #[derive(Debug)]
 pub struct RelyingParty(Webauthn);
 
 impl RelyingParty {
-    /// The console at `origin`; `None` where browsers use no passkeys: at an IP address, and over http but on this machine.
+    /// Returns the console at `origin`; `None` if browsers do not support passkeys there: at an IP address, and over
+    /// http except on localhost.
     pub fn at(origin: &str) -> Option<Self> {
         let origin = Url::parse(origin).ok()?;
         let name = origin.domain()?;
@@ -44,7 +46,8 @@ impl RelyingParty {
     }
 }
 
-/// Whom they are made for in each of the console's areas: a passkey of one is none in the other where their names differ.
+/// The relying parties of the console's two areas. If their host names differ, a passkey of one cannot be used in the
+/// other.
 #[derive(Debug, Default)]
 pub struct RelyingParties {
     partners: Option<RelyingParty>,
@@ -61,31 +64,31 @@ impl RelyingParties {
     }
 }
 
-/// What a browser answered.
+/// A browser's response to a prompt.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
-    /// In whose area.
+    /// The area in which the form was submitted.
     pub side: ActorKind,
     /// The prompt's challenge.
     pub challenge: &'a str,
-    /// The passkey's answer, in JSON.
+    /// The authenticator's response, as JSON.
     pub text: &'a str,
 }
 
 impl Backend {
-    /// Uses passkeys at the partners' origin and at Nuvera's, where browsers do.
+    /// Enables passkeys at the partners' origin and at Nuvera's, if browsers support them there.
     #[must_use]
     pub fn with_passkeys_at(self, partners: &str, nuvera: &str) -> Self {
         let relying_parties = RelyingParties { partners: RelyingParty::at(partners), nuvera: RelyingParty::at(nuvera) };
         Self { relying_parties, ..self }
     }
 
-    /// Whether passkeys can be used where the people of `side` are.
+    /// Whether passkeys can be used in the area of `side`.
     pub fn uses_passkeys(&self, side: ActorKind) -> bool {
         self.relying_parties.of(side).is_some()
     }
 
-    /// Somebody's own passkeys, the oldest first.
+    /// The actor's own passkeys, oldest first.
     ///
     /// # Errors
     /// The database fails.
@@ -95,7 +98,7 @@ impl Backend {
         Ok(stored.into_iter().map(|stored| stored.passkey).collect())
     }
 
-    /// One of somebody's own passkeys.
+    /// One of the actor's own passkeys.
     ///
     /// # Errors
     /// A fresh proof is needed; not found; the database fails.
@@ -105,10 +108,10 @@ impl Backend {
         found.ok_or(BackendError::NotFound)
     }
 
-    /// What a browser makes a new passkey from.
+    /// Creates a prompt for registering a new passkey.
     ///
     /// # Errors
-    /// A fresh proof is needed; passkeys cannot be used here, or are not for them; the database fails.
+    /// A fresh proof is needed; passkeys are not available here or to this user; the database fails.
     pub async fn ask_for_new_passkey(&self, actor: &Actor) -> Result<Prompt, BackendError> {
         freshly_proven(actor)?;
         let webauthn = self.own_relying_party(actor).await?;
@@ -121,13 +124,14 @@ impl Backend {
             .start_passkey_registration(actor.user_id.0, &actor.email, &actor.name, Some(known))
             .map_err(failed)?;
         let mut options = json(&asked.public_key)?;
-        // Kept on the device so that it is found there without an e-mail address, where the device has room for it.
+        // Asks for a discoverable credential if the device has room for one, so that it can be used without an e-mail
+        // address.
         options["authenticatorSelection"]["residentKey"] = "preferred".into();
         self.prompt(Purpose::Register, Some(actor.user_id), options, &state).await
     }
 
-    /// Whether somebody is offered passkeys: not whom an identity provider vouches for, who has no password here, and whose
-    /// factors are the provider's concern.
+    /// Whether passkeys are available to a user. They are not for users who sign in through an identity provider only:
+    /// these have no password here, and the provider is responsible for their factors.
     ///
     /// # Errors
     /// The database fails.
@@ -140,10 +144,10 @@ impl Backend {
         if self.is_offered_passkeys(actor).await? { Ok(webauthn) } else { Err(BackendError::NotFound) }
     }
 
-    /// Adds the passkey that a browser has made. Whoever had no second factor before gets recovery codes.
+    /// Registers the passkey that a browser has created. A user who had no second factor gets recovery codes.
     ///
     /// # Errors
-    /// A fresh proof is needed; the answer is not taken, or the name; the database fails.
+    /// A fresh proof is needed; the response or the name is rejected; the database fails.
     pub async fn add_passkey(
         &self,
         actor: &Actor,
@@ -179,10 +183,11 @@ impl Backend {
         Ok(codes)
     }
 
-    /// Removes one of somebody's own passkeys; with the last second factor go the recovery codes.
+    /// Removes one of the actor's own passkeys. The recovery codes are removed with the last second factor.
     ///
     /// # Errors
-    /// A fresh proof is needed; not found; they must have a second factor, and have no other; the database fails.
+    /// A fresh proof is needed; not found; it is the last second factor of a user who must have one; the database
+    /// fails.
     pub async fn remove_passkey(&self, actor: &Actor, id: PasskeyId) -> Result<(), BackendError> {
         freshly_proven(actor)?;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
@@ -198,7 +203,7 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// What `user` answers with one of their passkeys; `None` where they have none that is taken here.
+    /// Creates a prompt for one of the passkeys of `user`; `None` if they have none that is accepted here.
     ///
     /// # Errors
     /// The database fails.
@@ -212,15 +217,15 @@ impl Backend {
         if taken.is_empty() {
             return Ok(None);
         }
-        // Answers are verified against what the passkey is by then, as those of a passkey that nobody was asked for are.
-        // What is asked for differs in this only: it is one of theirs.
+        // Uses the discoverable ceremony here too, so that the response is verified against the passkey as stored by
+        // then, and not against a copy in the challenge's state. Only the list of allowed credentials is the user's.
         let (of_theirs, _) = webauthn.start_passkey_authentication(&taken).map_err(failed)?;
         let (mut asked, state) = webauthn.start_discoverable_authentication().map_err(failed)?;
         asked.public_key.allow_credentials = of_theirs.public_key.allow_credentials;
         self.prompt(Purpose::Prove, Some(user), json(&asked.public_key)?, &state).await.map(Some)
     }
 
-    /// What somebody signs in with who has a passkey on their device; `None` where passkeys cannot be used here.
+    /// Creates a prompt for signing in with any passkey on the device; `None` if passkeys cannot be used here.
     ///
     /// # Errors
     /// The database fails.
@@ -230,10 +235,10 @@ impl Backend {
         self.prompt(Purpose::SignIn, None, json(&asked.public_key)?, &state).await.map(Some)
     }
 
-    /// Whose passkey has answered: `user`'s, where they were asked, or anybody's. Whoever it is was verified by their device.
+    /// Verifies the response of a passkey: one of `user`, if given, or anyone's. The user was verified by their device.
     ///
     /// # Errors
-    /// [`BackendError::Passkey`] where it proves nothing; the database fails.
+    /// [`BackendError::Passkey`] if the response is rejected; the database fails.
     pub async fn check_passkey(
         &self,
         user: Option<UserId>,
@@ -249,9 +254,9 @@ impl Backend {
         let stored = passkeys::find_by_credential(&mut transaction, &credential_id).await?;
         let stored = stored.filter(|stored| user.is_none_or(|user| user == stored.user_id));
         let stored = stored.ok_or(PasskeyError::Unknown)?;
-        // Before the passkey is written: one that is taken away meanwhile proves nothing.
+        // Read before the passkey is updated: if the passkey is removed in between, the update fails.
         let sign_ins_ended = users::sign_ins_ended(&mut transaction, stored.user_id).await?;
-        // Where nobody in particular was asked, the passkey says whose it is, and is right.
+        // Unless a user was given, the response must name one. A user that it names must be the passkey's.
         let says = given.get_user_unique_id();
         if says.map_or(user.is_none(), |says| says != stored.user_id.0.as_bytes()) {
             return Err(PasskeyError::NotVerified.into());
@@ -283,7 +288,7 @@ impl Backend {
         }
     }
 
-    /// Remembers what a browser is asked for.
+    /// Stores a challenge and returns it as a prompt.
     async fn prompt(
         &self,
         purpose: Purpose,
@@ -302,7 +307,8 @@ impl Backend {
         Ok(Prompt { challenge, options: options.to_string() })
     }
 
-    /// What was asked for, for the only time: whatever comes of the answer, there is no second one.
+    /// Consumes a challenge and returns its state. Whatever the response turns out to be, the challenge cannot be used
+    /// again.
     async fn asked<T: DeserializeOwned>(
         &self,
         purpose: Purpose,
@@ -313,7 +319,7 @@ impl Backend {
         let taken = passkeys::take_challenge(&mut transaction, answer.challenge, purpose, user, self.clock.now()).await;
         let taken = taken.map_err(too_late)?;
         transaction.commit().await.map_err(StoreError::from)?;
-        // One that this version of the program cannot read was written by another one, minutes ago.
+        // A state that this version cannot read was written by another version, minutes ago.
         let state = taken.and_then(|state| serde_json::from_str(&state).ok());
         Ok(state.ok_or(PasskeyError::TooLate)?)
     }
@@ -336,7 +342,7 @@ fn json(value: &impl Serialize) -> Result<serde_json::Value, BackendError> {
     serde_json::to_value(value).map_err(|error| BackendError::Webauthn(error.to_string()))
 }
 
-/// Somebody else has just used up the same thing.
+/// Maps a conflict to [`PasskeyError::TooLate`]: a concurrent request has just used the challenge or the passkey.
 fn too_late(error: StoreError) -> BackendError {
     match error {
         StoreError::Conflict => PasskeyError::TooLate.into(),
@@ -344,7 +350,7 @@ fn too_late(error: StoreError) -> BackendError {
     }
 }
 
-/// What is wrong with an answer; the log says more.
+/// Maps an error in a response to one for the user, and logs the details.
 fn refused(error: WebauthnError) -> BackendError {
     tracing::warn!(%error, "the answer of a passkey was refused");
     match error {
@@ -352,8 +358,8 @@ fn refused(error: WebauthnError) -> BackendError {
         WebauthnError::CredentialBackupEligibilityInconsistent | WebauthnError::CredentialMayNotBeHardwareBound => {
             PasskeyError::BackupStateChanged.into()
         }
-        // What the browser was asked not to make once more. webauthn-rs 0.6.2 calls it an altered algorithm, which browsers
-        // do not send.
+        // The browser was asked not to register this passkey again. webauthn-rs 0.6.2 reports it as an altered
+        // algorithm, which browsers do not send.
         WebauthnError::CredentialExcludedFromRequest | WebauthnError::CredentialAlteredAlgFromRequest => {
             PasskeyError::Known.into()
         }
@@ -361,7 +367,7 @@ fn refused(error: WebauthnError) -> BackendError {
     }
 }
 
-/// The library did not begin: nothing that anybody sent makes it fail.
+/// Maps an error of the library that no client input can cause.
 fn failed(error: WebauthnError) -> BackendError {
     BackendError::Webauthn(error.to_string())
 }

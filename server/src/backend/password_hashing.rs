@@ -13,30 +13,31 @@ use std::sync::LazyLock;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-/// A hash to verify against where the account does not exist, so that the answer takes as long.
+/// A hash to verify against if the account does not exist, so that the response takes as long.
 static DUMMY_HASH: LazyLock<String> = LazyLock::new(|| hash_here("no account has this password", COST));
 
-/// The cost of a new hash: the crate's default parameters, 19 MiB, t = 2, p = 1, which are OWASP's figure. Only tests lower it.
+/// The cost of a new hash: the crate's default parameters (19 MiB, t = 2, p = 1), which OWASP recommends. Only tests
+/// lower it.
 pub(super) const COST: Params = Params::DEFAULT;
 
-/// Returns whether `password` has this hash. `None`, for an account that does not exist, takes as long.
+/// Returns whether `password` has this hash. Takes as long with `None`, for an account that does not exist.
 pub(super) async fn verify(place: &Place, password: String, hash: Option<String>) -> bool {
     let verified = place.run(move || {
         let hash = hash.as_ref().unwrap_or(&DUMMY_HASH);
         let Ok(parsed) = PasswordHash::new(hash) else { return false };
         let matches = |password: &str| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
         let normalized = normalized(&password);
-        // A hash from before passwords were normalized is of the password as it was typed.
+        // A hash created before passwords were normalized is of the password as it was typed.
         matches(&normalized) || *normalized != password && matches(&password)
     });
-    // A password whose check panicked is no match.
+    // A password whose check panicked does not match.
     verified.await.unwrap_or(false)
 }
 
-/// Judges a new password as [`passwords::check`] does, and hashes it.
+/// Checks a new password with [`passwords::check`] and hashes it.
 ///
 /// # Errors
-/// The password is refused; too many jobs of this requester are queued.
+/// The password is rejected; too many jobs of this requester are queued.
 pub(super) async fn check_and_hash(
     requester: Requester,
     password: &str,
@@ -54,15 +55,15 @@ pub(super) async fn check_and_hash(
     hashed.await.expect("judging and hashing a password do not panic")
 }
 
-/// Hashes a password on the calling thread: for command-line subcommands and the start, which serve no requests.
+/// Hashes a password on the calling thread. For command-line subcommands and the start, which serve no requests.
 pub(super) fn hash_here(password: &str, cost: Params) -> String {
     let salt = SaltString::encode_b64(&random::bytes::<16>()).expect("16 bytes are a valid salt");
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost);
     argon2.hash_password(normalized(password).as_bytes(), &salt).expect("the parameters are valid").to_string()
 }
 
-/// Returns a password as it is hashed (RFC 8265, 4.2.1: OpaqueString): other spaces become ASCII's, and the text is in NFC. One
-/// keyboard sends an é as one character, another as two, and users see no difference.
+/// Normalizes a password for hashing (RFC 8265, 4.2.1: OpaqueString): non-ASCII spaces become ASCII spaces, and the
+/// text is converted to NFC. Keyboards may send an é as one character or as two, which look the same to users.
 fn normalized(password: &str) -> Zeroizing<String> {
     let space = |c: char| if c.is_whitespace() && !c.is_control() { ' ' } else { c };
     Zeroizing::new(password.chars().map(space).nfc().collect())

@@ -1,9 +1,9 @@
-//! Which passwords are taken (NIST SP 800-63B-4, 3.1.1.2): long ones that were in no breach and that nobody would guess. No
-//! characters are asked for, and none refused. How one is changed, and chosen anew by whoever has lost it.
+//! Password rules (NIST SP 800-63B-4, 3.1.1.2): passwords must be long, not part of a known breach and hard to guess.
+//! No kinds of characters are required or forbidden. Also changes and resets of passwords.
 //!
-//! The list of breached passwords is shipped inside this program: all that have 15 characters or more of those that attackers
-//! try first, in whatever case (`scripts/breached-passwords` says whose lists they are). zxcvbn, which finds common words, names
-//! and patterns inside a password, would let nine in ten of them through (1,846 of 2,000 drawn from the list).
+//! The list of breached passwords is embedded in this program: all those with 15 characters or more, regardless of
+//! case, that attackers try first (`scripts/breached-passwords` names the sources). zxcvbn, which finds common words,
+//! names and patterns inside a password, would accept nine in ten of them (1,846 of 2,000 drawn from the list).
 
 use super::{
     Backend, BackendError,
@@ -31,15 +31,15 @@ use sqlx::AnyConnection;
 use std::net::IpAddr;
 use zxcvbn::{Score, zxcvbn};
 
-/// The least characters. A password is all that somebody signs in with.
+/// Minimum length. A password may be all that a user signs in with.
 pub const MIN_CHARACTERS: usize = 15;
-/// The most: far more than anybody types, and no work for the hash.
+/// Maximum length: far more than users type, and cheap to hash.
 pub const MAX_CHARACTERS: usize = 256;
-/// Number of leading characters that zxcvbn estimates. Its time grows with the square of the length and more: 100 crafted
-/// characters took 0.56 s. A password whose first 40 characters withstand guessing does so as a whole.
+/// Number of leading characters that zxcvbn estimates. Its time grows faster than the square of the length: 100 crafted
+/// characters took 0.56 s. A password whose first 40 characters are hard to guess is so as a whole.
 const ESTIMATED_CHARACTERS: usize = 40;
 
-/// Why a password is not taken; the words are for the person who chose it.
+/// The reason why a password is rejected. The messages are shown to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// Fewer characters than [`MIN_CHARACTERS`].
@@ -50,30 +50,30 @@ pub enum PasswordError {
     /// More characters than [`MAX_CHARACTERS`].
     #[error("Use at most {MAX_CHARACTERS} characters.")]
     TooLong,
-    /// It is on the list of breached passwords.
+    /// The password is on the list of breached passwords.
     #[error(
         "This password is on a list of those that were stolen elsewhere, and is among the first that an attacker tries. Choose another one."
     )]
     Breached,
-    /// It is made of common words, of what repeats, or of what everybody knows of the person.
+    /// The password consists of common words, repetitions, or what is known about the user.
     #[error("This password would be guessed: it is made of common words, names or repetitions. Choose another one.")]
     Guessable,
 }
 
-/// A link with which somebody chooses a new password.
+/// A link with which a member chooses a new password.
 pub struct PasswordReset {
-    /// Who.
+    /// The member whose password it resets.
     pub person: Person,
-    /// What it holds.
+    /// The token in the link.
     pub token: LinkToken,
-    /// The first instant at which it is good for nothing.
+    /// The first instant at which the link no longer works.
     pub expires_at: Timestamp,
 }
 
 /// The result of a password change.
 #[derive(Debug)]
 pub struct ChangedPassword {
-    /// New recovery codes, if the ones before were to be replaced: removing them would leave the user without any.
+    /// New recovery codes, if the user chose to replace the earlier ones and keeps a second factor.
     pub codes: Option<Vec<RecoveryCode>>,
     /// Number of open invitations that were withdrawn.
     pub withdrawn_invitations: usize,
@@ -81,17 +81,19 @@ pub struct ChangedPassword {
 
 /// The result of starting a password reset.
 pub enum BegunReset {
-    /// The link works now. It has to be mailed.
+    /// The link works now and must be mailed.
     Link(PasswordReset),
-    /// It waits: see [`domain::pending_reset`].
+    /// The reset is delayed: see [`domain::pending_reset`].
     Pending(PendingReset),
 }
 
 impl Backend {
-    /// Returns the user's second factors, for a change of their password, which removes those that they do not recognize.
+    /// Returns the user's second factors for the password change form, in which they remove those that they do not
+    /// recognize.
     ///
     /// # Errors
-    /// A fresh proof is needed; [`BackendError::NotFound`] if they sign in by an identity provider only; the database fails.
+    /// A fresh proof is needed; [`BackendError::NotFound`] if they sign in through an identity provider only; the
+    /// database fails.
     pub async fn factors_at_password_change(&self, actor: &Actor) -> Result<FactorList, BackendError> {
         freshly_proven(actor)?;
         if !self.proofs(actor).await?.password {
@@ -100,14 +102,14 @@ impl Backend {
         Ok(factor_list(&mut *self.store.read().await?, actor.user_id).await?)
     }
 
-    /// Changes the user's own password. With it go the second factors in `removal`, all other sessions and known browsers,
-    /// sign-ins under way, and links to choose a password: an attacker must keep no way in. So do
-    /// the links that the account made and others can use.
+    /// Changes the user's own password. Also removes the second factors in `removal` and ends all other sessions, known
+    /// browsers, sign-ins in progress and password reset links, so that an attacker keeps no access. Links that the
+    /// account has issued to others are withdrawn too.
     ///
-    /// `seen` is the [`FactorList::fingerprint`] of the list that the user chose from.
+    /// `seen` is the [`FactorList::fingerprint`] of the list from which the user chose.
     ///
     /// # Errors
-    /// A fresh proof is needed; the password is not accepted; there is a factor that was not listed; the database fails.
+    /// A fresh proof is needed; the password is rejected; there is a factor that was not listed; the database fails.
     pub async fn change_password(
         &self,
         actor: &Actor,
@@ -128,7 +130,7 @@ impl Backend {
         let withdrawn = withdraw_unfinished(&mut transaction, actor.organization_id, user, by).await?;
         users::set_password(&mut transaction, user, &password_hash).await.map_err(BackendError::gone)?;
         sessions::end_all(&mut transaction, user, Some(&here)).await?;
-        // Whoever guessed codes knew the old password.
+        // Codes are only requested after the password, so whoever guessed them knew the old one.
         second_factors::forget_wrong_codes(&mut transaction, user).await?;
         let mut events = vec![password_changed(by)];
         let removes_app = removal.app && list.app.is_some();
@@ -166,10 +168,11 @@ impl Backend {
         password_hashing::check_and_hash(Requester::Account(actor.user_id.0), password, &known, cost).await
     }
 
-    /// Starts a reset of the password of a member of the actor's organization. A link that was sent before stops working.
+    /// Starts a reset of the password of a member of the actor's organization. Unless the reset is delayed, a link that
+    /// was sent before stops working.
     ///
     /// # Errors
-    /// Not allowed; not found; it is oneself; the database fails.
+    /// Not allowed; not found; the actor is the member; the database fails.
     pub async fn begin_password_reset(
         &self,
         actor: &Actor,
@@ -191,11 +194,11 @@ impl Backend {
         Ok(BegunReset::Link(PasswordReset { person, token, expires_at }))
     }
 
-    /// Gives somebody a way back in who has lost all that they signed in with and whom nobody else can help: for whoever
-    /// runs the server. Their password and second factors are good for nothing from now on, and their sessions end.
+    /// Recovers the account of a user who has lost all credentials and whom no other user can help. For the operator,
+    /// on the command line. Their password and second factors stop working, and their sessions end.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`] where nobody signs in with this address and a password; the database fails.
+    /// [`BackendError::NotFound`] if no user signs in with this address and a password; the database fails.
     pub async fn recover(&self, email: &str) -> Result<(Actor, LinkToken, Timestamp), BackendError> {
         let unknown_password = LinkToken::generate();
         let unusable_hash = password_hashing::hash_here(unknown_password.reveal(), self.password_cost.clone());
@@ -222,7 +225,7 @@ impl Backend {
         Ok((actor, token, expires_at))
     }
 
-    /// Whose password a link is for, while it is good.
+    /// The user whose password the link with this token resets, while it is valid.
     ///
     /// # Errors
     /// The database fails.
@@ -235,11 +238,12 @@ impl Backend {
         }
     }
 
-    /// Sets the password that a user chose by a link: once. All of their sessions, known browsers, second factors and recovery
-    /// codes go with the old one: any of them may be an attacker's. Nobody is signed in by it. Returns the user.
+    /// Sets the password that a user chose through a link, which can be used once. Their sessions, known browsers,
+    /// second factors and recovery codes are removed, since any of them may be an attacker's. The user is not signed
+    /// in. Returns the user.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`] where the link is good for nothing; the password is not taken; the database fails.
+    /// [`BackendError::NotFound`] if the link is not valid; the password is rejected; the database fails.
     pub async fn finish_password_reset(
         &self,
         token: &str,
@@ -250,10 +254,10 @@ impl Backend {
         let password_hash = self.hash_new_password(&actor, password).await?;
         let mut settled = self.settled().await?;
         let mut transaction = self.store.write().await?;
-        // Before anything else: it locks the organization.
+        // Called first, because it locks the organization.
         let by = By { actor: &actor, at: self.clock.now(), reason: None };
         withdraw_unfinished(&mut transaction, actor.organization_id, actor.user_id, by).await?;
-        // It may have been used, replaced or withdrawn while the password was hashed.
+        // The link may have been used, replaced or withdrawn while the password was hashed.
         let link = password_resets::find_by_token(&mut transaction, &hash(token)).await?;
         let link = link.ok_or(BackendError::NotFound)?;
         password_resets::delete(&mut transaction, &hash(token)).await.map_err(BackendError::gone)?;
@@ -282,8 +286,8 @@ async fn factor_list(conn: &mut AnyConnection, user: UserId) -> Result<FactorLis
     })
 }
 
-/// Of each breached password the first bytes of its SHA-256, sorted. One password in three million that is not on the list
-/// begins like one that is, and is refused with it.
+/// The first bytes of the SHA-256 of each breached password, sorted. About one in three million other passwords shares
+/// such a prefix and is rejected as well.
 static BREACHED: &[u8] = include_bytes!("breached_passwords.bin");
 const BEGINNING: usize = 5;
 
@@ -294,10 +298,10 @@ fn is_breached(password: &str) -> bool {
     beginnings.binary_search(beginning).is_ok()
 }
 
-/// Judges a password. `known` is what everybody knows of the person: their name, their address, their organization.
+/// Checks a password. `known` is public information about the user: name, address and organization.
 ///
 /// # Errors
-/// It is too short, too long, known from a breach, or would be guessed.
+/// It is too short, too long, known from a breach, or easy to guess.
 pub fn check(password: &str, known: &[&str]) -> Result<(), PasswordError> {
     match password.chars().count() {
         ..MIN_CHARACTERS => return Err(PasswordError::TooShort),
@@ -312,7 +316,7 @@ pub fn check(password: &str, known: &[&str]) -> Result<(), PasswordError> {
     words.push("nuvera");
     words.retain(|word| word.len() > 2);
     let estimated = password.char_indices().nth(ESTIMATED_CHARACTERS).map_or(password, |(end, _)| &password[..end]);
-    // Below 10^8 guesses.
+    // A score below three means fewer than 10^8 guesses.
     if zxcvbn(estimated, &words).score() < Score::Three { Err(PasswordError::Guessable) } else { Ok(()) }
 }
 
@@ -333,7 +337,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_first_characters_are_estimated() {
-        // Its end alone would make this password a good one.
+        // The end of this password alone would be strong enough.
         let weak_at_first = "abc".repeat(14) + "tulip gravel 84 harbour";
         assert_eq!(check(&weak_at_first, &KNOWN), Err(PasswordError::Guessable));
         let strong_at_first = "tulip gravel 84 harbour mosaic lantern 7".to_owned() + &"a".repeat(200);
@@ -353,7 +357,7 @@ mod tests {
         ] {
             assert_eq!(check(breached, &KNOWN), Err(PasswordError::Breached), "{breached}");
         }
-        // The control: one letter more, and it is nobody's.
+        // The control: with one letter more it is not on the list.
         assert_eq!(check("f75gFAwwfYIJHEazq", &KNOWN), Ok(()));
     }
 

@@ -1,5 +1,5 @@
-//! What a failing database leaves to be done: changes of which nobody knows whether their commit took place, and emergency
-//! stops that are not recorded yet.
+//! The change lock, and what a failing database has left unresolved: changes whose commit has an unknown outcome, and
+//! unrecorded emergency stops.
 
 use super::{Backend, BackendError, authorise, emergency::TURN_WITHIN};
 use crate::{
@@ -16,7 +16,7 @@ use sqlx::AnyConnection;
 use std::{mem, slice};
 use tokio::{sync::MutexGuard, time::timeout};
 
-/// What must be done before the next change.
+/// What must be resolved before the next change. Guarded by the change lock.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// Whether the blocked signing keys must be read again.
@@ -27,7 +27,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Sets whether the blocked signing keys must be read again before the next change. Returns what was set before.
+    /// Sets whether the blocked signing keys must be read again before the next change. Returns the earlier value.
     pub(super) fn doubt_blocks(&mut self, doubtful: bool) -> bool {
         mem::replace(&mut self.are_blocks_doubtful, doubtful)
     }
@@ -39,7 +39,7 @@ impl Pending {
 }
 
 impl Backend {
-    /// Takes the lock under which changes are made, once nothing is pending any more.
+    /// Acquires the change lock and resolves everything that is pending.
     pub(super) async fn settled(&self) -> Result<MutexGuard<'_, Pending>, BackendError> {
         let mut pending = timeout(TURN_WITHIN, self.changes.lock()).await.map_err(|_| StoreError::Stalled)?;
         self.emergency.record_waiting(&mut pending).await?;
@@ -63,11 +63,12 @@ impl Backend {
         Ok(pending)
     }
 
-    /// Waits for the turn of somebody's change: nothing is pending, nobody else changes anything, and they still may.
-    /// Meanwhile they may have been removed, or given another role.
+    /// Acquires the change lock and opens a transaction. Checks the actor's authority before, and again inside the
+    /// transaction, because they may have been removed or given another role meanwhile.
     ///
     /// # Errors
-    /// As [`authorise`]; [`BackendError::Forbidden`] where they are gone, or their session is; the database fails.
+    /// As [`authorise`]; [`BackendError::Forbidden`] if the actor was removed or their session has ended; the database
+    /// fails.
     pub(super) async fn turn(
         &self,
         actor: &Actor,
@@ -77,10 +78,10 @@ impl Backend {
         self.turn_if(actor, |actor| authorise(actor, organization, operation)).await
     }
 
-    /// As [`Backend::turn`], for what is no single organization's.
+    /// As [`Backend::turn`], for changes that do not concern a single organization.
     ///
     /// # Errors
-    /// As `may`; [`BackendError::Forbidden`] where they are gone, or their session is; the database fails.
+    /// As `may`; [`BackendError::Forbidden`] if the actor was removed or their session has ended; the database fails.
     pub(super) async fn turn_if(
         &self,
         actor: &Actor,
@@ -93,10 +94,11 @@ impl Backend {
         Ok((pending, transaction))
     }
 
-    /// Waits for the turn of a change to one's own account, and reads who one is by then.
+    /// Acquires the change lock and opens a transaction for a change to the actor's own account. Returns the actor as
+    /// reloaded inside the transaction.
     ///
     /// # Errors
-    /// [`BackendError::Forbidden`] where they are gone, or their session is; the database fails.
+    /// [`BackendError::Forbidden`] if the actor was removed or their session has ended; the database fails.
     pub(super) async fn own_turn(
         &self,
         actor: &Actor,
@@ -107,8 +109,8 @@ impl Backend {
         Ok((settled, found, transaction))
     }
 
-    /// Commits a change and shows it to the gateway. Where the commit fails nobody knows whether it took place: the
-    /// application is read again before the next change, and about once a second until that works.
+    /// Commits a change and applies it to the gateway. If the commit fails, its outcome is unknown: the application is
+    /// read again before the next change, and about every half second until that succeeds.
     pub(super) async fn commit(
         &self,
         transaction: Transaction,
@@ -118,7 +120,7 @@ impl Backend {
         self.commit_all(transaction, pending, slice::from_ref(application)).await
     }
 
-    /// As [`Backend::commit`], for several applications that were changed together.
+    /// As [`Backend::commit`], for several applications that were changed in one transaction.
     pub(super) async fn commit_all(
         &self,
         transaction: Transaction,
@@ -128,17 +130,17 @@ impl Backend {
         commit_all(&self.gateway, transaction, pending, applications).await
     }
 
-    /// Does what is pending, where the database lets it.
+    /// Resolves everything that is pending.
     ///
     /// # Errors
-    /// It still does not.
+    /// The database still fails.
     pub async fn settle(&self) -> Result<(), BackendError> {
         self.settled().await.map(drop)
     }
 }
 
-/// Commits a change of `applications` and shows it to the gateway. Where the commit fails, or is given up, they are read
-/// again before the next change.
+/// Commits a change of `applications` and applies it to the gateway. If the commit fails or the future is dropped, they
+/// are read again before the next change.
 pub(super) async fn commit_all(
     gateway: &Gateway,
     transaction: Transaction,
@@ -153,7 +155,8 @@ pub(super) async fn commit_all(
     Ok(())
 }
 
-/// Who somebody is by now, and still may be: whoever ended their session, or removed them, meant what waits as well.
+/// Reloads the actor inside the transaction. Fails if their session has ended or they were removed, so that this also
+/// applies to a change that was waiting for the lock.
 pub(super) async fn as_they_are(conn: &mut AnyConnection, actor: &Actor) -> Result<Actor, BackendError> {
     if let Some(session) = actor.session
         && signed_in::find(&mut *conn, session).await?.is_none()

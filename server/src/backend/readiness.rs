@@ -50,7 +50,7 @@ impl Backend {
         Found { can_work, problems }
     }
 
-    /// Whether the database can be read within [`READ_WITHIN`].
+    /// Whether the database can be read, and quickly enough to show a page after an emergency stop.
     pub async fn can_read(&self) -> bool {
         matches!(timeout(READ_WITHIN, self.check_read()).await, Ok(Ok(())))
     }

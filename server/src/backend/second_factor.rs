@@ -1,4 +1,4 @@
-//! The second factor: an authenticator app, and recovery codes.
+//! Second factors: authenticator apps (TOTP) and recovery codes.
 
 use super::{
     Backend, BackendError,
@@ -25,47 +25,48 @@ use sqlx::AnyConnection;
 use std::{net::IpAddr, time::Duration};
 use zeroize::Zeroizing;
 
-/// Wrong codes for one account from one address, session or known browser after which the next attempt waits for the window's end.
+/// Wrong codes for one account from one address, session or known browser, after which attempts are throttled until the
+/// window ends.
 const MAX_FAILURES_OF_ACCOUNT_AND_ADDRESS: i64 = 5;
-/// Wrong codes for one account from unknown browsers, whatever the address. Few: only who has the password gets here, and of a million codes
-/// three are right at any moment.
+/// The same limit for one account over all unknown browsers. It is low because the password is already correct at this
+/// point, and three of a million codes are valid at any time.
 const MAX_FAILURES_OF_ACCOUNT: i64 = 20;
 
-/// Wrong codes in a row from unknown browsers after which the app's codes are no longer accepted there, however long the
-/// guessing takes (NIST SP 800-63B, 5.2.2: at most 100).
+/// Consecutive wrong codes from unknown browsers after which the app's codes are no longer accepted there, however slow
+/// the guessing (NIST SP 800-63B, 5.2.2: at most 100).
 const MAX_WRONG_CODES: i64 = 100;
-/// Wrong codes in a row from one open session or one known browser after which the app's codes are no longer accepted there.
-/// A guesser gets that many more for each session or browser of the user that they have stolen.
+/// Consecutive wrong codes from one session or known browser after which the app's codes are no longer accepted there.
+/// An attacker gets as many guesses again for each session or browser of the user that they have stolen.
 const MAX_WRONG_CODES_HERE: i64 = 20;
-/// Time between two letters about wrong codes.
+/// Minimum interval between two e-mails about wrong codes.
 const LETTER_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// For how long the page that shows a new secret can be sent.
+/// How long the form with a new secret can be submitted.
 const ENROLMENT_WINDOW: Duration = Duration::from_secs(60 * 60);
 
-/// A secret that somebody is about to add to their app. It is remembered nowhere: the form brings it back, encrypted.
+/// A new secret for a user's authenticator app. It is not stored: the form carries it, encrypted.
 #[derive(Debug)]
 pub struct Enrolment {
     /// The secret.
     pub secret: TotpSecret,
-    /// What the form brings back.
+    /// The encrypted secret for the form.
     pub sealed: String,
 }
 
 /// The result of checking a code.
 #[derive(Debug)]
 pub enum CodeCheck {
-    /// It is right.
+    /// The code is accepted.
     Right,
-    /// It is not.
+    /// The code is wrong.
     Wrong,
-    /// It is not, it came from a browser that the user has not signed in with, and the user has to be notified: someone else
-    /// may know their password.
+    /// The code is wrong and came from a browser that the user has not signed in from. The user must be notified,
+    /// because someone else may know their password.
     WrongAndNotify(Box<Actor>),
 }
 
 impl Backend {
-    /// One's own second factor, where there is one.
+    /// The actor's own authenticator app, if there is one.
     ///
     /// # Errors
     /// The database fails.
@@ -74,7 +75,7 @@ impl Backend {
         Ok(second_factors::find(&mut conn, actor.user_id).await?.map(|stored| stored.factor))
     }
 
-    /// How many recovery codes one has left.
+    /// Number of unused recovery codes of the actor.
     ///
     /// # Errors
     /// The database fails.
@@ -82,11 +83,11 @@ impl Backend {
         Ok(second_factors::recovery_codes(&mut *self.store.read().await?, actor.user_id).await?)
     }
 
-    /// A secret to add to one's app: the one that the form had before where it is still good, so that it need not be added
-    /// again after a typing error.
+    /// Returns a secret for an authenticator app. Reuses the one that the form had before while it is valid, so that a
+    /// mistyped code does not require adding it to the app again.
     ///
     /// # Errors
-    /// They have to prove first that it is they.
+    /// A fresh proof is needed.
     pub fn enrolment(&self, actor: &Actor, before: Option<&str>) -> Result<Enrolment, BackendError> {
         accounts::freshly_proven(actor)?;
         if let Some((secret, sealed)) = before.and_then(|sealed| Some((self.enrolled(actor, sealed)?, sealed))) {
@@ -99,7 +100,7 @@ impl Backend {
         Ok(Enrolment { secret, sealed })
     }
 
-    /// The secret that a form brings back, where it is this actor's and not too old.
+    /// Decrypts the secret that a form carries, if it was issued to this actor and has not expired.
     fn enrolled(&self, actor: &Actor, sealed: &str) -> Option<TotpSecret> {
         let text = self.pepper.decrypt(&enrolment_of(actor.user_id), sealed)?;
         let (at, secret) = text.split_first_chunk::<8>()?;
@@ -108,10 +109,10 @@ impl Backend {
         (self.clock.now().since(at) < ENROLMENT_WINDOW).then_some(secret)
     }
 
-    /// Sets up a second factor, or replaces the one before: once its first code is right. The recovery codes are new ones.
+    /// Sets up or replaces the authenticator app, if the first code is correct. Issues new recovery codes.
     ///
     /// # Errors
-    /// They have to prove first that it is they; the code is wrong; the page is too old; the database fails.
+    /// A fresh proof is needed; the code is wrong; the form has expired; the database fails.
     pub async fn set_up_factor(
         &self,
         actor: &Actor,
@@ -135,7 +136,7 @@ impl Backend {
         Ok(codes)
     }
 
-    /// Gives somebody a second factor whose secret is known already: for the people of `--demo`.
+    /// Gives a user an authenticator app with a given secret, for the users of `--demo`.
     ///
     /// # Errors
     /// The database fails.
@@ -145,10 +146,10 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Makes recovery codes in place of all that there are.
+    /// Generates recovery codes that replace all existing ones.
     ///
     /// # Errors
-    /// They have to prove first that it is they; there is no second factor; the database fails.
+    /// A fresh proof is needed; there is no second factor; the database fails.
     pub async fn make_recovery_codes(&self, actor: &Actor) -> Result<Vec<RecoveryCode>, BackendError> {
         accounts::freshly_proven(actor)?;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
@@ -163,10 +164,11 @@ impl Backend {
         Ok(codes)
     }
 
-    /// Removes one's own second factor.
+    /// Removes the actor's own authenticator app.
     ///
     /// # Errors
-    /// They have to prove first that it is they; they must have one; there is none; the database fails.
+    /// A fresh proof is needed; the actor must have a second factor and has no other; there is none; the database
+    /// fails.
     pub async fn remove_factor(&self, actor: &Actor) -> Result<(), BackendError> {
         accounts::freshly_proven(actor)?;
         let (_settled, actor, mut transaction) = self.own_turn(actor).await?;
@@ -182,11 +184,11 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Removes the second factor that a member has lost, and ends their sessions; or requests that, where it has to wait
-    /// (see [`domain::pending_reset`]): the second value is the pending reset then.
+    /// Removes the second factors that a member has lost and ends their sessions; or, if the reset must be delayed (see
+    /// [`domain::pending_reset`]), requests it and returns it as the second value.
     ///
     /// # Errors
-    /// Not allowed; not found; it is oneself; they have none; the database fails.
+    /// Not allowed; not found; the actor is the member; the member has no second factor; the database fails.
     pub async fn reset_factor(
         &self,
         actor: &Actor,
@@ -212,14 +214,15 @@ impl Backend {
         Ok((found, None))
     }
 
-    /// Checks whether `typed` is a code of the user's app that was not used yet, or one of their recovery codes. Either is used
-    /// up by it. `session` is the open session in which the code is typed, if there is one.
+    /// Checks whether `typed` is an unused code of the user's app or one of their recovery codes, and consumes it.
+    /// `session` is the session in which the code is typed, if there is one.
     ///
-    /// A failure counts for the session or the known browser that it came from; from any other browser, for the account and
-    /// the address. So nobody elsewhere locks the user out of where they are.
+    /// A failure is counted for the session or known browser it came from, or otherwise for the account and the
+    /// address, so that attempts from elsewhere do not lock the user out of their own sessions and browsers.
     ///
     /// # Errors
-    /// Too many attempts failed, lately or in a row; they are gone, or have no second factor; the database fails.
+    /// Too many attempts have failed recently or in a row; the user was removed or has no second factor; the database
+    /// fails.
     pub async fn check_second_factor(
         &self,
         user: UserId,
@@ -269,8 +272,8 @@ impl Backend {
             None => false,
         };
         match (&place, is_right) {
-            // A right code from elsewhere does not reset this count: otherwise each sign-in of the user would give a guesser
-            // a hundred guesses more.
+            // A correct code from elsewhere does not reset this counter. Otherwise each sign-in of the user would give
+            // an attacker another hundred guesses.
             (None, true) => second_factors::forget_wrong_codes(&mut transaction, user).await?,
             (Some(place), true) => second_factors::forget_wrong_codes_at(&mut transaction, place).await?,
             (None, false) if is_code => second_factors::wrong_code(&mut transaction, user).await?,
@@ -323,24 +326,25 @@ impl Backend {
         Ok(codes)
     }
 
-    /// 80 random bits need no slow hash; no API key begins like what is hashed here.
+    /// Hashes a recovery code. Its 80 random bits need no slow hash, and the prefix keeps it apart from the hash of any
+    /// API key.
     fn recovery_hash(&self, user: UserId, code: &RecoveryCode) -> String {
         let text = Zeroizing::new(format!("nuvera recovery code of {user} {}", code.text()));
         URL_SAFE_NO_PAD.encode(self.pepper.hash(text.as_bytes()).0)
     }
 }
 
-/// What the stored secret of `user` is encrypted for.
+/// The context to which the stored secret of `user` is bound when it is encrypted.
 fn secret_of(user: UserId) -> String {
     format!("second factor of {user}")
 }
 
-/// What a secret is encrypted for that `user` has not confirmed yet.
+/// The context to which a secret that `user` has not confirmed yet is bound when it is encrypted.
 fn enrolment_of(user: UserId) -> String {
     format!("enrolment of {user}")
 }
 
-/// Refuses codes of the app where too many in a row were wrong: at `place`, or from unknown browsers.
+/// Rejects codes of the app after too many consecutive wrong ones, at `place` or from unknown browsers.
 async fn check_wrong_codes(
     conn: &mut AnyConnection,
     stored: &StoredFactor,
@@ -355,8 +359,8 @@ async fn check_wrong_codes(
     }
 }
 
-/// What wrong codes are counted by within a window: `place` is the open session or the known browser. Apart from those for
-/// passwords: a right password resets the count of wrong ones, and must not do so for codes.
+/// Returns the counters for wrong codes; `place` is the session or the known browser. They are separate from those for
+/// passwords, because a correct password resets its counter and must not reset this one.
 fn guesses_at(user: UserId, address: Option<IpAddr>, place: Option<&str>) -> Subjects {
     let address = accounts::known(address);
     match place {

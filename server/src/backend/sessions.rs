@@ -1,4 +1,4 @@
-//! Where somebody is signed in, what came of attempts to sign in as them, and how a session ends.
+//! Sessions of signed-in users, the history of sign-in attempts, and known browsers.
 
 use super::{
     Backend, BackendError,
@@ -19,39 +19,40 @@ use domain::{
 use sqlx::AnyConnection;
 use std::{net::IpAddr, time::Duration};
 
-/// How many attempts to sign in a person is shown.
+/// Number of sign-in attempts shown to a user.
 const SHOWN: i64 = 20;
-/// The greatest difference between two instants that the database calls one.
+/// The resolution of timestamps in the database.
 const INSTANT: Duration = Duration::from_millis(1);
 
-/// From where, and with what, somebody signs in.
+/// The client from which a user signs in.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The network address.
     pub address: Option<IpAddr>,
-    /// The browser, in words.
+    /// A description of the browser.
     pub browser: String,
-    /// What the browser keeps, so that it is known again.
+    /// The token in the browser's cookie by which it is recognized.
     pub token: Option<String>,
 }
 
-/// A session that has begun.
+/// A session that has just begun.
 #[derive(Debug)]
 pub struct Begun {
-    /// Which.
+    /// The session's id.
     pub id: SessionId,
-    /// What the browser is to keep, so that it is known again.
+    /// The token to store in the browser's cookie, so that it is recognized.
     pub token: String,
-    /// Set where the person has to be told: they have signed in before, and never with this browser.
+    /// Whether the user must be notified: they have signed in before, but never from this browser.
     pub is_new_browser: bool,
 }
 
 impl Backend {
-    /// Begins a session of somebody who has just signed in at the door of `side`, in the place of the one that the browser had in this area.
+    /// Begins a session of a user who has just signed in on the sign-in page of `side`, and ends the session that the
+    /// browser had in this area before.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`] where all their sign-ins were ended since they proved who they are, or they are gone; the
-    /// database fails.
+    /// [`BackendError::NotFound`] if all their sign-ins were ended since their credentials were accepted, or they were
+    /// removed; the database fails.
     pub async fn begin_session(
         &self,
         entrant: Entrant,
@@ -83,7 +84,7 @@ impl Backend {
             method,
             address,
             browser: browser.clone(),
-            // What came since somebody was last here with this browser is news; to a new one, what comes from now on.
+            // A known browser shows new browsers since its last sign-in, an unknown one only those from now on.
             told_until: seen_at.unwrap_or(now.plus(INSTANT)),
         };
         signed_in::insert(&mut transaction, &session).await?;
@@ -98,8 +99,8 @@ impl Backend {
         Ok(Begun { id, token, is_new_browser: outcome == Outcome::NewBrowser })
     }
 
-    /// The session that a cookie leads to, in the area of `side`; and the latest new browser that is not known in it. One
-    /// that has ended by itself is taken away.
+    /// The session with this id in the area of `side`, and the latest sign-in from a new browser that it has not shown
+    /// yet. Deletes an expired session.
     ///
     /// # Errors
     /// The database fails.
@@ -114,7 +115,7 @@ impl Backend {
         if session.is_over(self.clock.now()) {
             drop(conn);
             self.emergency.authority.forget_session(id);
-            // It has ended, whether its row is taken away now or later.
+            // The session has expired, whether or not its row is deleted now.
             let store = self.store.clone();
             self.write_shortly(async move { close(&store, id, side).await }).await;
             return Ok(None);
@@ -123,7 +124,7 @@ impl Backend {
         Ok(Some((session, news)))
     }
 
-    /// Remembers that a session was used. A page does not wait for it for long, and is shown where it fails.
+    /// Records that a session was used. Waits only briefly, and a failure does not prevent the page.
     pub async fn touch_session(&self, id: SessionId, address: Option<IpAddr>) {
         let (store, now) = (self.store.clone(), self.clock.now());
         let touch = async move {
@@ -134,7 +135,7 @@ impl Backend {
         self.write_shortly(touch).await;
     }
 
-    /// Remembers that whoever is signed in has just proved that it is they.
+    /// Records that the user of a session has just proven their identity.
     ///
     /// # Errors
     /// The database fails.
@@ -144,7 +145,7 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Ends a session: its owner signs out.
+    /// Ends a session whose user signs out.
     ///
     /// # Errors
     /// The database fails.
@@ -155,8 +156,8 @@ impl Backend {
         closed
     }
 
-    /// Where somebody is signed in, the last used first, and the latest attempts to sign in as them. Whatever they are shown
-    /// of new browsers is known in this session from now on.
+    /// The actor's sessions, last used first, and the latest sign-in attempts. Records that this session has shown all
+    /// sign-ins from new browsers.
     ///
     /// # Errors
     /// The database fails.
@@ -175,7 +176,7 @@ impl Backend {
         Ok((sessions, attempts))
     }
 
-    /// Ends one of one's own sessions. The next request that comes with it is refused.
+    /// Ends one of the actor's own sessions. The next request in it is rejected.
     ///
     /// # Errors
     /// Not found; the database fails.
@@ -187,7 +188,7 @@ impl Backend {
         Ok(committed?)
     }
 
-    /// Ends all of one's own sessions but this one.
+    /// Ends all of the actor's own sessions except `here`.
     ///
     /// # Errors
     /// The database fails.
@@ -199,8 +200,8 @@ impl Backend {
         Ok(committed?)
     }
 
-    /// Remembers a refused attempt to sign in, for whoever the address belongs to. Where it belongs to nobody that takes as
-    /// long.
+    /// Records a rejected sign-in attempt for the account with this e-mail address. Takes as long if there is none, so
+    /// that the response time does not disclose that.
     ///
     /// # Errors
     /// The database fails.
@@ -227,7 +228,7 @@ impl Backend {
         }
     }
 
-    /// Remembers an attempt to sign in as somebody that was refused.
+    /// Records a rejected attempt to sign in as `user`.
     ///
     /// # Errors
     /// The database fails.
@@ -247,7 +248,7 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Forgets sessions that are over, attempts that are too old, and links that are good for nothing.
+    /// Deletes expired sessions, old sign-in attempts and wrong-code counters, and expired password reset links.
     ///
     /// # Errors
     /// The database fails.
@@ -269,17 +270,17 @@ async fn close(store: &Store, id: SessionId, side: ActorKind) -> Result<(), Back
     Ok(transaction.commit().await.map_err(StoreError::from)?)
 }
 
-/// The session, and the browser it is in, that a change of password keeps.
+/// The session and browser that remain known after a password change.
 #[derive(Clone, Debug)]
 pub struct Kept {
     /// The session.
     pub session: SessionId,
-    /// The token of the browser.
+    /// The browser's token.
     pub browser: Option<String>,
 }
 
-/// Ends everything that a user, or an attacker, could go on with: sessions, known browsers, sign-ins under way and links to
-/// choose a password. The user was removed, or their password was changed.
+/// Ends all sessions, known browsers, sign-ins in progress and password reset links of a user except `kept`, because
+/// they were removed or their password was changed.
 pub(super) async fn end_all(conn: &mut AnyConnection, user: UserId, kept: Option<&Kept>) -> Result<(), StoreError> {
     signed_in::end_all(&mut *conn, user, kept.map(|kept| kept.session)).await?;
     let browser = kept.and_then(|kept| kept.browser.as_deref()).map(|token| browser_hash(user, token));
@@ -287,7 +288,7 @@ pub(super) async fn end_all(conn: &mut AnyConnection, user: UserId, kept: Option
     password_resets::delete_of_user(conn, user).await
 }
 
-/// What the browser that keeps `token` is known by, where `user` has signed in with it before.
+/// Returns the hash that identifies the browser with `token`, if `user` has signed in from it before.
 ///
 /// # Errors
 /// The database fails.
@@ -297,7 +298,7 @@ pub async fn known_browser(conn: &mut AnyConnection, user: UserId, token: &str) 
     Ok(seen_at.map(|_| known_as))
 }
 
-/// What a browser is known by for somebody: nobody else's is like it, even in the same browser.
+/// Returns the hash that identifies a browser for one user. Differs between users of the same browser.
 fn browser_hash(user: UserId, token: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, format!("{user} {token}").as_bytes()))
 }

@@ -1,8 +1,8 @@
-//! What Nuvera did to a partner's applications: told to the partner on the pages until somebody has seen it, and to the
-//! owners by mail.
+//! Nuvera's actions on a partner's applications. Pages show them to the partner until they are acknowledged, and owners
+//! are notified by e-mail.
 //!
-//! Both read the audit history. A letter is tried once: it holds no change up, and one that does not get away is in the
-//! log, while the pages go on telling.
+//! Both are derived from the audit log. An e-mail is attempted once: it delays no change, and a failure is logged while
+//! the pages still show the action.
 
 mod letter;
 
@@ -22,12 +22,12 @@ use domain::{
 use sqlx::AnyConnection;
 use std::collections::BTreeMap;
 
-/// The most events that a page tells of, and that are confirmed as seen at a time.
+/// Maximum number of events shown on a page and acknowledged at a time.
 pub const MOST_UNSEEN: i64 = 100;
 
-/// Withdraws the replacement keys that `user` prepared and the changes that they proposed, in the caller's transaction: their
-/// power has ended, or their credentials were reset because someone else may have had them. Returns the applications, for
-/// the commit.
+/// Withdraws the replacement keys that `user` prepared and the changes that they proposed, in the caller's transaction,
+/// because their authority has ended or their credentials were reset and someone else may have had them. Returns the
+/// changed applications for the commit.
 pub(super) async fn withdraw_support_of(
     conn: &mut AnyConnection,
     user: UserId,
@@ -44,7 +44,7 @@ pub(super) async fn withdraw_support_of(
 }
 
 impl Backend {
-    /// What Nuvera did and nobody of the partner's has seen yet, the newest first, [`MOST_UNSEEN`] at the most.
+    /// Nuvera's actions in `scope` that the partner has not acknowledged, newest first; at most [`MOST_UNSEEN`].
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -54,7 +54,7 @@ impl Backend {
         Ok(audit::unseen_support(&mut conn, scope, MOST_UNSEEN).await?)
     }
 
-    /// Who of the partner's saw last what Nuvera did to an application.
+    /// The partner's latest acknowledgement of Nuvera's actions on an application.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -72,8 +72,8 @@ impl Backend {
         Ok(support::seen(&mut conn, application).await?)
     }
 
-    /// Records that somebody has seen what Nuvera did in `scope`, up to the event `sequence`. What was seen already is left
-    /// as it is: a second time does nothing.
+    /// Acknowledges Nuvera's actions in `scope` up to the event `sequence`. Actions that are already acknowledged are
+    /// left unchanged, so repeating this has no effect.
     ///
     /// # Errors
     /// Not allowed, not found, or the database fails.
@@ -102,7 +102,7 @@ impl Backend {
         let by = By { actor, at: self.clock.now(), reason: None };
         let mut events = Vec::new();
         for (id, of_one) in by_application {
-            // The newest comes first.
+            // The events are ordered newest first.
             let Some((newest, name)) = of_one.first().map(|newest| (newest.sequence, &newest.application_name)) else {
                 continue;
             };
@@ -115,8 +115,8 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Tells owners by mail what Nuvera did to their applications since the last time; the answer says how many letters got
-    /// away.
+    /// Notifies owners by e-mail of Nuvera's actions on their applications since the last time. Returns the number of
+    /// e-mails sent.
     ///
     /// # Errors
     /// The database fails.
@@ -134,7 +134,8 @@ impl Backend {
         Ok(sent)
     }
 
-    /// What is to be written now. It is not written again: of two servers, one gets it.
+    /// The e-mails to send now. The setting is advanced in the same transaction, so that of two servers only one sends
+    /// them.
     async fn letters(&self, console_origin: &str) -> Result<Vec<(users::Owner, String, String)>, StoreError> {
         let mut conn = self.store.read().await?;
         let told = settings::get(&mut conn, settings::SUPPORT_TOLD).await?.unwrap_or_default();

@@ -1,5 +1,5 @@
-//! E-mail about changes to who belongs to an organization and what they may do. Everyone who manages its members receives it,
-//! so that a change made in a hijacked session does not go unnoticed.
+//! E-mail about changes to an organization's members and their roles. Everyone who manages its members receives it, so
+//! that a change made in a hijacked session does not go unnoticed.
 
 use super::{Backend, BackendError};
 use crate::{
@@ -16,14 +16,14 @@ use domain::{
 };
 use std::fmt::Write;
 
-/// A change to an organization's members, and who made it.
+/// A change to an organization's members, and the actor who made it.
 #[derive(Clone, Debug)]
 pub struct TeamEvent {
-    /// The user who made the change. The organization is theirs.
+    /// The user who made the change, in their own organization.
     pub actor: Actor,
-    /// The browser that they made it with; `None` where the server made it on their behalf.
+    /// The browser in which it was made; `None` if the server made it on their behalf.
     pub browser: Option<String>,
-    /// When.
+    /// When the change was made.
     pub at: Timestamp,
     /// The member or invitee that the change concerns.
     pub member: TeamMember,
@@ -66,7 +66,7 @@ impl From<&Invitation> for TeamMember {
     }
 }
 
-/// What changed.
+/// The kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TeamChange {
     /// An invitation to join in this role was sent.
@@ -88,14 +88,14 @@ pub enum TeamChange {
     FactorReset,
     /// A link to choose a new password was sent to the member.
     PasswordResetStarted,
-    /// The removal or demotion of the member, who manages members, was requested: it is applied at this instant.
+    /// The removal or demotion of the member, who manages members, was requested and takes effect at this instant.
     OwnerChangeRequested(OwnerChange, Timestamp),
-    /// It was cancelled.
+    /// The removal or demotion was cancelled.
     OwnerChangeCancelled(OwnerChange),
 }
 
 impl TeamChange {
-    /// The change that applying `change` to a member with this role is.
+    /// Returns the change that results from applying `change` to a member with the role `from`.
     pub fn applied(change: OwnerChange, from: Role) -> Self {
         match change {
             OwnerChange::Remove => Self::Removed(from),
@@ -133,7 +133,7 @@ impl TeamChange {
         }
     }
 
-    /// What a user who manages members can do about it on the members page.
+    /// What a user who manages members can do about it on the members page. Completes a sentence.
     fn remedy(self) -> &'static str {
         match self {
             Self::Invited(_) => "withdraw the invitation",
@@ -147,7 +147,8 @@ impl TeamChange {
         }
     }
 
-    /// Whether the member is notified even if they do not manage members. (Of the others, they learn otherwise.)
+    /// Whether the member is notified even if they do not manage members. They learn of the other changes in another
+    /// way.
     fn concerns_member(self) -> bool {
         match self {
             Self::RoleChanged { .. }
@@ -163,7 +164,7 @@ impl TeamChange {
     }
 }
 
-/// Why a recipient receives the message.
+/// The reason why a recipient receives the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Recipient {
     Actor,
@@ -182,8 +183,8 @@ impl Backend {
         Ok(people)
     }
 
-    /// Mails a change to everyone who manages the organization's members, and to the member where it is about their role or
-    /// removal. What cannot be sent is logged.
+    /// Mails a change to everyone who manages the organization's members, and to the member if it concerns their role
+    /// or removal. Failures are logged.
     pub async fn notify_team(&self, event: &TeamEvent, mailer: &Mailer, origin: &str) {
         let TeamEvent { actor, member, change, at, .. } = event;
         let managers = match self.managers(actor.organization_id).await {
@@ -233,7 +234,7 @@ fn write(event: &TeamEvent, recipient: Recipient, origin: &str) -> String {
         shown_address(&actor.email),
     );
     let (members, account) = (Place::of(area).people(), area.account());
-    // Writing into a string does not fail.
+    // Writing to a string does not fail.
     let _ = match recipient {
         Recipient::Actor => write!(
             text,

@@ -1,4 +1,4 @@
-//! One's own account: how somebody proves that it is they, and where they are signed in.
+//! The user's own account: credentials, second factors and sessions.
 
 use super::{
     letters::News,
@@ -42,12 +42,12 @@ async fn page(visit: &Visit) -> Result<Page, BackendError> {
     })
 }
 
-/// Shows what somebody signs in with, and where they are signed in.
+/// Shows the user's credentials and sessions.
 pub async fn show(visit: Visit) -> Response {
     visit.answer(page(&visit).await).await
 }
 
-/// Ends one of one's own sessions: it may be somebody else who is in it, so it waits for no proof.
+/// Ends one of the user's own sessions. Requires no fresh proof, because someone else may be using that session.
 pub async fn end(visit: Visit) -> Response {
     let ended = async { visit.web.backend.end_session(&visit.actor, visit.param("session")?).await };
     match ended.await {
@@ -56,7 +56,7 @@ pub async fn end(visit: Visit) -> Response {
     }
 }
 
-/// Ends all of one's own sessions but this one.
+/// Ends all of the user's own sessions except the current one.
 pub async fn end_others(visit: Visit) -> Response {
     match visit.web.backend.end_other_sessions(&visit.actor, visit.session.id).await {
         Ok(()) => redirect(visit.place.area().account(), Notice::SessionsEnded),
@@ -64,7 +64,7 @@ pub async fn end_others(visit: Visit) -> Response {
     }
 }
 
-/// A secret to add to an app: a new one, or the one that was shown before.
+/// Builds the enrolment form with a secret for an app: a new one, or the one shown before.
 fn factor_page(visit: &Visit, next: Option<&str>, sent: Option<&Submitted>) -> Result<Page, BackendError> {
     let before = visit.typed_before("enrolment", sent);
     let Enrolment { secret, sealed } = visit.web.backend.enrolment(&visit.actor, before)?;
@@ -77,9 +77,9 @@ fn factor_page(visit: &Visit, next: Option<&str>, sent: Option<&Submitted>) -> R
     })
 }
 
-/// The squares of a QR code (ISO/IEC 18004), as a path: a square a dark module.
+/// Draws a QR code (ISO/IEC 18004) as an SVG path with one square per dark module.
 fn draw(text: &str) -> Result<QrCode, BackendError> {
-    // An address is far shorter than the longest text that fits.
+    // The text is far shorter than the capacity of a QR code.
     let code = qrcode::QrCode::new(text).map_err(|_| BackendError::NotFound)?;
     let side = code.width();
     let dark = code.to_colors().into_iter().enumerate().filter(|(_, color)| *color == Color::Dark);
@@ -87,12 +87,12 @@ fn draw(text: &str) -> Result<QrCode, BackendError> {
     Ok(QrCode { side, path })
 }
 
-/// The form that sets up a second factor, or replaces it.
+/// Shows the form that sets up or replaces the authenticator app.
 pub async fn factor_form(visit: Visit, Query(After { next }): Query<After>) -> Response {
     visit.answer(factor_page(&visit, next.as_deref(), None)).await
 }
 
-/// Sets it up, once its first code is right: the answer shows the recovery codes, once.
+/// Sets up the authenticator app if the first code is correct. The response shows the recovery codes, this once.
 pub async fn set_up_factor(session: Session, visit: Visit, sent: Submitted) -> Response {
     let next = Some(sent.text("next").to_owned()).filter(|next| !next.is_empty());
     let result = async {
@@ -118,7 +118,7 @@ pub async fn set_up_factor(session: Session, visit: Visit, sent: Submitted) -> R
     }
 }
 
-/// What follows from making recovery codes anew.
+/// Shows the confirmation form for generating new recovery codes.
 pub async fn codes_form(visit: Visit) -> Response {
     visit.answer(codes_page(&visit).await).await
 }
@@ -131,7 +131,7 @@ async fn codes_page(visit: &Visit) -> Result<Page, BackendError> {
     }
 }
 
-/// Makes them: the answer shows them, once.
+/// Generates new recovery codes. The response shows them, this once.
 pub async fn make_codes(visit: Visit, sent: Submitted) -> Response {
     match visit.web.backend.make_recovery_codes(&visit.actor).await {
         Ok(codes) => {
@@ -142,12 +142,12 @@ pub async fn make_codes(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// They are stored, says whoever saw them: on to where they wanted to go.
+/// Continues to the requested page after the user has confirmed that the recovery codes are stored.
 pub async fn codes_stored(visit: Visit, sent: Submitted) -> Redirect {
     Redirect::to(&own_path(Some(sent.text("next")), visit.place.area()))
 }
 
-/// What follows from removing the second factor.
+/// Shows the confirmation form for removing the authenticator app.
 pub async fn remove_form(visit: Visit) -> Response {
     visit.answer(remove_page(&visit)).await
 }
@@ -161,7 +161,7 @@ fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
     }
 }
 
-/// Removes it.
+/// Removes the authenticator app.
 pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     match visit.web.backend.remove_factor(&visit.actor).await {
         Ok(()) => {
@@ -173,13 +173,13 @@ pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Where a page that was left open leads back to.
+/// Redirects a GET on a POST-only route to the account page.
 pub async fn back(visit: Visit) -> Redirect {
     Redirect::to(visit.place.area().account())
 }
 
-/// Whether an address is open to somebody who has to set up a second factor before anything else: where they do that, and
-/// where they prove before it that it is they.
+/// Whether `path` is accessible to a user who must set up a second factor first: the pages on which they do so, and
+/// those for the fresh proof that these require.
 pub fn is_open_without_factor(path: &str) -> bool {
     let area = Area::of(path);
     let set_up = ["second-factor", "passkeys/new"];

@@ -1,4 +1,4 @@
-//! An application's API keys: replace, confirm, move a deadline, keep, revoke.
+//! Pages for an application's API keys: replace, confirm, move a deadline, keep, revoke.
 
 use super::{
     applications::usage,
@@ -21,7 +21,7 @@ use domain::{
     time::Timestamp,
 };
 
-/// How many of the latest events are searched for a key that the same form created before.
+/// Number of latest events searched for a key that the same form has already created.
 const RECENT_EVENTS: i64 = 20;
 
 async fn replace_page(visit: &Visit) -> Result<Page, BackendError> {
@@ -33,7 +33,7 @@ pub async fn replace_form(visit: Visit) -> Response {
     visit.answer(replace_page(&visit).await).await
 }
 
-/// Creates a replacement key; the keys before it work on for the grace window.
+/// Creates a replacement key; the earlier keys keep working during the grace window.
 pub async fn replace(visit: Visit, sent: Submitted) -> Response {
     let issued = async {
         let (backend, asked, said) = (&visit.web.backend, visit.asked()?, sent.said()?);
@@ -52,12 +52,12 @@ async fn replace_exposed_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.form(Operation::RotateApiKeys, |application| Page::ReplaceExposedApiKey { application }).await
 }
 
-/// Shows the form for a replacement on suspected exposure.
+/// Shows the form for a replacement after suspected exposure.
 pub async fn replace_exposed_form(visit: Visit) -> Response {
     visit.answer(replace_exposed_page(&visit).await).await
 }
 
-/// Creates a replacement key and stops every other at once.
+/// Creates a replacement key and ends every other key immediately.
 pub async fn replace_exposed(visit: Visit, sent: Submitted) -> Response {
     let issued =
         async { Ok(visit.web.backend.replace_api_key(visit.asked()?, sent.said()?, Replacement::StopNow).await?) };
@@ -91,12 +91,12 @@ async fn withdraw_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.form(Operation::WithdrawReplacement, |application| Page::WithdrawReplacement { application }).await
 }
 
-/// Shows the form that takes a prepared replacement key back.
+/// Shows the form that withdraws or declines a prepared replacement key.
 pub async fn withdraw_form(visit: Visit) -> Response {
     visit.answer(withdraw_page(&visit).await).await
 }
 
-/// Takes a prepared replacement key back, or declines it.
+/// Withdraws or declines a prepared replacement key.
 pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         visit.change(&sent, Operation::WithdrawReplacement, ApiApplication::withdraw_replacement).await?;
@@ -109,18 +109,18 @@ async fn claim_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.form(Operation::RotateApiKeys, |application| Page::ClaimReplacement { application }).await
 }
 
-/// Shows what is about to be claimed.
+/// Shows the form that claims a prepared replacement key.
 pub async fn claim_form(visit: Visit) -> Response {
     visit.answer(claim_page(&visit).await).await
 }
 
-/// Makes the prepared replacement key.
+/// Issues the prepared replacement key.
 pub async fn claim(visit: Visit, sent: Submitted) -> Response {
     let issued = async { Ok(visit.web.backend.claim_replacement(visit.asked()?, sent.said()?).await?) };
     show_issued(&visit, issued.await, sent, async || claim_page(&visit).await).await
 }
 
-/// Shows a new key: here, in this answer, once.
+/// Shows a new key in this response, the only one that contains it.
 async fn show_issued(
     visit: &Visit,
     issued: Result<IssuedApiKey, Refused>,
@@ -141,7 +141,7 @@ async fn show_issued(
     }
 }
 
-/// The key that this person created since they opened the form that they sent; `None` where they changed something else.
+/// Returns the key that this user created since they opened the submitted form; `None` if they changed something else.
 async fn created_before(visit: &Visit, sent: &Submitted) -> Result<Option<(ApplicationUsage, ApiKey)>, BackendError> {
     let backend = &visit.web.backend;
     let asked = visit.asked()?;
@@ -150,7 +150,7 @@ async fn created_before(visit: &Visit, sent: &Submitted) -> Result<Option<(Appli
     let changes = used.application.version.saturating_sub(seen_version);
     let scope = AuditScope::Application(asked.organization, asked.application);
     let events = backend.audit_events(asked.actor, scope, AuditFilter::default(), None, RECENT_EVENTS).await?;
-    // A change writes its events at one instant.
+    // The events of one change have the same time.
     let (mut passed, mut at) = (0, None);
     for RecordedEvent { event, .. } in events {
         passed += i64::from(at.replace(event.at) != Some(event.at));
@@ -165,14 +165,14 @@ async fn created_before(visit: &Visit, sent: &Submitted) -> Result<Option<(Appli
     Ok(None)
 }
 
-/// Answers a form that was sent a second time by the same person: the key was shown in the first answer.
+/// Answers a form that the same user submits again: the key was shown in the first response.
 pub async fn already_created(visit: &Visit, used: ApplicationUsage, key: ApiKey) -> Response {
     let is_used = used.api_keys.contains_key(&key.id);
     let page = Page::KeyAlreadyCreated { application: used.application, key, is_used };
     visit.show_with(StatusCode::CONFLICT, page).await
 }
 
-/// Leads from an address that only takes a form to the application: after a sign-in, for instance.
+/// Redirects a GET on a POST-only route to the application page, for example after a sign-in.
 pub async fn back_to_application(visit: Visit) -> Response {
     match visit.application(Operation::ViewApplications).await {
         Ok(application) => Redirect::to(&visit.place.application(application.id)).into_response(),
@@ -180,11 +180,11 @@ pub async fn back_to_application(visit: Visit) -> Response {
     }
 }
 
-/// Records that the person has stored the key they were shown.
+/// Records that the user has stored the key that was shown.
 pub async fn confirm_stored(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let key = visit.param("key")?;
-        // Without a version: whatever happened meanwhile, the key was stored.
+        // No version is required: the key was stored, whatever has changed meanwhile.
         let confirm = |application: ApiApplication, by: By<'_>| application.confirm_stored(key, by);
         visit.web.backend.change(visit.asked()?, Operation::ConfirmApiKeys, Said::default(), confirm).await?;
         Ok(Notice::KeyStored)
@@ -196,12 +196,12 @@ async fn finish_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.form(Operation::RotateApiKeys, |application| Page::FinishByItself { application }).await
 }
 
-/// Shows the form that has a rotation finish by itself.
+/// Shows the form that enables automatic revocation of the old keys.
 pub async fn finish_form(visit: Visit) -> Response {
     visit.answer(finish_page(&visit).await).await
 }
 
-/// Has a rotation finish by itself.
+/// Enables automatic revocation of the old keys.
 pub async fn finish(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
@@ -213,7 +213,7 @@ pub async fn finish(visit: Visit, sent: Submitted) -> Response {
     visit.changed(result.await, sent, async || finish_page(&visit).await).await
 }
 
-/// Has it wait for somebody again.
+/// Cancels automatic revocation of the old keys.
 pub async fn cancel_finish(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         visit.change(&sent, Operation::RotateApiKeys, ApiApplication::cancel_auto_finish).await?;
@@ -222,7 +222,7 @@ pub async fn cancel_finish(visit: Visit, sent: Submitted) -> Response {
     visit.changed(result.await, sent, async || finish_page(&visit).await).await
 }
 
-/// Makes another key in the place of one that nobody has seen, and shows it.
+/// Issues and shows another key in place of one that was never seen.
 pub async fn replace_unseen(visit: Visit, sent: Submitted) -> Response {
     let issued = async {
         let (asked, said, unseen) = (visit.asked()?, sent.said()?, visit.param("key")?);
@@ -231,7 +231,7 @@ pub async fn replace_unseen(visit: Visit, sent: Submitted) -> Response {
     show_issued(&visit, issued.await, sent, async || revoke_page(&visit).await).await
 }
 
-/// When a key shall stop.
+/// Reads the time at which a key expires.
 fn deadline(sent: &Submitted) -> Result<Timestamp, Refused> {
     Timestamp::from_input_value(sent.text("deadline")).ok_or_else(|| Refused::field("deadline", NOT_A_TIME))
 }
@@ -284,7 +284,7 @@ pub async fn revoke_form(visit: Visit) -> Response {
     visit.answer(revoke_page(&visit).await).await
 }
 
-/// Revokes a key. For the last live one the application's name must be typed.
+/// Revokes a key. To revoke the last live key, the application's name must be typed.
 pub async fn revoke(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let key: ApiKeyId = visit.param("key")?;

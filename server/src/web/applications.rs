@@ -1,4 +1,4 @@
-//! The list of applications, a new one, and one application's own pages.
+//! Pages: the list of applications, the form for a new one, and one application's own pages.
 
 use super::{
     api_keys, approval,
@@ -31,16 +31,16 @@ use domain::{
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How many events an application's own page shows.
+/// Number of events shown on an application's page.
 const RECENT_EVENTS: i64 = 5;
 
-/// How many of the latest requests are judged for what they warn of.
+/// Number of latest requests from which warnings are derived.
 const JUDGED_REQUESTS: i64 = 50;
 
-/// How long the page of an emergency stop waits for the database. After that it shows what the gateway knows.
+/// How long the page of an emergency stop waits for the database. After that it shows the gateway's data.
 const PAGE_WITHIN: Duration = Duration::from_secs(1);
 
-/// The organization's applications.
+/// Builds the list of the organization's applications.
 pub async fn list_page(visit: &Visit) -> Result<Page, BackendError> {
     let backend = &visit.web.backend;
     let organization = visit.organization();
@@ -76,12 +76,12 @@ pub async fn list(visit: Visit) -> Response {
 
 /// Shows the form for a new application.
 pub async fn create_form(visit: Visit) -> Response {
-    // Who may not create one is told so here, and not after filling in the form.
+    // Users who may not create one are told here, before they fill in the form.
     let allowed = authorise(&visit.actor, visit.organization(), Operation::CreateApplication);
     visit.answer(allowed.map(|()| new_application(&visit, None))).await
 }
 
-/// Creates an application, and shows its first API key: here, in this answer, once.
+/// Creates an application. The response shows its first API key, this once.
 pub async fn create(visit: Visit, sent: Submitted) -> Response {
     let created = async {
         let asked = read_new_application(&sent)?;
@@ -102,11 +102,11 @@ pub async fn create(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Answers the form that created this application when it is sent a second time.
+/// Answers a form that is submitted again after it created this application.
 async fn show_already_created(visit: &Visit, application: ApplicationId) -> Response {
     let asked = Asked { actor: &visit.actor, organization: visit.organization(), application };
     match visit.web.backend.application_usage(asked, Operation::ViewApplications).await {
-        // The first key is the one that came with it.
+        // The oldest key is the one created with the application.
         Ok(used) => match used.application.api_keys.last().cloned() {
             Some(key) => api_keys::already_created(visit, used, key).await,
             None => visit.answer(Err(BackendError::NotFound)).await,
@@ -147,7 +147,7 @@ pub async fn show(visit: Visit) -> Response {
     };
     let page = page.await;
     match visit.param("application") {
-        // The database says that it is enabled.
+        // The database still has the application as enabled.
         Ok(id) if page.is_ok() && visit.web.backend.is_stop_unrecorded(visit.organization(), id) => {
             visit.answer_with_notice(page, Notice::DisabledUnrecorded).await
         }
@@ -159,7 +159,7 @@ async fn rename_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.form(Operation::RenameApplication, |application| Page::Rename { application }).await
 }
 
-/// Shows the form for another name.
+/// Shows the form that renames an application.
 pub async fn rename_form(visit: Visit) -> Response {
     visit.answer(rename_page(&visit).await).await
 }
@@ -181,12 +181,12 @@ async fn permissions_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::Permissions { application, waits })
 }
 
-/// Shows the form for other permissions.
+/// Shows the form that changes permissions.
 pub async fn permissions_form(visit: Visit) -> Response {
     visit.answer(permissions_page(&visit).await).await
 }
 
-/// Changes what an application may do.
+/// Changes an application's permissions, or proposes the change.
 pub async fn change_permissions(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
@@ -196,7 +196,7 @@ pub async fn change_permissions(visit: Visit, sent: Submitted) -> Response {
     visit.changed(result.await, sent, async || permissions_page(&visit).await).await
 }
 
-/// The form that disables. The second value says whether the database did not answer.
+/// Builds the form that disables an application. The second value is whether the database did not answer.
 async fn disable_page(visit: &Visit) -> Result<(Page, bool), BackendError> {
     let asked = visit.asked()?;
     let found = async {
@@ -217,7 +217,7 @@ fn known_application(visit: &Visit, asked: Asked<'_>) -> Result<Stoppable, Backe
     visit.web.backend.known_in_scope(asked.actor, &scope)?.into_iter().next().ok_or(BackendError::NotFound)
 }
 
-/// Shows the form that disables.
+/// Shows the form that disables an application.
 pub async fn disable_form(visit: Visit) -> Response {
     match disable_page(&visit).await {
         Ok((page, true)) => visit.show_with_notice(page, Some(Notice::DatabaseUnavailable)).await,
@@ -225,7 +225,7 @@ pub async fn disable_form(visit: Visit) -> Response {
     }
 }
 
-/// Disables an application, whatever happened to it meanwhile: a stop is not held up by a version, nor by the database.
+/// Disables an application, whatever has changed meanwhile: a stop requires neither a version nor the database.
 pub async fn disable(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let asked = visit.asked()?;
@@ -234,7 +234,7 @@ pub async fn disable(visit: Visit, sent: Submitted) -> Response {
         Ok::<_, Refused>((unrecorded, known))
     };
     match result.await {
-        // The application's page could not be shown.
+        // The application's page could not be shown without the database.
         Ok((true, Ok(stopped))) if visit.is_from_memory || !visit.web.backend.can_read().await => {
             let scope = StopScope::Organization { name: stopped.organization_name.clone() };
             let applications = vec![(stopped, Fate::Stopped)];
@@ -254,18 +254,18 @@ async fn enable_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::Enable { application, blocked_keys, waits })
 }
 
-/// Shows the form that enables.
+/// Shows the form that enables an application.
 pub async fn enable_form(visit: Visit) -> Response {
     visit.answer(enable_page(&visit).await).await
 }
 
-/// Enables an application, or proposes it to the partner who disabled it.
+/// Enables an application, or proposes that to the partner who disabled it.
 pub async fn enable(visit: Visit, sent: Submitted) -> Response {
     let result = approval::request(&visit, &sent, RequestedChange::Enable, Notice::Enabled);
     visit.changed(result.await, sent, async || enable_page(&visit).await).await
 }
 
-/// What a page shows of a key's use.
+/// Converts a key's stored usage for a page.
 pub fn usage(used: KeyUsage) -> Usage {
     let KeyUsage { first_used_at, last_used_at, address, user_agent, requests } = used;
     Usage { first_used_at, last_used_at, address, user_agent, count: requests }
@@ -280,7 +280,7 @@ fn new_application(visit: &Visit, sent: Option<&Submitted>) -> Page {
     }
 }
 
-/// Reads the whole form before it is refused, so that every mistake is told at once.
+/// Reads the whole form before rejecting it, so that all mistakes are reported at once.
 fn read_new_application(sent: &Submitted) -> Result<CreateApplication, Refused> {
     sent.check()?;
     let mut errors = Vec::new();

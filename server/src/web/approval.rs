@@ -1,4 +1,4 @@
-//! What Nuvera proposes and did, answered by the partner: confirmed, declined, seen.
+//! Nuvera's proposals and actions, as the partner confirms, declines or acknowledges them.
 
 use super::{
     submitted::{Refused, Submitted},
@@ -16,7 +16,8 @@ use domain::{
     id::ApplicationId,
 };
 
-/// Makes the change that a form asks for, or proposes it; the answer says which. `made` says that it is made.
+/// Makes or proposes the change requested by a form, and returns the notice to show. `made` is the notice if it was
+/// made.
 pub async fn request(
     visit: &Visit,
     sent: &Submitted,
@@ -33,7 +34,7 @@ async fn confirm_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.form(Operation::ConfirmProposedChange, |application| Page::ConfirmChange { application }).await
 }
 
-/// Shows what is about to be confirmed.
+/// Shows the form that confirms a proposed change.
 pub async fn confirm_form(visit: Visit) -> Response {
     visit.answer(confirm_page(&visit).await).await
 }
@@ -43,7 +44,7 @@ pub async fn confirm(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         match visit.web.backend.confirm_proposal(visit.asked()?, sent.said()?).await {
             Ok(_) => Ok(Notice::ChangeConfirmed),
-            // The page has no field for the key.
+            // The page has no field for the key to which the error could be attached.
             Err(error @ BackendError::KeyOfAnotherOrganization) => Err(Refused::Form(error.to_string())),
             Err(error) => Err(error.into()),
         }
@@ -59,12 +60,12 @@ async fn withdraw_page(visit: &Visit) -> Result<Page, BackendError> {
     visit.form(Operation::WithdrawProposedChange, page).await
 }
 
-/// Shows the form that takes a proposed change back, or declines it.
+/// Shows the form that withdraws or declines a proposed change.
 pub async fn withdraw_form(visit: Visit) -> Response {
     visit.answer(withdraw_page(&visit).await).await
 }
 
-/// Takes a proposed change back, or declines it.
+/// Withdraws or declines a proposed change.
 pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         visit.change(&sent, Operation::WithdrawProposedChange, ApiApplication::withdraw_proposal).await?;
@@ -76,7 +77,7 @@ pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
     visit.changed(result.await, sent, async || withdraw_page(&visit).await).await
 }
 
-/// Records that somebody has seen what Nuvera did to an application.
+/// Acknowledges Nuvera's actions on an application.
 pub async fn seen(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let id: ApplicationId = visit.param("application")?;
@@ -86,7 +87,7 @@ pub async fn seen(visit: Visit, sent: Submitted) -> Response {
     answer_seen(&visit, result.await, sent).await
 }
 
-/// Records that somebody has seen what Nuvera did to any of the applications.
+/// Acknowledges Nuvera's actions on all applications of the organization.
 pub async fn seen_in_list(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         acknowledge(&visit, &sent, None).await?;
@@ -95,13 +96,13 @@ pub async fn seen_in_list(visit: Visit, sent: Submitted) -> Response {
     answer_seen(&visit, result.await, sent).await
 }
 
-/// Leads from the address that only takes a form to the list.
+/// Redirects a GET on a POST-only route to the list of applications.
 pub async fn back_to_list(visit: Visit) -> Redirect {
     Redirect::to(&visit.place.applications())
 }
 
 async fn acknowledge(visit: &Visit, sent: &Submitted, application: Option<ApplicationId>) -> Result<(), Refused> {
-    // What counts as the form's version is how far the history was shown.
+    // The form's version is the sequence number of the latest event that it showed.
     let (backend, organization, sequence) = (&visit.web.backend, visit.organization(), sent.seen_version()?);
     Ok(backend.acknowledge_support(&visit.actor, organization, application, sequence).await?)
 }

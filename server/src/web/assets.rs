@@ -1,4 +1,4 @@
-//! The browser's files: named after their content, so that they may be kept for ever.
+//! Static assets. Their names contain a hash of their content, so that they can be cached forever.
 
 use app::page::Assets;
 use axum::{Router, http::HeaderValue, http::header};
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::{fs, path::Path};
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
 
-/// Why the browser's files cannot be served.
+/// The reason why the static assets cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[error("--site: {path} cannot be used ({problem}); make the browser's files with `cargo run -p xtask -- site`")]
 pub struct SiteError {
@@ -23,10 +23,10 @@ struct Manifest {
     keydoctor_worker: String,
 }
 
-/// Reads what the build called its files.
+/// Reads the names of the built assets.
 ///
 /// # Errors
-/// The build's list is missing or damaged.
+/// The manifest is missing or invalid.
 pub fn load_assets(site: &Path) -> Result<Assets, SiteError> {
     let path = site.join("assets.json");
     let failed = |problem: String| SiteError { path: path.display().to_string(), problem };
@@ -36,7 +36,8 @@ pub fn load_assets(site: &Path) -> Result<Assets, SiteError> {
     Ok(Assets { app, style, keygen_worker, keydoctor_worker })
 }
 
-/// Serves them, compressed as the browser likes. The policy is the worker's: a worker does not inherit the page's.
+/// Serves the assets, compressed as the browser accepts. The content security policy is for the workers, which do not
+/// inherit that of the page.
 pub fn service(site: &Path) -> Router {
     let files = ServeDir::new(site.join("assets")).precompressed_br().precompressed_gzip();
     let header = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));

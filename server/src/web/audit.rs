@@ -1,4 +1,4 @@
-//! Audit histories as pages and as files.
+//! The audit log as pages and as exported files.
 
 use super::{
     Web,
@@ -24,16 +24,16 @@ use domain::{
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Events on a page.
+/// Number of events on a page.
 const PAGE: usize = 50;
-/// Events that a file is written from at a time.
+/// Number of events read at a time for an exported file.
 const BATCH: i64 = 500;
 
-/// What a history is asked for with.
+/// The filter and position in a request for the audit log.
 struct Asked {
     filter: AuditFilter,
     before: Option<i64>,
-    /// What could not be read; the filter leaves it out.
+    /// Errors in the filter's fields, which are ignored.
     errors: Vec<FieldError>,
     sent: Submitted,
 }
@@ -65,7 +65,7 @@ impl Asked {
     }
 }
 
-/// One field of a filter; an empty one asks for nothing.
+/// Reads one field of the filter; an empty one is not an error and filters nothing.
 fn read<T>(
     sent: &Submitted,
     field: &'static str,
@@ -81,7 +81,7 @@ fn read<T>(
     value
 }
 
-/// The history that a path leads to, and its scope.
+/// The subject and scope of the audit log at a path.
 async fn subject(visit: &Visit, kind: Kind) -> Result<(AuditSubject, AuditScope), BackendError> {
     Ok(match kind {
         Kind::Application => {
@@ -94,18 +94,18 @@ async fn subject(visit: &Visit, kind: Kind) -> Result<(AuditSubject, AuditScope)
     })
 }
 
-/// Whose history a route shows.
+/// The scope of the audit log on a route.
 #[derive(Clone, Copy)]
 pub enum Kind {
-    /// The application's that the path names.
+    /// The application in the path.
     Application,
-    /// The organization's in whose place it is.
+    /// The organization of the place.
     Organization,
-    /// Everybody's.
+    /// All organizations.
     Everyone,
 }
 
-/// A history's page at `path`, and its files beside it.
+/// The routes of an audit log: its page at `path`, and its exports at the same path with an extension.
 pub fn routes(path: &str, kind: Kind) -> Router<Arc<Web>> {
     let file = |format| get(move |visit: Visit, RawQuery(query): RawQuery| file(visit, kind, query, format));
     Router::new()
@@ -119,7 +119,7 @@ async fn page(visit: Visit, kind: Kind, query: Option<String>) -> Response {
     let page = async {
         let (subject, scope) = subject(&visit, kind).await?;
         let backend = &visit.web.backend;
-        // One more than is shown tells whether there are older ones.
+        // One more than is shown, to find out whether there are older events.
         let limit = PAGE as i64 + 1;
         let mut events = backend.audit_events(&visit.actor, scope, asked.filter, asked.before, limit).await?;
         let has_older = events.len() > PAGE;
@@ -143,16 +143,16 @@ async fn page(visit: Visit, kind: Kind, query: Option<String>) -> Response {
     }
 }
 
-/// How a file is written.
+/// Format of an exported file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
-    /// RFC 4180, with a header, for spreadsheets: see [`defused`].
+    /// RFC 4180 with a header line, for spreadsheets: see [`defused`].
     Csv,
-    /// A JSON object a line, as it is.
+    /// One JSON object per line, without changes to the values.
     JsonLines,
 }
 
-/// What a file says of an event, in this order.
+/// The columns of an exported event, in this order.
 #[derive(Serialize)]
 struct Line<'a> {
     sequence: i64,
@@ -218,7 +218,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The first line of a CSV file: the names that JSON Lines use.
+/// The header line of a CSV file, with the same names as in JSON Lines.
 const HEADER: [&str; 16] = [
     "sequence",
     "at",
@@ -238,25 +238,25 @@ const HEADER: [&str; 16] = [
     "ticket",
 ];
 
-/// What a CSV file begins with (Unicode, 23.8): without it Excel reads the file in the system's code page, and every name
-/// beyond ASCII is garbled.
+/// The byte order mark at the beginning of a CSV file (Unicode, 23.8). Without it, Excel reads the file in the system's
+/// code page and garbles all non-ASCII characters.
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";
 
-/// The characters with which a cell begins that a spreadsheet takes for a formula (OWASP, CSV injection), their full-width
-/// forms among them. White space before one is skipped by some programs.
+/// The first characters of a cell that make a spreadsheet interpret it as a formula (OWASP, CSV injection), including
+/// full-width forms. Some programs skip leading white space.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// Puts an apostrophe before what a spreadsheet could take for a formula.
+/// Prefixes a cell with an apostrophe if a spreadsheet could interpret it as a formula.
 fn defused(cell: String) -> String {
     let begins_formula = cell.trim_start().starts_with(FORMULA) || cell.starts_with(['\t', '\r', '\n']);
     if begins_formula { format!("'{cell}") } else { cell }
 }
 
-/// Sends a history as a file, newest first, reading a batch when the one before it has been taken.
+/// Sends the audit log as a file, newest first. Reads a batch once the client has received the one before it.
 async fn file(visit: Visit, kind: Kind, query: Option<String>, format: Format) -> Response {
     let asked = Asked::read(query.as_deref());
     if !asked.errors.is_empty() {
-        // A file that says more than was asked for would be taken for the answer.
+        // A file with more events than requested would be mistaken for the requested one.
         return page(visit, kind, query).await;
     }
     let scope = match subject(&visit, kind).await {
@@ -264,8 +264,8 @@ async fn file(visit: Visit, kind: Kind, query: Option<String>, format: Format) -
         Err(error) => return visit.answer(Err(error)).await,
     };
     let reader = Reader { visit, filter: asked.filter, format, scope };
-    // An error at the first batch is answered with a page. At a later one the connection is closed early, and the client sees
-    // that the file is incomplete.
+    // An error in the first batch is answered with a page. On a later one the connection is closed early, so that the
+    // client notices that the file is incomplete.
     let first = match reader.batch(asked.before, true).await {
         Ok(first) => first,
         Err(error) => return reader.visit.answer(Err(error)).await,
@@ -295,7 +295,7 @@ async fn file(visit: Visit, kind: Kind, query: Option<String>, format: Format) -
     response
 }
 
-/// Reads a history batch by batch.
+/// Reads an audit log in batches for an export.
 struct Reader {
     visit: Visit,
     scope: AuditScope,
@@ -304,7 +304,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The next batch as text, and where the one after it begins, if there is one.
+    /// Returns the next batch as text, and the position of the one after it, if there is one.
     async fn batch(&self, before: Option<i64>, is_first: bool) -> Result<(Bytes, Option<i64>), BackendError> {
         let Visit { web, actor, .. } = &self.visit;
         let events = web.backend.audit_events(actor, self.scope, self.filter, before, BATCH);

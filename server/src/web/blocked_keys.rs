@@ -1,4 +1,4 @@
-//! The signing keys that are blocked everywhere, and their release.
+//! Pages for the blocked signing keys and their release.
 
 use super::{
     submitted::Submitted,
@@ -49,7 +49,7 @@ async fn release_page(visit: &Visit) -> Result<Page, BackendError> {
 /// Releases a key.
 pub async fn release(visit: Visit, sent: Submitted) -> Response {
     let released = async {
-        // The version of a block is the time of it.
+        // The version of a block is its time.
         let blocked_at = Timestamp::from_millis(sent.seen_version()?);
         let (fingerprint, why) = (fingerprint(&visit)?, sent.why()?);
         Ok(visit.web.backend.release_key(&visit.actor, &fingerprint, blocked_at, why.as_ref()).await?)

@@ -1,4 +1,4 @@
-//! Stopping many applications at once: all of an organization, or all that use a signing key.
+//! Pages for disabling many applications at once: all of an organization, or all that use a signing key.
 
 use super::{
     submitted::{Refused, Submitted},
@@ -13,25 +13,25 @@ use axum::response::Response;
 use domain::id::ApplicationId;
 use std::collections::HashSet;
 
-/// Shows what a stop of all of an organization's applications would stop.
+/// Shows the preview of disabling all of an organization's applications.
 pub async fn everything_form(visit: Visit) -> Response {
     let scope = everything(&visit);
     show(&visit, preview(&visit, scope).await).await
 }
 
-/// Stops all of an organization's applications.
+/// Disables all of an organization's applications.
 pub async fn stop_everything(visit: Visit, sent: Submitted) -> Response {
     let scope = everything(&visit);
     stop(visit, scope, sent).await
 }
 
-/// Shows what a stop of every application that uses a signing key would stop.
+/// Shows the preview of disabling every application that uses a signing key.
 pub async fn signing_key_form(visit: Visit) -> Response {
     let page = async { preview(&visit, signing_key(&visit)?).await };
     show(&visit, page.await).await
 }
 
-/// Stops every application that uses a signing key.
+/// Disables every application that uses a signing key.
 pub async fn stop_signing_key(visit: Visit, sent: Submitted) -> Response {
     match signing_key(&visit) {
         Ok(scope) => stop(visit, scope, sent).await,
@@ -60,7 +60,7 @@ fn asked<'a>(visit: &Visit, scope: &'a StopScope) -> bulk_stop::StopScope<'a> {
     }
 }
 
-/// What would be stopped. The second value says whether the database did not answer.
+/// Builds the preview. The second value is whether the database did not answer.
 async fn preview(visit: &Visit, scope: StopScope) -> Result<(Page, bool), BackendError> {
     let (backend, asked) = (&visit.web.backend, asked(visit, &scope));
     let (applications, is_from_memory) = match visit.is_from_memory {
@@ -83,7 +83,8 @@ async fn show(visit: &Visit, preview: Result<(Page, bool), BackendError>) -> Res
     }
 }
 
-/// What was stopped stands in this answer: sent again, the form finds nothing left to stop.
+/// Disables the applications and shows the result in this response, because submitting the form again would find
+/// nothing left to disable.
 async fn stop(visit: Visit, scope: StopScope, sent: Submitted) -> Response {
     let stopped = async {
         let reason = Some(sent.why_in_emergency()?);

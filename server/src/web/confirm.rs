@@ -1,4 +1,4 @@
-//! Proving once more that it is you, before something that a session alone must not be enough for.
+//! A fresh proof of identity, for actions that a session alone must not authorize.
 
 use super::{
     passkeys, second_factor,
@@ -13,13 +13,13 @@ use axum::{
 };
 use tower_sessions::Session;
 
-/// Asks for it.
+/// Shows the form that asks for a fresh proof of identity.
 pub async fn form(visit: Visit, Query(After { next }): Query<After>) -> Response {
     let page = visit.confirm_page(own_path(next.as_deref(), visit.place.area()), None).await;
     visit.answer(page).await
 }
 
-/// Checks it, and goes on to where it was needed.
+/// Verifies the proof and continues to the page that needed it.
 pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Response {
     let next = own_path(Some(sent.text("next")), visit.place.area());
     let form = Some(sent.text("unsent")).filter(|text| !text.is_empty()).map(Submitted::still_waiting);
@@ -38,8 +38,8 @@ pub async fn confirm(session: Session, visit: Visit, sent: Submitted) -> Respons
     }
 }
 
-/// Whoever has a second factor proves it with that one. A password, which can be stolen without anybody's notice, is
-/// enough for those who have nothing else.
+/// Users with a second factor must use it. A password, which can be stolen unnoticed, is sufficient only for those who
+/// have nothing else.
 async fn check(visit: &Visit, sent: &Submitted) -> Result<(), Refused> {
     let backend = &visit.web.backend;
     if visit.actor.factors.any() {

@@ -1,4 +1,4 @@
-//! The organization hub of Nuvera's people.
+//! The organization hub of Nuvera's admins.
 
 use super::{
     submitted::{Refused, Submitted},
@@ -18,16 +18,16 @@ use domain::{
     search::{Findings, Found, Search, SearchError},
 };
 
-/// The most organizations that are listed at once.
+/// Maximum number of organizations listed at once.
 const MOST: usize = 100;
 
-/// Shows the partner organizations, or what was found of theirs.
+/// Shows the partner organizations, or the results of a search.
 pub async fn organizations(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let asked = Submitted::parse(query.unwrap_or_default().as_bytes());
     let is_filtered = asked.text("show") == "attention";
     match Search::read(asked.text("q")) {
         Ok(None) => visit.answer(list(&visit, is_filtered).await).await,
-        // Whoever wrote the address wrote a secret into it: at least it goes no further.
+        // The URL contains a secret. Redirecting without it at least keeps it from spreading.
         Ok(Some(search)) if search.is_cut => redirect(&address(&search), Notice::WholeKey),
         Err(SearchError::Secret) => redirect(paths::ORGANIZATION_HUB, Notice::SecretDropped),
         Ok(Some(search)) => match visit.web.backend.search(&visit.actor, &search).await {
@@ -52,7 +52,8 @@ async fn found(visit: &Visit, search: Search, findings: Findings) -> Result<Page
     Ok(Page::HubSearch { search, findings, blocked })
 }
 
-/// Leads to what was searched for. The search comes as a form, and goes on as an address that holds no secret.
+/// Redirects to the results of a search. The search is submitted as a form, and continues in a URL that contains no
+/// secret.
 pub async fn search(visit: Visit, sent: Submitted) -> Response {
     if !allows(visit.actor.role, Operation::ViewOrganizationHub) {
         return visit.answer(Err(BackendError::Forbidden)).await;
@@ -92,15 +93,15 @@ async fn list(visit: &Visit, is_filtered: bool) -> Result<Page, BackendError> {
     Ok(Page::OrganizationHub { organizations, more, counts, is_filtered })
 }
 
-/// Where the findings are shown.
+/// Returns the URL of the search results.
 fn address(search: &Search) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("q", search.text.as_str());
     format!("{}?{}", paths::ORGANIZATION_HUB, query.finish())
 }
 
-/// The page of the one thing that was found, where it is exactly what was asked for. A signing key may have leaked, and
-/// be used elsewhere some day: what can be done about that stands with what was found.
+/// Returns the page of the only result, if it matches exactly. Not for a signing key: it may have leaked and other
+/// applications may use it later, and the results page offers what can be done about that.
 fn only(findings: &Findings) -> Option<String> {
     if !findings.is_exact {
         return None;

@@ -1,4 +1,4 @@
-//! Joining an organization by a link.
+//! Joining an organization through an invitation link.
 
 use super::{
     Web, letters, render,
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
 
-/// What a link holds.
+/// The query parameters of an invitation link.
 #[derive(Deserialize)]
 pub struct Link {
     #[serde(default)]
@@ -44,7 +44,7 @@ async fn refuse(web: &Web, error: BackendError, extensions: &Extensions) -> Resp
     }
 }
 
-/// Shows who invites to what. Looking does not use the link up: mail programs look as well.
+/// Shows the invitation. Does not consume the link, since mail programs open links too.
 pub async fn form(State(web): State<Arc<Web>>, Query(Link { token }): Query<Link>, request: Request) -> Response {
     let area = visit::area(request.extensions());
     match page(&web, &token, area).await {
@@ -53,7 +53,7 @@ pub async fn form(State(web): State<Arc<Web>>, Query(Link { token }): Query<Link
     }
 }
 
-/// Makes the account, and signs its owner in.
+/// Creates the account and signs the user in.
 pub async fn accept(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions().clone();
     let area = visit::area(&extensions);

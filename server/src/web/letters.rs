@@ -1,4 +1,4 @@
-//! Telling somebody by mail of what was done to their account, because it may not have been they who did it.
+//! E-mail that notifies users of changes to their account, because someone else may have made them.
 
 use super::Web;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 use app::paths::Area;
 use domain::{actor::Actor, id::UserId, people::Person, sign_in::Method};
 
-/// Whose account it is.
+/// The user whose account was changed.
 pub struct Owner<'a> {
     user: UserId,
     email: &'a str,
@@ -19,7 +19,7 @@ pub struct Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
-    /// Somebody of this area.
+    /// Creates it for a user of this area.
     pub fn of(person: &'a Person, area: Area) -> Self {
         Self { user: person.id, email: &person.email, area }
     }
@@ -31,26 +31,26 @@ impl<'a> From<&'a Actor> for Owner<'a> {
     }
 }
 
-/// What was done.
+/// The event of which the user is notified.
 #[derive(Clone, Copy)]
 pub enum News<'a> {
-    /// Somebody signed in as them with a browser that they never used before.
+    /// A sign-in from a browser that the user has never used before.
     NewBrowser(Method),
-    /// The right password was followed by a wrong code, in a browser that they have not signed in with.
+    /// The correct password followed by a wrong code, from a browser that the user has not signed in from.
     WrongCodes,
-    /// Their password is another.
+    /// The password was changed.
     PasswordChanged,
-    /// An authenticator app is set up.
+    /// An authenticator app was set up.
     AppSetUp,
-    /// It is removed.
+    /// The authenticator app was removed.
     AppRemoved,
-    /// They have new recovery codes.
+    /// New recovery codes were generated.
     RecoveryCodesMade,
-    /// A passkey is added.
+    /// A passkey was added.
     PasskeyAdded,
-    /// One is removed.
+    /// A passkey was removed.
     PasskeyRemoved,
-    /// This colleague has removed all their second factors.
+    /// The member with this name removed all second factors of the user.
     FactorReset(&'a str),
 }
 
@@ -90,8 +90,8 @@ impl News<'_> {
     }
 }
 
-/// What the user does if someone else did it. Following it must leave an attacker without any way in; `tests/console/remedies`
-/// follows it letter by letter.
+/// What the user should do if someone else did it. Following it must leave an attacker without any access;
+/// `tests/console/remedies` follows it step by step.
 fn advice(news: News<'_>, origin: &str, area: Area) -> String {
     if let News::NewBrowser(Method::SingleSignOn) = news {
         return format!(
@@ -125,8 +125,8 @@ fn advice(news: News<'_>, origin: &str, area: Area) -> String {
     )
 }
 
-/// Sends them a letter about what `client` did. It goes out on its own: a mail server that is slow or down holds nothing up,
-/// and the console says it as well.
+/// Sends the user an e-mail about what `client` did, in the background: a mail server that is slow or down delays
+/// nothing, and the console shows the event as well.
 pub fn tell(web: &Web, owner: Owner<'_>, news: News<'_>, client: &Client) {
     let at = web.backend.clock().now();
     let Owner { user, email, area } = owner;
@@ -150,8 +150,8 @@ pub fn tell(web: &Web, owner: Owner<'_>, news: News<'_>, client: &Client) {
     });
 }
 
-/// Mails a change that `actor` made to the members of their organization to everyone who manages them, in the background: a
-/// mail server or database that is slow or down delays no answer.
+/// Mails a change that `actor` made to the members of their organization to everyone who manages them, in the
+/// background: a mail server or database that is slow or down delays no response.
 pub fn notify_team(web: &Web, actor: &Actor, member: impl Into<TeamMember>, change: TeamChange, client: &Client) {
     let event = TeamEvent {
         actor: Actor { address: client.address, ..actor.clone() },

@@ -1,7 +1,7 @@
-//! The console's HTTP side: sessions, headers, and a handler for every page and form.
+//! The console's HTTP layer: sessions, headers, and a handler for every page and form.
 //!
-//! Every form is handled the same way: read what was sent, carry it out, and answer with a redirect (303) or with the
-//! same page again, holding what was typed and what was wrong with it. It works the same without JavaScript.
+//! Every form is handled the same way: the handler reads it, carries it out, and answers with a redirect (303) or with
+//! the same page, including the input and its errors. It works the same without JavaScript.
 
 mod account;
 mod api_keys;
@@ -64,45 +64,45 @@ use tower_sessions::{
     cookie::{self, SameSite},
 };
 
-/// How many requests of one user are in progress at a time, live updates and emergency stops aside. A browser opens six
-/// connections; a user has several tabs.
+/// Maximum number of concurrent requests per user, without live updates and emergency stops. A browser opens six
+/// connections, and a user may have several tabs.
 const MAX_REQUESTS_PER_USER: usize = 32;
 
-/// What the handlers share.
+/// State shared by the handlers.
 pub struct Web {
     /// The use cases.
     pub backend: Arc<Backend>,
-    /// What the console must know of its surroundings.
+    /// The console's configuration.
     pub settings: WebSettings,
-    /// How invitations get away.
+    /// Sends e-mail to users.
     pub mailer: Arc<Mailer>,
-    /// By whom people can sign in instead of with a password.
+    /// The identity providers with which users can sign in.
     pub single_sign_on: SingleSignOn,
-    /// Whether requests are welcome: not before the start, nor after a stop was asked for.
+    /// Whether requests are accepted: not before the start is complete, nor after a stop was requested.
     pub ready: AtomicBool,
     /// Requests in progress, by signed-in user.
     in_progress: Arc<KeyedLimit<UserId>>,
 }
 
-/// What the console must know of its surroundings.
+/// Configuration of the console that depends on its deployment.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
-    /// The origin that browsers see.
+    /// The console's origin as browsers see it.
     pub console_origin: String,
-    /// The origin of Nuvera's area, where it has one of its own: then neither area is found at the other's.
+    /// The origin of Nuvera's area, if it has its own. Each area is then available at its own origin only.
     pub hub_origin: Option<String>,
-    /// The gateway's origin that partners see.
+    /// The gateway's origin as partners see it.
     pub gateway_origin: String,
-    /// The proxies in front of the console, which name the client's address.
+    /// The proxies in front of the console, which provide the client's address.
     pub proxies: Proxies,
-    /// Where the browser's files are.
+    /// The folder with the static assets.
     pub site: PathBuf,
-    /// What they are called.
+    /// The names of the static assets.
     pub assets: Assets,
 }
 
 impl Web {
-    /// A console that is not ready yet.
+    /// Creates a console that is not ready yet.
     pub fn new(backend: Arc<Backend>, settings: WebSettings, mailer: Arc<Mailer>) -> Self {
         Self {
             backend,
@@ -114,12 +114,12 @@ impl Web {
         }
     }
 
-    /// The same, with these identity providers.
+    /// Sets the identity providers.
     pub fn with_single_sign_on(self, single_sign_on: SingleSignOn) -> Self {
         Self { single_sign_on, ..self }
     }
 
-    /// The origin that browsers see an area at.
+    /// The origin of an area as browsers see it.
     pub fn origin(&self, area: Area) -> &str {
         match (area, &self.settings.hub_origin) {
             (Area::Hub, Some(origin)) => origin,
@@ -132,12 +132,13 @@ impl Web {
     }
 }
 
-/// Where the sessions of an area are kept.
+/// Returns the session store of an area.
 pub fn sessions(store: Store, clock: Clock, area: Area) -> DatabaseSessions {
     DatabaseSessions::new(store, clock, lifetime(area.side()).absolute)
 }
 
-/// The name of an area's session cookie. A browser takes one that begins with `__Host-` from this host only, over https.
+/// The name of an area's session cookie. A browser accepts a name with the prefix `__Host-` from this host only, over
+/// https.
 fn cookie_name(area: Area, is_https: bool) -> &'static str {
     match (area, is_https) {
         (Area::Partner, false) => "nuvera",
@@ -147,7 +148,7 @@ fn cookie_name(area: Area, is_https: bool) -> &'static str {
     }
 }
 
-/// An address as the router of its area knows it.
+/// Returns a path relative to the router of its area.
 fn within(area: Area, address: &str) -> &str {
     match area {
         Area::Partner => address,
@@ -155,7 +156,7 @@ fn within(area: Area, address: &str) -> &str {
     }
 }
 
-/// Gives the pages of an area its session, and what protects them.
+/// Adds sessions, and the protections that depend on them, to the pages of an area.
 fn with_session(area: Area, pages: Router<Arc<Web>>, web: &Arc<Web>, store: Store) -> Router<Arc<Web>> {
     let is_https = web.is_https(area);
     let lifetime = cookie::time::Duration::seconds(lifetime(area.side()).absolute.as_secs() as i64);
@@ -164,7 +165,8 @@ fn with_session(area: Area, pages: Router<Arc<Web>>, web: &Arc<Web>, store: Stor
         .with_secure(is_https)
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
-        // A `__Host-` cookie has no other path. In the other area it is not read; and what it names is good for nothing there.
+        // A `__Host-` cookie must have this path. The other area does not read the cookie, and the session it names is
+        // not valid there.
         .with_path("/")
         .with_expiry(Expiry::OnInactivity(lifetime));
     pages
@@ -176,13 +178,13 @@ fn with_session(area: Area, pages: Router<Arc<Web>>, web: &Arc<Web>, store: Stor
         .layer(sessions)
 }
 
-/// The console. `store` keeps its sessions.
+/// Builds the console's router. `store` holds the sessions.
 pub fn router(web: Arc<Web>, store: Store) -> Router {
-    // Leptos spawns through an executor that is set once for the process: a second router finds it set.
+    // Leptos needs an executor that is set once per process; for a second router it is already set.
     let _ = any_spawner::Executor::init_tokio();
 
     let page = |show: MethodRouter<Arc<Web>>, send: MethodRouter<Arc<Web>>| show.merge(send);
-    // The same pages in both places: who may do what in which, the domain knows.
+    // The same pages in both places: the domain decides what each user may do where.
     let of_application = || {
         Router::new()
             .route("/", get(applications::show))
@@ -248,7 +250,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
             .route("/passkeys/new", page(get(passkeys::new_form), post(passkeys::add)))
             .route("/passkeys/{passkey}/remove", page(get(passkeys::remove_form), post(passkeys::remove)))
     };
-    // What both areas have: the ways in and out, and one's own account.
+    // The routes of both areas: signing in and out, and the user's own account.
     let ways = |area: Area| {
         Router::new()
             .route(within(area, area.sign_in()), page(get(sign_in::form), post(sign_in::sign_in)))
@@ -277,7 +279,7 @@ pub fn router(web: Arc<Web>, store: Store) -> Router {
         .nest("/people", of_people())
         .nest("/api-applications/{application}", of_application());
 
-    // What Nuvera's admins do with an organization; the partner has no such pages.
+    // Management of an organization by Nuvera's admins; partners do not have these pages.
     let management = Router::new()
         .route("/manage", page(get(organizations::manage_form), post(organizations::change)))
         .route("/manage/invite-owner", page(get(organizations::back), post(organizations::invite_owner)))

@@ -1,4 +1,4 @@
-//! Partner organizations, as Nuvera's admins manage them.
+//! Pages on which Nuvera's admins manage partner organizations.
 
 use super::{
     people::mail_invitation,
@@ -30,12 +30,12 @@ fn create_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::NewOrganization)
 }
 
-/// The form that creates a partner organization.
+/// Shows the form that creates a partner organization.
 pub async fn create_form(visit: Visit) -> Response {
     visit.answer(create_page(&visit)).await
 }
 
-/// Creates a partner organization, and invites its first owner where the form names one.
+/// Creates a partner organization, and invites its first owner if the form names one.
 pub async fn create(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         may_manage(&visit)?;
@@ -65,7 +65,7 @@ async fn manage_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::ManageOrganization { organization, has_members, invitations })
 }
 
-/// Shows how the organization is managed.
+/// Shows the page on which an organization is managed.
 pub async fn manage_form(visit: Visit) -> Response {
     visit.answer(manage_page(&visit).await).await
 }
@@ -105,7 +105,7 @@ pub async fn invite_owner(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Mails the link to an invited first owner, and says whether that worked.
+/// Mails the link to an invited first owner, and returns the notice with the result.
 async fn invited(visit: &Visit, organization: &str, invitation: &Invitation, token: &str) -> Notice {
     match mail_invitation(visit, Area::Partner, organization, invitation, token).await {
         true => Notice::OwnerInvited,
@@ -121,7 +121,7 @@ async fn suspend_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::SuspendOrganization { organization, applications })
 }
 
-/// Shows what a suspension stops.
+/// Shows the confirmation form for suspending the organization, with its applications.
 pub async fn suspend_form(visit: Visit) -> Response {
     visit.answer(suspend_page(&visit).await).await
 }
@@ -147,12 +147,12 @@ async fn reinstate_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::ReinstateOrganization { organization: found.organization })
 }
 
-/// Shows what reinstating does.
+/// Shows the confirmation form for reinstating the organization.
 pub async fn reinstate_form(visit: Visit) -> Response {
     visit.answer(reinstate_page(&visit).await).await
 }
 
-/// Ends the organization's suspension.
+/// Reinstates the organization.
 pub async fn reinstate(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let (seen_version, why) = (sent.seen_version()?, sent.why()?);
@@ -167,12 +167,12 @@ pub async fn reinstate(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Leads from the address that only takes a form to the page that has it.
+/// Redirects a GET on a POST-only route to the management page.
 pub async fn back(visit: Visit) -> Response {
     Redirect::to(&visit.place.manage()).into_response()
 }
 
-/// Refuses users who may not manage organizations before anything of their form is judged.
+/// Rejects users who may not manage organizations before their form is validated.
 fn may_manage(visit: &Visit) -> Result<(), BackendError> {
     let is_allowed = allows(visit.actor.role, Operation::ManageOrganizations);
     if is_allowed { Ok(()) } else { Err(BackendError::Forbidden) }
@@ -221,7 +221,7 @@ fn notify_owners(visit: &Visit, what: Notice, why: Option<&Why>) {
     });
 }
 
-/// Reads name, contact and note, and adds what is wrong with them to `errors`.
+/// Reads name, contact and note, and adds errors in them to `errors`.
 fn read_details(sent: &Submitted, errors: &mut Vec<FieldError>) -> Option<OrganizationDetails> {
     let name = read(sent, "name", OrganizationName::new, errors);
     let contact = read_optional(sent, "contact", Contact::new, errors);
@@ -229,7 +229,7 @@ fn read_details(sent: &Submitted, errors: &mut Vec<FieldError>) -> Option<Organi
     Some(OrganizationDetails { name: name?, contact: contact?, note: note? })
 }
 
-/// Reads whom to invite, and adds what is wrong with it to `errors`.
+/// Reads the owner to invite, and adds errors in the fields to `errors`.
 fn read_owner(sent: &Submitted, errors: &mut Vec<FieldError>) -> Option<FirstOwner> {
     let name = read(sent, "owner_name", PersonName::new, errors);
     let email = read(sent, "owner_email", EmailAddress::new, errors);
@@ -258,7 +258,7 @@ fn read_optional<T>(
     read(sent, field, optional, errors)
 }
 
-/// Puts an error about the owner's address at its field, which has another name than on other forms.
+/// Attaches an error about the owner's address to its field, whose name differs from other forms.
 fn at_its_field(error: BackendError) -> Refused {
     match error {
         BackendError::People(PeopleError::EmailTaken) => Refused::field("owner_email", error),

@@ -1,4 +1,4 @@
-//! Passkeys: one's own, and signing in with one.
+//! Pages for the user's own passkeys, and for signing in with a passkey.
 
 use super::{
     Web,
@@ -25,7 +25,7 @@ use domain::{id::PasskeyId, sign_in::Method, text::PasskeyName};
 use std::sync::Arc;
 use tower_sessions::Session;
 
-/// The answer that a form brought; `None` where it brought none.
+/// Returns the authenticator's response in a form; `None` if there is none.
 pub fn answer(sent: &Submitted, area: Area) -> Option<Answer<'_>> {
     let (challenge, text) = (sent.text("passkey_challenge"), sent.text("passkey"));
     (!text.is_empty()).then_some(Answer { side: area.side(), challenge, text })
@@ -35,12 +35,12 @@ async fn new_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::NewPasskey { prompt: visit.web.backend.ask_for_new_passkey(&visit.actor).await? })
 }
 
-/// Asks for a new passkey.
+/// Shows the form that registers a passkey.
 pub async fn new_form(visit: Visit) -> Response {
     visit.answer(new_page(&visit).await).await
 }
 
-/// Adds it.
+/// Registers the passkey.
 pub async fn add(visit: Visit, sent: Submitted) -> Response {
     let area = visit.place.area();
     let added = async {
@@ -65,12 +65,12 @@ async fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::RemovePasskey { passkey: visit.web.backend.passkey(&visit.actor, id).await? })
 }
 
-/// Shows what follows from removing a passkey.
+/// Shows the confirmation form for removing a passkey.
 pub async fn remove_form(visit: Visit) -> Response {
     visit.answer(remove_page(&visit).await).await
 }
 
-/// Removes it.
+/// Removes the passkey.
 pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     let removed = async {
         visit.web.backend.remove_passkey(&visit.actor, visit.param("passkey")?).await?;
@@ -85,7 +85,7 @@ pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Shows the page that asks for a passkey; somebody who is signed in already goes on.
+/// Shows the page that asks for a passkey. Redirects a user who is already signed in.
 pub async fn sign_in_form(
     State(web): State<Arc<Web>>,
     Query(After { next }): Query<After>,
@@ -106,8 +106,8 @@ pub async fn sign_in_form(
     }
 }
 
-/// Begins the session of whoever's passkey has answered. A form without an answer comes from the sign-in page, with what
-/// waits there.
+/// Begins a session for the user of the passkey. A form without a response comes from the sign-in page and may carry a
+/// deferred form.
 pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions().clone();
     let area = visit::area(&extensions);
@@ -134,7 +134,7 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
             tracing::warn!(request_id, "a customer-platform user was refused");
             return render::page(StatusCode::FORBIDDEN, Page::CustomerRefused, context).await;
         }
-        // Nothing is asked for after a passkey, and what it does not let in is an error.
+        // A passkey needs no second factor, and a rejected one is reported as an error.
         Ok(Some(SignIn::FactorNeeded(_) | SignIn::Refused) | None) => None,
         Err(error @ BackendError::Passkey(_)) => {
             tracing::warn!(request_id, "a sign-in with a passkey was refused");

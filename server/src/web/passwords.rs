@@ -1,4 +1,4 @@
-//! Passwords: one's own is changed, somebody else's chosen anew by them.
+//! Pages for changing the user's own password, and for resetting a member's.
 
 use super::{
     Web,
@@ -33,12 +33,13 @@ async fn change_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::ChangePassword { factors, withdraws_invitations })
 }
 
-/// The form that changes the user's own password. The proof comes first: a typed password is not stored while it waits.
+/// Shows the form that changes the user's own password. The fresh proof is required before it, because a typed password
+/// must not be stored in a deferred form.
 pub async fn change_form(visit: Visit) -> Response {
     visit.answer(change_page(&visit).await).await
 }
 
-/// Changes the password, removes the chosen second factors, and ends all other sessions.
+/// Changes the password, removes the selected second factors, and ends all other sessions.
 pub async fn change(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         sent.check()?;
@@ -77,13 +78,13 @@ async fn begin_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::ResetPassword { person })
 }
 
-/// What follows from resetting somebody's password.
+/// Shows the confirmation form for resetting a member's password.
 pub async fn begin_form(visit: Visit) -> Response {
     visit.answer(begin_page(&visit).await).await
 }
 
-/// Starts a reset of a member's password. The link goes to the member by mail and to no page: who starts a reset could
-/// otherwise sign in as the member.
+/// Starts a reset of a member's password. The link is mailed to the member and shown on no page: otherwise the actor
+/// could sign in as the member.
 pub async fn begin(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
@@ -105,7 +106,7 @@ pub async fn begin(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Mails a link to choose a new password. Returns whether the mail server took it.
+/// Mails a password reset link. Returns whether the mail server accepted it.
 pub async fn mail_reset_link(web: &Web, area: Area, started_by: &str, reset: &PasswordReset) -> bool {
     let PasswordReset { person, token, expires_at } = reset;
     let link = format!("{}{}?token={}", web.origin(area), area.reset(), token.reveal());
@@ -132,7 +133,7 @@ pub async fn mail_reset_link(web: &Web, area: Area, started_by: &str, reset: &Pa
     }
 }
 
-/// What a link holds.
+/// The query parameters of a password reset link.
 #[derive(Deserialize)]
 pub struct Link {
     #[serde(default)]
@@ -153,7 +154,7 @@ async fn refuse(web: &Web, error: BackendError, extensions: &Extensions) -> Resp
     }
 }
 
-/// Shows whose password is chosen. Looking does not use the link up: mail programs look as well.
+/// Shows the form that chooses a new password. Does not consume the link, since mail programs open links too.
 pub async fn choose_form(
     State(web): State<Arc<Web>>,
     Query(Link { token }): Query<Link>,
@@ -166,7 +167,7 @@ pub async fn choose_form(
     }
 }
 
-/// Gives them the password that they chose, and leads them to the door: whoever has a second factor proves it there.
+/// Sets the chosen password and redirects to the sign-in page, where the user signs in with it.
 pub async fn choose(State(web): State<Arc<Web>>, request: Request) -> Response {
     let extensions = request.extensions().clone();
     let area = visit::area(&extensions);

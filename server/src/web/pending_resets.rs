@@ -1,5 +1,5 @@
-//! Resets of Nuvera members' passwords and second factors that wait: their notices, pages and forms, and the job that
-//! carries out those that are due. See [`domain::pending_reset`].
+//! Delayed resets of Nuvera members' passwords and second factors: their notifications, pages and forms, and the job
+//! that carries out those that are due. See [`domain::pending_reset`].
 
 use super::{
     Web, letters,
@@ -24,10 +24,10 @@ use domain::{
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Interval at which due resets are looked for.
+/// Interval of the check for due resets.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// Mails a notice of a request for a reset to every admin and to the member concerned.
+/// Notifies every admin and the member concerned of a requested reset.
 pub async fn notify(web: &Web, reset: &PendingReset) {
     let people = match web.backend.notified_of(reset).await {
         Ok(people) => people,
@@ -79,10 +79,10 @@ async fn confirm_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::ConfirmReset { reset })
 }
 
-/// Shows what confirming a reset does.
+/// Shows the confirmation form for confirming a reset.
 pub async fn confirm_form(visit: Visit) -> Response {
     match confirm_page(&visit).await {
-        // Someone else has just confirmed or cancelled it, or this admin cannot: the list says how it is.
+        // Another admin has just confirmed or cancelled it, or this one may not confirm it: shows the current list.
         Err(BackendError::NotFound | BackendError::People(_)) => {
             visit.answer(super::people::people_page(&visit).await).await
         }
@@ -111,7 +111,7 @@ pub async fn confirm(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Cancels a reset, as any admin.
+/// Cancels a member's reset as an admin.
 pub async fn cancel(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let id: PendingResetId = visit.param("reset")?;
@@ -142,13 +142,13 @@ pub async fn back(visit: Visit) -> Redirect {
 pub async fn run(web: Arc<Web>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // What is cut off by a stop is done by the next run.
+    // A reset that is interrupted by a stop is carried out by the next run.
     while stop.run_until_cancelled(interval.tick()).await.is_some() {
         stop.run_until_cancelled(carry_out_due(&web)).await;
     }
 }
 
-/// Carries out the resets that are due. One that fails is tried again the next time.
+/// Carries out the resets that are due. One that fails is retried next time.
 pub async fn carry_out_due(web: &Web) {
     let due = match web.backend.due_resets().await {
         Ok(due) => due,
@@ -164,7 +164,7 @@ pub async fn carry_out_due(web: &Web) {
     }
 }
 
-/// Carries out one reset. A link is mailed before it works: if the mail server does not take it, the reset stays due.
+/// Carries out one reset. A link is mailed before it works: if the mail server does not accept it, the reset stays due.
 async fn carry_out(web: &Web, reset: &PendingReset) -> Result<(), BackendError> {
     let backend = &web.backend;
     let (id, organization) = (reset.id, reset.organization_id);
@@ -193,7 +193,7 @@ async fn carry_out(web: &Web, reset: &PendingReset) -> Result<(), BackendError> 
         },
     };
     match done {
-        // They have removed or lost it meanwhile.
+        // The member no longer has a password or a second factor to reset.
         Err(BackendError::People(_)) => backend.drop_reset(reset).await,
         done => done,
     }

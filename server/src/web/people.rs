@@ -1,4 +1,4 @@
-//! The people of an organization.
+//! Pages for the members of an organization.
 
 use super::{
     letters::{News, Owner},
@@ -50,17 +50,17 @@ fn invite_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::Invite { side: visit.actor.kind() })
 }
 
-/// Shows who belongs to the organization, who is invited, and which keys somebody took along.
+/// Shows the members, the open invitations, and the keys of which former members may have a copy.
 pub async fn list(visit: Visit) -> Response {
     visit.answer(people_page(&visit).await).await
 }
 
-/// The form to invite somebody.
+/// Shows the form that invites a person.
 pub async fn invite_form(visit: Visit) -> Response {
     visit.answer(invite_page(&visit)).await
 }
 
-/// Invites somebody: the link goes to them by mail.
+/// Invites a person, to whom the link is mailed.
 pub async fn invite(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         authorise(&visit.actor, visit.organization(), Operation::ManagePeople)?;
@@ -74,7 +74,7 @@ pub async fn invite(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Reads the whole form before it is refused, so that every mistake is told at once.
+/// Reads the whole form before rejecting it, so that all mistakes are reported at once.
 fn read_invite(sent: &Submitted) -> Result<Invite, Refused> {
     sent.check()?;
     let mut errors = Vec::new();
@@ -92,14 +92,14 @@ fn read_invite(sent: &Submitted) -> Result<Invite, Refused> {
 }
 
 async fn sent_page(visit: &Visit, invitation: Invitation, token: &LinkToken) -> Page {
-    // Whom they invite belongs to their own area.
+    // An invitee always belongs to the actor's own area.
     let (area, organization) = (visit.place.area(), &visit.actor.organization_name);
     let is_mailed = mail_invitation(visit, area, organization, &invitation, token.reveal()).await;
     Page::InvitationSent { invitation, is_mailed }
 }
 
-/// Mails the link to the invitee, and returns whether the mail server took it. No page shows the link: only someone who reads
-/// the mailbox can join, so an account is proof of its address.
+/// Mails the link to the invitee, and returns whether the mail server accepted it. No page shows the link: only a
+/// reader of the mailbox can join, so an account proves that its address is theirs.
 pub(super) async fn mail_invitation(
     visit: &Visit,
     area: Area,
@@ -133,7 +133,7 @@ pub(super) async fn mail_invitation(
     }
 }
 
-/// Mails an open invitation again, with another link.
+/// Mails an open invitation again, with a new link.
 pub async fn send_again(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let id: InvitationId = visit.param("invitation")?;
@@ -148,7 +148,7 @@ pub async fn send_again(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// The form that gives somebody another role.
+/// Shows the form that changes a member's role.
 pub async fn role_form(visit: Visit) -> Response {
     visit.answer(role_page(&visit).await).await
 }
@@ -157,12 +157,12 @@ async fn role_page(visit: &Visit) -> Result<Page, BackendError> {
     person_page(visit, |person| Page::ChangeRole { waits_until: waits_until(visit, &person), person }).await
 }
 
-/// When removing or demoting a member takes effect, where it does not at once.
+/// When removing or demoting a member would take effect; `None` if immediately.
 fn waits_until(visit: &Visit, person: &Person) -> Option<Timestamp> {
     person.is_delayed(OwnerChange::Remove).then(|| visit.web.backend.clock().now().plus(OWNER_CHANGE_DELAY))
 }
 
-/// Mails a change of a member, and says what came of it.
+/// Notifies the team of a change of a member, and returns the notice to show.
 fn made_or_requested(visit: &Visit, changed: &MemberChange, asked: OwnerChange) -> Notice {
     match changed {
         MemberChange::Made(before) => {
@@ -179,7 +179,7 @@ fn made_or_requested(visit: &Visit, changed: &MemberChange, asked: OwnerChange) 
     }
 }
 
-/// Gives somebody another role.
+/// Changes a member's role.
 pub async fn change_role(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
@@ -197,12 +197,12 @@ pub async fn change_role(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// What follows from resetting somebody's second factor.
+/// Shows the confirmation form for resetting a member's second factors.
 pub async fn reset_form(visit: Visit) -> Response {
     visit.answer(person_page(&visit, |person| Page::ResetFactor { person }).await).await
 }
 
-/// Removes the second factor that somebody has lost.
+/// Removes the second factors that a member has lost.
 pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
@@ -225,7 +225,7 @@ pub async fn reset_factor(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// What follows from removing somebody.
+/// Shows the confirmation form for removing a member.
 pub async fn remove_form(visit: Visit) -> Response {
     visit.answer(remove_page(&visit).await).await
 }
@@ -234,7 +234,7 @@ async fn remove_page(visit: &Visit) -> Result<Page, BackendError> {
     person_page(visit, |person| Page::RemovePerson { waits_until: waits_until(visit, &person), person }).await
 }
 
-/// Removes somebody. The page after it offers to replace the keys that they may have a copy of.
+/// Removes a member. The next page offers to replace the keys of which they may have a copy.
 pub async fn remove(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
@@ -255,12 +255,12 @@ async fn confirm_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::ConfirmOwnerChange { pending })
 }
 
-/// What follows from confirming a pending removal or demotion.
+/// Shows the confirmation form for confirming a pending removal or demotion.
 pub async fn confirm_form(visit: Visit) -> Response {
     visit.answer(confirm_page(&visit).await).await
 }
 
-/// Confirms a pending removal or demotion: it is applied at once.
+/// Confirms and applies a pending removal or demotion.
 pub async fn confirm(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let person: UserId = visit.param("person")?;
@@ -292,7 +292,7 @@ pub async fn cancel(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Takes an invitation back.
+/// Withdraws an invitation.
 pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let invitation: InvitationId = visit.param("invitation")?;
@@ -306,7 +306,7 @@ pub async fn withdraw(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// Where a page that was left open leads back to.
+/// Redirects a GET on a POST-only route to the members page.
 pub async fn back_to_people(visit: Visit) -> Redirect {
     Redirect::to(&visit.place.people())
 }

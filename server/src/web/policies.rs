@@ -1,4 +1,4 @@
-//! An organization's rotation policy and its security policy.
+//! Pages for an organization's rotation policy and security policy.
 
 use super::{
     submitted::{Refused, Submitted},
@@ -18,7 +18,7 @@ async fn rotation_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::RotationPolicy { policy })
 }
 
-/// Shows the rotation policy: as a form to those who may change it.
+/// Shows the rotation policy, as a form if the user may change it.
 pub async fn show_rotation(visit: Visit) -> Response {
     visit.answer(rotation_page(&visit).await).await
 }
@@ -41,7 +41,7 @@ async fn security_page(visit: &Visit) -> Result<Page, BackendError> {
     Ok(Page::SecurityPolicy { policy })
 }
 
-/// Shows the security policy: as a form to those who may change it.
+/// Shows the security policy, as a form if the user may change it.
 pub async fn show_security(visit: Visit) -> Response {
     visit.answer(security_page(&visit).await).await
 }
@@ -59,13 +59,14 @@ pub async fn change_security(visit: Visit, sent: Submitted) -> Response {
     }
 }
 
-/// The version that was seen, from somebody who may change a policy: who may not is told so, whatever they typed.
+/// Returns the version on which the form is based. Users who may not change a policy are rejected before the form is
+/// validated.
 fn seen_version(visit: &Visit, sent: &Submitted) -> Result<i64, Refused> {
     authorise(&visit.actor, visit.organization(), Operation::ChangePolicy)?;
     sent.seen_version()
 }
 
-/// Reads the whole form before it is refused, so that every mistake is told at once.
+/// Reads the whole form before rejecting it, so that all mistakes are reported at once.
 fn read_rotation(sent: &Submitted) -> Result<RotationRules, Refused> {
     let mut errors = Vec::new();
     let mut read = |rule: Rule, field: &'static str| {

@@ -1,4 +1,4 @@
-//! From a page to an answer.
+//! Renders pages as responses.
 
 use app::{
     page::{Page, PageContext},
@@ -12,17 +12,17 @@ use axum::{
 use leptos::{nonce::Nonce, prelude::*};
 use leptos_axum::handle_response_inner;
 
-/// Renders `page`, with a content security policy that allows what this page needs and no more.
+/// Renders `page`, with a content security policy that allows only what this page needs.
 pub async fn page(status: StatusCode, page: Page, context: PageContext) -> Response {
     let nonce = Nonce::new();
     let policy = policy(&page, &nonce, &context.gateway_url);
     let mut response = handle_response_inner(
         move || provide_context(nonce.clone()),
         move || document(context, page),
-        // Nothing in a page reads the request: what it shows has been read before.
+        // Pages do not read the request: everything that they show has been loaded before.
         Request::new(Body::empty()),
-        // The chunks that Leptos would send after the page carry the resources of a hydrated app. There are none here, and
-        // the policy of a page without scripts would refuse the inline script that says so.
+        // The chunks that Leptos would send after the page carry the resources of a hydrated app. There are none here,
+        // and the policy of a page without scripts would block their inline script.
         |view, _chunks, _| {
             Box::pin(async move {
                 let html = view.to_html();
@@ -48,7 +48,7 @@ fn policy(page: &Page, nonce: &Nonce, gateway_url: &str) -> String {
     if page.runs_wasm() {
         policy +=
             &format!("; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'");
-        // From there a test request can be sent.
+        // This page can send a test request to the gateway.
         if matches!(page, Page::OneTimeKey { .. }) {
             policy += &format!(" {gateway_url}");
         }

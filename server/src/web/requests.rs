@@ -1,4 +1,4 @@
-//! An application's latest requests: their list, each of them, and word that there is something new.
+//! Pages of an application's request log: the list, one request, and events that announce new entries.
 
 use super::{
     submitted::{Refused, Submitted},
@@ -22,19 +22,19 @@ use futures::stream;
 use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// Requests on a page.
+/// Number of requests on a page.
 const PAGE: usize = 50;
 
-/// How often it is looked whether there is something new.
+/// Interval of the check for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often an event is sent where there is nothing new: silence changes what a page says as well.
+/// Interval at which an event is sent without changes, because what a page shows also depends on the time.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How long events are sent. The browser then asks again, and whether it may is decided again.
+/// Duration of an event stream. The browser then reconnects, and is authorized again.
 const STREAM: Duration = Duration::from_secs(60);
 
-/// What requests are asked for with.
+/// The query of the request log.
 struct Wanted {
     filter: RequestFilter,
     before: Option<RequestId>,
@@ -43,7 +43,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// What cannot be read is as if it had not been sent: the page shows what is chosen.
+    /// Reads the query. Invalid filters are ignored; the page shows which are set.
     fn read(query: Option<&str>) -> Self {
         let sent = Submitted::parse(query.unwrap_or_default().as_bytes());
         let filter = RequestFilter {
@@ -63,7 +63,7 @@ impl Wanted {
     }
 }
 
-/// Shows the latest requests, or the one that is asked for by its id.
+/// Shows the latest requests, or redirects to the one whose id was entered.
 pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let Wanted { filter, before, id, sent } = Wanted::read(query.as_deref());
     let page = async || page(&visit, filter, before).await;
@@ -79,7 +79,7 @@ pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Response {
 
 async fn page(visit: &Visit, filter: RequestFilter, before: Option<RequestId>) -> Result<Page, BackendError> {
     let application = visit.application(Operation::ViewApplications).await?;
-    // One more than is shown tells whether there are older ones.
+    // One more than is shown, to find out whether there are older requests.
     let limit = PAGE as i64 + 1;
     let mut requests = visit.web.backend.requests(visit.asked()?, filter, before, limit).await?;
     let has_older = requests.len() > PAGE;
@@ -110,8 +110,8 @@ pub async fn detail(visit: Visit) -> Response {
     visit.answer(page.await).await
 }
 
-/// Sends an event whenever there is something new to see of an application (server-sent events; HTML, 9.2). It says no
-/// more than that: what is new, its page shows to whoever may see it.
+/// Sends an event whenever an application has new requests or changes (server-sent events; HTML, 9.2). The event
+/// carries no details: the page loads them with the user's authority.
 pub async fn events(mut visit: Visit) -> Response {
     visit.release_place();
     let activity = match visit.asked().and_then(|asked| visit.web.backend.activity(asked)) {
@@ -124,7 +124,7 @@ pub async fn events(mut visit: Visit) -> Response {
         loop {
             sleep(LOOK).await;
             let now = Instant::now();
-            // A server that stops does not wait for those who look.
+            // A server that is stopping does not wait for open streams.
             if now >= end || !visit.web.ready.load(Ordering::Acquire) {
                 return None;
             }
@@ -136,6 +136,6 @@ pub async fn events(mut visit: Visit) -> Response {
             }
         }
     });
-    // What is sent must not wait in a proxy for more of it.
+    // Proxies must not buffer the events.
     ([("x-accel-buffering", "no")], Sse::new(events)).into_response()
 }

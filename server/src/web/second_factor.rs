@@ -1,5 +1,5 @@
-//! The second step of signing in: a code of somebody's app, or a recovery code. Until it is taken they are nobody: what the
-//! session holds of them is read here and nowhere else.
+//! The second step of signing in: a code of an authenticator app, a recovery code or a passkey. Until it is accepted
+//! the user is not signed in: what the session holds about them is read in this module only.
 
 use super::{
     Web,
@@ -29,25 +29,25 @@ use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tower_sessions::Session;
 
-/// How long somebody whose password was right has for the code.
+/// Time limit for the second factor after the password was accepted.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// Where a session keeps who is half way in.
+/// The session key of the [`HalfWay`] state.
 const HALF_WAY: &str = "half_way";
 
-/// Somebody whose password was right, and who has to enter a code before they are signed in.
+/// A user whose password was accepted and who must prove a second factor before they are signed in.
 #[derive(Serialize, Deserialize)]
 pub struct HalfWay {
     entrant: Entrant,
     since: Timestamp,
-    /// Where they wanted to go.
+    /// The path to continue to.
     next: Option<String>,
-    /// The form that waits there.
+    /// The deferred form for that path.
     waiting: Option<String>,
 }
 
-/// Sends somebody whose password was right on to the second step, in a session that is good for nothing else: under a new
-/// id, and without what was in it before.
+/// Redirects a user whose password was accepted to the second step. The session gets a new id and holds nothing but
+/// this state.
 pub async fn ask(
     web: &Web,
     session: &Session,
@@ -65,7 +65,7 @@ pub async fn ask(
         Ok(None) => return Redirect::to(area.sign_in()).into_response(),
         Err(error) => return visit::failure_without_session(web, error, extensions).await,
     };
-    // At the wrong door nobody is asked for more.
+    // A user of the other area is rejected before they are asked for a second factor.
     match other_door(web, &actor, Method::Password, extensions).await {
         Ok(None) => {}
         Ok(Some(page)) => {
@@ -84,10 +84,10 @@ pub async fn ask(
     }
 }
 
-/// Who is half way in.
+/// Returns the state of the user who is in the second step.
 ///
 /// # Errors
-/// Nobody is, or they took too long: then this is the answer.
+/// The response, if no user is in the second step or the time limit has passed.
 async fn half_way(web: &Web, session: &Session, extensions: &Extensions) -> Result<HalfWay, Response> {
     let half_way = match session.get::<HalfWay>(HALF_WAY).await {
         Ok(Some(half_way)) => half_way,
@@ -97,7 +97,7 @@ async fn half_way(web: &Web, session: &Session, extensions: &Extensions) -> Resu
     if web.backend.clock().now().since(half_way.since) < LIFETIME {
         return Ok(half_way);
     }
-    // What they wanted to do goes on waiting, on the page that they begin anew from.
+    // The deferred form is kept on the sign-in page, where the user starts over.
     let HalfWay { next, waiting, .. } = half_way;
     Err(match session.flush().await {
         Ok(()) => {
@@ -111,14 +111,14 @@ async fn half_way(web: &Web, session: &Session, extensions: &Extensions) -> Resu
     })
 }
 
-/// What is asked for: what they have.
+/// Builds the page that asks for one of the user's second factors.
 async fn page(web: &Web, user: UserId, area: Area) -> Result<Page, BackendError> {
     let actor = web.backend.actor(user, None).await?;
     let has_app = actor.is_some_and(|actor| actor.factors.authenticator);
     Ok(Page::SecondFactor { has_app, prompt: web.backend.ask_for_passkey_of(user, area.side()).await? })
 }
 
-/// Asks for the code, or a passkey.
+/// Shows the page that asks for a second factor.
 pub async fn form(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions();
     match half_way(&web, &session, extensions).await {
@@ -134,7 +134,7 @@ pub async fn form(State(web): State<Arc<Web>>, session: Session, request: Reques
     }
 }
 
-/// Checks the code or the passkey, and signs in.
+/// Verifies the code or the passkey, and signs the user in.
 pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions().clone();
     let area = visit::area(&extensions);
@@ -202,12 +202,12 @@ pub async fn send(State(web): State<Arc<Web>>, session: Session, request: Reques
             tracing::warn!(request_id, user = %user_id, %error, "a second factor was refused");
             again(StatusCode::UNPROCESSABLE_ENTITY, Vec::new(), Some(error.to_string())).await
         }
-        // They were removed meanwhile, or their factor was reset: they begin anew.
+        // The user was removed, or their second factor was reset: they start over.
         Err(BackendError::NotFound) => begin_anew(&web, &session, &extensions).await,
         Err(error) => visit::failure_without_session(&web, error, &extensions).await,
     }
 }
 
-/// What is told about a code that is not taken.
+/// Error message for a code that is not accepted.
 pub const WRONG: &str =
     "This code is not right, or was used already. Wait for your app’s next one, or use one of your recovery codes.";

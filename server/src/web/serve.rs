@@ -1,4 +1,4 @@
-//! The console's listener.
+//! The console's HTTP server.
 
 use super::Web;
 use crate::listener::{BodyRate, Counters, Limits, RatedBody};
@@ -27,18 +27,18 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// How long the head of a request to the console may take.
+/// Time limit for the head of a request to the console.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How slowly a form may arrive.
+/// Minimum rate at which a form must arrive.
 const FORM_RATE: BodyRate = BodyRate { grace: Duration::from_secs(15), bytes_per_second: 4 * 1024 };
 
-/// The one area that the listener serves which took a request.
+/// The only area served by the listener that accepted a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServedArea(pub Area);
 
-/// Serves the console on `listener` until `stop`, as [`Limits::serve`] says; of its areas only `area`, where one is given.
-/// Once the console is no longer ready, each answer is the last one on its connection.
+/// Serves the console on `listener` until `stop`, as described at [`Limits::serve`]; only `area`, if given. Once the
+/// console is no longer ready, each response closes its connection.
 pub async fn serve(
     web: Arc<Web>,
     router: Router,
@@ -79,7 +79,7 @@ async fn answer(
     };
     let too_slow = too_slow.load(Ordering::Relaxed);
     if too_slow {
-        // What the handler made of half a form says something else.
+        // Replaces the handler's response, which is based on an incomplete form.
         response = (StatusCode::REQUEST_TIMEOUT, "The request arrived too slowly. Send it again.\n").into_response();
     }
     if too_slow || !web.ready.load(Ordering::Acquire) {

@@ -28,19 +28,19 @@ use serde::Deserialize;
 use std::sync::Arc;
 use tower_sessions::Session;
 
-/// What the sign-in page is asked for with.
+/// The query parameters of the sign-in page.
 #[derive(Deserialize)]
 pub struct After {
-    /// Where to go afterwards.
+    /// The path to continue to after signing in.
     pub next: Option<String>,
 }
 
-/// `/`: to the place where this person's work is.
+/// Redirects `/` to the home page of the user's area.
 pub async fn home(visit: Visit) -> Redirect {
     Redirect::to(visit.place.area().home())
 }
 
-/// Shows an area's sign-in page; somebody who is signed in there already goes on.
+/// Shows an area's sign-in page. Redirects a user who is already signed in to it.
 pub async fn form(State(web): State<Arc<Web>>, Query(After { next }): Query<After>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let area = visit::area(&parts.extensions);
@@ -53,7 +53,7 @@ pub async fn form(State(web): State<Arc<Web>>, Query(After { next }): Query<Afte
     }
 }
 
-/// Checks the password, and begins a session under a new id.
+/// Verifies the password, and begins a session under a new id.
 pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Request) -> Response {
     let extensions = request.extensions().clone();
     let area = visit::area(&extensions);
@@ -111,8 +111,8 @@ pub async fn sign_in(State(web): State<Arc<Web>>, session: Session, request: Req
     }
 }
 
-/// Where every way of signing in ends: the session begins, and the way leads to where they wanted to go, with the form
-/// that waited for it. Whoever belongs to the other area is told where its door is, and that is all they get here.
+/// The common end of every way of signing in: begins the session and redirects to the requested page, with its deferred
+/// form. A user of the other area is referred to that area's sign-in page instead.
 pub async fn go_on(
     web: &Web,
     session: &Session,
@@ -153,7 +153,8 @@ pub async fn go_on(
     }
 }
 
-/// For whoever was removed while they signed in, or whose sign-ins were all ended: what they have proven is worth nothing.
+/// Restarts the sign-in of a user who was removed or whose sign-ins were all ended meanwhile: their accepted
+/// credentials no longer count.
 pub async fn begin_anew(web: &Web, session: &Session, extensions: &Extensions) -> Response {
     let area = visit::area(extensions);
     match session.flush().await {
@@ -162,8 +163,8 @@ pub async fn begin_anew(web: &Web, session: &Session, extensions: &Extensions) -
     }
 }
 
-/// What somebody is told who belongs to the other area. Only whoever has proven who they are gets to read it, so their
-/// history has it.
+/// Returns the page that refers a user of the other area to its sign-in page. It is only shown after credentials were
+/// accepted, so the attempt is recorded in the user's sign-in history.
 ///
 /// # Errors
 /// The database fails.
@@ -179,13 +180,13 @@ pub async fn other_door(
     }
     let client = visit::client(web, extensions);
     web.backend.record_attempt(actor.user_id, Outcome::OtherDoor, method, client).await?;
-    // Where the areas are at one origin, the path says enough.
+    // If both areas have the same origin, the path is sufficient.
     let origin = web.settings.hub_origin.as_ref().map_or("", |_| web.origin(theirs));
     Ok(Some(Page::OtherDoor { theirs, href: format!("{origin}{}", theirs.sign_in()) }))
 }
 
-/// Lets a form that comes without a session wait on the sign-in page: whoever was signed out while they filled it in
-/// finds it as it was. It is nowhere but on that page until somebody has signed in.
+/// Keeps a form that is submitted without a session on the sign-in page, so that a user who was signed out while
+/// filling it in does not lose it. Until they have signed in, the form is stored nowhere else.
 pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let path = visit::original_path(request.extensions()).to_owned();
     let area = Area::of(&path);
@@ -199,16 +200,16 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
     match visit::actor(&mut parts, &web).await {
         Ok(None) => {}
         Ok(Some(actor)) => {
-            // The page need not look again.
+            // The handler does not need to read the session again.
             parts.extensions.insert(actor);
             return next.run(Request::from_parts(parts, body)).await;
         }
-        // Where nobody can tell, the page itself says what is wrong.
+        // If the session cannot be read, the handler reports the error.
         Err(_) => return next.run(Request::from_parts(parts, body)).await,
     }
     let sent = Submitted::read(body).await;
     let page = if path.starts_with(area.confirm()) {
-        // The form was interrupted twice: it keeps waiting.
+        // The form was deferred before, and is kept.
         let field = |name: &str| Some(sent.text(name).to_owned()).filter(|text| !text.is_empty());
         Page::SignIn { next: field("next"), unsent: field("unsent").as_deref().map(Submitted::still_waiting) }
     } else {
@@ -217,7 +218,7 @@ pub async fn keep_unsent(State(web): State<Arc<Web>>, request: Request, next: Ne
     render::page(StatusCode::FORBIDDEN, page, visit::context_without_session(&web, area)).await
 }
 
-/// Whether a form is one of the ways in and out.
+/// Whether `path` takes a form that needs no session, such as those for signing in and out.
 fn needs_no_session(path: &str, area: Area) -> bool {
     let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
     [area.sign_out(), area.invitation(), area.reset()].contains(&path)
@@ -233,7 +234,7 @@ pub async fn sign_out(State(web): State<Arc<Web>>, session: Session, request: Re
     }
 }
 
-/// There is no such page. Who is signed in sees it with their name on top.
+/// Shows the "not found" page, with the user's name if they are signed in.
 pub async fn not_found(State(web): State<Arc<Web>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let context = match Visit::from_request_parts(&mut parts, &web).await {
@@ -243,12 +244,13 @@ pub async fn not_found(State(web): State<Arc<Web>>, request: Request) -> Respons
     render::page(StatusCode::NOT_FOUND, Page::NotFound, context).await
 }
 
-/// A form that comes back from a page that had to come first.
+/// Restores a form that was deferred because another page had to come first.
 pub fn unsent(path: &str, form: &str, why: Interruption) -> Unsent {
     Unsent { path: path.to_owned(), values: Submitted::parse(form.as_bytes()).shown_again(), why }
 }
 
-/// A path of this area, or its home: never another site's address, nor one where this session is worth nothing.
+/// Returns `next` if it is a path of this area, and otherwise the area's home: never the URL of another site, nor a
+/// path for which this session is not valid.
 pub fn own_path(next: Option<&str>, area: Area) -> String {
     let is_own = |path: &&str| {
         path.starts_with('/')

@@ -1,4 +1,4 @@
-//! An application's signing keys: replace, restore, retire.
+//! Pages for an application's signing keys: replace, restore, retire.
 
 use super::{
     applications::usage,
@@ -14,7 +14,8 @@ use domain::{
     application::{ApiApplication, RequestedChange, SigningKeyReplacement},
 };
 
-/// Shows the key doctor, and what a key is compared with. It works in the browser: nothing comes back from it.
+/// Shows the key doctor, and the keys with which a key is compared. It runs in the browser and sends nothing to the
+/// server.
 pub async fn check(visit: Visit) -> Response {
     let found = visit.web.backend.applications(&visit.actor, visit.organization()).await;
     let applications = found.map(|found| found.into_iter().map(|used| used.application).collect());
@@ -28,12 +29,12 @@ async fn replace_page(visit: &Visit, challenge: String) -> Result<Page, BackendE
     Ok(Page::ReplaceSigningKey { application, challenge, waits, is_blocked })
 }
 
-/// Shows the form for another signing key.
+/// Shows the form that replaces the signing key.
 pub async fn replace_form(visit: Visit) -> Response {
     visit.answer(replace_page(&visit, visit.challenge(None)).await).await
 }
 
-/// Registers another public key.
+/// Registers another public key, or proposes it.
 pub async fn replace(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let said = sent.said()?;
@@ -67,7 +68,7 @@ pub async fn restore_form(visit: Visit) -> Response {
     visit.answer(restore_page(&visit).await).await
 }
 
-/// Makes an earlier key current again.
+/// Makes an earlier key current again, or proposes that.
 pub async fn restore(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let change = RequestedChange::RestoreSigningKey { id: visit.param("key")?, replacement: read_overlap(&sent)? };
@@ -91,7 +92,7 @@ pub async fn retire_form(visit: Visit) -> Response {
     visit.answer(retire_page(&visit).await).await
 }
 
-/// Ends a key's overlap.
+/// Ends a key's overlap, or proposes that.
 pub async fn retire(visit: Visit, sent: Submitted) -> Response {
     let result = async {
         let change = RequestedChange::RetireSigningKey { id: visit.param("key")? };
@@ -107,13 +108,13 @@ async fn is_blocked(visit: &Visit, application: &ApiApplication) -> Result<bool,
     Ok(blocked.iter().any(|blocked| blocked.fingerprint == current))
 }
 
-/// The proof that somebody holds a new key's private half, where they give one.
+/// Reads the proof of possession of a new key's private half, if there is one.
 pub fn read_proof(sent: &Submitted) -> Option<Proof> {
     let [challenge, signature] = ["challenge", "proof"].map(|field| sent.text(field).trim().to_owned());
     (!signature.is_empty()).then_some(Proof { challenge, signature })
 }
 
-/// What becomes of the current key: `none`, or a number of seconds.
+/// Reads what happens to the current key: `none`, or the overlap in seconds.
 fn read_overlap(sent: &Submitted) -> Result<SigningKeyReplacement, Refused> {
     if sent.text("overlap") == "none" {
         return Ok(SigningKeyReplacement::StopNow);

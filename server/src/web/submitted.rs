@@ -1,4 +1,4 @@
-//! What a form sent, and what was wrong with it.
+//! Decoded forms, and the errors in them.
 
 use crate::backend::{BackendError, Proof, Said};
 use app::page::{FieldError, SUGGESTED_REASON, Submission};
@@ -21,73 +21,74 @@ use domain::{
 use http_body_util::BodyExt;
 use std::time::Duration;
 
-/// The most bytes that are read of a form: room for a file that was pasted by mistake, so that the answer keeps the form's
-/// other fields. No more than [`MAX_KEPT_BYTES`] of them are held or parsed.
+/// Maximum size of a form in bytes: room for a file that was pasted by mistake, so that the response keeps the form's
+/// other fields. At most [`MAX_KEPT_BYTES`] of them are held or parsed.
 const MAX_FORM_BYTES: usize = 8 * 1024 * 1024;
 
-/// The most bytes that are kept of one field as it was sent, percent-encoding included. Each limit on a field's text is below
-/// a third of this, so a field that is cut here is refused as too long.
+/// Maximum number of bytes kept of one field, in its percent-encoded form. Every limit on a field's text is below a
+/// third of this, so a field that is cut here is rejected as too long.
 const MAX_FIELD_BYTES: usize = 32 * 1024;
 
-/// The most bytes that are kept of a form as it was sent.
+/// Maximum number of bytes kept of a form, in its percent-encoded form.
 const MAX_KEPT_BYTES: usize = 96 * 1024;
 
-/// The most fields of a form: several times the permissions that there are.
+/// Maximum number of fields of a form: several times the number of permissions.
 const MAX_FIELDS: usize = 128;
 
-/// What is told at a field whose date and time cannot be read.
+/// Error message for a field whose date and time cannot be parsed.
 pub const NOT_A_TIME: &str = "Enter a date and a time (UTC), such as 2026-11-23T18:30.";
 
-/// The most bytes of a field that are shown again: more than any text that a form takes.
+/// Maximum size in bytes of a field that is shown again: larger than any text that a form accepts.
 const MAX_SHOWN_AGAIN: usize = 4 * 1024;
 
 /// The fields that are never shown again.
 const SECRETS: [&str; 2] = ["password", "code"];
 
-/// The field that takes a public key.
+/// The field for a public key.
 const PUBLIC_KEY: &str = "public_key";
 
-/// The field with the signature over the text in [`CHALLENGE`].
+/// The field for the signature over the challenge in [`CHALLENGE`].
 const PROOF: &str = "proof";
 
-/// The field with the text to sign.
+/// The field with the challenge to sign.
 const CHALLENGE: &str = "challenge";
 
-/// The field with a form that waits.
+/// The field with a deferred form.
 const UNSENT: &str = "unsent";
 
-/// The fields that the console fills in itself with something that looks like key material, and the most bytes of each.
+/// The fields that the console fills in itself with values that resemble key material, and the maximum size of each in
+/// bytes.
 const OWN_FIELDS: [(&str, usize); 4] =
     [(CHALLENGE, 256), ("passkey_challenge", 256), ("enrolment", 512), ("token", 256)];
 
-/// The fields that take free text.
+/// The fields for free text.
 const FREE_TEXT: [&str; 10] =
     ["name", "reason", "ticket", "email", "confirm_name", "id", "contact", "note", "owner_name", "owner_email"];
 
-/// What stands in a free-text field in the place of a key.
+/// The replacement for a key in a free-text field.
 const REMOVED: &str = "[key removed]";
 
-/// What is told at a free-text field into which a key was pasted.
+/// Error message for a free-text field into which a key was pasted.
 const LOOKS_LIKE_A_KEY: &str = "This looks like a key, so it was dropped and is stored nowhere. Enter the text without it. If it is a private key, replace it: it has left your side.";
 
-/// The fields of a form, as they were sent.
+/// The fields of a decoded form.
 #[derive(Clone, Default)]
 pub struct Submitted {
     values: Vec<(String, String)>,
     /// The free-text field from which a key was removed.
     removed_from: Option<&'static str>,
-    /// Set where the form was too large to be read.
+    /// Whether the form was too large to be read.
     is_too_large: bool,
 }
 
-/// Why a form is shown again.
+/// The reason why a form is shown again.
 #[derive(Debug)]
 pub enum Refused {
-    /// These fields need attention.
+    /// These fields have errors.
     Fields(Vec<FieldError>),
-    /// The form as a whole cannot be used, for this reason.
+    /// The form as a whole cannot be processed, for this reason.
     Form(String),
-    /// The use case did not come about.
+    /// The use case failed.
     Backend(BackendError),
 }
 
@@ -99,8 +100,8 @@ impl<S: Send + Sync> FromRequest<S> for Submitted {
     }
 }
 
-/// A form's body as it arrives, cut to the limits above before anything is parsed: so the memory and time that a form takes
-/// do not depend on what its sender chose.
+/// A form's body as it arrives, cut to the limits above before anything is parsed, so that the memory and time needed
+/// for a form are bounded.
 #[derive(Default)]
 struct FormBody {
     kept: Vec<u8>,
@@ -111,7 +112,7 @@ struct FormBody {
 }
 
 impl FormBody {
-    /// Takes the next bytes. Returns whether the form is within the limits.
+    /// Adds the next bytes. Returns whether the form is within the limits.
     fn push(&mut self, mut bytes: &[u8]) -> bool {
         self.read += bytes.len();
         loop {
@@ -137,7 +138,7 @@ impl Submitted {
     pub async fn read(mut body: Body) -> Self {
         let mut form = FormBody::default();
         while let Some(frame) = body.frame().await {
-            // A body that breaks off has no reader any more; what arrived of it is not a form.
+            // The client has closed the connection. An incomplete body is not a form.
             let Ok(frame) = frame else { return Self::default() };
             if frame.data_ref().is_some_and(|data| !form.push(data)) {
                 return Self { is_too_large: true, ..Self::default() };
@@ -146,10 +147,10 @@ impl Submitted {
         Self::parse(&form.kept)
     }
 
-    /// Reads `application/x-www-form-urlencoded`. Whatever is none has no fields, and each that is needed is then missed
-    /// by its name.
+    /// Parses `application/x-www-form-urlencoded`. Any other body has no fields, so that each required field is
+    /// reported as missing.
     ///
-    /// A key that was pasted into a field for free text goes no further than this.
+    /// A key that was pasted into a free-text field is removed here.
     pub fn parse(body: &[u8]) -> Self {
         let mut values: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
         let mut removed_from = None;
@@ -163,10 +164,10 @@ impl Submitted {
         Self { values, removed_from, is_too_large: false }
     }
 
-    /// The public key that the form holds.
+    /// Reads the public key in the form.
     ///
     /// # Errors
-    /// It holds none: what to paste instead. What was pasted is not shown again.
+    /// It is missing or invalid; the message says what to paste instead. The input is not shown again.
     pub fn public_key(&self) -> Result<PublicKey, FieldError> {
         PublicKey::from_pem(self.text(PUBLIC_KEY)).map_err(|error| {
             let dropped = match error {
@@ -178,7 +179,7 @@ impl Submitted {
         })
     }
 
-    /// The first value of `field`; empty where it was not sent.
+    /// The first value of `field`; empty if it was not submitted.
     pub fn text(&self, field: &str) -> &str {
         self.values.iter().find(|(name, _)| name == field).map_or("", |(_, value)| value)
     }
@@ -188,28 +189,29 @@ impl Submitted {
         self.values.iter().filter(move |(name, _)| name == field).map(|(_, value)| value.as_str())
     }
 
-    /// What every form that changes an application says besides the change itself: the version that the person saw, and
-    /// why. A form without a version was not made by this console's pages: it counts as out of date.
+    /// Reads what every form that changes an application contains besides the change: the version that the user saw,
+    /// and the justification. A form without a version did not come from the console's pages and is treated as out of
+    /// date.
     ///
     /// # Errors
-    /// The form could not be read, or the reason is too long, or cannot be shown.
+    /// The form could not be read, or the reason is too long or contains characters that cannot be shown.
     pub fn said(&self) -> Result<Said, Refused> {
         Ok(Said { seen_version: Some(self.seen_version()?), reason: self.why()? })
     }
 
-    /// The version of what the form changes, as the person saw it.
+    /// The version on which the form is based; -1 if it is missing.
     ///
     /// # Errors
-    /// The form could not be read.
+    /// The form could not be read, or contains a key.
     pub fn seen_version(&self) -> Result<i64, Refused> {
         self.check()?;
         Ok(self.text("version").parse().unwrap_or(-1))
     }
 
-    /// Why, where they said so, and the ticket that they named. Who has to, the domain knows.
+    /// Reads the justification, if given, with its ticket. The domain decides whether one is required.
     ///
     /// # Errors
-    /// One of them is too long, or cannot be shown.
+    /// One of them is too long or contains characters that cannot be shown.
     pub fn why(&self) -> Result<Option<Why>, Refused> {
         let ticket = match self.text("ticket").trim() {
             "" => Ok(None),
@@ -223,10 +225,10 @@ impl Submitted {
         }
     }
 
-    /// Why something is stopped, chosen or typed or neither: see [`Why::in_emergency`].
+    /// Reads the justification of a stop: a suggested reason, a typed one, both or neither. See [`Why::in_emergency`].
     ///
     /// # Errors
-    /// The form could not be read. A key in it holds nothing up: it is removed.
+    /// The form could not be read. A key in it does not prevent the stop and is removed.
     pub fn why_in_emergency(&self) -> Result<Why, Refused> {
         self.check_size()?;
         let (chosen, typed) = (self.text(SUGGESTED_REASON).trim(), self.text("reason").trim());
@@ -238,16 +240,16 @@ impl Submitted {
         Ok(Why::in_emergency(&reason, self.text("ticket")))
     }
 
-    /// A choice of a whole number of seconds.
+    /// Reads a choice of a whole number of seconds.
     ///
     /// # Errors
-    /// Nothing was chosen.
+    /// No valid choice was submitted.
     pub fn seconds(&self, field: &'static str) -> Result<Duration, Refused> {
         let seconds = self.text(field).parse().map_err(|_| Refused::field(field, "Choose one of the times."))?;
         Ok(Duration::from_secs(seconds))
     }
 
-    /// Whether the form can be used.
+    /// Checks that the form can be processed.
     ///
     /// # Errors
     /// It could not be read, or a key was pasted into a field for free text.
@@ -256,19 +258,19 @@ impl Submitted {
         self.removed_from.map_or(Ok(()), |field| Err(Refused::field(field, LOOKS_LIKE_A_KEY)))
     }
 
-    /// Whether the form was small enough to be read.
+    /// Checks that the form was small enough to be read.
     ///
     /// # Errors
-    /// It was not.
+    /// The form was too large.
     pub fn check_size(&self) -> Result<(), Refused> {
         let problem = "This is larger than any form here, so it was not read. Paste the public key only.";
         if self.is_too_large { Err(Refused::Form(problem.to_owned())) } else { Ok(()) }
     }
 
-    /// What may be shown again, and kept for a page that has to come first. Of the field for a public key that is a public key
-    /// and nothing else; of a proof, a signature that this key verifies. Of all other fields, what is neither a password nor a
-    /// code, holds no key material and no request token, and is not longer than any text that a form takes. Of an API key, its
-    /// prefix stays.
+    /// Returns the values that may be shown again, or kept while another page comes first. A public key field is kept
+    /// only if it holds a valid public key, and a proof only if it verifies with that key. Passwords and codes are
+    /// dropped, as is any other field that contains key material or a request token, or is longer than any text that a
+    /// form accepts. An API key is reduced to its prefix.
     pub fn shown_again(self) -> Vec<(String, String)> {
         let public_key = PublicKey::from_pem(self.text(PUBLIC_KEY)).ok();
         let challenge = self.text(CHALLENGE).to_owned();
@@ -292,30 +294,30 @@ impl Submitted {
         self.values.into_iter().filter_map(shown).collect()
     }
 
-    /// A form that waits, read. A form that waits in it would be nobody's.
+    /// Parses a deferred form, without a deferred form nested in it, which would belong to no page.
     fn without_unsent(form: &str) -> Self {
         let mut read = Self::parse(form.as_bytes());
         read.values.retain(|(name, _)| name != UNSENT);
         read
     }
 
-    /// A form that waits, as it came back from the page that had to come first: what may be kept of it.
+    /// Filters a deferred form that the page before it has submitted again.
     pub fn still_waiting(form: &str) -> String {
         Self::without_unsent(form).waiting()
     }
 
-    /// What may be shown again, as one hidden field of a page that has to come first.
+    /// Serializes the values that may be kept, for a hidden field of a page that has to come first.
     pub fn waiting(self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(self.shown_again()).finish()
     }
 
-    /// What the page shows again, and what was wrong with it.
+    /// Returns the values that the page shows again, with the errors in them.
     pub fn submission(self, errors: Vec<FieldError>, form_error: Option<String>) -> Submission {
         Submission { values: self.shown_again(), errors, form_error }
     }
 }
 
-/// Whether a field holds what the console itself put there, as far as that can be told.
+/// Whether a field plausibly holds a value that the console itself has filled in.
 fn is_own(name: &str, value: &str) -> bool {
     let is_code = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte));
     let is_own = OWN_FIELDS.iter().any(|&(own, most)| own == name && value.len() <= most);
@@ -323,7 +325,7 @@ fn is_own(name: &str, value: &str) -> bool {
 }
 
 impl Refused {
-    /// One field needs attention.
+    /// Creates an error for a single field.
     pub fn field(field: &'static str, message: impl ToString) -> Self {
         Self::Fields(vec![FieldError { field, message: message.to_string() }])
     }
@@ -335,7 +337,7 @@ impl<E: Into<BackendError>> From<E> for Refused {
     }
 }
 
-/// The field that a refusal is about; `None` where it is about the request as a whole.
+/// The field to which an error belongs; `None` if it is about the request as a whole.
 pub fn field_of(error: &BackendError) -> Option<&'static str> {
     match error {
         BackendError::NameTaken => Some("name"),

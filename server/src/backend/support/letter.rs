@@ -1,4 +1,4 @@
-//! What an owner reads: what Nuvera did, who it was, why, and what to do.
+//! The e-mail to owners about Nuvera's actions: what was done, by whom, why, and what to do.
 
 use crate::mail::{quoted, without_links};
 use app::paths::Place;
@@ -8,7 +8,7 @@ use domain::{
 };
 use std::fmt::Write;
 
-/// The subject and the text of a letter about `events`, which are one organization's, the oldest first; there is at least
+/// Returns the subject and body of an e-mail about `events`, all of one organization, oldest first; there is at least
 /// one.
 pub(super) fn write(events: &[RecordedEvent], console_origin: &str) -> (String, String) {
     let organization = events.first().map(|recorded| without_links(&recorded.organization_name)).unwrap_or_default();
@@ -34,7 +34,7 @@ fn paragraph(recorded: &RecordedEvent, console_origin: &str) -> String {
     let event = &recorded.event;
     let mut text = format!("{}: {}", event.action, quoted(application(recorded)));
     let mut line = |term: &str, words: &str| {
-        // Writing into a string does not fail.
+        // Writing to a string does not fail.
         let _ = write!(text, "\n  {term}: {}", without_links(words));
     };
     line("By", &format!("{}, Nuvera, on {}", quoted(&event.actor.name), event.at));
