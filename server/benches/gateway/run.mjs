@@ -1,13 +1,13 @@
-// The gateway's whole job, beside others that do the same, in turns on one pinned core: POST with a kilobyte of JSON,
-// RS256 over 2048 bits, look-up of the key, claims, body hash, signature, replay. The load is on the other core, with
-// unique tokens that were signed before.
+// Compares the gateway's whole job with peers that do the same, in turns on one pinned core: POST with 1 kB of JSON,
+// RS256 with 2048 bits, key lookup, claims, body hash, signature and replay check. The load runs on the other core,
+// with unique tokens signed in advance.
 //
-//   node server/benches/gateway/run.mjs [rounds] [seconds] [the peers' names, a regular expression]
-//   node server/benches/gateway/run.mjs memory [minutes]     the gateway's memory under full load, minute by minute
+//   node server/benches/gateway/run.mjs [rounds] [seconds] [regular expression for the peers' names]
+//   node server/benches/gateway/run.mjs memory [minutes]     the gateway's memory under full load, per minute
 //   node server/benches/gateway/run.mjs hostile [rounds]     the gateway's p99 without and with hostile console users
 //
-// Needs the production builds of `server` and of its examples, haproxy, openssl and taskset. Nothing here passes or fails,
-// except that a peer that does not refuse what it must is not measured.
+// Needs the production builds of `server` and of its examples, haproxy, openssl and taskset. Asserts no results, except
+// that a peer that accepts invalid requests is not measured.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
@@ -38,7 +38,7 @@ writeFileSync(files.publicKey, publicKey);
 writeFileSync(files.privateKey, privateKey, { mode: 0o600 });
 
 const children = [];
-// However this ends: what is left would answer the next run.
+// Stops all servers on any exit. Otherwise they would answer the next run.
 process.on('exit', () => children.forEach((child) => child.kill()));
 function start(program, args, env = {}) {
   const options = { stdio: 'ignore', env: { ...process.env, ...env } };
@@ -178,7 +178,7 @@ for (const peer of peers) peer.child = peer.start();
 
 const client = { NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
 const processorSeconds = (pid) => {
-  // The name in parentheses may hold anything; what follows it is plain.
+  // The process name in parentheses may contain any characters; the fields after it do not.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
 };
@@ -220,7 +220,7 @@ try {
   for (const peer of peers) {
     await answers(`http://127.0.0.1:${peer.port}/`);
     execFileSync(built('examples/bench_load'), [`127.0.0.1:${peer.port}`, 'check'], { env: { ...process.env, ...client } });
-    // Warm up, and learn how many requests fill the time.
+    // Warms up, and measures the rate from which the number of requests is computed.
     peer.guess = (await load(peer, Math.round(peer.guess / 2))).rate;
     peer.runs = [];
     peer.relaxed = [];
@@ -233,7 +233,7 @@ try {
   }
   const after = await verifications();
   const rate = (peer) => median(peer.runs.map((run) => run.rate));
-  // A stall of the machine shows in a round's slowest answers: so there are several, and their median.
+  // A stall of the machine affects a round's slowest responses, so there are several rounds and their median.
   for (let round = 1; round <= rounds; round += 1) {
     for (const peer of peers) peer.relaxed.push(await load(peer, Math.round((rate(peer) / 2) * seconds), rate(peer) / 2));
     say(`half load, round ${round}: ${peers.map((peer) => `${peer.name} p99 ${peer.relaxed.at(-1).p99.toFixed(2)} ms`).join(', ')}`);
@@ -258,5 +258,5 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-// The servers would go on, and this with them.
+// The servers would keep this process running.
 process.exit(0);
