@@ -48,7 +48,7 @@ export class MovedServer {
 
   constructor(readonly instance: Instance) {}
 
-  /** Advances the clock. The users of `pages` sign in again, because their sessions have expired meanwhile. */
+  /** Advances the clock. The users of `pages` sign in again, as after an absence. */
   async advance(seconds: number, ...pages: Page[]) {
     this.clock.advance(seconds);
     for (const page of pages) {

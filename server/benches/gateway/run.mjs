@@ -55,7 +55,7 @@ async function answers(url) {
   throw new Error(`${url} does not answer`);
 }
 
-/** Starts the real thing, and creates an application in its console, as a person would. */
+/** Starts the gateway under test, and creates an application in its console as a user would. */
 async function startGateway() {
   const console = `http://127.0.0.1:${PORTS.console}`;
   const child = start(built('server'), [
@@ -82,10 +82,10 @@ async function startGateway() {
   return { child, apiKey, post, cookie };
 }
 
-/** Weak, so that it is refused after zxcvbn has judged it, which takes as long as a password can make it. */
+/** Weak, so that it is rejected, but only after zxcvbn has evaluated it for as long as any password can take. */
 const COSTLY_PASSWORD = 'P4$$w0rd'.repeat(11);
 
-/** Console users who keep it busy until the function that is returned is called: a signed-in one, and strangers who sign in. */
+/** Starts console users that keep it busy: one signed in, and others that try to. Returns a function that stops them. */
 function attack({ post, cookie }) {
   const counted = { passwords: 0, signIns: 0 };
   let isOver = false;
@@ -108,7 +108,7 @@ function attack({ post, cookie }) {
   };
 }
 
-/** The latency of a steady 2,000 requests a second, in turns without and with the attack. */
+/** Measures the latency at a steady 2,000 requests per second, alternately without and with the attack. */
 async function underAttack(rounds) {
   const rate = 2_000;
   const runs = { idle: [], attacked: [] };
@@ -127,7 +127,7 @@ async function underAttack(rounds) {
 
 const residentMegabytes = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
 
-/** Full load for so many minutes, and what memory the gateway has meanwhile. */
+/** Runs full load for the given minutes, and reports the gateway's memory. */
 async function steady(minutes) {
   const args = [`127.0.0.1:${PORTS.gateway}`, 'steady', minutes * 60, CONNECTIONS].map(String);
   const env = { ...process.env, NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
@@ -183,14 +183,14 @@ const processorSeconds = (pid) => {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 };
 
-/** What the gateway itself counted: how many verifications, and how long they took in all. */
+/** Returns the gateway's own metrics: number of verifications and the total time they took. */
 async function verifications() {
   const text = await (await fetch(`http://127.0.0.1:${PORTS.metrics}/metrics`)).text();
   const value = (name) => Number(text.match(new RegExp(`^nuvera_gateway_verification_seconds_${name} (\\S+)$`, 'm'))[1]);
   return { count: value('count'), seconds: value('sum') };
 }
 
-/** Signs, pins the load to the other core, and lets it run. */
+/** Runs a load against a peer: waits until the requests are signed, pins the load to the other core, and starts it. */
 async function load(peer, requests, rate) {
   const args = [`127.0.0.1:${peer.port}`, requests, CONNECTIONS, ...(rate ? [rate] : [])].map(String);
   const child = spawn(built('examples/bench_load'), args, { env: { ...process.env, ...client }, stdio: ['pipe', 'pipe', 'inherit'] });
