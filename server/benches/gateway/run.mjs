@@ -85,7 +85,7 @@ async function startGateway() {
 /** Weak, so that it is rejected, but only after zxcvbn has evaluated it for as long as any password can take. */
 const COSTLY_PASSWORD = 'P4$$w0rd'.repeat(11);
 
-/** Starts console users that keep it busy: one signed in, and others that try to. Returns a function that stops them. */
+/** Keeps the console busy with a signed-in user and others signing in, until the returned function is called. */
 function attack({ post, cookie }) {
   const counted = { passwords: 0, signIns: 0 };
   let isOver = false;
