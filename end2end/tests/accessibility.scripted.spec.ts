@@ -20,7 +20,7 @@ import {
   uniqueName,
 } from './support';
 
-// axe on every page, light and dark, wide and narrow.
+// Runs axe on every page, light and dark, wide and narrow.
 
 test.use({ expectedErrors: /status of 4(03|04|10|22)/ });
 
@@ -133,7 +133,7 @@ test('the form for a new application, and the page that shows its key', async ({
   await expect(page.locator('#one-time-key')).toBeVisible();
   await check(page, 'one-time key');
   await page.getByRole('button', { name: 'I have stored this key' }).click();
-  // The alarm sounds when half of the time is over.
+  // The warning appears once half of the grace window has passed and the old key is still in use.
   await expect(async () => {
     await page.goto(application.path);
     await expect(page.getByText('A key stops while requests still use it')).toBeVisible({ timeout: 1_000 });

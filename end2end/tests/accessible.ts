@@ -2,7 +2,7 @@ import axe from 'axe-core';
 import type { Page } from '@playwright/test';
 import { expect } from './support';
 
-/** Rules that read colours. All others see the same document in the dark theme as in the light one. */
+/** Rules that depend on colours. All others give the same results in both colour schemes. */
 const COLOUR_RULES = ['color-contrast', 'link-in-text-block'];
 
 const VARIANTS = [
@@ -12,9 +12,10 @@ const VARIANTS = [
   { colorScheme: 'dark', width: 320, options: { runOnly: COLOUR_RULES } },
 ] as const;
 
-/** Runs axe on a page, light and dark, wide and narrow, and checks that nothing scrolls sideways. */
+/** Runs axe on a page, light and dark, wide and narrow, and checks that nothing scrolls horizontally. */
 export async function check(page: Page, what: string) {
-  // Our pages have no frames, so axe is run directly: AxeBuilder injects it again and opens a second page for every run.
+  // The pages have no frames, so axe runs directly: AxeBuilder would inject it again and open a second page for every
+  // run.
   await page.evaluate(axe.source);
   for (const { colorScheme, width, options } of VARIANTS) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });

@@ -15,7 +15,7 @@ import {
   uniqueName,
 } from './support';
 
-// What Nuvera does for a partner, and what the partner sees of it.
+// Tests Nuvera's support actions, and what the partner sees of them.
 
 test.use({ expectedErrors: /status of 422/ });
 
@@ -32,7 +32,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await traffic.expectNow('accepted');
   await customers.expectNow('permission_missing');
 
-  // Find the organization, and the application in it.
+  // Find the organization and its application.
   await signIn(admin, 'admin@nuvera.example');
   await admin.getByLabel('Search', { exact: true }).fill('alpine');
   await admin.getByRole('button', { name: 'Search' }).click();
@@ -42,7 +42,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await expect(admin.getByText('You act for Nuvera in Alpine Pay')).toBeVisible();
   const inHub = { path: new URL(admin.url()).pathname };
 
-  // Disable: the page alone stops nothing; the button does, at once.
+  // Disable: opening the page does not stop anything; the button does, immediately.
   await openAction(admin, inHub, 'Disable');
   await traffic.expectNow('accepted');
   await admin.getByLabel('Reason').fill('payments to unknown beneficiaries');
@@ -50,13 +50,13 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await expect(admin.getByText('The application is disabled.')).toBeVisible();
   await traffic.expectNow('application_disabled');
 
-  // The partner sees that, by whom, and why.
+  // The partner sees the change, its author and its reason.
   await page.goto(application.path);
   await expect(page.getByText('This application is disabled')).toHaveCount(2);
   await expect(page.getByText('By Ada Admin Nuvera')).toBeVisible();
   await expect(page.getByText('“payments to unknown beneficiaries”').first()).toBeVisible();
 
-  // Correct a permission.
+  // Change a permission.
   await openAction(admin, inHub, 'Change permissions');
   await admin.locator('input[value="CUSTOMERS_READ"]').check();
   await admin.getByLabel('Reason').fill('asked for by telephone');
@@ -64,7 +64,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await admin.getByRole('button', { name: 'Change permissions' }).click();
   await expect(admin.getByText('The permissions are changed.')).toBeVisible();
 
-  // Prepare a replacement key; the partner claims it, and the admin never sees it.
+  // Prepare a replacement key. The partner claims it, and the admin never sees it.
   await openAction(admin, inHub, 'Prepare replacement key');
   await admin.getByText('1 hour', { exact: true }).click();
   await admin.getByLabel('Reason').fill('the key was mailed to us');
@@ -83,7 +83,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   expect(await admin.content()).not.toMatch(RAW_KEY);
   await expect(admin.locator('#api-keys')).toContainText(shownAs(claimed));
 
-  // Enable it again: both keys work, and the permission with them.
+  // Enable the application again: both keys work, with the new permission.
   await openAction(admin, inHub, 'Enable');
   await admin.getByLabel('Reason').fill('a false alarm');
   await admin.getByLabel('Ticket reference').fill('SUP-4711');
@@ -103,7 +103,7 @@ test('an admin stops and helps a partner, whose requests go on meanwhile', async
   await traffic.expectNow('revoked_api_key');
   await Promise.all([traffic.stop(), customers.stop()]);
 
-  // The partner reads all of it, as done by Nuvera.
+  // The partner's audit history lists every change as made by Nuvera.
   await page.goto(`${application.path}/audit?kind=nuvera`);
   const actions = await page.locator('tbody tr td:nth-child(3) p:first-child').allInnerTexts();
   expect(actions).toEqual([

@@ -10,8 +10,8 @@ import {
   uniqueName,
 } from './support';
 
-// A partner whose policy has Nuvera's changes wait: an admin proposes, the partner confirms, and the gateway obeys then.
-// Borealis Finance is that partner: no other test has an admin change its applications.
+// Tests a policy that requires confirmation of Nuvera's changes: an admin proposes, the partner confirms, and only then
+// the gateway applies it. Uses Borealis Finance, because in no other test an admin changes its applications.
 
 test.use({ expectedErrors: /status of 4(09|22)/ });
 
@@ -22,7 +22,7 @@ test('an admin proposes a permission, the partner confirms it, and the gateway o
   await signIn(page, OWNER);
   await page.goto(`${APPLICATIONS}/security-policy`);
   const waits = page.getByLabel('It waits for us');
-  // The same test runs beside this one, with and without scripts: whichever comes second finds it so.
+  // The same test runs in parallel with and without scripts, so the policy may already be set.
   if (!(await waits.isChecked())) {
     await waits.check();
     await page.getByRole('button', { name: 'Change policy' }).click();
@@ -37,7 +37,7 @@ test('an admin proposes a permission, the partner confirms it, and the gateway o
   await traffic.expectNow('accepted');
   await customers.expectNow('permission_missing');
 
-  // Proposed: with a reason and a ticket, and nothing changes.
+  // The admin proposes a change with a reason and a ticket. Nothing changes yet.
   await signIn(admin, 'admin@nuvera.example');
   await admin.getByRole('link', { name: 'Borealis Finance' }).click();
   await admin.getByRole('link', { name, exact: true }).click();
@@ -54,7 +54,7 @@ test('an admin proposes a permission, the partner confirms it, and the gateway o
   await expect(admin.getByText('A proposed change waits for the partner')).toBeVisible();
   await customers.expectNow('permission_missing');
 
-  // The partner finds it in the list, reads how it was and how it would be, and confirms.
+  // The partner finds the proposal in the list, compares before and after, and confirms.
   await page.goto(APPLICATIONS);
   await expect(page.getByRole('row', { name: new RegExp(name) })).toContainText('To confirm');
   await page.goto(application.path);
@@ -68,7 +68,7 @@ test('an admin proposes a permission, the partner confirms it, and the gateway o
   await customers.expectNow('accepted');
   await traffic.expectNow('accepted');
 
-  // A stop waits for nobody, and is told until somebody has seen it.
+  // Disabling needs no confirmation, and is shown until the partner acknowledges it.
   await openAction(admin, inHub, 'Disable');
   await admin.getByLabel('Reason').fill('payments to unknown beneficiaries');
   await admin.getByRole('button', { name: 'Disable application' }).click();
@@ -82,7 +82,7 @@ test('an admin proposes a permission, the partner confirms it, and the gateway o
   await admin.goto(inHub.path);
   await expect(admin.getByText('What Nuvera changed was seen by Bao Nguyen')).toBeVisible();
 
-  // What the partner declines stays as it was.
+  // A declined change is not applied.
   await openAction(admin, inHub, 'Change permissions');
   await admin.locator('input[value="CUSTOMERS_READ"]').uncheck();
   await admin.getByLabel('Reason').fill('a misunderstanding');

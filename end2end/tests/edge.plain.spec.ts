@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { freePort, Instance, newData } from './instance';
 import { createApplication, expect, externalKeyPair, openAction, present, signedToken, signIn, test, uniqueName } from './support';
 
-// The configuration for nginx in docs/edge, in Debian's nginx, as it stands but for its addresses.
+// Tests the nginx configuration in docs/edge with Debian's nginx, unmodified except for its addresses.
 
 test('an nginx in front asks the gateway, and passes on what it says', async ({ browser }) => {
   const seen: { url: string; headers: NodeJS.Dict<string | string[]> }[] = [];
@@ -67,7 +67,7 @@ test('an nginx in front asks the gateway, and passes on what it says', async ({ 
     expect(await refused(ask({}))).toEqual([401, 'replay_detected']);
     expect(await refused(ask({}, `${uri}1`))).toEqual([401, 'uri_mismatch']);
     expect(await refused(ask({ 'x-nuvera-application-id': 'mine' }))).toEqual([401, 'reserved_header']);
-    // What a client claims about its own request counts for nothing.
+    // Headers with which a client describes its own request are ignored.
     const posing = { 'X-Original-URI': uri, 'X-Original-Method': 'GET', 'X-Original-Body-SHA256': '0'.repeat(64) };
     expect(await refused(ask(posing, '/api/v1/other'))).toEqual([401, 'uri_mismatch']);
     expect((await ask({}, '/nuvera/verify')).status).toBe(404);

@@ -5,7 +5,7 @@ import { Builder, By, Capabilities } from 'selenium-webdriver';
 import { expect } from '@playwright/test';
 import { freePort } from './instance';
 
-/** A browser that Playwright does not drive here, as the smoke tests need it. */
+/** A browser that is not driven by Playwright, as the smoke tests use it. */
 interface Driver {
   goto(url: string): Promise<void>;
   evaluate<T>(script: (...args: any[]) => T, ...args: any[]): Promise<T>;
@@ -16,10 +16,10 @@ interface Driver {
   stop(): Promise<void>;
 }
 
-/** What Firefox reports of a module that stops loading because the user goes to another page: that is no error. */
+/** Errors that Firefox reports when the user leaves a page while its module is loading. They are expected. */
 const LEFT_WHILE_LOADING = /AbortError: The operation was aborted|error loading dynamically imported module/;
 
-/** Debian's Firefox ESR, by WebDriver BiDi. */
+/** Debian's Firefox ESR, driven by WebDriver BiDi. */
 export async function firefox(): Promise<Driver> {
   const browser = await puppeteer.launch({
     browser: 'firefox',
@@ -42,7 +42,7 @@ export async function firefox(): Promise<Driver> {
   };
 }
 
-/** Debian's WebKitGTK, by WebDriver. It draws on a screen of its own, which nobody sees. */
+/** Debian's WebKitGTK, driven by WebDriver, on a virtual display. */
 export async function webkit(): Promise<Driver> {
   const screen = spawn('Xvfb', ['-displayfd', '1', '-screen', '0', '1280x1024x24', '-nolisten', 'tcp'], {
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -50,7 +50,7 @@ export async function webkit(): Promise<Driver> {
   const [display] = await once(screen.stdout!, 'data');
   const port = await freePort();
   const driver: ChildProcess = spawn('WebKitWebDriver', [`--port=${port}`], {
-    // Without a GPU; and root may not use the sandbox's namespaces.
+    // Without GPU compositing. The sandbox's namespaces are not available to root.
     env: { ...process.env, DISPLAY: `:${String(display).trim()}`, WEBKIT_DISABLE_COMPOSITING_MODE: '1' },
     stdio: 'ignore',
   });
@@ -58,7 +58,7 @@ export async function webkit(): Promise<Driver> {
   const capabilities = new Capabilities({ browserName: 'MiniBrowser' });
   const browser = await new Builder().usingServer(`http://127.0.0.1:${port}`).withCapabilities(capabilities).build();
   return {
-    // WebDriver does not tell what is in the console.
+    // WebDriver does not expose the console.
     errors: [],
     goto: (url) => browser.get(url),
     evaluate: (script, ...args) => browser.executeScript(`return (${script})(...arguments)`, ...args),
@@ -72,7 +72,7 @@ export async function webkit(): Promise<Driver> {
   };
 }
 
-/** What stands on a page, as a user finds it: by its words. */
+/** Kind of an element, which is found by its text as a user would. */
 type Kind = 'button' | 'link' | 'field';
 
 /** A user of one of these browsers. */
@@ -95,7 +95,7 @@ export class User {
     await this.driver.type(await this.find('field', label), text);
   }
 
-  /** Puts a long text into a field at once, as pasting does. */
+  /** Sets a field to a long text at once, as pasting does. */
   async paste(label: string, text: string) {
     const put = (selector: string, text: string) => {
       const field = document.querySelector<HTMLTextAreaElement>(selector)!;
@@ -116,12 +116,12 @@ export class User {
     return this.driver.evaluate(text, selector);
   }
 
-  /** As `evaluate`, and nothing while one page gives way to another. */
+  /** Like `evaluate`, but returns undefined during navigation. */
   private ask<T>(script: (...args: any[]) => T, ...args: any[]): Promise<T | undefined> {
     return this.driver.evaluate(script, ...args).catch(() => undefined);
   }
 
-  /** Marks the visible, enabled element with these words, once it is there, and returns its selector. */
+  /** Waits for the visible, enabled element with this text, marks it and returns its selector. */
   private async find(kind: Kind, name: string): Promise<string> {
     const mark = (kind: Kind, name: string) => {
       const words = (element: HTMLElement) => element.innerText.replace(/\s+/g, ' ').trim();

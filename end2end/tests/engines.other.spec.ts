@@ -7,8 +7,8 @@ import { CONSOLE } from './addresses';
 import { firefox, User, webkit } from './engine';
 import { APPLICATIONS, expect, expectAccepted, expectRefused, PASSWORD, send, uniqueName } from './support';
 
-// The runbook in the engines that Playwright's other tests do not use: what differs between browsers is WASM in workers, blobs,
-// forms and the clipboard.
+// Runs the runbook in engines that the other tests do not cover. Browsers differ in WASM in workers, blobs, forms and
+// the clipboard.
 
 for (const [name, start] of [
   ['Firefox', firefox],
@@ -25,13 +25,13 @@ for (const [name, start] of [
       await user.press('Sign in');
       await user.sees('Sign out');
 
-      // Create, with a key pair that is generated in the browser.
+      // Create an application with a key pair generated in the browser.
       await driver.goto(`${CONSOLE}${APPLICATIONS}/new`);
       await user.fill('Application name', uniqueName(name));
       await user.press('Generate key pair');
       await user.sees('The key pair is ready.');
       await driver.evaluate(() => {
-        // The file that the browser would save.
+        // Capture the file that the browser would save.
         const create = URL.createObjectURL.bind(URL);
         URL.createObjectURL = (blob: Blob) => {
           void blob.text().then((text) => Object.assign(window, { saved: text }));
@@ -52,7 +52,7 @@ for (const [name, start] of [
       const application = new URL(await driver.evaluate(() => location.href)).pathname;
       await expectAccepted(send('jose', firstKey, privateKey));
 
-      // Rotate: the old key goes once the new one is in use.
+      // Rotate: the old key is revoked after the new one is in use.
       await driver.goto(`${CONSOLE}${application}/replace-api-key`);
       await user.choose('24 hours');
       await user.press('Create replacement key');
@@ -67,13 +67,13 @@ for (const [name, start] of [
       await user.sees('The key is revoked.');
       await expectRefused(send('jose', firstKey, privateKey), 'revoked_api_key', 401);
 
-      // The key inspector, which works in the browser alone.
+      // The key inspector, which runs entirely in the browser.
       await driver.goto(`${CONSOLE}${APPLICATIONS}/check-key`);
       await user.paste('Or paste it', execFileSync('openssl', ['rsa', '-in', privateKey, '-pubout'], { encoding: 'utf8', stdio: 'pipe' }));
       await user.press('Check key');
       await user.sees('SHA256:');
 
-      // The user goes elsewhere while the page's module is loading: that is no error, and the next page works.
+      // Leaving a page while its module is loading must not cause an error, and the next page must work.
       await driver.evaluate((address: string) => void (location.href = address), `${CONSOLE}${APPLICATIONS}/new`);
       await driver.goto(`${CONSOLE}${APPLICATIONS}/check-key`);
       await user.press('Copy');

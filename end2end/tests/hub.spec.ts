@@ -11,7 +11,8 @@ import {
   uniqueName,
 } from './support';
 
-// An admin at 3 a.m.: whatever they are told finds it, and what leaked is stopped everywhere.
+// Tests incident response by an admin: any identifier finds the application, and a leaked signing key is stopped
+// everywhere.
 
 test.use({ expectedErrors: /status of 422/ });
 
@@ -35,7 +36,7 @@ test('one field finds an application by its name, key, fingerprint and request',
   const request = new URL(page.url()).pathname.split('/').at(-1)!;
 
   await signIn(admin, 'admin@nuvera.example');
-  // A part of the name lists it; the whole name leads there.
+  // Part of a name lists the application; the full name opens it.
   await search(admin, application.name.slice(0, -2).toUpperCase());
   await expect(admin.getByRole('row').filter({ hasText: application.name })).toContainText('Enabled');
   await search(admin, application.name);
@@ -47,7 +48,7 @@ test('one field finds an application by its name, key, fingerprint and request',
   await search(admin, fingerprint.replace('SHA256:', ''));
   await expect(admin.getByRole('row').filter({ hasText: fingerprint })).toContainText('Current');
 
-  // A whole key: its prefix leads there, and the secret stands nowhere.
+  // A full API key opens the application by its prefix, and its secret appears in no URL or page.
   const addresses: string[] = [];
   admin.on('request', (sent) => addresses.push(sent.url()));
   await search(admin, application.apiKey);
@@ -79,10 +80,10 @@ test('a leaked signing key is stopped in every application, in two activations',
   await expect(admin.getByRole('link', { name: one.name })).toBeVisible();
   await expect(admin.getByRole('link', { name: two.name })).toBeVisible();
   await expect(admin.getByRole('link', { name: other.name, exact: true })).toHaveCount(0);
-  // Focus is not on what stops, and nothing has stopped yet.
+  // The destructive button is not focused, and nothing has been stopped yet.
   await expect(admin.getByRole('button', { name: 'Stop this key everywhere' })).not.toBeFocused();
   for (const traffic of traffics) await traffic.expectNow('accepted');
-  // A reason is optional, and one click gives one.
+  // A reason is optional and can be given with one click.
   await admin.getByLabel('Suspected exposure').check();
   await admin.getByLabel('Reason, in your own words').fill('the private key was in a public repository');
   await admin.getByRole('button', { name: 'Stop this key everywhere' }).click();
@@ -91,7 +92,7 @@ test('a leaked signing key is stopped in every application, in two activations',
   await safe.expectNow('accepted');
   await Promise.all([...traffics, safe].map((traffic) => traffic.stop()));
 
-  // The partner sees why. None can be enabled before its signing key is replaced.
+  // The partner sees the reason. No application can be enabled before its signing key is replaced.
   await page.goto(two.path);
   await expect(page.getByText('“Suspected exposure: the private key was in a public repository”').first()).toBeVisible();
   await openAction(page, one, 'Enable');

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect } from '@playwright/test';
 import { SERVER } from './addresses';
 
-/** A port that nobody listens on. */
+/** Returns a free port. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
@@ -17,10 +17,10 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A server of a test's own, with free ports. */
+/** A server for a single test, on free ports. */
 export class Instance {
   private process?: ChildProcess;
-  /** What it has written to its log. */
+  /** Its log output so far. */
   readonly logged: Buffer[] = [];
 
   private constructor(
@@ -34,7 +34,7 @@ export class Instance {
     return Instance.named('127.0.0.1', data, ...more);
   }
 
-  /** One whose console browsers find under `host`. */
+  /** Creates a server whose console is reached under `host`. */
   static async named(host: string, data: string, ...more: string[]) {
     const [console, gateway] = [await freePort(), await freePort()];
     return new Instance(`http://${host}:${console}`, `http://127.0.0.1:${gateway}`, data, [
@@ -63,7 +63,7 @@ export class Instance {
   }
 }
 
-/** A data folder that does not exist yet. */
+/** Returns the path of a data directory that does not exist yet. */
 export function newData(): string {
   return join(mkdtempSync(join(tmpdir(), 'nuvera-lifecycle-')), 'data');
 }

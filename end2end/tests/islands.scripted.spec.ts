@@ -14,7 +14,7 @@ import {
   uniqueName,
 } from './support';
 
-// Each island wakes. The linker drops islands that nothing names, and nothing but a browser tells.
+// Tests that every island is hydrated. The linker drops islands that are not referenced, which only a browser reveals.
 
 test('the key generator leaves nothing of the private key behind, and is cancelled at once', async ({ page }) => {
   await signIn(page);
@@ -28,7 +28,7 @@ test('the key generator leaves nothing of the private key behind, and is cancell
   await page.getByLabel('Size').selectOption('2048');
   await page.getByRole('button', { name: 'Generate key pair' }).click();
   await expect(page.getByText('The key pair is ready.')).toBeVisible({ timeout: 45_000 });
-  // Held back until the private key is stored.
+  // The form cannot be submitted until the private key is stored.
   await page.getByRole('button', { name: 'Create API application' }).click();
   await expect(page.getByText('Store the private key, then confirm it here.')).toBeVisible();
   await page.getByRole('button', { name: 'Copy private key' }).click();
@@ -45,7 +45,7 @@ test('the key generator leaves nothing of the private key behind, and is cancell
   await page.getByLabel('I have stored the private key').check();
   await page.getByRole('button', { name: 'Create API application' }).click();
   await storeShownKey(page);
-  // It signed what the server had given out.
+  // The island signed the server's challenge.
   await expect(page.getByText(/^Possession proven 2/)).toBeVisible();
 });
 
@@ -85,7 +85,7 @@ test('what does not parse as a public key is not sent', async ({ page }) => {
   const field = page.getByLabel('Public key (PEM)');
   const pasted = 'something that is no key at all';
   await field.fill(pasted);
-  // The island is awake once it has judged the text.
+  // The island has been hydrated once it validates the text.
   await expect(page.getByText(/Paste the public key in PEM form/).first()).toBeVisible();
   const sent: string[] = [];
   page.on('request', (request) => request.method() === 'POST' && sent.push(request.url()));
@@ -94,7 +94,7 @@ test('what does not parse as a public key is not sent', async ({ page }) => {
   await expect(field).toBeFocused();
   await expect(field).toHaveValue(pasted);
   expect(sent).toEqual([]);
-  // The control: a public key is.
+  // Positive control: a public key is sent.
   await field.fill(externalKeyPair().publicPem);
   await page.getByRole('button', { name: 'Create API application' }).click();
   await expect.poll(() => sent.length).toBe(1);
@@ -137,7 +137,7 @@ test('Back and Reload after a one-time key lead to the application', async ({ pa
   const key = await page.locator('#one-time-key').innerText();
   await expect(page).toHaveURL(application.path);
 
-  // Leaving still warns.
+  // Leaving the page still triggers a warning.
   page.once('dialog', (dialog) => dialog.accept());
   await page.reload();
   await expect(page.getByRole('heading', { level: 1 })).toHaveText(application.name);

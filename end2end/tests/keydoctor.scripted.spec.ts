@@ -18,7 +18,7 @@ import {
   watchTasks,
 } from './support';
 
-// What becomes of a private key, and the key doctor. Everything is read back by OpenSSL or Node.
+// Tests saving a private key, and the key doctor. OpenSSL or Node.js verifies every result.
 
 const CHECK_KEY = `${APPLICATIONS}/check-key`;
 const PASSPHRASE = 'correct horse, ß';
@@ -42,7 +42,7 @@ async function download(page: Page, button: string) {
   return { file, name: download.suggestedFilename() };
 }
 
-/** Pastes a key and waits for what it is. */
+/** Pastes a key and waits for the result. */
 async function examine(page: Page, text: string) {
   await page.getByLabel('Or paste it').fill(text);
   await page.getByRole('button', { name: 'Check key' }).click();
@@ -75,12 +75,12 @@ test('a generated private key is handed out encrypted, and OpenSSL opens it with
   expect(open(PASSPHRASE).stdout.toString()).toBe(readFileSync(plain.file, 'utf8'));
   expect(open('another passphrase').status).not.toBe(0);
 
-  // Another passphrase is another file.
+  // Another passphrase gives another file.
   await passphrase.fill('another passphrase');
   const again = await download(page, 'Download encrypted private key');
   openssl(['pkey', '-in', again.file, '-noout', '-passin', 'pass:another passphrase']);
 
-  // Enter in the passphrase sends no form, and no form holds it.
+  // Enter in the passphrase field submits no form, and the field belongs to none.
   const { names, owner } = await passphrase.evaluate((field: HTMLInputElement) => ({ names: field.name, owner: field.form }));
   expect({ names, owner }).toEqual({ names: '', owner: null });
   await passphrase.press('Enter');
@@ -110,7 +110,7 @@ test('while a passphrase is hashed the page stays awake', async ({ page }) => {
   await page.getByRole('textbox', { name: 'Passphrase' }).fill(PASSPHRASE);
   const begun = performance.now();
   await download(page, 'Download encrypted private key');
-  // Hashing on the page itself would be one task as long as all of it.
+  // Hashing in the page itself would be a single task that takes the whole time.
   expect(await longestTask()).toBeLessThan((performance.now() - begun) / 2);
 });
 
@@ -241,7 +241,7 @@ test('nothing of a key is sent or kept', async ({ page, context }) => {
   const pem = readFileSync(externalKeyPair().privateFile, 'utf8');
   const encrypted = openssl(['pkcs8', '-topk8', '-passout', `pass:${PASSPHRASE}`], pem).toString();
   const requests: Request[] = [];
-  // The context's events: they include what workers ask for.
+  // Events of the context include the requests of workers.
   context.on('request', (request) => requests.push(request));
   await examine(page, encrypted);
   await page.getByLabel('Passphrase of the key').fill(PASSPHRASE);
@@ -250,7 +250,7 @@ test('nothing of a key is sent or kept', async ({ page, context }) => {
   await page.getByLabel('Protect it with a passphrase').check();
   await page.getByRole('textbox', { name: 'Passphrase', exact: false }).last().fill('another passphrase');
   await download(page, 'Download encrypted private key');
-  // Only the module is fetched, from where its name leaves no room for anything else.
+  // Only the module is fetched, from URLs that cannot carry other data.
   const isModule = (request: Request) =>
     request.method() === 'GET' &&
     request.postData() === null &&
@@ -258,7 +258,7 @@ test('nothing of a key is sent or kept', async ({ page, context }) => {
     new URL(request.url()).search === '';
   const others = () => requests.filter((request) => !isModule(request) && !/^(blob|data):/.test(request.url())).map((request) => request.url());
   expect(others()).toEqual([]);
-  // The worker itself asks for its WASM: what a worker would send is seen as well.
+  // The worker itself fetches its WASM, which shows that requests from workers are observed.
   expect(requests.filter(isModule).map((request) => request.url().replace(/.*\./, ''))).toContain('wasm');
 
   const secret = pem.split('\n')[6];
@@ -268,14 +268,14 @@ test('nothing of a key is sent or kept', async ({ page, context }) => {
   }));
   for (const [place, text] of Object.entries(kept)) expect(text, place).not.toContain(secret);
 
-  // What a page kept for going back to it would still hold.
+  // A page in the back/forward cache must not contain the key.
   await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
   await expect(page.getByText('Private key (PKCS#8, PEM)')).toHaveCount(0);
   for (const field of await page.locator('[data-key-doctor] :is(textarea, input:not([type=checkbox]))').all()) {
     await expect(field).toHaveValue('');
   }
 
-  // The control: a request made on purpose is seen.
+  // Positive control: a deliberate request is detected.
   await page.evaluate(() => fetch('/healthz?leak=1'));
   expect(others()).toHaveLength(1);
   expect(others()[0]).toContain('/healthz?leak=1');

@@ -2,7 +2,7 @@ import type { Page } from '@playwright/test';
 import { execFileSync } from 'node:child_process';
 import { APPLICATIONS, expect, generatePair, signIn, test, watchTasks } from './support';
 
-// Key generation in the browser, seen from outside: what comes out of it, and what stays behind.
+// Tests key generation in the browser: its results, and what remains in memory.
 
 async function open(page: Page) {
   await signIn(page);
@@ -33,7 +33,7 @@ test('while primes are searched the page stays awake', async ({ page }) => {
   const longestTask = await watchTasks(page);
   const begun = performance.now();
   await generate(page, '4096');
-  // A search on the page itself would be one task as long as all of it.
+  // A search in the page itself would be a single task that takes the whole time.
   expect(await longestTask()).toBeLessThan((performance.now() - begun) / 2);
 });
 
@@ -62,12 +62,12 @@ test('twenty generations leave no memory behind', async ({ page }) => {
     const { metrics } = await browser.send('Performance.getMetrics');
     return metrics.find(({ name }) => name === 'JSHeapUsedSize')!.value / 1024;
   };
-  // The first ones load and compile what the others use.
+  // The first runs load and compile code that later ones reuse.
   for (let count = 0; count < 4; count += 1) await generate(page, '2048');
   const before = await kilobytes();
   for (let count = 0; count < 16; count += 1) await generate(page, '2048');
   expect((await kilobytes()) - before).toBeLessThan(256);
-  // The control: a page that keeps 20 kB a time is noticed.
+  // Positive control: a leak of 20 kB per key is detected.
   await page.evaluate(() => {
     const kept = Array.from({ length: 16 }, () => Array.from({ length: 5_000 }, Math.random));
     Object.assign(window, { kept });

@@ -5,7 +5,7 @@ import { SERVER } from './addresses';
 import { Instance, newData } from './instance';
 import { createApplication, expect, externalKeyPair, present, signedToken, signIn, test, uniqueName } from './support';
 
-// The server as an operator meets it: first start, clean stop, crash, and what a restart must not forget.
+// Tests the server's lifecycle: first start, clean shutdown, crash, and state that must survive a restart.
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test(`no token is accepted before a ${signal} and again after the restart`, async ({ browser }) => {
@@ -22,15 +22,15 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     expect(await instance.stop(signal)).toBe(signal === 'SIGTERM' ? 0 : null);
     await instance.start();
     expect(await present(instance.gateway, application.apiKey, bearer)).toBe('token_predates_start');
-    // A token that is signed afterwards is accepted: after a clean stop at the next second, after a crash once the
-    // leeway is over.
+    // Newly signed tokens are accepted in the next second after a clean shutdown, and once the leeway has passed after
+    // a crash.
     await expect
       .poll(() => present(instance.gateway, application.apiKey, signedToken(application.apiKey, pair.privateFile)), {
         timeout: 15_000,
       })
       .toBe('accepted');
 
-    // What was acknowledged is there, and a clean stop lost no counter.
+    // Acknowledged changes are present, and a clean shutdown lost no counters.
     await page.goto(application.path);
     await expect(page.getByRole('heading', { level: 1 })).toHaveText(application.name);
     if (signal === 'SIGTERM') {
@@ -86,7 +86,7 @@ test('what a stranger sends makes no line of the log', async () => {
   await instance.stop('SIGTERM');
   const lines = Buffer.concat(instance.logged).toString().trim().split('\n').map((line) => JSON.parse(line));
   expect(lines.filter((line) => line.message === 'forged')).toEqual([]);
-  // The control: all three are in the log.
+  // Positive control: all three are in the log.
   expect(lines.filter((line) => /console/.test(line.message)).length).toBeGreaterThanOrEqual(2);
   expect(lines.some((line) => line.status === 400)).toBe(true);
 });

@@ -6,12 +6,12 @@ import { SERVER_FOR_MOVED_CLOCKS } from './addresses';
 import { Instance, newData } from './instance';
 import { type Client, send, signIn, test as base, Traffic } from './support';
 
-/** libfaketime's, as Debian installs it. */
+/** Path of Debian's libfaketime. */
 const LIBRARY = '/usr/$LIB/faketime/libfaketime.so.1';
 
 export const [MINUTE, HOUR, DAY] = [60, 3_600, 86_400];
 
-/** A clock that runs ahead of the machine's by as much as a test says, for every program that is started with it. */
+/** A clock ahead of the machine's by an adjustable offset, for programs started with its environment. */
 export class MovedClock {
   private seconds = 0;
   private readonly file = join(mkdtempSync(join(tmpdir(), 'nuvera-clock-')), 'offset');
@@ -20,18 +20,18 @@ export class MovedClock {
     this.advance(0);
   }
 
-  /** Moves it forward for the programs that run with it, too. */
+  /** Advances the clock, also for programs that are already running with it. */
   advance(seconds: number) {
     this.seconds += seconds;
-    // Whoever reads the file meanwhile reads the old one or the new one.
+    // Renaming is atomic, so that programs read either the old or the new offset.
     writeFileSync(`${this.file}.new`, `+${this.seconds}\n`);
     renameSync(`${this.file}.new`, this.file);
   }
 
-  /** In milliseconds since 1970. */
+  /** Current time in milliseconds since 1970. */
   readonly now = () => Date.now() + this.seconds * 1000;
 
-  /** What a program is started with to live by this clock. What it measures and waits for stays in real time. */
+  /** Environment that makes a program use this clock. Durations and timeouts remain in real time. */
   get environment(): NodeJS.ProcessEnv {
     return {
       LD_PRELOAD: LIBRARY,
@@ -42,13 +42,13 @@ export class MovedClock {
   }
 }
 
-/** A server that lives by a test's clock, and the people and clients who live by it too. */
+/** A server, with users and clients, that run on a clock controlled by the test. */
 export class MovedServer {
   readonly clock = new MovedClock();
 
   constructor(readonly instance: Instance) {}
 
-  /** Time passes, for the people at these pages as well: they sign in again, as they have been away. */
+  /** Advances the clock. The users of `pages` sign in again, as after an absence. */
   async advance(seconds: number, ...pages: Page[]) {
     this.clock.advance(seconds);
     for (const page of pages) {
@@ -58,19 +58,19 @@ export class MovedServer {
     }
   }
 
-  /** A service that signs by this clock. */
+  /** Returns a service that signs requests by this clock. */
   traffic(apiKey: string, privateFile: string): Traffic {
     return new Traffic(apiKey, privateFile, { gateway: this.instance.gateway, now: this.clock.now });
   }
 
-  /** Sends one request with somebody else's client. */
+  /** Sends one request with a third-party client. */
   send(client: Client, apiKey: string, privateFile: string) {
     const { environment } = this.clock;
     return send(client, apiKey, privateFile, {}, { gateway: this.instance.gateway, environment });
   }
 }
 
-/** As everywhere, except that the pages are those of a server whose clock the test moves. */
+/** The base test, except that its pages are those of a server on a controlled clock. */
 export const test = base.extend<{ server: MovedServer }>({
   server: async ({}, use) => {
     const server = new MovedServer(await Instance.create(newData(), '--demo'));

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { Instance, newData } from './instance';
 import { createApplication, expect, externalKeyPair, signIn, test, uniqueName } from './support';
 
-// The gateway does what docs/gateway.openapi.yaml says of it, whatever schemathesis thinks of sending.
+// Tests the gateway against docs/gateway.openapi.yaml with schemathesis.
 
 test('the gateway keeps to its own description', async ({ browser }) => {
   test.setTimeout(180_000);
@@ -17,8 +17,8 @@ test('the gateway keeps to its own description', async ({ browser }) => {
     '.venv/bin/schemathesis',
     [
       ...['run', '../docs/gateway.openapi.yaml', '--url', instance.gateway, '--seed', '1', '--max-examples', '60'],
-      // Left out: a method that is not listed is an unknown endpoint, and not told to strangers; and whatever is sent to
-      // the signature test is welcome there, once the hooks have signed it.
+      // Two checks are excluded. An unlisted method is an unknown endpoint, which unauthenticated clients are not told;
+      // and the signature test accepts any input once the hooks have signed it.
       ...['--checks', 'all', '--exclude-checks', 'unsupported_method,negative_data_rejection'],
       ...['--no-color', '--continue-on-failure'],
     ],
@@ -36,7 +36,7 @@ test('the gateway keeps to its own description', async ({ browser }) => {
   const told = await run.catch((failure: { stdout: string; stderr: string }) => {
     throw new Error(`${failure.stdout}\n${failure.stderr}`);
   });
-  // The control: what was sent got past the door.
+  // Positive control: requests passed authentication.
   expect(told.stdout).toContain('Tested: 4');
   await page.goto(application.path);
   await expect(page.locator('#api-keys')).not.toContainText('Never used');

@@ -7,7 +7,7 @@ test.use({ expectedErrors: /status of 422/ });
 
 test('an admin creates a partner, its first owner joins, and the partner is suspended and reinstated', async ({ page, otherPage, javaScriptEnabled }) => {
   test.setTimeout(120_000);
-  // axe is a script.
+  // axe needs scripts.
   const checked = (page: Page, what: string) => (javaScriptEnabled === false ? undefined : check(page, what));
   const [name, email] = [`Cedar ${randomUUID()}`, `cleo.${randomUUID()}@cedar.example`];
   await signIn(page, 'admin@nuvera.example');

@@ -19,7 +19,7 @@ import {
   uniqueName,
 } from './support';
 
-// What a partner does, with a pasted key: each flow as a plain form, and with scripts.
+// Tests a partner's flows with a pasted key, with and without scripts.
 
 async function row(page: Page, apiKey: string) {
   return page.locator('#api-keys tr', { hasText: shownAs(apiKey) });
@@ -173,7 +173,7 @@ test.describe('mistakes', () => {
     await choosePasting(page);
     await page.getByLabel('Public key (PEM)').fill('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----');
     if (javaScriptEnabled !== false) {
-      // Where scripts run, what is not a public key is not even sent.
+      // With scripts, input that is not a public key is not even sent.
       await expect(page.getByText('This is a certificate.').first()).toBeVisible();
       await page.getByLabel('Public key (PEM)').fill('');
     }

@@ -16,11 +16,11 @@ import {
 import { DAY, MINUTE, type MovedServer, test } from './moved-clock';
 import type { Page } from '@playwright/test';
 
-// What takes a quarter of an hour, a day or half a year, as the people and the services meet it to whom it happens.
+// Tests features that depend on time passing: 15 minutes, a day, half a year.
 
 const CLIENTS: Client[] = ['jose', 'openssl', 'pyjwt'];
 
-/** An application whose API key has a replacement: what still sends with the old key, and what deploys the new one. */
+/** Creates an application and replaces its API key, with services that send with the old and the new key. */
 async function rotation(page: Page, server: MovedServer, name: string, grace = '24 hours') {
   await signIn(page);
   const pair = externalKeyPair();
@@ -40,7 +40,7 @@ async function rotation(page: Page, server: MovedServer, name: string, grace = '
   return { application, pair, old, newKey, all };
 }
 
-/** Waits until the application's page says so, asking again and again. */
+/** Reloads the application's page until it shows the text. */
 async function says(page: Page, application: Application, part: string, words: RegExp) {
   await expect(async () => {
     await page.goto(application.path);
@@ -61,7 +61,7 @@ test('a quarter of an hour of silence makes it safe to revoke the old key', asyn
   await deployed.expectNow('accepted');
   await says(page, application, '#rotation', /Safe to revoke: not used for 15 minutes/);
   await all(newKey);
-  // The evidence did not end it: a person does.
+  // Evidence alone does not revoke the key; a user does.
   await page.locator('#rotation').getByRole('link', { name: /Revoke nvk/ }).click();
   await page.getByRole('button', { name: 'Revoke API key' }).click();
   await expect(page.getByText('The key is revoked.')).toBeVisible();
@@ -75,12 +75,12 @@ test('a forgotten job that wakes up makes it unsafe again', async ({ page, serve
   await all(newKey);
   await old.stop();
   await server.advance(20 * MINUTE, page);
-  // Neither key is used: nothing shows where the traffic has gone.
+  // Neither key is used, so there is no evidence of where the traffic has moved.
   await says(page, application, '#rotation', /No evidence: neither key has been used for \d+ minutes/);
   await all(newKey);
   await says(page, application, '#rotation', /Safe to revoke: not used for 20 minutes/);
   await expectAccepted(server.send('openssl', application.apiKey, pair.privateFile));
-  // Traffic is kept by the minute: from one's beginning to another's it was silent for 20 of them, or 21.
+  // Traffic is recorded per minute, so a pause of 20 minutes may be counted as 21.
   await says(page, application, '#rotation', /Not yet: still in use\. Safe after (40|42) minutes/);
 });
 
@@ -94,8 +94,8 @@ test('old keys are revoked automatically, once that has been safe for as long as
   const deployed = server.traffic(newKey, pair.privateFile);
   await deployed.expectNow('accepted');
   await old.stop();
-  // After a quarter of an hour it is safe; a second one must pass before the key is revoked. The new key is in use all the
-  // time: a longer jump of the clock would be a pause, and begin the second one again.
+  // The key is safe to revoke after 15 minutes, and revoked automatically 15 minutes later. The clock advances in small
+  // steps, because the new key must stay in use: a longer step would count as a pause and restart the hold.
   for (let step = 0; step < 3; step += 1) {
     await server.advance(6 * MINUTE, page);
     await deployed.expectNow('accepted');
@@ -118,7 +118,7 @@ test('old keys are revoked automatically, once that has been safe for as long as
 
 test('a deadline comes: a letter a day before, and the exact end', async ({ page, server }) => {
   const { application, pair, old, newKey, all } = await rotation(page, server, 'Deadline', '7 days');
-  // Those about keys: there are others, about where somebody signed in.
+  // E-mails about keys, without those about sign-ins.
   const letters = () => {
     const folder = join(server.instance.data, 'mail');
     const all = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8').replaceAll('=\r\n', ''));
@@ -140,7 +140,7 @@ test('a deadline comes: a letter a day before, and the exact end', async ({ page
   await page.goto(application.path);
   await expect(page.locator('#rotation')).toHaveCount(0);
 
-  // Nobody sends anything for a season: the page and a letter say what may be removed, and what is overdue.
+  // After a period without requests, the page and an e-mail state which keys may be removed and which are overdue.
   await server.advance(100 * DAY, page);
   await page.goto(application.path);
   await expect(page.locator('#api-keys')).toContainText('Safe to remove');
@@ -149,6 +149,6 @@ test('a deadline comes: a letter a day before, and the exact end', async ({ page
   await expect.poll(() => letters().filter((letter) => letter.includes('was to be replaced by')).length).toBeGreaterThan(0);
   await page.goto(application.path);
   await expect(page.locator('#api-keys')).toContainText('Overdue');
-  // It does not stop by itself.
+  // The key is not revoked automatically.
   await expectAccepted(server.send('jose', newKey, pair.privateFile));
 });

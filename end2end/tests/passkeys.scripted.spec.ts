@@ -3,7 +3,7 @@ import { check } from './accessible';
 import { Instance, newData } from './instance';
 import { APPLICATIONS, expect, PASSWORD, test } from './support';
 
-// Passkeys in a real browser, with a device that Chromium plays. They are for consoles with a name: this one is on localhost.
+// Tests passkeys with Chromium's virtual authenticator. Passkeys need a host name, so this console runs on localhost.
 
 let instance: Instance;
 
@@ -14,7 +14,7 @@ test.beforeAll(async () => {
 
 test.afterAll(() => instance.stop('SIGTERM'));
 
-/** A device that is there, with its owner at it. */
+/** Adds a virtual authenticator that confirms user presence and verification. */
 async function plugIn(page: Page): Promise<{ session: CDPSession; authenticatorId: string }> {
   const session = await page.context().newCDPSession(page);
   await session.send('WebAuthn.enable');
@@ -38,7 +38,7 @@ async function signIn(page: Page, email: string) {
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-// A passkey that was removed is refused in the end, on purpose.
+// At the end, a removed passkey is rejected on purpose.
 test.use({ expectedErrors: /status of 422/ });
 
 test('a passkey is added, is the second step, signs in by itself, proves anew and is removed', async ({ page }) => {
@@ -46,7 +46,7 @@ test('a passkey is added, is the second step, signs in by itself, proves anew an
   await plugIn(page);
   await signIn(page, 'owner@alpine.example');
   await page.goto(`${instance.console}/settings/account/passkeys/new`);
-  // The island holds the form back until there is a name: no passkey is made that the server does not take.
+  // The island validates the name first, so that no passkey is created that the server would reject.
   await page.getByRole('button', { name: 'Add passkey' }).click();
   await expect(page.getByText('Enter a name for the passkey.')).toBeVisible();
   await check(page, 'a new passkey, with an error');
@@ -59,7 +59,7 @@ test('a passkey is added, is the second step, signs in by itself, proves anew an
   await expect(page.getByRole('rowheader', { name: 'Laptop' })).toBeVisible();
   await check(page, 'the account, with a passkey');
 
-  // The same device is not registered twice.
+  // The same device cannot be registered twice.
   await page.getByRole('link', { name: 'Add a passkey' }).click();
   await page.getByLabel('Name').fill('Again');
   await page.getByRole('button', { name: 'Add passkey' }).click();
@@ -103,8 +103,8 @@ test('whoever cancels is told so in words, and tries again', async ({ page }) =>
   await expect(page.getByRole('link', { name: 'Sign in with your password' })).toBeVisible();
 });
 
-// Some password managers answer in the browser's place with plain objects, and browsers before 2025 do not read options from
-// JSON.
+// Some password managers replace the browser's implementation and return plain objects, and browsers before 2025 cannot
+// parse options from JSON.
 for (const [what, script] of [
   [
     'a password manager that answers with plain objects',
@@ -176,7 +176,7 @@ for (const [what, script] of [
     await page.getByRole('button', { name: 'Use a passkey' }).click();
     await expect(page).toHaveURL(new RegExp(APPLICATIONS));
 
-    // The next test begins without a passkey.
+    // Clean up: the next test starts without a passkey.
     await page.goto(`${instance.console}/settings/account`);
     await page.getByRole('link', { name: 'Remove Phone' }).click();
     await page.getByRole('button', { name: 'Remove passkey' }).click();

@@ -1,6 +1,6 @@
 import { APPLICATIONS, createApplication, expect, externalKeyPair, mailedLink, signIn, test, uniqueName } from './support';
 
-// Somebody is invited, joins, is given another role, and leaves.
+// A member is invited, joins, gets another role, and is removed.
 
 const PEOPLE = '/settings/platform/people';
 const CHOSEN = 'tulip gravel 84 harbour';

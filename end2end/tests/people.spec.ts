@@ -13,7 +13,7 @@ import {
   uniqueName,
 } from './support';
 
-// Who gets where.
+// Tests access control: who can open which pages.
 
 test.describe('a customer-platform user', () => {
   test.use({ expectedErrors: /status of 403/ });
@@ -44,7 +44,7 @@ test.describe('a stranger', () => {
   });
 });
 
-/** Every address there is about an application, as its owner and an admin find them, those that only take forms included. */
+/** Returns every URL about an application that its owner and an admin can find, including POST-only ones. */
 async function addresses(owner: Page, admin: Page, application: { path: string; name: string }) {
   const linked = async (page: Page, path: string) => {
     await page.goto(path);
@@ -67,7 +67,7 @@ async function addresses(owner: Page, admin: Page, application: { path: string; 
   };
 }
 
-/** What a browser's request for an address is answered with, opened and sent a form. */
+/** Returns the statuses of a GET and a POST of the URL. */
 async function answers(page: Page, address: string): Promise<number[]> {
   const options = { maxRedirects: 0, headers: { origin: CONSOLE } };
   const form = { version: '2', reason: 'none of my business', grace: '3600', overlap: 'none', name: 'Stolen' };
@@ -83,11 +83,11 @@ test('another organization’s ids lead nowhere, whoever asks and however', asyn
   const { settings, hub } = await addresses(page, admin, application);
   expect(settings.length).toBeGreaterThan(15);
   expect(hub.length).toBeGreaterThan(8);
-  // The control: to whom they belong, they are there.
+  // Positive control: authorized users can open them.
   for (const address of settings) expect((await page.request.get(address)).status(), address).toBe(200);
   for (const address of hub) expect((await admin.request.get(address)).status(), address).toBe(200);
 
-  // Nobody is signed in in the other area: an admin not in the partner's settings, whatever the id.
+  // Sessions are not valid in the other area: an admin's is not in the partner's settings, for any id.
   const nobody = [303, 403];
   for (const address of settings) expect(await answers(admin, address), address).toEqual(nobody);
   await page.context().clearCookies();
@@ -99,7 +99,7 @@ test('another organization’s ids lead nowhere, whoever asks and however', asyn
     for (const address of hub) expect(await answers(page, address), `${email} ${address}`).toEqual(nobody);
     await page.context().clearCookies();
   }
-  // Nobody, and somebody of a customer platform, who cannot sign in: to the sign-in page, and no further.
+  // Unauthenticated users and users of a customer platform, who cannot sign in, only reach the sign-in page.
   await page.goto('/sign-in');
   await page.request.post('/sign-in', {
     headers: { origin: CONSOLE },
@@ -138,7 +138,7 @@ test.describe('at the other area’s door', () => {
       }
       await expect(page.getByRole('button', { name: 'Sign out' })).toBeVisible();
     }
-    // Both are signed in now, in this browser, each in their own area.
+    // Both users are signed in in this browser, each in their own area.
     await page.goto('/organizations');
     await expect(page.getByText('Ada Admin')).toBeVisible();
     await page.getByRole('button', { name: 'Sign out' }).click();
@@ -165,14 +165,14 @@ test('the one-time key is not on any later page, nor behind the back button', as
   const secret = application.apiKey.slice(13);
   await page.goto(application.path);
   expect(await page.content()).not.toContain(secret);
-  // The page that showed it is not kept. Where scripts run, the application's page has taken its place; where none do, the
-  // browser would have to send the form again, and has nothing to show.
+  // The page with the key is not cached. With scripts, the application's page has replaced its history entry. Without,
+  // the browser would have to submit the form again, and shows nothing.
   if (javaScriptEnabled === false) {
     await expect(page.goBack()).rejects.toThrow(/ERR_CACHE_MISS/);
   } else {
     await page.goBack();
     await expect(page.getByRole('heading', { level: 1 })).toHaveText(application.name);
   }
-  // The browser may still be on its way to its own error page.
+  // The browser may still be navigating to its error page.
   await expect(async () => expect(await page.content()).not.toContain(secret)).toPass();
 });

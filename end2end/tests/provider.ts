@@ -2,19 +2,19 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import Provider from 'oidc-provider';
 
-/** Somebody whom a provider knows; a test may change what it says of them. */
+/** A user of an identity provider. Tests may change its claims. */
 export interface Account {
   email: string;
   name: string;
   groups: string[];
-  /** How they log in (RFC 8176). */
+  /** Authentication methods (RFC 8176). */
   amr?: string[];
 }
 
 const CLIENT = { id: 'nuvera-console', secret: 'a-secret-of-the-tests' };
 const SCOPES = 'openid email profile groups';
 
-/** An identity provider that nobody here wrote (certified by the OpenID Foundation), with a login page of a few lines. */
+/** A third-party identity provider (certified by the OpenID Foundation), with a minimal login page. */
 export class IdentityProvider {
   readonly secret = CLIENT.secret;
 
@@ -23,7 +23,7 @@ export class IdentityProvider {
     private readonly server: Server,
   ) {}
 
-  /** `accounts` by what their login is; it is asked each time. */
+  /** Starts the provider. `accounts` maps logins to users and is read at every login. */
   static async start(callback: string, accounts: Map<string, Account>) {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -39,12 +39,12 @@ export class IdentityProvider {
       features: { devInteractions: { enabled: false } },
       interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
       pkce: { required: () => true },
-      // Two providers on one host would write over each other's cookies.
+      // Two providers on one host would otherwise overwrite each other's cookies.
       cookies: {
         keys: ['the tests’ own'],
         names: { session: `session-${port}`, interaction: `interaction-${port}`, resume: `resume-${port}` },
       },
-      // Whoever has logged in has agreed.
+      // Grants consent implicitly on login.
       loadExistingGrant: async ({ oidc }) => {
         const grant = new oidc.provider.Grant({ clientId: oidc.client!.clientId, accountId: oidc.session!.accountId });
         grant.addOIDCScope(SCOPES);
@@ -66,7 +66,7 @@ export class IdentityProvider {
     await once(this.server, 'close');
   }
 
-  /** What the operator writes of it. */
+  /** Returns the operator's configuration for this provider. */
   settings(id: string, label: string, organization: string, domain: string, roles: Record<string, string>): string {
     const meanings = Object.entries(roles).map(([group, role]) => `${group} = "${role}"`);
     return [

@@ -19,9 +19,9 @@ import { GATEWAY } from './addresses';
 
 test.use({ expectedErrors: /status of 422/ });
 
-// A rotation as its engineer lives it: real clients send real traffic all the time, and the page shows it.
+// Tests a rotation under continuous traffic from real clients, as shown on the page.
 
-/** Waits until the page says so: by itself where it runs scripts, after a reload where it does not. */
+/** Waits until the page shows the text: it updates by itself with scripts, and is reloaded without. */
 async function says(page: Page, javaScriptEnabled: boolean | undefined, part: string, words: RegExp) {
   await expect(async () => {
     if (javaScriptEnabled === false) await page.reload();
@@ -37,7 +37,7 @@ test('traffic moves from the old key to the new one, before your eyes', async ({
   const old = new Traffic(application.apiKey, pair.privateFile);
   await old.expectNow('accepted');
 
-  // Until an exact time.
+  // Replace the key with an exact deadline.
   await openAction(page, application, 'Create replacement key');
   await page.getByLabel('Until an exact time').check();
   await page.getByLabel('Exact time (UTC)').fill('2020-01-01T00:00:00');
@@ -54,12 +54,12 @@ test('traffic moves from the old key to the new one, before your eyes', async ({
   await seen(/All of the .+ requests in the last 15 minutes came with the old one/);
   await expect(page.locator('#rotation')).toContainText(deadline.slice(11));
 
-  // A colleague goes on with it, and sees the same.
+  // A colleague opens the page, sees the same state, and can continue.
   await signIn(otherPage, 'developer@alpine.example');
   await otherPage.goto(application.path);
   await expect(otherPage.locator('#rotation')).toContainText(shownAs(newKey));
 
-  // The new key is deployed beside the old one: both work, and the page shows both.
+  // Deploy the new key in parallel: both work, and the page shows both.
   const fresh = new Traffic(newKey, pair.privateFile);
   await seen(/\d+ % of the .+ requests in the last 15 minutes came with the new key/);
   await seen(/Not yet: still in use\. Safe after 15 minutes/);
@@ -67,7 +67,7 @@ test('traffic moves from the old key to the new one, before your eyes', async ({
   await old.stop();
   await fresh.expectNow('accepted');
 
-  // Whoever cannot wait revokes it now: nothing of the new key's traffic breaks.
+  // Revoke the old key early. The new key's traffic is not affected.
   await page.locator('#rotation').getByRole('link', { name: /Revoke nvk/ }).click();
   await page.getByRole('button', { name: 'Revoke API key' }).click();
   await expect(page.getByText('The key is revoked.')).toBeVisible();
@@ -131,7 +131,7 @@ test('a signing key is replaced on evidence, and a wrong one is found and rolled
   await says(page, javaScriptEnabled, rotation, /\d+ % of the .+ came with the new key/);
   await service.expectNow('accepted');
 
-  // Too early: the service that was forgotten is refused, and the page says whose signature that was.
+  // Retire the key too early: a service that still signs with it is refused, and the page names the key.
   await page.locator(rotation).getByRole('link', { name: /^Retire/ }).click();
   await page.getByRole('button', { name: /Retire/ }).click();
   await service.expectNow('invalid_signature');

@@ -28,7 +28,7 @@ test('the runbook, from sign-in to revocation', async ({ page }) => {
     if (request.method() === 'POST') posts.push(request.postData() ?? '');
   });
 
-  // Create: the pair is made in the browser, and only its public half is sent.
+  // Create an application. The key pair is generated in the browser, and only the public key is sent.
   await signIn(page);
   const name = uniqueName('Runbook');
   await page.getByRole('link', { name: 'Create API application' }).first().click();
@@ -59,14 +59,14 @@ test('the runbook, from sign-in to revocation', async ({ page }) => {
   );
   await expectRefused(send('pyjwt', firstKey, firstPrivateKey, { uri: '/api/v1/unlisted' }), 'unknown_route', 404);
 
-  // The console shows the use: how often, from where.
+  // The console shows the usage: count and source.
   await expect(async () => {
     await page.goto(application.path);
     await expect(keyRow(page, firstKey)).toContainText(/[89] requests/, { timeout: 100 });
   }).toPass();
   await expect(keyRow(page, firstKey)).toContainText('127.0.0.1');
 
-  // Create a replacement key: the old one works on for its grace window.
+  // Create a replacement key: the old one works during its grace window.
   await openAction(page, application, 'Create replacement key');
   await page.getByLabel('24 hours').check();
   await page.getByRole('button', { name: 'Create replacement key' }).click();
@@ -81,7 +81,7 @@ test('the runbook, from sign-in to revocation', async ({ page }) => {
   }).toPass();
   await expect(keyRow(page, firstKey)).toContainText('Stops');
 
-  // Cut the window short: the old key is accepted until its deadline, and refused from then on.
+  // Shorten the window: the old key is accepted until its deadline, and refused afterwards.
   await keyRow(page, firstKey).getByRole('link', { name: /Change deadline/ }).click();
   const deadline = Math.ceil(Date.now() / 1000) * 1000 + 8_000;
   await page.getByLabel('The key stops at (UTC)').fill(new Date(deadline).toISOString().slice(0, 19));
@@ -104,7 +104,7 @@ test('the runbook, from sign-in to revocation', async ({ page }) => {
   expect(accepted).toBeGreaterThan(0);
   await expectAccepted(send('openssl', secondKey, firstPrivateKey));
 
-  // Suspected exposure: a new key, and the one before is dead at once.
+  // Suspected exposure: create a new key and revoke the previous one immediately.
   await openAction(page, application, 'Replace exposed key');
   await page.getByLabel(/Reason/).fill('seen in a build log');
   await page.getByRole('button', { name: /Replace/ }).click();
@@ -112,7 +112,7 @@ test('the runbook, from sign-in to revocation', async ({ page }) => {
   await expectRefused(send('jose', secondKey, firstPrivateKey), 'revoked_api_key');
   await expectAccepted(send('pyjwt', thirdKey, firstPrivateKey));
 
-  // Replace the signing key at once: the key that was replaced signs nothing any more.
+  // Replace the signing key without an overlap: the old one is refused.
   await openAction(page, application, 'Replace signing key');
   const secondPrivateKey = await generatePair(page, '3072');
   await page.locator('input[name="overlap"][value="none"]').check();
@@ -121,7 +121,7 @@ test('the runbook, from sign-in to revocation', async ({ page }) => {
   await expectRefused(send('openssl', thirdKey, firstPrivateKey), 'invalid_signature');
   for (const client of CLIENTS) await expectAccepted(send(client, thirdKey, secondPrivateKey));
 
-  // Emergency: disabled, however valid key and token are; enabled again, accepted.
+  // Emergency: valid requests are refused while disabled, and accepted once enabled again.
   await openAction(page, application, 'Disable');
   await page.getByLabel(/Reason/).fill('suspicious traffic');
   await page.getByRole('button', { name: 'Disable application' }).click();
@@ -135,7 +135,7 @@ test('the runbook, from sign-in to revocation', async ({ page }) => {
   await expect(page.getByText('The application is enabled.')).toBeVisible();
   await expectAccepted(send('jose', thirdKey, secondPrivateKey));
 
-  // Revoke the last key: the application's name is typed.
+  // Revoke the last key, which requires typing the application's name.
   await page.goto(application.path);
   await keyRow(page, thirdKey).getByRole('link', { name: /Revoke/ }).click();
   await page.getByLabel('Type the application’s name to confirm').fill(name);
@@ -143,7 +143,7 @@ test('the runbook, from sign-in to revocation', async ({ page }) => {
   await expect(page.getByText('The key is revoked.')).toBeVisible();
   await expectRefused(send('jose', thirdKey, secondPrivateKey), 'revoked_api_key');
 
-  // Every step is in the audit history, the newest first.
+  // Every step is in the audit history, newest first.
   await openAction(page, application, 'Audit history');
   const actions = await page.locator('tbody tr td:nth-child(3) p:first-child').allInnerTexts();
   expect(actions).toEqual([

@@ -1,6 +1,6 @@
 import { enterPassword, expect, signInAsNewAdmin, test, totp } from './support';
 
-// The second factor, from its first code to the day on which the phone is lost.
+// Tests the second factor, from enrolment to the loss of the phone.
 
 test.use({ expectedErrors: /status of 422/ });
 
@@ -9,7 +9,7 @@ test('an admin signs in with a code once, and without the phone by a recovery co
   expect(recoveryCodes).toHaveLength(10);
   await page.getByRole('button', { name: 'Sign out' }).click();
 
-  // The code that set it up is used up.
+  // The enrolment code cannot be used again.
   await enterPassword(page, email, password);
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('Enter a code');
   await page.goto('/organizations');
@@ -18,7 +18,7 @@ test('an admin signs in with a code once, and without the phone by a recovery co
   await page.getByRole('textbox', { name: 'Code' }).fill('000000');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByText('This code is not right').first()).toBeVisible();
-  // What the app shows next is good already: clocks differ.
+  // The next code is already accepted, to allow for clock skew.
   await page.getByRole('textbox', { name: 'Code' }).fill(totp(secret, Date.now() + 30_000));
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page).toHaveURL(/organizations$/);

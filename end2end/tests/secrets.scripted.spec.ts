@@ -19,9 +19,9 @@ import {
   test,
 } from './support';
 
-// No secret is anywhere it must not be: the whole flow, and then a search through everything that it left behind.
+// Runs the whole flow, then searches everything it left behind for secrets.
 
-/** The REST API behind the gateway: it remembers all that reaches it. */
+/** Upstream REST API that records every request it receives. */
 async function recordingUpstream() {
   const received: Buffer[] = [];
   const server = createServer((request, response) => {
@@ -34,10 +34,10 @@ async function recordingUpstream() {
   return { address: `http://127.0.0.1:${port}`, received, close: () => server.close() };
 }
 
-/** Every way in which a text might have been written down. */
+/** Returns the encodings in which a secret could be stored. */
 function spellings(secret: string | Buffer): Buffer[] {
   const bytes = Buffer.from(secret);
-  // Base64 depends on where a text begins within its three bytes; what is left after the cut is the same in all.
+  // Base64 depends on the offset modulo three. The cut removes the characters that depend on neighbouring bytes.
   const base64 = [0, 1, 2].flatMap((offset) => {
     const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64').slice(4, -4);
     return [text, text.replaceAll('+', '-').replaceAll('/', '_')];
@@ -46,7 +46,7 @@ function spellings(secret: string | Buffer): Buffer[] {
   return [bytes, ...[...base64, hex, hex.toUpperCase()].map((text) => Buffer.from(text))];
 }
 
-/** Where in `places` a secret stands. */
+/** Returns which secrets occur in which of the places. */
 function found(secrets: Map<string, string | Buffer>, places: Map<string, Buffer>): string[] {
   return [...secrets].flatMap(([secret, text]) =>
     [...places]
@@ -55,7 +55,7 @@ function found(secrets: Map<string, string | Buffer>, places: Map<string, Buffer
   );
 }
 
-/** Every page that can be reached from `start` by links, as HTML. */
+/** Stores the HTML of every page that is linked from `start`, directly or indirectly. */
 async function crawl(page: Page, start: string, places: Map<string, Buffer>) {
   const open = [start];
   const seen = new Set<string>();
@@ -80,13 +80,13 @@ test('after the whole flow, no secret is left anywhere', async ({ browser }) => 
   const secrets = new Map<string, string | Buffer>([['the password', PASSWORD]]);
   const keep = (name: string, apiKey: string) => secrets.set(name, apiKey.slice(13, 45));
 
-  // Create with a pair from the browser, rotate, replace on exposure, claim a prepared key.
+  // Create with a generated pair, rotate, replace an exposed key, and claim a prepared key.
   await signIn(owner);
   await owner.goto(`${APPLICATIONS}/new`);
   await owner.getByLabel('Application name').fill('Canary');
   const privateFile = await generatePair(owner, '2048');
   const { p, d } = createPrivateKey(readFileSync(privateFile)).export({ format: 'jwk' });
-  // From the middle of the numbers, so that no base64 of them depends on how they begin or end.
+  // Bytes from the middle of the numbers, so that their base64 does not depend on how the numbers begin or end.
   secrets.set('the private key’s p', Buffer.from(p!, 'base64url').subarray(16, 48));
   secrets.set('the private key’s d', Buffer.from(d!, 'base64url').subarray(64, 112));
   secrets.set('the private key’s file', readFileSync(privateFile, 'utf8').split('\n')[6]);
@@ -114,7 +114,7 @@ test('after the whole flow, no secret is left anywhere', async ({ browser }) => 
   const third = await storeShownKey(owner);
   keep('the third key', third);
 
-  // Secrets in the wrong places: a private key as a public one, by hand and without the page's scripts.
+  // Submit secrets in the wrong fields: a private key as a public key, bypassing the page's scripts.
   const pasted = await owner.request.post(`${application.path}/replace-signing-key`, {
     headers: { origin: instance.console },
     form: { version: '1', overlap: 'none', public_key: readFileSync(privateFile, 'utf8') },
@@ -126,7 +126,7 @@ test('after the whole flow, no secret is left anywhere', async ({ browser }) => 
   });
   expect(unsent.status()).toBe(403);
 
-  // Requests that are accepted, refused, and repeated.
+  // Send requests that are accepted, refused and replayed.
   const uri = '/api/v1/customers?limit=1';
   for (const key of [first, second, third]) {
     const token = signedToken(key, privateFile, uri);
@@ -160,7 +160,7 @@ test('after the whole flow, no secret is left anywhere', async ({ browser }) => 
 
   expect(found(secrets, places)).toEqual([]);
 
-  // The controls: the search looks in the right places, and finds what is there.
+  // Positive controls: the search covers the right places and finds known text.
   const known = (text: string) => found(new Map([['it', text]]), places).map((hit) => hit.replace(/^it in /, ''));
   expect(known(first.slice(0, 12))).toEqual(expect.arrayContaining(['nuvera.db afterwards', `the page ${application.path}`]));
   expect(known('CUSTOMERS_WRITE')).toContain('nuvera.db afterwards');

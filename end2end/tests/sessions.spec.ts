@@ -1,6 +1,6 @@
 import { APPLICATIONS, expect, signIn, test } from './support';
 
-// Where somebody is signed in, in two browsers.
+// Tests the session list, with two browsers.
 
 test('one browser sees the other one, ends it, and it is out', async ({ page, otherPage }) => {
   const email = 'viewer@alpine.example';

@@ -8,15 +8,15 @@ import { type Account, IdentityProvider } from './provider';
 import { APPLICATIONS, expect, PASSWORD, signIn, test as base } from './support';
 
 interface Surroundings {
-  /** What Alpine Pay's provider says of its people, by login. */
+  /** Users of Alpine Pay's provider, by login. */
   accounts: Map<string, Account>;
   console: string;
-  /** What the server has written to its log, and the secret that must not be in it. */
+  /** The server's log, and the secret that must not appear in it. */
   log: () => string;
   secret: string;
 }
 
-/** A server by whose two providers people can sign in: Alpine Pay's, and Nuvera's own. */
+/** A server with two identity providers: Alpine Pay's and Nuvera's. */
 const test = base.extend<{ surroundings: Surroundings }>({
   surroundings: async ({}, use) => {
     const accounts = new Map<string, Account>([
@@ -44,7 +44,7 @@ const test = base.extend<{ surroundings: Surroundings }>({
   baseURL: async ({ surroundings }, use) => use(surroundings.console),
 });
 
-/** At the provider's own page. */
+/** Logs in on the provider's page. */
 async function logIn(page: Page, login: string) {
   await page.getByLabel('Login').fill(login);
   await page.getByRole('button', { name: 'Continue' }).click();
@@ -73,7 +73,7 @@ test('somebody joins by their organization’s provider, is known the next time,
   await owner.goto('/settings/platform/people');
   await expect(owner.getByRole('row', { name: /Dora Dahl/ })).toContainText('Developer');
 
-  // The provider remembers her: nothing is asked. It gives her less meanwhile, and the history says so.
+  // The provider still has a session, so it does not ask again. Her groups have changed, and the history records it.
   await page.getByRole('button', { name: 'Sign out' }).click();
   surroundings.accounts.get('dora')!.groups = ['viewers'];
   await page.getByRole('link', { name: 'Sign in with Alpine ID' }).click();
@@ -85,7 +85,7 @@ test('somebody joins by their organization’s provider, is known the next time,
   await expect(history).toContainText('Person joined');
   await expect(history).toContainText('By single sign-on with Alpine ID');
 
-  // What came by way of the browser, and what the provider was shown, is not in the log; that somebody signed in is.
+  // Values that passed through the browser, and the provider's credentials, are not in the log; the sign-in is.
   expect(answers).toHaveLength(2);
   const secrets = answers.flatMap((answer) => ['code', 'state'].map((name) => answer.searchParams.get(name)!));
   for (const secret of [surroundings.secret, ...secrets]) expect(surroundings.log()).not.toContain(secret);
@@ -96,7 +96,7 @@ test.describe('who does not get in', () => {
   test.use({ expectedErrors: /status of (403|422)/ });
 
   test('is told calmly why, and what to do', async ({ page, surroundings, javaScriptEnabled }) => {
-    // axe is a script.
+    // axe needs scripts.
     const look = async (what: string) => javaScriptEnabled !== false && check(page, what);
     await page.goto('/sign-in');
     await look('sign-in, with a provider');
@@ -113,7 +113,7 @@ test.describe('who does not get in', () => {
     surroundings.accounts.get('nils')!.groups = ['viewers'];
     await page.getByRole('link', { name: 'Try Alpine ID again' }).click();
     await expect(page.getByText('Nils Nobody')).toBeVisible();
-    // He has no password, whatever somebody tries.
+    // The user has no password, so no password is accepted.
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByLabel('Email').fill('nils@alpine.example');
     await page.getByLabel('Password').fill(PASSWORD);

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { GATEWAY } from './addresses';
 import { createApplication, expect, externalKeyPair, signIn, test, uniqueName } from './support';
 
-/** What the application's page says to run in: the snippet is for any POSIX shell, and zsh is the default of macOS. */
+/** Shells that the page names: any POSIX shell, and zsh, the default of macOS. */
 const SHELLS = ['bash', 'dash', 'zsh'];
 
 interface Snippet {
@@ -14,7 +14,7 @@ interface Snippet {
   file: string;
   command: (file: string) => [string, string[]];
   environment?: (file: string) => NodeJS.ProcessEnv;
-  /** The block with the address that it asks, where the snippet itself does not say it. */
+  /** Block with the URL, for snippets that do not contain it. */
   address?: string;
 }
 
@@ -26,7 +26,7 @@ const SNIPPETS: Snippet[] = [
     id: 'test-rust',
     name: 'Rust',
     file: 'request.rs',
-    // Without `--package`: that would select other features than the test build, and compile every dependency again.
+    // Without `--package`, which would select other features than the test build and recompile every dependency.
     command: () => ['cargo', ['run', '--quiet', '--locked', '--profile', 'bench', '--example', 'test_request']],
     environment: (file) => ({ NUVERA_SNIPPET: file }),
   },
@@ -39,7 +39,7 @@ const SNIPPETS: Snippet[] = [
   },
 ];
 
-/** Runs a snippet; what comes back is how it ended, and what it printed. */
+/** Runs a snippet and returns its exit status and output. */
 function run({ command, environment }: Snippet, file: string, more: string[], apiKey: string, privateFile: string) {
   const [program, args] = command(file);
   const env = {
@@ -55,7 +55,7 @@ function run({ command, environment }: Snippet, file: string, more: string[], ap
 
 for (const snippet of SNIPPETS) {
   test(`the snippet for ${snippet.name} runs as the page shows it`, async ({ page }) => {
-    // The one in Rust is compiled.
+    // The Rust snippet is compiled.
     test.setTimeout(600_000);
     await signIn(page);
     const pair = externalKeyPair();
@@ -105,7 +105,7 @@ test('the snippet for a shell runs in bash, dash and zsh, and so does what sets 
   const prompt = await page.locator('#test-variables').innerText();
   writeFileSync(variables, `${prompt}\nprintf '\\n[%s|%s]' "$NUVERA_API_KEY" "$(printenv NUVERA_PRIVATE_KEY_FILE)"\n`);
   for (const program of SHELLS.filter((name) => name !== 'dash')) {
-    // zsh without its start-up files, as for a new user.
+    // zsh without start-up files, as for a new user.
     const options = program === 'zsh' ? ['-f'] : [];
     const printed = execFileSync(program, [...options, variables], { input: `${application.apiKey}\n`, encoding: 'utf8' });
     expect(printed, program).toBe(`API key: \n[${application.apiKey}|private.pem]`);

@@ -12,16 +12,16 @@ export { expect };
 export const PASSWORD = 'nuvera-demo-password';
 export const APPLICATIONS = '/settings/platform/api-applications';
 
-/** A page on which an error in the browser's console, or one that nobody caught, fails the test. */
+/** Fails a test on console errors and uncaught exceptions. */
 export const test = base.extend<{ expectedErrors: RegExp; otherPage: Page }>({
-  /** What a test provokes on purpose: the browser reports every answer of 400 and above. */
+  /** Console errors that a test provokes on purpose. Browsers report every response with status 400 or above. */
   expectedErrors: [/^$/, { option: true }],
   page: async ({ page, expectedErrors, javaScriptEnabled }, use) => {
     const check = watch(page, javaScriptEnabled);
     await use(page);
     check(expectedErrors);
   },
-  /** Somebody else's browser, watched like the first. */
+  /** Page of a second user in another browser context, watched in the same way. */
   otherPage: async ({ browser, contextOptions, baseURL, expectedErrors, javaScriptEnabled }, use) => {
     const context = await browser.newContext({ ...contextOptions, baseURL, javaScriptEnabled });
     const page = await context.newPage();
@@ -32,10 +32,10 @@ export const test = base.extend<{ expectedErrors: RegExp; otherPage: Page }>({
   },
 });
 
-/** Listens to a page; what comes back tells whether anything went wrong in it. */
+/** Watches a page for errors. Returns a function that reports whether there were any. */
 function watch(page: Page, javaScriptEnabled?: boolean) {
   const errors: string[] = [];
-  // Without scripts the browser warns that what they would have used was loaded for nothing.
+  // Without scripts, the browser warns about unused preloads.
   const told = javaScriptEnabled === false ? ['error'] : ['error', 'warning'];
   page.on('console', (message) => {
     if (told.includes(message.type())) errors.push(message.text());
@@ -47,7 +47,7 @@ function watch(page: Page, javaScriptEnabled?: boolean) {
   };
 }
 
-/** The latest link to choose a new password that the server mailed to `email`. */
+/** Returns the latest password reset link mailed to `email`. */
 export function mailedResetLink(email: string) {
   const folder = join(process.env.NUVERA_END2END_DATA!, 'mail');
   const files = readdirSync(folder).map((name) => join(folder, name));
@@ -60,7 +60,7 @@ export function mailedResetLink(email: string) {
   throw new Error(`no link was mailed to ${email}`);
 }
 
-/** Signs in. As Nuvera's admin each test is somebody of its own: a code of theirs is good once, and tests run side by side. */
+/** Signs in. Each test uses a Nuvera admin of its own: TOTP codes are single-use, and tests run in parallel. */
 export async function signIn(page: Page, email = 'owner@alpine.example') {
   if (email === 'admin@nuvera.example') {
     await signInAsNewAdmin(page);
@@ -70,29 +70,29 @@ export async function signIn(page: Page, email = 'owner@alpine.example') {
   await expect(page).not.toHaveURL(/sign-in/);
 }
 
-/** Enters an address and a password at the door that is theirs. */
+/** Enters an address and a password on the sign-in page of the user's area. */
 export async function enterPassword(page: Page, email: string, password = PASSWORD) {
   await page.goto(email.endsWith('@nuvera.example') ? '/organizations/sign-in' : '/sign-in');
   await enterPasswordHere(page, email, password);
 }
 
-/** Enters an address and a password at the door that is open. */
+/** Enters an address and a password on the current sign-in page. */
 export async function enterPasswordHere(page: Page, email: string, password = PASSWORD) {
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-/** An admin of Nuvera's, who has a second factor. */
+/** A Nuvera admin with a second factor. */
 export interface Admin {
   email: string;
   password: string;
-  /** What their authenticator app knows. */
+  /** TOTP secret. */
   secret: string;
   recoveryCodes: string[];
 }
 
-/** Creates an admin as whoever runs the server on `data` does, and sets up their second factor by its pages. */
+/** Creates an admin with the operator's command for `data`, and sets up a second factor in the console. */
 export async function signInAsNewAdmin(page: Page, data = process.env.NUVERA_END2END_DATA!): Promise<Admin> {
   const [email, password] = [`ada.${randomUUID()}@nuvera.example`, randomUUID()];
   execFileSync(SERVER, ['create-admin', '--data', data, '--email', email, '--name', 'Ada Admin'], {
@@ -110,7 +110,7 @@ export async function signInAsNewAdmin(page: Page, data = process.env.NUVERA_END
   return { email, password, secret, recoveryCodes };
 }
 
-/** The link in the one message with a link that was mailed to `email`: the server writes mail to files. */
+/** Returns the link in the only message with a link to `email`. The server writes e-mails to files. */
 export function mailedLink(email: string, data = process.env.NUVERA_END2END_DATA!): string {
   const folder = join(data, 'mail');
   const messages = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
@@ -120,7 +120,7 @@ export function mailedLink(email: string, data = process.env.NUVERA_END2END_DATA
   return links[0];
 }
 
-/** The code that an authenticator app shows for a secret (RFC 6238). */
+/** Returns the TOTP code for a secret (RFC 6238). */
 export function totp(secret: string, millis = Date.now()): string {
   const digits = [...secret].map((digit) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(digit));
   const bits = digits.map((digit) => digit.toString(2).padStart(5, '0')).join('');
@@ -132,18 +132,18 @@ export function totp(secret: string, millis = Date.now()): string {
   return String(number).padStart(6, '0');
 }
 
-/** A name that no other test uses. */
+/** Returns a name that no other test uses. */
 export function uniqueName(stem: string): string {
   return `${stem} ${randomUUID().slice(0, 8)}`;
 }
 
 export interface KeyPair {
   publicPem: string;
-  /** The file that holds the private key, PKCS#8 PEM. */
+  /** File with the private key, PKCS#8 PEM. */
   privateFile: string;
 }
 
-/** A key pair from somewhere else than the browser. */
+/** Generates a key pair outside the browser. */
 export function externalKeyPair(): KeyPair {
   const { publicKey, privateKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
@@ -155,7 +155,7 @@ export function externalKeyPair(): KeyPair {
   return { publicPem: publicKey, privateFile };
 }
 
-/** Generates a pair on the page, and answers the file that the private key was downloaded to. */
+/** Generates a pair on the page, and returns the file that the private key was downloaded to. */
 export async function generatePair(page: Page, bits: string): Promise<string> {
   await page.getByLabel('Generate it in this browser').check();
   await page.getByLabel('Size').selectOption(bits);
@@ -177,7 +177,7 @@ export interface Application {
   apiKey: string;
 }
 
-/** Creates an application with a pasted key, and confirms its API key as stored. */
+/** Creates an application with a pasted public key, and confirms its API key as stored. */
 export async function createApplication(
   page: Page,
   name: string,
@@ -194,13 +194,13 @@ export async function createApplication(
   return { name, path: new URL(page.url()).pathname, apiKey };
 }
 
-/** Without scripts pasting is all there is, and there is nothing to choose. */
+/** Selects pasting. Without scripts it is the only way, and there is no choice. */
 export async function choosePasting(page: Page) {
   const choice = page.getByLabel('Paste a public key');
   if (await choice.isVisible()) await choice.check();
 }
 
-/** Reads the key that is shown once, confirms that it is stored, and ends on the application's page. */
+/** Returns the key that is shown once, and confirms that it is stored, which opens the application's page. */
 export async function storeShownKey(page: Page): Promise<string> {
   const apiKey = await page.locator('#one-time-key').innerText();
   expect(apiKey).toMatch(/^nvk_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}$/);
@@ -209,7 +209,7 @@ export async function storeShownKey(page: Page): Promise<string> {
   return apiKey;
 }
 
-/** Listens to the page's long tasks (over 50 ms) from now on; what comes back asks for the longest, in milliseconds. */
+/** Observes the page's long tasks (over 50 ms). Returns a function that reports the longest, in milliseconds. */
 export async function watchTasks(page: Page): Promise<() => Promise<number>> {
   await page.evaluate(() => {
     const seen: number[] = [];
@@ -220,7 +220,7 @@ export async function watchTasks(page: Page): Promise<() => Promise<number>> {
   });
   const longest = () =>
     page.evaluate(() => Math.max(0, ...(window as unknown as { longTasks: number[] }).longTasks.splice(0)));
-  // The control: a page that does not stay awake is noticed.
+  // Positive control: a blocked main thread is detected.
   await page.evaluate(() => {
     setTimeout(() => {
       const end = performance.now() + 120;
@@ -231,7 +231,7 @@ export async function watchTasks(page: Page): Promise<() => Promise<number>> {
   return longest;
 }
 
-/** What is on the clipboard, pasted elsewhere: our own pages may not read it. */
+/** Returns the clipboard's text by pasting it in another page, because the console's pages may not read it. */
 export async function clipboard(page: Page): Promise<string> {
   const elsewhere = await page.context().newPage();
   await elsewhere.setContent('<textarea autofocus></textarea>');
@@ -243,7 +243,7 @@ export async function clipboard(page: Page): Promise<string> {
   return text;
 }
 
-/** How a key is shown after that. */
+/** Returns the form in which a key is shown afterwards. */
 export function shownAs(apiKey: string): string {
   return `${apiKey.slice(0, 12)}…${apiKey.slice(-4)}`;
 }
@@ -261,7 +261,7 @@ const PROGRAMS: Record<Client, [string, string[]]> = {
   pyjwt: ['.venv/bin/python', ['clients/pyjwt_client.py']],
 };
 
-/** Sends one signed request through the gateway, with a client that nobody here wrote the signing of. */
+/** Sends one request through the gateway, signed by a third-party client. */
 export async function send(
   client: Client,
   apiKey: string,
@@ -300,14 +300,14 @@ export async function expectRefused(answer: Answer | Promise<Answer>, code: stri
   return refused.body;
 }
 
-/** Opens one of the application's actions by its link, fills nothing, and answers the page it led to. */
+/** Opens a page of the application by its link. */
 export async function openAction(page: Page, application: { path: string }, link: string) {
   await page.goto(application.path);
   await page.getByRole('link', { name: link, exact: true }).first().click();
   await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
 }
 
-/** A request token that nobody's library made; `millis` is when. */
+/** Returns a request token, signed without a JWT library, at the time `millis`. */
 export function signedToken(
   apiKey: string,
   privateFile: string,
@@ -331,7 +331,7 @@ export function signedToken(
   return `${input}.${signature}`;
 }
 
-/** Sends a token; answers `accepted`, or why it was refused. */
+/** Sends a token. Returns `accepted`, or the error code. */
 export async function present(
   gateway: string,
   apiKey: string,
@@ -345,7 +345,7 @@ export async function present(
   return response.status === 200 ? 'accepted' : body.code;
 }
 
-/** A partner's service: sends signed requests until it is stopped, and remembers what came of each. */
+/** A partner's service. Sends signed requests until it is stopped, and records the outcome of each. */
 export class Traffic {
   private readonly seen: { startedAt: number; outcome: string }[] = [];
   private running = true;
@@ -369,7 +369,7 @@ export class Traffic {
     }
   }
 
-  /** Waits until several requests that start from now on have been answered; all of them must have come to `outcome`. */
+  /** Waits until several requests started after this call have completed, and asserts that all had `outcome`. */
   async expectNow(outcome: string) {
     const from = performance.now();
     const since = () => this.seen.filter(({ startedAt }) => startedAt >= from).map((request) => request.outcome);

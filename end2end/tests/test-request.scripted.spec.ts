@@ -11,7 +11,7 @@ import {
   uniqueName,
 } from './support';
 
-// The gateway refuses one on purpose, and the browser reports that.
+// The gateway refuses one request on purpose, which the browser reports.
 test.use({ expectedErrors: /status of 403/ });
 
 test('a signed test request is sent from the page that shows the key', async ({ page, otherPage }) => {
@@ -35,7 +35,7 @@ test('a signed test request is sent from the page that shows the key', async ({ 
   await expect(page.getByText('This is a public key. Choose the file of the private key.')).toBeVisible();
   expect(sent.filter((request) => request.includes(GATEWAY))).toEqual([]);
 
-  // As it lies in many a safe: behind a passphrase.
+  // Private keys are often stored encrypted with a passphrase.
   const encrypted = join(pair.privateFile, '..', 'encrypted.pem');
   execFileSync('openssl', ['pkey', '-in', pair.privateFile, '-aes256', '-passout', 'pass:open sesame', '-out', encrypted]);
   await file.setInputFiles(encrypted);
@@ -48,7 +48,7 @@ test('a signed test request is sent from the page that shows the key', async ({ 
   const prefix = (await page.locator('#one-time-key').innerText()).slice(0, 12);
   const accepted = `Accepted (200): the gateway knows the key ${prefix}, and the signature is right.`;
   await expect(page.getByText(accepted)).toBeVisible();
-  // Each has a token of its own.
+  // Each request has its own token.
   await button.click();
   await expect(page.getByText('Signing…').or(page.getByText(accepted))).toBeVisible();
   await expect(page.getByText(accepted)).toBeVisible();
@@ -60,7 +60,7 @@ test('a signed test request is sent from the page that shows the key', async ({ 
   await button.click();
   await expect(page.getByText('Refused (403, application_disabled).')).toBeVisible();
 
-  // What left the browser: requests to the gateway without a body, and the module that signs.
+  // The browser sends only requests to the gateway, without a body, and requests for the signing module.
   const elsewhere = sent.filter((request) => !request.startsWith(`GET ${GATEWAY}/api/v1/signature-test `));
   expect(elsewhere.filter((request) => !/^GET \S+\/assets\/\S+ $/.test(request))).toEqual([]);
 });

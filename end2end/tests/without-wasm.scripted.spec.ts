@@ -1,6 +1,6 @@
 import { APPLICATIONS, createApplication, expect, expectAccepted, externalKeyPair, send, signIn, test, uniqueName } from './support';
 
-// Lockdown Mode and hardened browsers run scripts, and no WebAssembly. The page's own script cannot start then.
+// Lockdown Mode and hardened browsers run scripts without WebAssembly. The page's own script fails to start there.
 test.use({ expectedErrors: /WebAssembly/ });
 
 test('without WebAssembly the pages are those of a browser without scripts', async ({ page }) => {

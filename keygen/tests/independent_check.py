@@ -1,8 +1,8 @@
 """Reads RSA private keys (concatenated PKCS#8 PEM) from standard input, and reports the conditions they violate.
 
-Shares no code with the generator: DER is parsed here, Python computes, and OpenSSL tests the primes. The conditions are
-those of FIPS 186-5, A.1.1 and A.1.3, those of RFC 8017, 3.2, and that no two keys share a prime. Beforehand, each check
-is tested with a key that violates its condition.
+Shares no code with the generator: DER is parsed here, arithmetic is Python's, and OpenSSL tests the primes. The
+conditions are those of FIPS 186-5, A.1.1 and A.1.3, those of RFC 8017, 3.2, and that no two keys share a prime.
+Beforehand, each check is tested with a key that violates its condition.
 """
 
 import base64

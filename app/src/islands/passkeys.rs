@@ -164,8 +164,8 @@ fn get(of: &JsValue, name: &str) -> Option<JsValue> {
     Reflect::get(of, &name.into()).ok().filter(|value| !value.is_undefined() && !value.is_null())
 }
 
-/// Words an error of a ceremony (Web Authentication, 5.1.3 and 5.1.4). Browsers do not distinguish a cancelled request,
-/// a timeout and a missing passkey, so that a page cannot learn whether the user has one.
+/// Returns the message for a ceremony error (Web Authentication, 5.1.3 and 5.1.4). Browsers do not distinguish a
+/// cancelled request, a timeout and a missing passkey, so that a page cannot learn whether the user has one.
 fn words(error: &JsValue) -> &'static str {
     match get(error, "name").and_then(|name| name.as_string()).as_deref() {
         Some("NotAllowedError" | "AbortError") => {

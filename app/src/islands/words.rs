@@ -1,6 +1,6 @@
 //! Texts of the islands that need no browser, so that they can be tested natively.
 
-/// Words a time relative to now, given the milliseconds elapsed since; negative for times in the future.
+/// Formats a time relative to now, given the milliseconds elapsed since; negative for times in the future.
 pub fn relative(passed: f64) -> String {
     let seconds = (passed.abs() / 1000.0) as u64;
     let (count, unit) = match seconds {

@@ -90,7 +90,7 @@ impl<Id: Copy + Eq + Hash> Meter<'_, Id> {
     }
 }
 
-/// Words the verdict. `end` is the verb for ending the old key: "revoke" or "retire".
+/// Describes the verdict in a sentence. `end` is the verb for ending the old key: "revoke" or "retire".
 pub(super) fn sentence(verdict: Verdict, end: &str) -> String {
     match verdict {
         Verdict::NewKeyUnused => "Not yet: nothing has used the new key.".to_owned(),

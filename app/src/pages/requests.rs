@@ -225,7 +225,7 @@ fn refusal(application: &ApiApplication, request: &SeenRequest, refused: &SeenRe
     }
 }
 
-/// Words the token's age, for errors caused by clock skew.
+/// Describes the token's age, for errors caused by clock skew.
 fn clock(request: &SeenRequest) -> Option<impl IntoView + use<>> {
     let age = request.token_age_seconds?;
     let words = match &*request.code {

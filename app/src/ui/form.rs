@@ -3,7 +3,7 @@
 use super::Inner;
 use leptos::prelude::*;
 
-/// A form submitted with POST. `novalidate` is set because the server validates all input and words its own error
+/// A form submitted with POST. `novalidate` is set because the server validates all input and renders the error
 /// messages.
 #[component]
 pub fn Form(

@@ -1,4 +1,4 @@
-// The same job by fastify and jose: what a team would write in an afternoon. PORT, KEY_HASH, PUBLIC_KEY_FILE.
+// Comparable gateway built on fastify and jose, as a team would write in an afternoon. PORT, KEY_HASH, PUBLIC_KEY_FILE.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fastify from 'fastify';

@@ -1,13 +1,13 @@
-// The gateway's whole job, beside others that do the same, in turns on one pinned core: POST with a kilobyte of JSON,
-// RS256 over 2048 bits, look-up of the key, claims, body hash, signature, replay. The load is on the other core, with
-// unique tokens that were signed before.
+// Compares the gateway's whole job with peers that do the same, in turns on one pinned core: POST with 1 kB of JSON,
+// RS256 with 2048 bits, key lookup, claims, body hash, signature and replay check. The load runs on the other core,
+// with unique tokens signed in advance.
 //
-//   node server/benches/gateway/run.mjs [rounds] [seconds] [the peers' names, a regular expression]
-//   node server/benches/gateway/run.mjs memory [minutes]     the gateway's memory under full load, minute by minute
+//   node server/benches/gateway/run.mjs [rounds] [seconds] [regular expression for the peers' names]
+//   node server/benches/gateway/run.mjs memory [minutes]     the gateway's memory under full load, per minute
 //   node server/benches/gateway/run.mjs hostile [rounds]     the gateway's p99 without and with hostile console users
 //
-// Needs the production builds of `server` and of its examples, haproxy, openssl and taskset. Nothing here passes or fails,
-// except that a peer that does not refuse what it must is not measured.
+// Needs the production builds of `server` and of its examples, haproxy, openssl and taskset. Asserts no results, except
+// that a peer that accepts invalid requests is not measured.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
@@ -38,7 +38,7 @@ writeFileSync(files.publicKey, publicKey);
 writeFileSync(files.privateKey, privateKey, { mode: 0o600 });
 
 const children = [];
-// However this ends: what is left would answer the next run.
+// Stops all servers on any exit. Otherwise they would answer the next run.
 process.on('exit', () => children.forEach((child) => child.kill()));
 function start(program, args, env = {}) {
   const options = { stdio: 'ignore', env: { ...process.env, ...env } };
@@ -55,7 +55,7 @@ async function answers(url) {
   throw new Error(`${url} does not answer`);
 }
 
-/** Starts the real thing, and creates an application in its console, as a person would. */
+/** Starts the gateway under test, and creates an application in its console as a user would. */
 async function startGateway() {
   const console = `http://127.0.0.1:${PORTS.console}`;
   const child = start(built('server'), [
@@ -82,10 +82,10 @@ async function startGateway() {
   return { child, apiKey, post, cookie };
 }
 
-/** Weak, so that it is refused after zxcvbn has judged it, which takes as long as a password can make it. */
+/** Weak, so that it is rejected, but only after zxcvbn has evaluated it for as long as any password can take. */
 const COSTLY_PASSWORD = 'P4$$w0rd'.repeat(11);
 
-/** Console users who keep it busy until the function that is returned is called: a signed-in one, and strangers who sign in. */
+/** Keeps the console busy with a signed-in user and others signing in, until the returned function is called. */
 function attack({ post, cookie }) {
   const counted = { passwords: 0, signIns: 0 };
   let isOver = false;
@@ -108,7 +108,7 @@ function attack({ post, cookie }) {
   };
 }
 
-/** The latency of a steady 2,000 requests a second, in turns without and with the attack. */
+/** Measures the latency at a steady 2,000 requests per second, alternately without and with the attack. */
 async function underAttack(rounds) {
   const rate = 2_000;
   const runs = { idle: [], attacked: [] };
@@ -127,7 +127,7 @@ async function underAttack(rounds) {
 
 const residentMegabytes = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)[1]) / 1024;
 
-/** Full load for so many minutes, and what memory the gateway has meanwhile. */
+/** Runs full load for the given minutes, and reports the gateway's memory. */
 async function steady(minutes) {
   const args = [`127.0.0.1:${PORTS.gateway}`, 'steady', minutes * 60, CONNECTIONS].map(String);
   const env = { ...process.env, NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
@@ -178,19 +178,19 @@ for (const peer of peers) peer.child = peer.start();
 
 const client = { NUVERA_API_KEY: apiKey, PRIVATE_KEY_FILE: files.privateKey };
 const processorSeconds = (pid) => {
-  // The name in parentheses may hold anything; what follows it is plain.
+  // The process name in parentheses may contain any characters; the fields after it do not.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
 };
 
-/** What the gateway itself counted: how many verifications, and how long they took in all. */
+/** Returns the gateway's own metrics: number of verifications and the total time they took. */
 async function verifications() {
   const text = await (await fetch(`http://127.0.0.1:${PORTS.metrics}/metrics`)).text();
   const value = (name) => Number(text.match(new RegExp(`^nuvera_gateway_verification_seconds_${name} (\\S+)$`, 'm'))[1]);
   return { count: value('count'), seconds: value('sum') };
 }
 
-/** Signs, pins the load to the other core, and lets it run. */
+/** Runs a load against a peer: waits until the requests are signed, pins the load to the other core, and starts it. */
 async function load(peer, requests, rate) {
   const args = [`127.0.0.1:${peer.port}`, requests, CONNECTIONS, ...(rate ? [rate] : [])].map(String);
   const child = spawn(built('examples/bench_load'), args, { env: { ...process.env, ...client }, stdio: ['pipe', 'pipe', 'inherit'] });
@@ -220,7 +220,7 @@ try {
   for (const peer of peers) {
     await answers(`http://127.0.0.1:${peer.port}/`);
     execFileSync(built('examples/bench_load'), [`127.0.0.1:${peer.port}`, 'check'], { env: { ...process.env, ...client } });
-    // Warm up, and learn how many requests fill the time.
+    // Warms up, and measures the rate from which the number of requests is computed.
     peer.guess = (await load(peer, Math.round(peer.guess / 2))).rate;
     peer.runs = [];
     peer.relaxed = [];
@@ -233,7 +233,7 @@ try {
   }
   const after = await verifications();
   const rate = (peer) => median(peer.runs.map((run) => run.rate));
-  // A stall of the machine shows in a round's slowest answers: so there are several, and their median.
+  // A stall of the machine affects a round's slowest responses, so there are several rounds and their median.
   for (let round = 1; round <= rounds; round += 1) {
     for (const peer of peers) peer.relaxed.push(await load(peer, Math.round((rate(peer) / 2) * seconds), rate(peer) / 2));
     say(`half load, round ${round}: ${peers.map((peer) => `${peer.name} p99 ${peer.relaxed.at(-1).p99.toFixed(2)} ms`).join(', ')}`);
@@ -258,5 +258,5 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-// The servers would go on, and this with them.
+// The servers would keep this process running.
 process.exit(0);
