@@ -203,7 +203,8 @@ pub struct ServeSettings {
     /// none of them; a connection from elsewhere is a client's own. Instead of --trusted-hops.
     #[arg(long, env = "NUVERA_TRUSTED_PROXIES", value_delimiter = ',', conflicts_with = "trusted_hops")]
     pub trusted_proxies: Vec<Network>,
-    /// The header in which proxies name their clients. The other one is the client's to invent.
+    /// The header in which proxies name their clients: x-forwarded-for, or where a request has none, forwarded (RFC 7239);
+    /// or forwarded alone. Proxies that write the second pass the first on as their client sent it.
     #[arg(long, env = "NUVERA_FORWARDED_HEADER", value_enum, default_value_t)]
     pub forwarded_header: ForwardedHeader,
     /// Accept a database whose audit history ends at this event although a later one was recorded before, such as a restored

@@ -4,8 +4,8 @@
 //! before the entries that our own proxies added is the client's to invent, so the list is read from the right, for as long
 //! as what has been reached is a proxy of ours: the first so many, or those in known networks.
 //!
-//! One of the two headers is read, and the other one is not: a proxy writes one, and passes the other on as its client sent
-//! it.
+//! Of the two headers one is read: a proxy writes one, and passes the other on as its client sent it. `X-Forwarded-For` comes
+//! first, unless the settings say otherwise; without it, no proxy that writes it stands in front, and `Forwarded` is read.
 
 use crate::address::{Network, canonical};
 use domain::request::in_brief;
@@ -38,7 +38,7 @@ pub enum Trust {
 /// The header in which proxies name their peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ForwardedHeader {
-    /// `X-Forwarded-For`, and `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    /// `X-Forwarded-For`, and `X-Forwarded-Proto` and `X-Forwarded-Host`; where the first is missing, `Forwarded`.
     #[default]
     #[value(name = "x-forwarded-for")]
     XForwardedFor,
@@ -119,7 +119,7 @@ impl Proxies {
         if !self.trusts(canonical(peer), 0) {
             return PublicView::default();
         }
-        let (scheme, host) = match self.header {
+        let (scheme, host) = match self.header_of(headers) {
             ForwardedHeader::XForwardedFor => {
                 (last_of(headers, &X_FORWARDED_PROTO), last_of(headers, &X_FORWARDED_HOST))
             }
@@ -149,9 +149,21 @@ impl Proxies {
         }
     }
 
+    /// The header that the proxies of this request have written.
+    fn header_of(&self, headers: &HeaderMap) -> ForwardedHeader {
+        match self.header {
+            ForwardedHeader::XForwardedFor
+                if !headers.contains_key(X_FORWARDED_FOR) && headers.contains_key(FORWARDED) =>
+            {
+                ForwardedHeader::Forwarded
+            }
+            header => header,
+        }
+    }
+
     /// The list's entries, from the client's to the last proxy's.
     fn hops<'a>(&self, headers: &'a HeaderMap) -> Vec<Hop<'a>> {
-        match self.header {
+        match self.header_of(headers) {
             ForwardedHeader::XForwardedFor => {
                 let elements = texts(headers, &X_FORWARDED_FOR).flat_map(|text| split(text, ','));
                 elements.map(|node| Hop { node: unquoted(node).into(), scheme: None, host: None }).collect()
@@ -342,7 +354,9 @@ mod tests {
         let other = [("x-forwarded-for", "203.0.113.3"), ("forwarded", "for=192.0.2.1")];
         assert_eq!(chosen(Trust::Hops(1), ForwardedHeader::XForwardedFor, &other), "203.0.113.3");
         assert_eq!(chosen(Trust::Hops(1), ForwardedHeader::Forwarded, &other), "192.0.2.1");
-        assert_eq!(chosen(Trust::Hops(1), ForwardedHeader::XForwardedFor, &[("forwarded", "for=192.0.2.1")]), PEER);
+        assert_eq!(chosen(Trust::Hops(1), ForwardedHeader::Forwarded, &[("x-forwarded-for", "192.0.2.1")]), PEER);
+        let alone = [("forwarded", "for=192.0.2.1, for=203.0.113.3")];
+        assert_eq!(chosen(Trust::Hops(1), ForwardedHeader::XForwardedFor, &alone), "203.0.113.3");
     }
 
     #[test]
@@ -398,6 +412,7 @@ mod tests {
     #[test]
     fn scheme_and_host_are_what_the_nearest_proxy_says_and_never_what_the_client_does() {
         let fields = [
+            ("x-forwarded-for", "192.0.2.1"),
             ("x-forwarded-proto", "http, HTTPS"),
             ("x-forwarded-host", "evil.test"),
             ("x-forwarded-host", "api.example.com:8443"),

@@ -220,6 +220,11 @@ impl Backend {
             Some(account) => self.record_attempt(account.user_id, outcome, method, client).await,
             None => {
                 EVENTS.sign_in(method, outcome);
+                tracing::info!(
+                    outcome = outcome.code(),
+                    method = method.code(),
+                    "an attempt to sign in to no account was refused"
+                );
                 let now = self.clock.now();
                 let mut transaction = self.store.write().await?;
                 sign_in_failures::add(&mut transaction, "nobody", now.minus(FAILURE_WINDOW), now).await?;
@@ -240,6 +245,12 @@ impl Backend {
         client: Client,
     ) -> Result<(), BackendError> {
         EVENTS.sign_in(method, outcome);
+        tracing::info!(
+            user_id = %user,
+            outcome = outcome.code(),
+            method = method.code(),
+            "an attempt to sign in was refused"
+        );
         let now = self.clock.now();
         let Client { address, browser, .. } = client;
         let attempt = Attempt { at: now, outcome, method, address, browser, session: None };

@@ -7,6 +7,9 @@
 //! within [`LINGER`], and closed otherwise (RFC 9112, 9.5 and 9.6). A lease that is dropped, because the client has gone
 //! or the time is up, closes the connection at once.
 //!
+//! Where a request with a large body is answered by an error, its connection is not used again: the upstream may have read
+//! nothing of the body, and the kernel holds megabytes of it, behind which the next request would wait for ever.
+//!
 //! An upstream may close a kept connection at the moment at which a request is sent on it. Such a request is sent once more, on
 //! a new connection, if nothing of it was sent or its method is idempotent (RFC 9110, 9.2.2). Any other one may have been
 //! carried out, so connections are kept for a shorter time than upstreams keep them.
@@ -17,7 +20,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::{
-    body::Incoming,
+    body::{Body, Incoming},
     client::conn::http1::{Builder, Connection as HttpConnection, SendRequest},
 };
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
@@ -51,6 +54,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// does not reads a connection that ends in the middle of a body, which it has answered already.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Bodies up to this size are read even by an upstream that refuses them: they are there with their head.
+const SURELY_READ_BYTES: u64 = 64 * 1024;
+
 /// The upstream, and the connections to it that no request has at the moment.
 pub(super) struct Upstream {
     uri: Uri,
@@ -81,6 +87,8 @@ struct Idle {
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     close: Option<oneshot::Sender<Close>>,
+    /// Whether the upstream may never read what was sent.
+    is_unread: bool,
 }
 
 /// How a connection ends.
@@ -93,7 +101,8 @@ enum Close {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let close = if self.sender.is_ready() { Close::Finish } else { Close::Reset };
+        let is_done = self.sender.is_ready() && !self.is_unread;
+        let close = if is_done { Close::Finish } else { Close::Reset };
         // A connection that has ended by itself no longer listens.
         let _ = self.close.take().map(|sender| sender.send(close));
     }
@@ -140,10 +149,11 @@ impl Upstream {
         self: &Arc<Self>,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Response<Incoming>, LeasedConnection), SendError> {
+        let body_bytes = request.body().size_hint().lower();
         while let Some(mut connection) = self.take_idle() {
             let copy = request.method().is_idempotent().then(|| copy(&request));
             match connection.sender.try_send_request(request).await {
-                Ok(response) => return Ok(self.leased(response, connection)),
+                Ok(response) => return Ok(self.leased(response, connection, body_bytes)),
                 Err(mut error) => {
                     let unsent = error.take_message();
                     // An answer that is no HTTP is an answer.
@@ -163,7 +173,7 @@ impl Upstream {
         let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
         let mut connection = connected.unwrap_or_else(|elapsed| Err(SendError::Connect(elapsed.into())))?;
         match connection.sender.try_send_request(request).await {
-            Ok(response) => Ok(self.leased(response, connection)),
+            Ok(response) => Ok(self.leased(response, connection, body_bytes)),
             Err(mut error) => match error.take_message() {
                 Some(_unsent) => Err(SendError::Connect(error.into_error().into())),
                 None => Err(SendError::Failed(error.into_error())),
@@ -174,8 +184,11 @@ impl Upstream {
     fn leased(
         self: &Arc<Self>,
         response: Response<Incoming>,
-        connection: Connection,
+        mut connection: Connection,
+        body_bytes: u64,
     ) -> (Response<Incoming>, LeasedConnection) {
+        let is_error = response.status().is_client_error() || response.status().is_server_error();
+        connection.is_unread = is_error && body_bytes > SURELY_READ_BYTES;
         let announced = keep_alive(response.headers()).map(|time| time.saturating_sub(KEEP_ALIVE_MARGIN));
         let kept_for = announced.map_or(self.idle_timeout, |announced| announced.min(self.idle_timeout));
         (response, LeasedConnection { connection, upstream: self.clone(), kept_for })
@@ -195,7 +208,7 @@ impl Upstream {
         let (sender, connection) = connected.map_err(|error| SendError::Connect(error.into()))?;
         let (close, closed) = oneshot::channel();
         tokio::spawn(carry(connection, closed, self.metrics.connections.clone()));
-        Ok(Connection { sender, close: Some(close) })
+        Ok(Connection { sender, close: Some(close), is_unread: false })
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -226,6 +239,9 @@ impl LeasedConnection {
     /// Keeps the connection for further requests, once the request on it is sent whole.
     pub(super) fn give_back(self) {
         let Self { mut connection, upstream, kept_for } = self;
+        if connection.is_unread {
+            return;
+        }
         if connection.sender.is_ready() {
             return upstream.keep(connection, kept_for);
         }

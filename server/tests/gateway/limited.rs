@@ -179,6 +179,8 @@ async fn a_clients_address_is_one_however_it_is_written_and_however_many_proxies
         (hops(2, list), &[("X-Forwarded-For", "192.0.2.1, 203.0.113.7, 10.0.0.2")], "203.0.113.7"),
         (hops(1, forwarded), &[("Forwarded", "for=192.0.2.1, for=\"203.0.113.7:80\";proto=https")], "203.0.113.7"),
         (hops(1, forwarded), &[("X-Forwarded-For", "192.0.2.1")], "127.0.0.1"),
+        (hops(1, list), &[("Forwarded", "for=192.0.2.1, for=\"[2001:db8::7]:80\"")], "2001:db8::7"),
+        (hops(1, list), &[("Forwarded", "for=192.0.2.1"), ("X-Forwarded-For", "203.0.113.7")], "203.0.113.7"),
         (networks, &[("X-Forwarded-For", "192.0.2.1, 203.0.113.7"), ("X-Forwarded-For", "10.0.0.2:80")], "203.0.113.7"),
         (elsewhere, &[("X-Forwarded-For", "203.0.113.7")], "127.0.0.1"),
     ] {

@@ -1,7 +1,7 @@
 //! What an operator's monitoring reads: log lines, metrics, and what a start says of settings that cannot be meant.
 
 use crate::{
-    process::{Console, Server, free_address, write_assets},
+    process::{Console, LIST, Server, free_address, write_assets},
     secrets::Log,
     support::{Connection, Reply, World},
 };
@@ -50,6 +50,55 @@ async fn a_line_says_who_sent_a_request_and_from_where_and_accepted_ones_can_be_
     assert_eq!(known["received_request_id"].as_str().unwrap().chars().count(), 201, "cut");
     assert_eq!((&unknown["code"], &unknown["client_address"]), (&"missing_api_key".into(), &"127.0.0.1".into()));
     assert!(unknown.get("organization_id").is_none() && unknown.get("received_request_id").is_none());
+}
+
+/// The lines of a server's log with this message, and the fields that all lines of their request have.
+fn with_spans(text: &str, message: &str) -> Vec<Value> {
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut lines: Vec<_> = lines.filter(|line| line["message"] == message).collect();
+    for line in &mut lines {
+        let spans = line["spans"].as_array().cloned().unwrap_or_default();
+        for (name, value) in spans.iter().flat_map(|span| span.as_object().unwrap()).filter(|(name, _)| *name != "name")
+        {
+            line[name] = value.clone();
+        }
+    }
+    lines
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_and_every_request_of_the_console_say_from_where_and_by_whom() {
+    let folder = tempfile::tempdir().unwrap();
+    write_assets(folder.path());
+    let server = Server::start(folder.path(), &folder.path().join("data")).await;
+    for email in ["owner@alpine.example", "nobody@alpine.example"] {
+        let fields = [("email", email), ("password", "wrong")];
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let mut connection = Connection::open(server.console).await;
+        let head = format!(
+            "POST /sign-in HTTP/1.1\r\nHost: {0}\r\nOrigin: http://{0}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {1}\r\n\r\n{body}",
+            server.console,
+            body.len()
+        );
+        connection.write(head.as_bytes()).await;
+        assert_eq!(connection.read().await.unwrap().status, 422);
+    }
+    let mut console = Console::sign_in(server.console).await;
+    console.get(LIST).await.unwrap();
+    let text = server.log_with(&format!("\"path\":\"{LIST}\"")).await;
+    let refused = with_spans(&text, "an attempt to sign in was refused");
+    assert_eq!((refused.len(), &refused[0]["client_address"]), (1, &"127.0.0.1".into()), "{text}");
+    let unknown = with_spans(&text, "an attempt to sign in to no account was refused");
+    assert_eq!((unknown.len(), &unknown[0]["client_address"]), (1, &"127.0.0.1".into()), "{text}");
+    let requests = with_spans(&text, "console");
+    let list = requests.iter().find(|line| line["path"] == LIST).unwrap();
+    assert_eq!((&list["client_address"], &list["user_id"]), (&"127.0.0.1".into(), &refused[0]["user_id"]));
+    assert!(list["organization_id"].is_string() && list["user_id"].is_string(), "{list}");
+    // The control: who has not signed in has an address and no name.
+    let sign_in = requests.iter().find(|line| line["path"] == "/sign-in").unwrap();
+    assert_eq!((&sign_in["client_address"], sign_in.get("user_id")), (&"127.0.0.1".into(), None));
+    server.stop().await;
 }
 
 async fn get(address: SocketAddr, path: &str) -> Reply {

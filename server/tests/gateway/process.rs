@@ -10,6 +10,7 @@ use std::{
     fs::{self, File},
     io::{self, Seek},
     net::SocketAddr,
+    os::unix::fs::FileExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -30,6 +31,7 @@ pub struct Server {
     pub child: Child,
     pub console: SocketAddr,
     pub gateway: SocketAddr,
+    log: File,
 }
 
 impl Server {
@@ -71,7 +73,7 @@ impl Server {
         let log = tempfile::tempfile().unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone().unwrap());
         let child = command.spawn().unwrap();
-        let mut server = Self { child, console, gateway };
+        let mut server = Self { child, console, gateway, log: log.try_clone().unwrap() };
         for _ in 0..600 {
             if server.child.try_wait().unwrap().is_some() {
                 println!("the server has ended: {}", read_to_string(log));
@@ -94,7 +96,7 @@ impl Server {
         command.args(["--console-address", &console.to_string(), "--gateway-address", &gateway.to_string()]);
         let log = tempfile::tempfile().unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone().unwrap());
-        let mut server = Self { child: command.spawn().unwrap(), console, gateway };
+        let mut server = Self { child: command.spawn().unwrap(), console, gateway, log: log.try_clone().unwrap() };
         for _ in 0..1200 {
             if let Some(status) = server.child.try_wait().unwrap() {
                 let said = read_to_string(log);
@@ -104,6 +106,21 @@ impl Server {
             sleep(Duration::from_millis(50)).await;
         }
         panic!("the server starts: {}", read_to_string(log));
+    }
+
+    /// What it has logged, once `found` is among it.
+    pub async fn log_with(&self, found: &str) -> String {
+        for _ in 0..1200 {
+            // The position is the process's as well, so it is left where it is.
+            let mut text = vec![0; self.log.metadata().unwrap().len().try_into().unwrap()];
+            self.log.read_exact_at(&mut text, 0).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            if text.contains(found) {
+                return text;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{found} is not logged");
     }
 
     /// Stops the process cleanly (SIGTERM).
