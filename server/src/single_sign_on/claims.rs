@@ -61,8 +61,17 @@ pub fn role_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
     let received = find(claims, &settings.role_claim);
     let words = mismatch(&settings.role_claim, one_of(settings.roles.keys().map(String::as_str)), received);
     let is_list = received.and_then(Value::as_str).is_some_and(|text| text.contains([' ', ',']));
-    let advice = "; if that is a list, set role_separator to \"space\" or \"comma\"";
-    if is_list && settings.role_separator.is_none() { words + advice } else { words }
+    // OpenID Connect Core 1.0, 5.6.2; Entra ID leaves groups out in this way.
+    let is_elsewhere =
+        present(claims, "_claim_names").is_some() || claims.get("hasgroups").and_then(boolean) == Some(true);
+    let advice = if is_list && settings.role_separator.is_none() {
+        "; if that is a list, set role_separator to \"space\" or \"comma\""
+    } else if received.is_none() && is_elsewhere {
+        "; the provider leaves it out because it is too long: have it send app roles, or fewer groups"
+    } else {
+        ""
+    };
+    words + advice
 }
 
 /// Whether what is needed of a user is missing: the e-mail address, or the claim that roles follow from.
@@ -76,6 +85,11 @@ pub fn complete(claims: &mut Claims, more: Claims, settings: &IssuerSettings) {
     // Whether an address is verified is said beside it.
     if text(claims, &settings.email_claim).is_none() {
         claims.remove("email_verified");
+    }
+    // Nor does an object that leads to no role stand in the way of one that does.
+    if find(claims, &settings.role_claim).is_none() {
+        let leads_there = |name: &str| settings.role_claim.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        claims.retain(|name, _| !leads_there(name));
     }
     for (name, value) in more {
         if present(claims, &name).is_none() {
@@ -270,5 +284,8 @@ mod tests {
         );
         let unverified = json!({ "email": "c@d.example", "email_verified": false });
         assert_eq!(completed(json!({ "email": null, "email_verified": true }), unverified.clone()), unverified);
+        let roles = json!({ "realm": { "roles": ["look"] } });
+        assert_eq!(completed(json!({ "realm": { "roles": null } }), roles.clone()), roles);
+        assert_eq!(completed(roles.clone(), json!({ "realm": { "roles": ["decide"] } })), roles);
     }
 }

@@ -1289,6 +1289,13 @@ fn discovery_rows() -> Vec<Row> {
                 "issuer: expected \"ISSUER\", received \"https://login.other.example\"; if that is the provider's name",
             ),
         ),
+        row_with(
+            "discovery-token-issuers",
+            json!({ "discovery": { "issuer": "https://tokens.alpine.example", "authorization_response_iss_parameter_supported": ABSENT },
+                "id_token": { "iss": "https://tokens.alpine.example" }, "answer": { "iss": ABSENT } }),
+            "token_issuers = ['https://tokens.alpine.example']",
+            developer(),
+        ),
         row(
             "discovery-issuer-tenants",
             json!({ "discovery": { "issuer": "https://login.example/{tenantid}/v2.0" } }),
@@ -1582,6 +1589,12 @@ fn user_rows() -> Vec<Row> {
             "role-none",
             id_token(json!({ "groups": ["hikers"] })),
             Refused("groups: expected one of \"developers\", \"owners\", \"viewers\", received [\"hikers\"]"),
+        ),
+        row("role-too-many", id_token(json!({ "groups": ABSENT, "_claim_names": { "groups": "src1" } })), developer()),
+        row(
+            "role-too-many-everywhere",
+            json!({ "id_token": { "groups": ABSENT, "hasgroups": "true" }, "user_info": { "groups": ABSENT } }),
+            Refused("received nothing; the provider leaves it out because it is too long"),
         ),
         row_with(
             "role-default",

@@ -66,9 +66,13 @@ impl Authority {
     }
 
     fn acceptor(&self) -> TlsAcceptor {
-        let read = |name: &str| fs::read(self.folder.path().join(name)).unwrap();
-        let certificate = CertificateDer::from_pem_slice(&read("server.pem")).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(&read("server.key")).unwrap();
+        self.acceptor_as("server")
+    }
+
+    fn acceptor_as(&self, name: &str) -> TlsAcceptor {
+        let read = |kind: &str| fs::read(self.folder.path().join(format!("{name}.{kind}"))).unwrap();
+        let certificate = CertificateDer::from_pem_slice(&read("pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(&read("key")).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -86,10 +90,14 @@ struct MailServer {
 
 impl MailServer {
     async fn start(authority: &Authority, starts_with_tls: bool) -> Self {
+        Self::start_with(authority.acceptor(), starts_with_tls).await
+    }
+
+    async fn start_with(acceptor: TlsAcceptor, starts_with_tls: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let received = Arc::<Mutex<Vec<String>>>::default();
-        let (acceptor, messages) = (authority.acceptor(), received.clone());
+        let messages = received.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, messages) = (acceptor.clone(), messages.clone());
@@ -187,6 +195,15 @@ async fn mail_goes_to_a_server_with_a_certificate_of_the_companys_own() {
             assert!(refused.contains("the certificate is for another host"), "{refused}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_authoritys_own_certificate_is_no_servers() {
+    let authority = Authority::new();
+    let server = MailServer::start_with(authority.acceptor_as("ca"), true).await;
+    let refused = send(&format!("smtps://localhost:{}", server.port), &authority.trusted()).await.unwrap_err();
+    assert!(refused.contains("one that is an authority's own cannot be a server's"), "{refused}");
+    assert!(server.received().is_empty());
 }
 
 /// Says to the test that this program runs as what URL to send mail to.
