@@ -183,6 +183,8 @@ mod tests {
     use crate::forwarded::{ForwardedHeader, Trust};
     use axum::body::Body;
 
+    const OWN: &str = "https://console.example.com";
+
     #[test]
     fn a_client_over_ipv4_has_one_address_at_a_socket_for_both_families() {
         let address = |peer: &str, proxies: Proxies| {
@@ -196,13 +198,6 @@ mod tests {
         let proxies = Proxies::new(Trust::Hops(1), ForwardedHeader::default());
         assert_eq!(address("[::ffff:203.0.113.7]:5104", proxies), "198.51.100.2");
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OWN: &str = "https://console.example.com";
 
     #[test]
     fn a_form_is_accepted_from_the_consoles_own_pages_only() {
