@@ -131,7 +131,7 @@ async fn an_admin_stops_an_organization_and_an_auditor_looks_on() {
 
     let mut admin = console.admin().await;
     assert!(admin.get(&organization).await.body.contains("stop-everything"), "the control");
-    // A ticket can be named, and need not be.
+    // A ticket is optional.
     admin.get(&hub).await.says("Ticket reference (optional)").says("Leave it empty if there is none yet.");
     admin.post(&hub, &[("reason", WHY), ("ticket", "SUP-4711")]).await.says("1 application is stopped");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
@@ -152,7 +152,7 @@ async fn a_leaked_key_is_stopped_in_every_application_that_it_verifies_requests_
         let replace = [("public_key", PEM_B), ("overlap", "3600")];
         owner.submit(&format!("{LIST}/{retiring}/replace-signing-key"), &replace).await;
         owner.submit(&format!("{LIST}/{retired}/replace-signing-key"), &[replace[0], ("overlap", "none")]).await;
-        // Two organizations that register one key at the same moment may both get it.
+        // Two organizations that register the same key at the same moment may both succeed.
         let (foreign, foreign_key) = console.signed_in("owner@borealis.example").await.create("Foreign", PEM_C).await;
         let key = PublicKey::from_pem(PEM_A).unwrap();
         let mut transaction = console.store.write().await.unwrap();

@@ -388,7 +388,8 @@ async fn health_says_what_a_known_history_comes_to() {
     says(&mut admin, "1 key stops while in use", "1 key expiring").await;
     console.advance(DAY * 180);
     let mut admin = console.admin().await;
-    // The replacement and the other two applications' API keys, after 180 days; signing keys may be 365 days old.
+    // The replacement key and the API keys of the other two applications, after 180 days; signing keys may be 365 days
+    // old.
     says(&mut admin, "3 keys overdue", "stops while in use").await;
 }
 
