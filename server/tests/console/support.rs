@@ -53,7 +53,7 @@ use tower::ServiceExt;
 
 pub const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
 pub const SECOND_FACTOR: &str = "/sign-in/second-factor";
-/// The TOTP secret of every user with an authenticator app.
+/// The TOTP secret of Nuvera's users, and of every user for whom [`Console::gets_factor`] sets up an app.
 pub const FACTOR: [u8; 20] = *b"a secret for testing";
 pub const ORIGIN: &str = "http://localhost:3000";
 pub const PASSWORD: &str = "correct horse battery staple";
