@@ -1,4 +1,4 @@
-//! The gateway from outside: requests over TCP, tokens signed here, and what comes back.
+//! Black-box tests of the gateway: signed requests over TCP, and the responses to them.
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on fails.
 
