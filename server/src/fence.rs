@@ -8,11 +8,11 @@
 //! **How late an accepted `iat` can be.** A run accepts a token only if its `iat` is at most one leeway ahead of the
 //! gateway's clock.
 //! - After a clean stop the latest accepted `iat` is known exactly.
-//! - After a crash it is at most *time of death + leeway*. The time of death is not recorded, but it is not later than the
-//!   next start, so *now + leeway* is a bound, provided that the clock of that start is not behind the clock of the dead
-//!   run (as on a machine without a battery-backed clock, or after restoring a snapshot). The *mark* covers that case: each
-//!   write of the counters records when the latest counted request was accepted, so the run accepted nothing later than
-//!   *mark + lag*. The bound is therefore `max(now, mark + lag) + leeway`.
+//! - After a crash it is at most *time of death + leeway*. The time of death is not recorded, but it is not later than
+//!   the next start, so *now + leeway* is a bound, provided that the clock of that start is not behind the clock of the
+//!   dead run (as on a machine without a battery-backed clock, or after restoring a snapshot). The *mark* covers that
+//!   case: each write of the counters records when the latest counted request was accepted, so the run accepted nothing
+//!   later than *mark + lag*. The bound is therefore `max(now, mark + lag) + leeway`.
 //!
 //! **One row per run, written by that run only.** A clean stop writes the run's own latest `iat`, but neither its
 //! replay fence nor anything that concerns another run. So when version B is started beside A and stopped again, and A

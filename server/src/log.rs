@@ -188,7 +188,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Hands over what is written to it, and waits each time until it may.
+    /// A writer that waits for a permit before each write, and then hands over the bytes.
     struct Reader {
         written: Sender<String>,
         may_write: Receiver<()>,
@@ -211,7 +211,7 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::fmt().json().with_writer(log.clone()).finish(), events)
     }
 
-    /// A log whose thread only writes what is due, and both ends of its reader.
+    /// A log whose thread only writes when lines are due, and the ends of the channels of its [`Reader`].
     fn running(room: usize) -> (Log, Sender<()>, Receiver<String>) {
         let log = Log::new(room);
         let ((written, all_written), (let_write, may_write)) = (channel(), channel());

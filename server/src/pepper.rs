@@ -117,8 +117,8 @@ impl Pepper {
         URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat())
     }
 
-    /// Decrypts what was encrypted for `purpose`. Returns `None` if it was encrypted for another purpose or with
-    /// another pepper.
+    /// Decrypts a secret that was encrypted for `purpose`. Returns `None` if it was encrypted for another purpose or
+    /// with another pepper.
     pub fn decrypt(&self, purpose: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
         let mut bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
         let nonce = Nonce::try_assume_unique_for_key(bytes.get(..NONCE_LEN)?).ok()?;

@@ -6,8 +6,8 @@
 //!
 //! 1. The data folder, the database and the pepper are private to the server's user ([`crate::private_files`]).
 //! 2. `serve` and `migrate` lock the data folder and the database for this process ([`crate::process_lock`]).
-//! 3. The database is inspected ([`opening::inspect`]): it can be reached, it is intact, and no newer version has migrated
-//!    it.
+//! 3. The database is inspected ([`opening::inspect`]): it can be reached, it is intact, and no newer version has
+//!    migrated it.
 //! 4. Its history has not gone back ([`crate::audit_mark`]), and the pepper is the one that its hashes were made with.
 //! 5. Only then is it written to.
 

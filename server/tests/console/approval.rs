@@ -495,7 +495,7 @@ async fn what_an_admin_began_ends_with_their_power_and_when_their_credentials_ar
             if ended {
                 answer.says("There is no prepared replacement key any more");
             }
-            // What a colleague began is unaffected.
+            // A replacement key that a colleague prepared is unaffected.
             assert_eq!(claimed(&mut owner, &other).await.keys().len(), 1, "{ending}");
         }
     }

@@ -207,7 +207,7 @@ async fn a_key_that_nobody_registered_is_blocked_in_advance() {
     refused.says("Nuvera blocked this signing key");
 }
 
-/// Disabling a retiring key everywhere retires it: the application can be enabled with the key that replaced it.
+/// Blocking a retiring key retires it: the application can be enabled with the key that replaced it.
 #[tokio::test]
 async fn a_retiring_key_is_retired_by_the_stop() {
     for database in Database::all().await {

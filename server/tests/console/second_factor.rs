@@ -434,7 +434,7 @@ async fn guessing_codes_is_slowed_down_however_often_the_password_is_right() {
         throttled.says("Too many attempts failed");
         assert_eq!(throttled.header("retry-after"), "900");
     }
-    // From the owner's own address the owner can still sign in; an attacker with many addresses is throttled.
+    // The owner can still sign in from another address, while an attacker with many addresses is throttled.
     let mut elsewhere = half_way(&console, OWNER).await;
     elsewhere.address = "198.51.100.9".into();
     assert_eq!(enter(&mut elsewhere, &phone.code(&console)).await.location(), LIST);

@@ -61,7 +61,7 @@ async fn a_program_that_is_killed_under_load_loses_no_change_and_at_most_an_inte
             .map(|_| tokio::spawn(send(server.gateway, first.clone(), acknowledged.clone(), running.clone())))
             .collect();
         let changes = tokio::spawn(change(console, round, acknowledged.clone()));
-        // After a crash the server refuses tokens for one leeway. Then a number of intervals passes that is not whole.
+        // After a crash the server refuses tokens for one leeway. Then some intervals pass, and part of one.
         while acknowledged.lock().unwrap().requests.len() == before {
             sleep(Duration::from_millis(20)).await;
         }
