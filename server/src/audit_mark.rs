@@ -90,7 +90,7 @@ impl AuditMark {
         Ok(())
     }
 
-    /// Keeps the mark up to date until `stop`, and updates it once more then.
+    /// Keeps the mark up to date until `stop`, and updates it a last time then.
     pub async fn keep(mut self, store: Store, stop: CancellationToken) {
         let mut interval = tokio::time::interval(INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

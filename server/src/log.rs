@@ -85,7 +85,7 @@ enum End {
 }
 
 impl Gathered {
-    /// Whether the lines are to be written without waiting for more.
+    /// Whether the lines should be written without waiting for more.
     fn is_due(&self) -> bool {
         self.is_urgent || self.lines.len() >= FULL || self.end == End::Asked
     }

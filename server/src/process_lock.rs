@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Interval at which the session with the lock is pinged, and the timeout of a ping.
 const PING: Duration = Duration::from_secs(5);
 
-/// The process that holds a lock, as described by itself.
+/// The process that holds a lock, as it describes itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     host: String,

@@ -149,7 +149,7 @@ async fn nuvera_restores_a_retired_signing_key_only_once_the_partner_confirms_it
     let restore = |key| format!("{}/signing-keys/{key}/restore", console.in_hub(&id));
     let fields = [&[("overlap", "3600")], &BECAUSE[..]].concat();
 
-    // The control: a key in its overlap verifies requests without a confirmation.
+    // The control: a key in its overlap is restored without a confirmation, because it still verifies requests.
     let restored = admin.submit(&restore(first), &fields).await;
     assert_eq!(restored.notice(), Some("signing-key-restored"), "{}", restored.text());
     owner.submit(&format!("{LIST}/{id}/signing-keys/{second}/restore"), &[("overlap", "none")]).await;

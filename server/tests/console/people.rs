@@ -280,7 +280,7 @@ async fn nobody_finds_out_by_inviting_who_has_an_account_elsewhere() {
             let fields = [("name", "Grace Green"), ("email", email), ("role", "partner_viewer")];
             owner.post(&format!("{PEOPLE}/invite"), &fields).await
         };
-        // Successful invitations are not throttled, attempts with a taken address are.
+        // Successful invitations are not throttled; attempts with a taken address are.
         for number in 0..25 {
             assert_eq!(invite(&mut owner, &format!("n{number}@alpine.example")).await.status, StatusCode::OK);
         }

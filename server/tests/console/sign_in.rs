@@ -98,7 +98,7 @@ async fn of_many_guesses_at_once_no_more_are_judged_than_of_many_after_another()
         let console = Console::start_on(database).await;
         let one_account = (0..30).map(|_| console.browser());
         assert_eq!(judged(one_account, "owner@alpine.example").await, 5);
-        // Addresses in one subscriber's network count as one (RFC 4291, section 2.5.1: 64 bits are the network's).
+        // Addresses in one subscriber's network count as one (RFC 4291, section 2.5.1: its prefix has 64 bits).
         let one_network = (0..30).map(|host| from(&console, format!("2001:db8::{host:x}")));
         assert_eq!(judged(one_network, "owner@alpine.example").await, 5);
         let other_network = from(&console, "2001:db8:0:1::1");
