@@ -39,7 +39,7 @@ impl Clock {
     }
 
     /// The current time.
-    #[allow(clippy::disallowed_methods)] // This is the module that may.
+    #[allow(clippy::disallowed_methods)] // Only this module may read the system clock.
     pub fn now(&self) -> Timestamp {
         let millis = match &self.manual {
             Some(manual) => manual.load(Ordering::SeqCst),
