@@ -1,12 +1,13 @@
-//! How far the audit history has got, written down outside the database: so that a start notices a database that has lost
-//! its latest changes.
+//! The latest audit event's number, kept outside the database, so that a start detects a database that has lost its
+//! latest changes.
 //!
-//! SQLite opens a database whose write-ahead log is missing or damaged without a word, as it was at its last checkpoint; and
-//! a copy from yesterday is a good database, too. In both, an application that was disabled since then is enabled. Every
-//! change writes an audit event, so the history's latest number tells: if it is lower than the mark, changes are missing.
+//! SQLite silently opens a database whose write-ahead log is missing or damaged, in its state at the last checkpoint;
+//! and yesterday's copy is a valid database, too. In both, an application that was disabled since then is enabled
+//! again. Every change writes an audit event, so the latest event's number shows it: if it is lower than the mark,
+//! changes are missing.
 //!
-//! The mark is written after the commit, twice a second at the most, and only if the history has grown. It may be behind, but
-//! never ahead: a crash cannot make a sound database look old.
+//! The mark is written after the commit, at most twice a second, and only if the history has grown. It may be behind,
+//! but never ahead: a crash cannot make an intact database look old.
 
 use crate::{
     clock::Clock,
@@ -33,13 +34,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How often the history is compared with the mark.
+/// Interval at which the mark is compared with the history.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long the last comparison may take, when the server stops.
+/// How long the last update may take when the server stops.
 const LAST: Duration = Duration::from_secs(2);
 
-/// The file with the mark.
+/// The mark, and the file that it is stored in.
 #[derive(Debug)]
 pub struct AuditMark {
     path: PathBuf,
@@ -47,7 +48,7 @@ pub struct AuditMark {
 }
 
 impl AuditMark {
-    /// Reads the mark in the data folder `data`; there is none before the first change.
+    /// Reads the mark from the data folder `data`. There is none before the first change.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -67,17 +68,17 @@ impl AuditMark {
         Ok(Self { path, sequence })
     }
 
-    /// The file.
+    /// Path of the file, for error messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The number of the latest audit event that is known to have been committed; 0 if there is none.
+    /// Number of the latest audit event that is known to have been committed; 0 if there is none.
     pub fn sequence(&self) -> i64 {
         self.sequence.unwrap_or(0)
     }
 
-    /// Writes the mark, so that it survives a power cut.
+    /// Writes the mark durably, so that it survives a power failure.
     fn write(&mut self, sequence: i64) -> io::Result<()> {
         let new = self.path.with_extension("new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
@@ -89,7 +90,7 @@ impl AuditMark {
         Ok(())
     }
 
-    /// Keeps the mark up to date until `stop`, and once more then.
+    /// Keeps the mark up to date until `stop`, and updates it a last time then.
     pub async fn keep(mut self, store: Store, stop: CancellationToken) {
         let mut interval = tokio::time::interval(INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -97,7 +98,7 @@ impl AuditMark {
         while stop.run_until_cancelled(interval.tick()).await.is_some() {
             let Some(followed) = stop.run_until_cancelled(self.follow(&store)).await else { break };
             match followed {
-                // A database that fails is in the log already: what writes to it says so.
+                // A failing database is already logged by its writers.
                 Ok(()) | Err(FollowError::Store(_)) => has_failed = false,
                 Err(FollowError::File(error)) => {
                     if !has_failed {
@@ -132,8 +133,8 @@ enum FollowError {
     File(#[from] io::Error),
 }
 
-/// Records that the operator accepts a database whose history ends at `found` although `expected` was reached before. New
-/// events are numbered after `expected`, and tokens count as after a crash.
+/// Records that the operator accepts a database whose history ends at `found` although it had reached `expected`. New
+/// events are numbered after `expected`, and the replay fence is set as after a crash.
 ///
 /// # Errors
 /// The database fails.

@@ -1,4 +1,4 @@
-//! The one place that reads the clock.
+//! The only module that reads the system clock.
 
 use domain::time::Timestamp;
 use std::{
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Tells the time: the system's, or one that a test sets.
+/// A source of the current time: the system's clock, or one that a test sets.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     manual: Option<Arc<AtomicI64>>,
@@ -21,25 +21,25 @@ impl Clock {
         Self::default()
     }
 
-    /// A clock that stands at `now` until it is moved; its clones move with it.
+    /// A clock that stays at `now` until it is moved. Its clones move with it.
     pub fn manual(now: Timestamp) -> Self {
         Self { manual: Some(Arc::new(AtomicI64::new(now.as_millis()))) }
     }
 
-    /// Moves a manual clock forward. The system's clock is nobody's to move: it stays.
+    /// Moves a manual clock forward. Has no effect on the system's clock.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().plus(by));
     }
 
-    /// Sets a manual clock, back as well as forward. The system's clock stays.
+    /// Sets a manual clock, forward or back. Has no effect on the system's clock.
     pub fn set(&self, now: Timestamp) {
         if let Some(manual) = &self.manual {
             manual.store(now.as_millis(), Ordering::SeqCst);
         }
     }
 
-    /// The present instant.
-    #[allow(clippy::disallowed_methods)] // This is the module that may.
+    /// The current time.
+    #[allow(clippy::disallowed_methods)] // Only this module may read the system clock.
     pub fn now(&self) -> Timestamp {
         let millis = match &self.manual {
             Some(manual) => manual.load(Ordering::SeqCst),
@@ -50,8 +50,8 @@ impl Clock {
     }
 }
 
-/// What is to be done again whenever a period has passed by a clock: the one that deadlines go by, so that a machine that
-/// slept catches up at once.
+/// A job that is due periodically by the same wall clock as deadlines, so that it catches up at once after the machine
+/// was suspended.
 #[derive(Debug)]
 pub struct Every {
     clock: Clock,
@@ -60,12 +60,12 @@ pub struct Every {
 }
 
 impl Every {
-    /// Due at once, and then every `period`.
+    /// Creates a job that is due at once, and then after every `period`.
     pub fn new(clock: Clock, period: Duration) -> Self {
         Self { clock, period, last: None }
     }
 
-    /// Whether it is due; then it is so again a period later. A clock that was set back makes it due, too.
+    /// Returns whether the job is due, and if so, starts the next period. A clock that was set back makes it due, too.
     pub fn is_due(&mut self) -> bool {
         let now = self.clock.now();
         if self.last.is_some_and(|last| last <= now && now.since(last) < self.period) {

@@ -1,8 +1,8 @@
 //! `server stop`: emergency stops by the operator of the machine, over a Unix socket of the running server.
 //!
-//! They need neither the database nor a session. Who may connect is decided by the file system (the socket is its owner's,
-//! mode 0600, in a folder of mode 0700) and checked again: the peer must be the server's own user, or root. A connection
-//! carries one request and one answer, each a JSON object on a line of its own.
+//! They need neither the database nor a session. Access is controlled by the file system (the socket has mode 0600, in
+//! a folder of mode 0700) and checked again: the peer must be the server's own user or root. A connection carries one
+//! request and one response, each a JSON object on a line of its own.
 
 use crate::{
     backend::{Backend, BackendError, emergency::OperatorStop},
@@ -34,11 +34,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection may take.
+/// Timeout of a connection.
 const WITHIN: Duration = Duration::from_secs(10);
-/// The most bytes of a request.
+/// Maximum size of a request, in bytes.
 const MAX_BYTES: u64 = 16 * 1024;
-/// The most bytes of a socket's path (sockaddr_un(7), with its terminating zero).
+/// Maximum length of a socket's path, in bytes: `sun_path` has 108 with its terminating zero (unix(7)).
 const MAX_PATH: usize = 107;
 
 /// What to stop. It is in force at once, also where the database does not answer.
@@ -77,7 +77,7 @@ struct What {
     all: bool,
 }
 
-/// What is asked of the running server.
+/// A request to the running server.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
     stop: Target,
@@ -94,24 +94,25 @@ enum Target {
     Everything,
 }
 
-/// What it answers.
+/// The running server's response.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Stopped {
-        /// Name and organization of each application that worked before.
+        /// Name and organization of each affected application that worked before.
         applications: Vec<(String, String)>,
         is_recorded: bool,
     },
     Refused(String),
 }
 
-/// Where the control socket of the server with this data folder is, unless it is set.
+/// Path of the control socket: `set`, or by default `control.sock` in the data folder.
 pub fn socket_path(data: &Path, set: Option<PathBuf>) -> PathBuf {
     set.unwrap_or_else(|| data.join("control.sock"))
 }
 
-/// A path that fits into a socket's address. A long one is reached by way of its folder, which must stay open meanwhile.
+/// Returns a path that fits into a socket's address. A longer one is replaced with a path through its opened folder,
+/// which must stay open while the path is used.
 fn short(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     if path.as_os_str().as_bytes().len() <= MAX_PATH {
         return Ok((path.to_owned(), None));
@@ -124,10 +125,10 @@ fn short(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
     Ok((path, Some(folder)))
 }
 
-/// Binds the control socket, for its owner only. One that an ended server left behind is replaced.
+/// Binds the control socket with mode 0600. Replaces a socket that a previous server left behind.
 ///
 /// # Errors
-/// A running server has it, or it cannot be made.
+/// A running server has it, or it cannot be created.
 pub async fn bind(path: &Path) -> io::Result<UnixListener> {
     let (address, _folder) = short(path)?;
     if UnixStream::connect(&address).await.is_ok() {
@@ -142,7 +143,7 @@ pub async fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers on the control socket until `stop`, and takes it away then.
+/// Serves the control socket until `stop`, and then removes it.
 pub async fn serve(backend: Arc<Backend>, listener: UnixListener, path: PathBuf, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {
@@ -165,7 +166,7 @@ pub async fn serve(backend: Arc<Backend>, listener: UnixListener, path: PathBuf,
             }
         }
     }
-    // The next start replaces one that is left behind.
+    // If this fails, the next start replaces it.
     let _ = fs::remove_file(path);
 }
 
@@ -207,10 +208,10 @@ async fn carry_out(backend: &Backend, Request { stop, reason }: Request, uid: u3
     }
 }
 
-/// Asks the running server for a stop, and prints what it came to.
+/// Asks the running server for a stop, and prints the outcome.
 ///
 /// # Errors
-/// No server answers, it refuses, or what to stop cannot be read.
+/// No server answers, the server refuses, or the target is invalid.
 pub async fn command(command: StopCommand) -> Result<(), Box<dyn Error + Send + Sync>> {
     let StopCommand { what, reason, data, control_socket } = command;
     let request = Request { stop: what.target()?, reason };
@@ -251,7 +252,7 @@ impl What {
             Self { application: Some(id), .. } => Target::Application(id),
             Self { organization: Some(id), .. } => Target::Organization(id),
             Self { api_key: Some(key), .. } => {
-                // The rest of a whole key is a secret: it goes no further.
+                // The rest of a whole key is secret and must not be passed on.
                 let found = Search::read(&key).ok().flatten().and_then(|search| search.prefix);
                 let prefix = found.ok_or("--api-key: give the key's prefix, such as nvk_1a2B3c4D")?;
                 Target::ApiKey(prefix.as_str().to_owned())

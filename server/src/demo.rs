@@ -1,4 +1,4 @@
-//! People to try the console with, on an empty database and where `--demo` asks for them.
+//! Demo users for trying out the console. They are created in an empty database if `--demo` is given.
 
 use crate::{
     backend::{Backend, BackendError, accounts::NewPerson},
@@ -17,13 +17,13 @@ use domain::{
 };
 use std::path::Path;
 
-/// The password of every demo person: no secret, because `--demo` is no production.
+/// The password of every demo user. It is public, because `--demo` is not for production.
 pub const PASSWORD: &str = "nuvera-demo-password";
 
-/// What the demo people of Nuvera's have on their phones: no secret either.
+/// The TOTP secret of Nuvera's demo users. It is public as well.
 const SECRET: &[u8; TotpSecret::BYTES] = b"nuvera demo secret 1";
 
-/// E-mail address, name and role of the demo people, by organization.
+/// E-mail address, name, role and organization of each demo user.
 const PEOPLE: [(&str, &str, Role, &str); 7] = [
     ("owner@alpine.example", "Olivia Okafor", Role::PartnerOwner, "Alpine Pay"),
     ("developer@alpine.example", "Deniz Demir", Role::PartnerDeveloper, "Alpine Pay"),
@@ -34,7 +34,7 @@ const PEOPLE: [(&str, &str, Role, &str); 7] = [
     ("user@customer.example", "Casey Customer", Role::CustomerUser, "Customer Co"),
 ];
 
-/// Creates the demo people, unless there are people already.
+/// Creates the demo users, unless there are users already.
 ///
 /// # Errors
 /// The database fails.
@@ -61,7 +61,7 @@ pub async fn create_people(backend: &Backend) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// Returns the first demo person in the database whose password is still the public one.
+/// Returns the e-mail address of the first demo user in the database whose password is still the public one.
 ///
 /// # Errors
 /// The database fails.
@@ -77,12 +77,12 @@ pub async fn person_with_public_password(store: &Store) -> Result<Option<&'stati
     Ok(None)
 }
 
-/// The code that the demo people of Nuvera's would read on their phones at `now`.
+/// Returns the TOTP code of Nuvera's demo users at `now`.
 pub fn code(now: Timestamp) -> String {
     TotpSecret::new(*SECRET).code(now)
 }
 
-/// Prints where everything is and how to sign in. `mail` is the folder that mail is written to, where no server sends it.
+/// Prints the addresses and how to sign in. `mail` is the folder that mail is written to if no mail server is set.
 pub fn announce(console: &str, hub: Option<&str>, gateway: &str, mail: Option<&Path>) {
     println!("\nNuvera API Applications, with demo people\n");
     println!("  Console  {console}");

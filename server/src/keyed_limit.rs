@@ -1,4 +1,4 @@
-//! A limit on how many things one key has at a time: connections of an address, requests of a user.
+//! A concurrency limit per key: connections per address, requests per user.
 
 use std::{
     collections::HashMap,
@@ -6,14 +6,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Counts what each key holds, up to a maximum each.
+/// Counts the places that each key holds, up to a maximum per key.
 #[derive(Debug)]
 pub struct KeyedLimit<K: Copy + Eq + Hash> {
     max: usize,
     held: Mutex<HashMap<K, usize>>,
 }
 
-/// One of a key's places, released when it is dropped.
+/// A place held by a key. It is released when this is dropped.
 #[derive(Debug)]
 pub struct KeyedPlace<K: Copy + Eq + Hash> {
     limit: Arc<KeyedLimit<K>>,
@@ -26,7 +26,7 @@ impl<K: Copy + Eq + Hash> KeyedLimit<K> {
         Arc::new(Self { max, held: Mutex::default() })
     }
 
-    /// Returns a place for `key`, or `None` if it holds as many as it may.
+    /// Acquires a place for `key`. Returns `None` if the key holds the maximum already.
     pub fn enter(self: &Arc<Self>, key: K) -> Option<KeyedPlace<K>> {
         let mut held = self.lock();
         let count = held.entry(key).or_default();
@@ -38,7 +38,7 @@ impl<K: Copy + Eq + Hash> KeyedLimit<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, usize>> {
-        // Each count is right at every moment.
+        // Each count is correct at all times, so a poisoned lock is usable.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

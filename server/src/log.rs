@@ -1,10 +1,10 @@
-//! The log: one JSON object a line, on standard error.
+//! The log: one JSON object per line, on standard error.
 //!
-//! The gateway writes a line for every request. They are gathered and written many at a time, within a tenth of a second;
-//! a warning or an error is written at once, with what came before it. A thread of its own writes them: where whoever reads
-//! standard error does not keep up, that thread waits and no request does. What there is no room for by then is dropped,
-//! and how much that was is logged when there is room again. Whoever ends the process by SIGKILL loses the lines of the
-//! last tenth of a second.
+//! The gateway logs a line for every request. Lines are collected and written in batches, within 100 milliseconds; a
+//! warning or an error is written at once, together with the lines before it. A dedicated thread writes them: if the
+//! reader of standard error does not keep up, that thread waits, but no request does. Lines that do not fit into the
+//! buffer are dropped, and their number is logged once there is room again. If the process is killed with SIGKILL, the
+//! lines of the last 100 milliseconds are lost.
 
 use crate::events::EVENTS;
 use std::{
@@ -16,19 +16,20 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-/// How long a line may wait.
+/// How long a line may wait to be written.
 const DELAY: Duration = Duration::from_millis(100);
 
-/// At how many bytes they are written without waiting.
+/// Number of bytes at which lines are written without waiting.
 const FULL: usize = 64 * 1024;
 
-/// How many bytes may wait while others are being written.
+/// Maximum number of bytes that may wait while others are being written.
 const ROOM: usize = 8 * 1024 * 1024;
 
-/// How long the end of the process waits for somebody to read what is left.
+/// How long the process waits at its end for the remaining lines to be written.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Begins to write the log. What is returned is to be kept until the end of the process: dropped, it writes what is left.
+/// Starts the log. The returned guard must be kept until the end of the process: when it is dropped, it writes the
+/// remaining lines.
 #[must_use]
 pub fn start() -> LogEnd {
     let log = Log::new(ROOM);
@@ -45,7 +46,7 @@ pub fn start() -> LogEnd {
     LogEnd(log)
 }
 
-/// Writes what is left of the log when it is dropped.
+/// Guard that writes the remaining lines when it is dropped.
 pub struct LogEnd(Log);
 
 impl Drop for LogEnd {
@@ -53,7 +54,7 @@ impl Drop for LogEnd {
         let mut gathered = self.0.lock();
         gathered.end = End::Asked;
         self.0.0.changed.notify_all();
-        // Where nobody reads it, the process ends all the same.
+        // If the reader has stalled, the process ends all the same.
         let _ = self.0.0.changed.wait_timeout_while(gathered, LAST_WORDS, |gathered| gathered.end != End::Reached);
     }
 }
@@ -67,10 +68,10 @@ struct Shared {
     room: usize,
 }
 
-/// What waits to be written.
+/// Lines waiting to be written.
 struct Gathered {
     lines: Vec<u8>,
-    /// How many lines there was no room for.
+    /// Number of lines that did not fit.
     dropped: u64,
     is_urgent: bool,
     end: End,
@@ -84,7 +85,7 @@ enum End {
 }
 
 impl Gathered {
-    /// Whether somebody shall write without waiting for more.
+    /// Whether the lines should be written without waiting for more.
     fn is_due(&self) -> bool {
         self.is_urgent || self.lines.len() >= FULL || self.end == End::Asked
     }
@@ -97,7 +98,7 @@ impl Log {
         Self(Arc::new(Shared { gathered: Mutex::new(gathered), changed: Condvar::new(), room }))
     }
 
-    /// Writes lines to `to`, `delay` after they came or sooner, until the end is asked for.
+    /// Writes lines to `to`, each within `delay` after it was added, until the end is requested.
     fn run(&self, mut to: impl Write, delay: Duration) {
         let mut taken = Vec::with_capacity(FULL + 4096);
         loop {
@@ -113,14 +114,14 @@ impl Log {
         }
     }
 
-    /// Writes what was gathered, by way of `taken`; meanwhile more can be.
+    /// Writes the collected lines. Swaps them into `taken` first, so that further lines can be added meanwhile.
     fn write_out(&self, mut gathered: MutexGuard<'_, Gathered>, taken: &mut Vec<u8>, to: &mut impl Write) {
         std::mem::swap(&mut gathered.lines, taken);
         let dropped = std::mem::take(&mut gathered.dropped);
         gathered.is_urgent = false;
         drop(gathered);
         if !taken.is_empty() {
-            // Where the log cannot be written there is nobody to tell.
+            // If the log cannot be written, there is nowhere to report it.
             let _ = to.write_all(taken).and_then(|()| to.flush());
             taken.clear();
             taken.shrink_to(FULL + 4096);
@@ -146,12 +147,12 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, Gathered> {
-        // Lines are added whole.
+        // Lines are added whole, so a poisoned lock is usable.
         self.0.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes a line.
+/// Adds each line that is written to it to the log.
 struct LineWriter<'a> {
     log: &'a Log,
     is_urgent: bool,
@@ -187,7 +188,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Hands over what is written, and waits each time until it may.
+    /// A writer that waits for a permit before each write, and then hands over the bytes.
     struct Reader {
         written: Sender<String>,
         may_write: Receiver<()>,
@@ -195,7 +196,7 @@ mod tests {
 
     impl Write for Reader {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // A test that is over lets everything through.
+            // After the test has ended, writes are not held up.
             let _ = self.may_write.recv();
             let _ = self.written.send(String::from_utf8_lossy(bytes).into_owned());
             Ok(bytes.len())
@@ -210,7 +211,7 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::fmt().json().with_writer(log.clone()).finish(), events)
     }
 
-    /// A log whose thread writes what is due and nothing else, and the reader's side of it.
+    /// A log whose thread only writes when lines are due, and the ends of the channels of its [`Reader`].
     fn running(room: usize) -> (Log, Sender<()>, Receiver<String>) {
         let log = Log::new(room);
         let ((written, all_written), (let_write, may_write)) = (channel(), channel());
@@ -234,7 +235,7 @@ mod tests {
             assert_eq!(all.lines().count(), 3);
             tracing::info!("four");
             assert!(!is_due());
-            // Enough of them do not wait for a warning.
+            // A large number of lines is written without a warning.
             for number in 0..2_000 {
                 tracing::info!(number, "many");
             }
@@ -271,7 +272,7 @@ mod tests {
                 tracing::info!(number, "many");
             }
             assert!(log.lock().lines.len() <= FULL);
-            // Somebody reads again: what was gathered, and how much is missing.
+            // The reader resumes, and receives the collected lines and the number of dropped ones.
             tracing::warn!("no room for this either");
             for _ in 0..3 {
                 let_write.send(()).unwrap();

@@ -1,41 +1,43 @@
-//! How many files the process may have open, and who may use them. A connection is one file: each listener has a share of
-//! its own, so that none can take the files of another, nor those of the database.
+//! Divides the process's open files among its listeners. A connection uses one file: each listener has its own share,
+//! so that none can exhaust the files of another or of the database.
 
 use crate::listener::waiting_places;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most files that are kept for the database, the journal, mail, identity providers and the console's static files.
+/// Maximum number of files reserved for the database, the journal, mail, identity providers and the console's static
+/// files.
 const RESERVE: u64 = 256;
 
-/// The most connections to the listener for metrics and probes.
+/// Maximum number of connections to the listener for metrics and probes.
 const METRICS_CONNECTIONS: usize = 64;
 
-/// The most connections to the console.
+/// Maximum number of connections to the console.
 const CONSOLE_CONNECTIONS: usize = 1_000;
 
-/// How many connections each listener may hold.
+/// Maximum number of connections of each listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
-    /// Each of the gateway's listeners, and so many to the upstream.
+    /// For each of the gateway's listeners, and also for the upstream.
     pub gateway: usize,
-    /// The console's.
+    /// For the console.
     pub console: usize,
-    /// The one for metrics and probes.
+    /// For the listener of metrics and probes.
     pub metrics: usize,
 }
 
-/// Raises the limit as far as an ordinary process may, and returns what it is then.
+/// Raises the limit on open files as far as an unprivileged process may. Returns the new limit.
 pub fn raise_limit() -> u64 {
     let before = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: before.maximum, maximum: before.maximum };
-    // Where it cannot be raised, it is what it was.
+    // If it cannot be raised, it is unchanged.
     let now = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { before };
     now.current.unwrap_or(u64::MAX)
 }
 
-/// Divides `limit` files. `wished` is how many connections each of the gateway's listeners is to have, and `sharing` how many
-/// of those there are, the upstream included. A quarter is kept for everything that is no connection, a sixteenth goes to
-/// metrics and probes, and an eighth of the rest to the console; of each no more than it can use.
+/// Divides `limit` files. `wished` is the number of connections wanted for each of the gateway's listeners, and
+/// `sharing` the number of those listeners, including the upstream. A quarter is reserved for files other than
+/// connections, a sixteenth goes to metrics and probes, and an eighth of the rest to the console; none gets more than
+/// it can use.
 pub fn shares(wished: usize, limit: u64, sharing: usize) -> Shares {
     let metrics = (limit / 16).min(files_of(METRICS_CONNECTIONS));
     let rest = limit.saturating_sub((limit / 4).min(RESERVE)).saturating_sub(metrics);
@@ -48,12 +50,12 @@ pub fn shares(wished: usize, limit: u64, sharing: usize) -> Shares {
     }
 }
 
-/// The files that a listener with so many connections needs: some wait for a place.
+/// Number of files that a listener with this many connections needs, including connections that wait for a place.
 fn files_of(connections: usize) -> u64 {
     (connections + waiting_places(connections)) as u64
 }
 
-/// How many connections a listener may have that may open so many files.
+/// Number of connections that a listener with this many files may have.
 fn connections_in(files: u64) -> usize {
     usize::try_from(files - files.div_ceil(9)).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! The pepper: the secret with which API keys are hashed, kept outside the database.
+//! The pepper: the secret that API keys are hashed with, kept outside the database.
 
 use crate::{
     private_files::{self, LooseMode},
@@ -22,28 +22,28 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// A secret that makes the stored hashes worthless to whoever has only the database. It has an id, so that keys that
-/// were hashed with another one can be told.
+/// A secret without which the hashes in the database cannot be tested against guesses. Its id identifies keys that were
+/// hashed with another pepper.
 pub struct Pepper {
     id: String,
     key: hmac::Key,
 }
 
-/// Why there is no pepper.
+/// Error returned when the pepper cannot be loaded or created.
 #[derive(Debug, thiserror::Error)]
 pub enum PepperError {
-    /// The file cannot be read or made.
+    /// The file cannot be read or created.
     #[error("the pepper file {path} cannot be used: {source}")]
     File {
-        /// Which file.
+        /// Path of the pepper file.
         path: String,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// Other users of the machine can use the file.
     #[error(transparent)]
     Loose(#[from] LooseMode),
-    /// The file is there, and is not what [`Pepper::load_or_create`] writes.
+    /// The file exists, but does not have the format that [`Pepper::load_or_create`] writes.
     #[error(
         "the pepper file {0} is damaged: it must hold an id and 32 bytes in base64, separated by a space. Restore it from a backup; without it no API key can be recognised"
     )]
@@ -51,12 +51,12 @@ pub enum PepperError {
 }
 
 impl Pepper {
-    /// The pepper `id` with the secret `secret`.
+    /// Creates the pepper `id` with the secret `secret`.
     pub fn new(id: &str, secret: &[u8; 32]) -> Self {
         Self { id: id.to_owned(), key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
     }
 
-    /// Reads the pepper from `path`, or makes one there that only the owner may read.
+    /// Reads the pepper from `path`, or creates one there that only the owner can read.
     ///
     /// # Errors
     /// The file cannot be used, or is damaged.
@@ -82,7 +82,7 @@ impl Pepper {
         parse(&text).ok_or_else(|| PepperError::Damaged(path.display().to_string()))
     }
 
-    /// Its id.
+    /// The id stored with each hash that this pepper made.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -95,21 +95,21 @@ impl Pepper {
         ApiKeyHash(hash)
     }
 
-    /// A seal that only this server can put on `text`: it comes back as it went out, or is not recognised.
+    /// Returns an authentication code over `text`, with which [`Pepper::is_sealed`] detects changes.
     pub fn seal(&self, text: &str) -> String {
-        // No API key begins like this, so that no seal is the hash of one.
+        // No API key begins like this, so a seal is never the hash of a key.
         URL_SAFE_NO_PAD.encode(self.hash(format!("nuvera seal {text}").as_bytes()).0)
     }
 
-    /// Whether `seal` is the one on `text`; the comparison takes as long wherever they differ.
+    /// Whether `seal` belongs to `text`, compared in constant time.
     pub fn is_sealed(&self, text: &str, seal: &str) -> bool {
         verify_slices_are_equal(self.seal(text).as_bytes(), seal.as_bytes()).is_ok()
     }
 
-    /// Encrypts `secret`, for whoever comes back with the same `purpose`: what it is, and whose.
+    /// Encrypts `secret`. Decryption needs the same `purpose`, which names the kind of secret and its owner.
     ///
     /// # Panics
-    /// Where the operating system has no randomness to give: nothing safe can be done then.
+    /// If the operating system provides no randomness: it is not safe to continue then.
     pub fn encrypt(&self, purpose: &str, secret: &[u8]) -> String {
         let mut text = secret.to_vec();
         let nonce = self.cipher().seal_in_place_append_tag(Aad::from(purpose), &mut text);
@@ -117,7 +117,8 @@ impl Pepper {
         URL_SAFE_NO_PAD.encode([nonce.as_ref().as_slice(), &text].concat())
     }
 
-    /// What was encrypted for `purpose`; `None` where it was not, or not with this pepper.
+    /// Decrypts a secret that was encrypted for `purpose`. Returns `None` if it was encrypted for another purpose or
+    /// with another pepper.
     pub fn decrypt(&self, purpose: &str, text: &str) -> Option<Zeroizing<Vec<u8>>> {
         let mut bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
         let nonce = Nonce::try_assume_unique_for_key(bytes.get(..NONCE_LEN)?).ok()?;
@@ -125,14 +126,15 @@ impl Pepper {
         Some(Zeroizing::new(bytes[NONCE_LEN..NONCE_LEN + length].to_vec()))
     }
 
-    /// AES-256-GCM under a key of its own. Its nonces are random: good for 2^32 secrets (NIST SP 800-38D, 8.3).
+    /// AES-256-GCM with a derived key. Its nonces are random, which is safe for 2^32 secrets (NIST SP 800-38D, section
+    /// 8.3).
     fn cipher(&self) -> RandomizedNonceKey {
-        // No API key begins like this, so that no hash of one is this key.
+        // No API key begins like this, so this key is never the hash of one.
         let key = Zeroizing::new(self.hash(b"nuvera encryption key").0);
         RandomizedNonceKey::new(&AES_256_GCM, &*key).expect("the key has 32 bytes")
     }
 
-    /// What this pepper makes of a fixed text: stored beside the keys, it tells a wrong pepper at start.
+    /// Returns the hash of a fixed text. It is stored in the database, so that a start detects the wrong pepper.
     pub fn check_value(&self) -> String {
         STANDARD_NO_PAD.encode(self.hash(b"nuvera pepper check").0)
     }

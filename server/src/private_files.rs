@@ -1,6 +1,7 @@
-//! The server's files are for its own user only: the database and its write-ahead log hold everything about every partner,
-//! and the pepper makes the stored hashes checkable. New files get no permission for anyone else ([`restrict`]); a start
-//! with existing files that have one is refused, because someone may have read or replaced them.
+//! The server's files are private to its own user: the database and its write-ahead log hold all data of every partner,
+//! and with the pepper an attacker could test guesses against the stored hashes. New files get no permissions for other
+//! users ([`restrict`]). A start with existing files that have some is refused, because another user may have read or
+//! replaced them.
 
 use rustix::{fs::Mode, process::umask};
 use std::{
@@ -9,10 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Permission bits of the group and of others.
+/// Permission bits of the group and of other users.
 const OTHERS: u32 = 0o077;
 
-/// A file or folder that other users of the machine can use.
+/// Error: other users of the machine can access a file or folder.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the {kind} {} has mode {mode:04o}, so other users of this machine can use it. Check who had access, then run: \
@@ -24,18 +25,18 @@ pub struct LooseMode {
     mode: u32,
 }
 
-/// Makes every file, folder and socket that this process creates from now on its own user's only, whatever umask it was
-/// started with.
+/// Makes every file, folder and socket that this process creates from now on private to its own user, whatever umask it
+/// was started with.
 pub fn restrict() {
     umask(Mode::from_raw_mode(OTHERS));
 }
 
-/// Checks that a file or folder, if it is there, is its owner's only. A symbolic link is followed.
+/// Checks that a file or folder, if it exists, is private to its owner. Follows symbolic links.
 ///
 /// # Errors
-/// The group or others have a permission.
+/// The group or other users have a permission.
 pub fn check(path: &Path) -> Result<(), LooseMode> {
-    // What cannot be looked at is named when it is opened.
+    // If it cannot be inspected, opening it reports the error.
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & OTHERS == 0 {
@@ -45,10 +46,10 @@ pub fn check(path: &Path) -> Result<(), LooseMode> {
     Err(LooseMode { kind, path: path.to_owned(), mode })
 }
 
-/// Checks the file of a SQLite database, and those that SQLite keeps beside it with the same mode.
+/// Checks the file of a SQLite database, and those that SQLite creates next to it with the same mode.
 ///
 /// # Errors
-/// The group or others have a permission for one of them.
+/// The group or other users have a permission for one of them.
 pub fn check_database(file: &Path) -> Result<(), LooseMode> {
     check(file)?;
     for suffix in ["-wal", "-shm", "-journal"] {

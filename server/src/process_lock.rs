@@ -1,10 +1,11 @@
-//! One process serves a database and a data folder. A second one would not hear of revocations in time and would accept
-//! used tokens again, so its start is refused, with the name of the process that serves.
+//! Only one process may serve a database and a data folder. A second one would not learn of revocations in time and
+//! would accept used tokens again, so it refuses to start, and names the process that holds the lock.
 //!
-//! Every lock ends with the process that holds it, however it ends; there is nothing to clean up and nothing to override.
-//! - The data folder and a SQLite database have a lock file each (`flock`). The files stay; the lock does not.
-//! - A PostgreSQL database has an advisory lock in a session of its own ([`serving`]). The session is watched: if it is lost
-//!   the lock is acquired again. If another process has it by then, `/readyz` fails and the log says so.
+//! Every lock ends with the process that holds it, however that process ends, so there is nothing to clean up or
+//! override.
+//! - The data folder and a SQLite database each have a lock file (`flock`). The files remain; the lock does not.
+//! - A PostgreSQL database has an advisory lock in a dedicated session ([`serving`]). The session is watched: if it is
+//!   lost, the lock is acquired again. If another process has acquired it by then, `/readyz` fails and the log says so.
 
 use crate::{
     clock::Clock,
@@ -31,37 +32,37 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long a start waits for a process that is ending.
+/// How long to wait for a process that is shutting down.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it tries.
+/// Interval between attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often the session with the lock is asked whether it is alive, and how long it may take to answer.
+/// Interval at which the session with the lock is pinged, and the timeout of a ping.
 const PING: Duration = Duration::from_secs(5);
 
-/// The process that holds a lock, in its own words.
+/// The process that holds a lock, as it describes itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     host: String,
     pid: u32,
-    /// What it listens on, or the command that it carries out.
+    /// The addresses that it listens on, or the command that it runs.
     doing: String,
     since: String,
 }
 
 impl Holder {
-    /// This process, which serves.
+    /// This process, as a server.
     pub fn serving(console: SocketAddr, gateway: SocketAddr, clock: &Clock) -> Self {
         Self::doing(format!("console {console}, gateway {gateway}"), clock)
     }
 
-    /// This process, which carries out a command.
+    /// This process, as a command.
     pub fn command(name: &str, clock: &Clock) -> Self {
         Self::doing(format!("server {name}"), clock)
     }
 
     fn doing(doing: String, clock: &Clock) -> Self {
-        // Linux keeps the name there; elsewhere the process id has to do.
+        // Linux provides the host name there; elsewhere the process id has to do.
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_else(|_| "unknown".to_owned());
         Self { host: host.trim().to_owned(), pid: std::process::id(), doing, since: clock.now().to_string() }
     }
@@ -82,28 +83,28 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Why the lock was not acquired.
+/// Error returned when the lock was not acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
+    /// Another process holds the lock.
     #[error(
         "{place} is in use by {}. Only one process can serve it: stop that one first{remedy}",
         holder.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string)
     )]
     Held {
-        /// What is locked.
+        /// What is locked, for the error message.
         place: String,
-        /// The process that has it.
+        /// The process that holds it, if known.
         holder: Option<Box<Holder>>,
-        /// What else can be done.
+        /// Further advice, appended to the error message; may be empty.
         remedy: String,
     },
     /// A lock file cannot be used.
     #[error("the lock file {} cannot be used: {source}. Make it writable for the server's user", path.display())]
     File {
-        /// Which file.
+        /// Path of the lock file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The database cannot be reached.
@@ -111,7 +112,7 @@ pub enum LockError {
     Database(#[from] OpenError),
 }
 
-/// The locks that this process holds. They end when this is dropped.
+/// The locks held by this process. They are released when this is dropped.
 #[derive(Debug)]
 pub struct ProcessLock {
     _files: Vec<File>,
@@ -119,7 +120,7 @@ pub struct ProcessLock {
     is_complete: bool,
 }
 
-/// The session with PostgreSQL's lock.
+/// The database session that holds PostgreSQL's advisory lock.
 #[derive(Debug)]
 struct Session {
     url: String,
@@ -128,17 +129,18 @@ struct Session {
 }
 
 impl ProcessLock {
-    /// Locks the data folder, which must be there, and the database. Waits a little for a process that is just ending.
+    /// Locks the data folder, which must exist, and the database. Waits for up to three seconds for a process that is
+    /// just ending.
     ///
     /// # Errors
-    /// Another process has one of them; a lock file cannot be used; PostgreSQL cannot be reached.
+    /// Another process holds one of the locks; a lock file cannot be used; PostgreSQL cannot be reached.
     pub async fn acquire(state: &StateSettings, holder: Holder) -> Result<Self, LockError> {
         sqlx::any::install_default_drivers();
         let url = state.database_url();
         let mut paths = vec![(state.data.join("lock"), format!("the data folder {}", state.data.display()))];
         let file = sqlite_file(&url);
         if let Some(file) = &file {
-            // Another name of the same file would have another lock.
+            // With another path to the same file, the lock file would be a different one.
             let canonical = file.canonicalize().unwrap_or_else(|_| file.clone());
             let mut lock = canonical.into_os_string();
             lock.push(".lock");
@@ -159,12 +161,12 @@ impl ProcessLock {
         Ok(Self { _files: files, session, is_complete })
     }
 
-    /// Whether every lock is held: a file system may have none.
+    /// Whether every lock is held. Some file systems do not support locks.
     pub fn is_complete(&self) -> bool {
         self.is_complete
     }
 
-    /// Writes which process has the database. Its tables must be there.
+    /// Records in the database which process serves it. The tables must exist.
     ///
     /// # Errors
     /// The database fails.
@@ -175,7 +177,7 @@ impl ProcessLock {
         }
     }
 
-    /// Holds the locks until `release`. While another process has PostgreSQL's, `gateway` is not ready.
+    /// Holds the locks until `release`. `gateway` is not ready while another process holds PostgreSQL's lock.
     pub async fn hold(mut self, gateway: Arc<Gateway>, release: CancellationToken) {
         if let Some(session) = self.session.take() {
             release.run_until_cancelled(session.watch(&gateway)).await;
@@ -208,7 +210,7 @@ impl Session {
         }
     }
 
-    /// Watches the session, and acquires the lock again whenever it is lost.
+    /// Watches the session, and acquires the lock again whenever the session is lost.
     async fn watch(mut self, gateway: &Gateway) {
         loop {
             sleep(PING).await;
@@ -221,12 +223,12 @@ impl Session {
     }
 }
 
-/// Opens sessions until one has the lock.
+/// Opens sessions until one of them holds the lock.
 async fn acquire_again(url: &str, holder: &Holder, gateway: &Gateway) -> AnyConnection {
     loop {
         match connect(url).await {
             Ok((mut conn, true)) => {
-                // For the words of an error only, so that its own error may be ignored.
+                // Only used in another process's error message, so a failure can be ignored.
                 let _ = timeout(PING, serving::set_holder(&mut conn, &holder.text())).await;
                 gateway.set_superseded(false);
                 tracing::info!("this process has the database's lock again");
@@ -235,7 +237,7 @@ async fn acquire_again(url: &str, holder: &Holder, gateway: &Gateway) -> AnyConn
             Ok((mut conn, false)) => {
                 let other = timeout(PING, serving::holder(&mut conn)).await.ok().and_then(Result::ok).flatten();
                 let other = other.as_deref().and_then(Holder::parse).filter(|other| other != holder);
-                // Our own lost session may still have it, until the server has noticed.
+                // Our own lost session may still hold it until PostgreSQL notices.
                 if let Some(other) = other
                     && !gateway.set_superseded(true)
                 {
@@ -245,14 +247,14 @@ async fn acquire_again(url: &str, holder: &Holder, gateway: &Gateway) -> AnyConn
                     );
                 }
             }
-            // The database is down: the store's own errors say so.
+            // The database is down, which the store's own errors report.
             Err(_) => {}
         }
         sleep(PING).await;
     }
 }
 
-/// Opens a session and tries to lock the database for it.
+/// Opens a session and tries to acquire the lock in it. Returns whether it did.
 async fn connect(url: &str) -> Result<(AnyConnection, bool), StoreError> {
     let connected = timeout(2 * PING, async {
         let mut conn = AnyConnection::connect(url).await?;
@@ -272,7 +274,7 @@ fn remedy(session: serving::LockSession) -> String {
     )
 }
 
-/// Locks a file, which is created if it is missing; `None` if the file system has no locks.
+/// Locks a file, and creates it if it is missing. Returns `None` if the file system does not support locks.
 async fn lock_file(path: &Path, place: &str, holder: &Holder) -> Result<Option<File>, LockError> {
     let failed = |source| LockError::File { path: path.to_owned(), source };
     let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
@@ -298,7 +300,7 @@ async fn lock_file(path: &Path, place: &str, holder: &Holder) -> Result<Option<F
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
     }
-    // What the holder before wrote.
+    // Removes the previous holder's text.
     file.set_len(0).map_err(failed)?;
     file.rewind().map_err(failed)?;
     file.write_all(holder.text().as_bytes()).map_err(failed)?;
@@ -342,7 +344,7 @@ mod tests {
             assert!(refused.contains(&format!("in use by process {pid} on host ")), "{refused}");
             assert!(refused.contains("console 127.0.0.1:3000, gateway 127.0.0.1:24500; since "), "{refused}");
         }
-        // The control: another folder and another database are free, and so are these once the lock is dropped.
+        // The control: another folder and another database can be locked, and so can these after the lock is released.
         acquire(&state(&path("b"), &path("b/other.db"))).await.unwrap();
         drop(first);
         acquire(&state(&path("b"), &path("b/link.db"))).await.unwrap();

@@ -1,26 +1,26 @@
-//! Random numbers, from the operating system's generator by way of aws-lc.
+//! Random numbers from the operating system's generator, through aws-lc.
 
 use domain::time::Timestamp;
 use std::cell::RefCell;
 use uuid::{Builder, Uuid};
 
-/// Fills `bytes`.
+/// Fills `bytes` with random bytes.
 ///
 /// # Panics
-/// Where the operating system has no randomness to give: nothing safe can be done then.
+/// If the operating system provides no randomness: it is not safe to continue then.
 pub fn fill(bytes: &mut [u8]) {
     aws_lc_rs::rand::fill(bytes).expect("the operating system gives random bytes");
 }
 
-/// `N` random bytes.
+/// Returns `N` random bytes.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill(&mut bytes);
     bytes
 }
 
-/// Random bytes for ids, drawn many at a time: the generator takes as long for ten as for a hundred, and every request
-/// has an id. Ids are no secrets, so that they may wait in memory.
+/// Random bytes for ids, generated in batches: the generator takes as long for ten bytes as for a hundred, and every
+/// request has an id. Ids are not secret, so unused bytes may stay in memory.
 struct Supply {
     bytes: [u8; 640],
     used: usize,
@@ -45,7 +45,7 @@ thread_local! {
     static SUPPLY: RefCell<Supply> = const { RefCell::new(Supply { bytes: [0; 640], used: 640 }) };
 }
 
-/// A new id: UUID v7 (RFC 9562, 5.7) at `now`.
+/// Returns a new id: a UUID v7 (RFC 9562, section 5.7) at `now`.
 pub fn uuid(now: Timestamp) -> Uuid {
     let millis = now.as_millis().try_into().unwrap_or(0);
     Builder::from_unix_timestamp_millis(millis, &SUPPLY.with_borrow_mut(Supply::next)).into_uuid()

@@ -1,13 +1,15 @@
-//! From the settings to a database that can be used: what a start checks, and in which order.
+//! Opens the database: the checks at start-up, and their order.
 //!
-//! `serve` and `migrate` create what is missing and migrate; every other command works on what a server has used before, and
-//! refuses everything else. So a mistyped folder or another pepper is an error, and not a new, empty database.
+//! `serve` and `migrate` create what is missing and migrate; every other command expects a database that a server has
+//! used before, and refuses everything else. So a mistyped folder or a different pepper is an error, and does not
+//! create a new, empty database.
 //!
-//! 1. The data folder, the database and the pepper are for the server's user only ([`crate::private_files`]).
-//! 1. The data folder and the database are locked for this process ([`crate::process_lock`]); `serve` and `migrate` only.
-//! 2. The database is looked at ([`opening::inspect`]): it can be reached, it is whole, no newer version has migrated it.
-//! 3. Its history has not gone back ([`crate::audit_mark`]), and the pepper is the one of its hashes.
-//! 4. Only then is it written to.
+//! 1. The data folder, the database and the pepper are private to the server's user ([`crate::private_files`]).
+//! 2. `serve` and `migrate` lock the data folder and the database for this process ([`crate::process_lock`]).
+//! 3. The database is inspected ([`opening::inspect`]): it can be reached, it is intact, and no newer version has
+//!    migrated it.
+//! 4. Its history has not gone back ([`crate::audit_mark`]), and the pepper is the one that its hashes were made with.
+//! 5. Only then is it written to.
 
 use crate::{
     audit_mark::{self, AuditMark},
@@ -30,29 +32,29 @@ use std::{
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What a server works with.
+/// The opened database and what belongs to it.
 pub struct Opened {
-    /// The database.
+    /// The database, migrated to this version.
     pub store: Store,
-    /// The pepper of its hashes.
+    /// The pepper that its hashes were made with.
     pub pepper: Pepper,
     /// Keeps other processes from serving it.
     pub lock: ProcessLock,
-    /// How far its history has got.
+    /// The latest audit event known to be committed.
     pub mark: AuditMark,
 }
 
 /// Opens the database for `serve`.
 ///
 /// # Errors
-/// Another process serves it; it cannot be reached, read or written; it is damaged, newer than this program, or older than
-/// the last run; the pepper is another one.
+/// Another process serves it; it cannot be reached, read or written; it is damaged, newer than this program, or older
+/// than at the last run; the pepper is a different one.
 pub async fn open_to_serve(serve: &ServeSettings, clock: &Clock) -> Outcome<Opened> {
     let holder = Holder::serving(serve.console_address, serve.gateway_address, clock);
     open(&serve.state, holder, serve.accept_older_database, clock).await
 }
 
-/// Creates what is missing and brings the database up to date.
+/// Creates what is missing and migrates the database.
 ///
 /// # Errors
 /// As [`open_to_serve`].
@@ -107,11 +109,11 @@ async fn open(state: &StateSettings, holder: Holder, accepted: Option<i64>, cloc
     Ok(Opened { store, pepper, lock, mark })
 }
 
-/// Opens a database that a server has used before, for a command that may run beside it.
+/// Opens a database that a server has used before, for a command that may run next to that server.
 ///
 /// # Errors
-/// Folder, pepper file or database are missing; the tables are not up to date; the pepper is another one; the database
-/// cannot be reached, read or written.
+/// The folder, the pepper file or the database is missing; the tables are not up to date; the pepper is a different
+/// one; the database cannot be reached, read or written.
 pub async fn open_existing(state: &StateSettings) -> Outcome<(Store, Pepper)> {
     if !state.data.is_dir() {
         let folder = state.data.display();
@@ -164,10 +166,10 @@ pub async fn open_existing(state: &StateSettings) -> Outcome<(Store, Pepper)> {
     Ok((store, pepper))
 }
 
-/// Writes a consistent copy of a SQLite database into `file`, which only its owner can read.
+/// Writes a consistent copy of a SQLite database to `file`, which only its owner can read.
 ///
 /// # Errors
-/// As [`open_existing`]; it is a PostgreSQL database; the file exists, or cannot be written.
+/// As [`open_existing`]; the database is a PostgreSQL database; the file exists or cannot be written.
 pub async fn backup(state: &StateSettings, file: &Path) -> Outcome<()> {
     state.check()?;
     if opening::sqlite_file(&state.database_url()).is_none() {
@@ -183,7 +185,7 @@ pub async fn backup(state: &StateSettings, file: &Path) -> Outcome<()> {
     };
     store.close().await;
     if copied.is_err() {
-        // Half a copy is none; what went wrong is said.
+        // A partial copy is useless. The error that is returned is the one of the copy.
         let _ = fs::remove_file(file);
     }
     Ok(copied?)

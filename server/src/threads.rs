@@ -1,18 +1,18 @@
-//! The program's threads, by priority.
+//! The program's threads and their priorities.
 //!
-//! | threads | `nice` | what runs there |
+//! | threads | `nice` | work |
 //! |---|---|---|
 //! | the gateway's runtime | 0 | every request to the gateway, forward-auth and metrics listeners, and its connections to the upstream |
-//! | the console's runtime | [`CONSOLE_NICE`] | pages, forms, single sign-on, mail, the writes to the database, background jobs |
+//! | the console's runtime | [`CONSOLE_NICE`] | pages, forms, single sign-on, mail, writes to the database, background jobs |
 //! | `backend::cpu_pool` | 10 | Argon2id and zxcvbn |
 //!
-//! So nothing that a console user asks for delays the gateway's tasks, and where both want the same processor the scheduler
-//! prefers the gateway.
+//! So no work for a console user delays the gateway's tasks: when both need the same processor, the scheduler prefers
+//! the gateway.
 
 use std::io;
 use tokio::runtime::{Builder, Runtime};
 
-/// A third of what the gateway's threads get where both want the same processor.
+/// A third of the processor time of the gateway's threads when both need the same processor.
 const CONSOLE_NICE: i32 = 5;
 
 /// Starts the runtime of the gateway.
@@ -29,7 +29,8 @@ pub fn gateway_runtime() -> io::Result<Runtime> {
 /// The operating system provides no threads.
 pub fn console_runtime() -> io::Result<Runtime> {
     let lower_priority = || {
-        // On Linux the value applies to this thread only. Where it cannot be changed, the console runs at normal priority.
+        // On Linux this applies to the current thread only. If it cannot be changed, the console runs at normal
+        // priority.
         let _ = rustix::process::setpriority_process(None, CONSOLE_NICE);
     };
     Builder::new_multi_thread().thread_name("console").on_thread_start(lower_priority).enable_all().build()

@@ -1,4 +1,4 @@
-//! How slowly a request's body may arrive.
+//! The minimum rate at which a request's body must arrive.
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -14,35 +14,35 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A time in which a body need not have sent anything, and the average rate that it must keep from then on.
+/// A grace period in which a body may be idle, and the average rate that it must keep after that.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyRate {
-    /// The time that every body has.
+    /// The grace period, which every body has.
     pub grace: Duration,
-    /// The bytes that must have arrived for each further second.
+    /// Bytes that must have arrived for each further second.
     pub bytes_per_second: u32,
 }
 
 impl BodyRate {
-    /// The instant by which more must have arrived of a body of which `received` bytes are here.
+    /// Returns the instant by which more than `received` bytes of the body must have arrived.
     pub fn deadline(self, begun: Instant, received: usize) -> Instant {
         begun + self.grace + Duration::from_secs_f64(received as f64 / f64::from(self.bytes_per_second.max(1)))
     }
 }
 
-/// A body that fails when it arrives too slowly.
+/// A body that fails if it arrives too slowly.
 pub struct RatedBody<B> {
     body: B,
     rate: BodyRate,
     received: usize,
     begun: Option<Instant>,
-    /// Allocated when the body has to be waited for; most are there with their head.
+    /// Allocated when the body has to be waited for; most bodies arrive together with their head.
     timer: Option<Pin<Box<Sleep>>>,
     too_slow: Arc<AtomicBool>,
 }
 
 impl<B> RatedBody<B> {
-    /// Bounds `body`; sets `too_slow` if it fails for that reason.
+    /// Enforces `rate` on `body`. Sets `too_slow` if the body fails for that reason.
     pub fn new(body: B, rate: BodyRate, too_slow: Arc<AtomicBool>) -> Self {
         Self { body, rate, received: 0, begun: None, timer: None, too_slow }
     }
@@ -106,9 +106,9 @@ mod tests {
     async fn a_body_is_cut_by_its_rate_and_not_by_its_time() {
         assert_eq!(received(1_000, 100).await, Ok(100_000));
         assert_eq!(received(9, 1).await, Ok(9));
-        // Ten seconds, and what nearly ten bytes are worth.
+        // The grace period of ten seconds, plus less than 0.1 seconds for the bytes received.
         assert_eq!(received(1_000, 1).await, Err(10));
-        // Half the rate lasts twice the grace.
+        // At half the rate a body lasts twice the grace period.
         assert_eq!(received(1_000, 50).await, Err(19));
     }
 }

@@ -1,16 +1,16 @@
-//! The listening sockets: how many connections they hold, how long each may wait for what, and an orderly end.
+//! The listening sockets: limits on connections, a bound for every wait, and a graceful shutdown.
 //!
-//! The console, the gateway, forward-auth and the metrics are all served here, so that none of them can be held open by
-//! clients that send nothing, and none can take the descriptors of another. What a wait is bounded by:
+//! The listeners of the console, the gateway, forward-auth and the metrics are all served here, so that idle clients
+//! cannot exhaust any of them, and none can take another's file descriptors. The bounds:
 //!
 //! | wait | bound |
 //! |---|---|
-//! | for a place, where all are taken | [`PLACE_TIMEOUT`], and then the connection is closed; no more than an eighth of the places may wait |
-//! | for the first head, and for a head that has begun | [`Limits::head_timeout`] |
-//! | for a body | its rate: [`BodyRate`] |
+//! | for a place, while all are taken | [`PLACE_TIMEOUT`], then the connection is closed; at most an eighth of the number of places may wait |
+//! | for the first head, and for the rest of a head | [`Limits::head_timeout`] |
+//! | for a body | a minimum rate: [`BodyRate`] |
 //! | for the next request | [`Limits::idle_timeout`] |
-//! | for the peer to take its answer | 30 seconds without progress |
-//! | for requests in flight after a stop | [`Limits::drain_timeout`] |
+//! | for the peer to read a response | 30 seconds without progress |
+//! | for requests in flight during a shutdown | [`Limits::drain_timeout`] |
 
 mod body;
 mod stream;
@@ -50,58 +50,59 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection may wait for a place where all are taken. Then it is closed: its client can try elsewhere.
+/// How long a connection may wait for a place while all are taken. Then it is closed, so that its client can try
+/// elsewhere.
 pub const PLACE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection is kept without a request, unless `--idle-timeout` says otherwise. A load balancer must close an
-/// idle connection before this program does: 75 seconds is longer than the 60 that AWS's keep one by default, and what nginx
-/// itself uses.
+/// How long an idle connection is kept, unless `--idle-timeout` says otherwise. A load balancer must close an idle
+/// connection before this program does: 75 seconds is longer than the default of AWS's load balancers (60), and is
+/// nginx's own default.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// The most bytes of a request's head. The largest token has half of them.
+/// Maximum size of a request's head, in bytes. The largest token takes up half of it.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// The most bytes that are buffered of what a connection sends or is sent.
+/// Maximum number of bytes that are buffered in each direction of a connection.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long to wait after a connection could not be accepted: most often too many files are open, and trying again at
-/// once would only keep the processor busy.
+/// Pause after a connection could not be accepted. Usually too many files are open, and retrying at once would only use
+/// up processor time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often refused connections are logged at most.
+/// Minimum interval between log lines about refused connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What a listener allows.
+/// The limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The listener's name in the log.
     pub name: &'static str,
-    /// The most connections that are served at once. Further ones wait for a place.
+    /// Maximum number of connections that are served at a time. Further ones wait for a place.
     pub max_connections: usize,
-    /// The most connections of one network address; `None`: any number.
+    /// Maximum number of connections of one network address; `None` for no limit.
     pub max_connections_per_address: Option<usize>,
-    /// How long a request's head may take.
+    /// How long a request's head may take to arrive.
     pub head_timeout: Duration,
-    /// How long a connection is kept without a request.
+    /// How long an idle connection is kept.
     pub idle_timeout: Duration,
-    /// How long requests in flight may take to finish after a stop. What is left then is cut off.
+    /// How long requests in flight may take to finish after a stop. Those that are left are aborted.
     pub drain_timeout: Duration,
 }
 
-/// What a listener counts.
+/// The metrics of a listener.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Connections that are being served.
     pub open: Gauge,
-    /// Connections that were closed at once because there was no place, or too many came from their address.
+    /// Connections that were closed at once because there was no place, or because of too many from their address.
     pub refused: Counter,
 }
 
 impl Limits {
-    /// Serves HTTP/1.1 on `listener` until `stop`. `connect` makes of each connection what is read from and written to, and
-    /// the service that answers its requests. After a stop, connections that have already arrived are served, idle ones are
-    /// closed, and requests in flight have [`Limits::drain_timeout`] to finish. When this returns, no request is accepted
-    /// any more.
+    /// Serves HTTP/1.1 on `listener` until `stop`. For each connection, `connect` returns the stream to read from and
+    /// write to, and the service that answers its requests. After a stop, connections that have already arrived are
+    /// served, idle ones are closed, and requests in flight have [`Limits::drain_timeout`] to finish. When this
+    /// returns, no further request is accepted.
     pub async fn serve<I, S, B>(
         self,
         listener: TcpListener,
@@ -117,12 +118,12 @@ impl Limits {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                // Tasks that ended are let go of, so that the set does not grow.
+                // Removes finished tasks, so that the set does not grow.
                 Some(_) = accepting.connections.join_next() => {}
                 accepted = listener.accept() => accepting.admit(accepted, &connect).await,
             }
         }
-        // The kernel has accepted these: closing the listener now would reset them.
+        // The kernel has accepted these already: closing the listener now would reset them.
         while let Some(accepted @ Ok(_)) = listener.accept().now_or_never() {
             accepting.admit(accepted, &connect).await;
         }
@@ -136,25 +137,25 @@ impl Limits {
     }
 }
 
-/// A listener at work.
+/// The state of a running listener.
 struct Accepting {
     limits: Limits,
     counters: Counters,
     http: http1::Builder,
     graceful: GracefulShutdown,
     connections: JoinSet<()>,
-    /// Connections that are accepted: those that are served, and those that wait for it.
+    /// Permits for accepted connections: those that are served and those that wait for a place.
     room: Arc<Semaphore>,
-    /// Connections that are served.
+    /// Permits for connections that are served.
     places: Arc<Semaphore>,
     /// Connections by network address: an IPv4 address, or an IPv6 network of 64 bits.
     addresses: Option<Arc<KeyedLimit<IpAddr>>>,
-    /// How many were refused since that was logged, and when it was.
+    /// Number of refused connections that are not yet logged, and when one was last logged.
     unlogged: u64,
     logged_at: Option<Instant>,
 }
 
-/// Counts a connection for as long as it is there.
+/// Counts a connection in a gauge until it is dropped.
 pub(crate) struct OpenConnection(Gauge);
 
 impl OpenConnection {
@@ -170,7 +171,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// How many connections may wait for one of `max_connections` places.
+/// Returns how many connections may wait for one of `max_connections` places.
 pub fn waiting_places(max_connections: usize) -> usize {
     (max_connections / 8).max(1)
 }
@@ -178,8 +179,8 @@ pub fn waiting_places(max_connections: usize) -> usize {
 impl Accepting {
     fn new(limits: Limits, counters: Counters) -> Self {
         let mut http = http1::Builder::new();
-        // An answer goes out as one piece of memory: most are small, and copying one costs less than telling the kernel
-        // where its pieces are. hyper's time-out is the longer one: see `timer.rs`.
+        // A response is sent from one buffer: most are small, and copying one costs less than a vectored write. hyper's
+        // timeout is the longer one: see `timer.rs`.
         http.header_read_timeout(limits.idle_timeout)
             .max_header_size(MAX_HEAD_BYTES)
             .max_buf_size(MAX_BUFFER_BYTES)
@@ -199,7 +200,7 @@ impl Accepting {
         }
     }
 
-    /// Serves a connection, or closes it where there is no room for it.
+    /// Serves a connection, or closes it if there is no room for it.
     async fn admit<I, S, B>(
         &mut self,
         accepted: io::Result<(TcpStream, SocketAddr)>,
@@ -217,7 +218,7 @@ impl Accepting {
             }
         };
         let Some(held) = self.room_for(peer) else { return self.refused(peer) };
-        // Without it answers may wait for the peer's acknowledgement; with an error they just do.
+        // Otherwise responses may wait for the peer's acknowledgement, which is also all that happens if this fails.
         let _ = stream.set_nodelay(true);
         let timer = ConnectionTimer::new(self.limits.head_timeout);
         let (stream, service) = connect(GuardedStream::new(stream, timer.clone()), peer);
@@ -230,13 +231,13 @@ impl Accepting {
             let Some(_place) = place(places).await else { return };
             let _open = OpenConnection::new(&open);
             if let Err(error) = connection.await {
-                // Peers go away, and some do not speak HTTP: theirs to know, not an event here.
+                // Peers disconnect, and some do not speak HTTP. Neither is worth a warning.
                 tracing::debug!(%error, "a connection ended early");
             }
         });
     }
 
-    /// What a connection takes of the listener, or `None` where it is too much.
+    /// Acquires the permits for a connection. Returns `None` if a limit is reached.
     fn room_for(&self, peer: SocketAddr) -> Option<(OwnedSemaphorePermit, Option<KeyedPlace<IpAddr>>)> {
         let room = self.room.clone().try_acquire_owned().ok()?;
         let address = match &self.addresses {
@@ -257,7 +258,7 @@ impl Accepting {
     }
 }
 
-/// Waits for a place, for a bounded time.
+/// Waits for a place, for at most [`PLACE_TIMEOUT`].
 async fn place(places: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     match places.clone().try_acquire_owned() {
         Ok(place) => Some(place),

@@ -1,5 +1,5 @@
-//! A connection's bytes, watched: what arrives tells the connection's timer that a head has begun, and a peer that takes
-//! nothing of what is sent to it is given up on.
+//! A watched stream: received bytes tell the connection's timer that a head has begun, and the connection fails if the
+//! peer stops reading.
 
 use super::timer::ConnectionTimer;
 use std::{
@@ -13,14 +13,14 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// How long a peer may take none of the bytes that wait for it. A slow reader that takes some is not cut.
+/// How long a peer may read none of the bytes sent to it. A slow reader that makes progress is not disconnected.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A stream that reports what it reads, and fails when a write makes no progress for [`WRITE_TIMEOUT`].
 pub struct GuardedStream<S> {
     stream: S,
     timer: ConnectionTimer,
-    /// Allocated when a write has to wait for the first time; most connections never do.
+    /// Allocated when a write has to wait for the first time; on most connections none does.
     stall: Option<Pin<Box<Sleep>>>,
     is_stalled: bool,
 }
@@ -30,7 +30,7 @@ impl<S> GuardedStream<S> {
         Self { stream, timer, stall: None, is_stalled: false }
     }
 
-    /// Passes on what a write returned, unless it has been waiting for too long.
+    /// Returns the result of a write, or an error if it has been pending for too long.
     fn bounded(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.is_stalled = false;
@@ -102,7 +102,7 @@ mod tests {
         };
         let (written, ()) = tokio::join!(stream.write_all(&[b'x'; 100]), slow_reader);
         written.unwrap();
-        // The last ten bytes are still there.
+        // The last ten bytes have not been read.
         let begun = Instant::now();
         let failed = stream.write_all(b"y").await.unwrap_err();
         assert_eq!((failed.kind(), begun.elapsed().as_secs()), (io::ErrorKind::TimedOut, WRITE_TIMEOUT.as_secs()));

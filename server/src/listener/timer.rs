@@ -1,13 +1,13 @@
-//! The timer with which hyper bounds the wait for a request's head.
+//! The timer that bounds hyper's wait for a request's head.
 //!
-//! hyper knows one time-out, from the moment it is ready for a head until the head is complete. Two different waits are in
-//! it: an idle connection between two requests, which load balancers expect to keep for a minute or more, and a head that
-//! arrives slowly, which an attacker stretches. This timer tells them apart by the bytes that [`super::GuardedStream`]
-//! has read.
+//! hyper has a single timeout, from the moment it is ready for a head until the head is complete. It covers two
+//! different waits: an idle connection between two requests, which load balancers expect to be kept for a minute or
+//! more, and a head that arrives slowly, which an attacker can draw out. This timer tells them apart by the bytes that
+//! [`super::GuardedStream`] has read.
 //!
-//! hyper asks for a new timer before every head and drops it a moment later; with tokio's own, each would be registered
-//! with the runtime and removed again. Here one registered timer serves a connection all its life, and is moved only when
-//! it fires: by then the head that it was set for has mostly come, and a later one is being waited for.
+//! hyper asks for a new timer before every head and drops it a moment later; each of tokio's own timers would be
+//! registered with the runtime and removed again. Here a connection has one registered timer throughout, which is only
+//! moved when it fires: by then the head that it was set for has usually arrived, and hyper is waiting for a later one.
 
 use hyper::rt::{Sleep, Timer};
 use std::{
@@ -21,19 +21,20 @@ use std::{
 };
 use tokio::time;
 
-/// One connection's timer.
+/// The timer of a connection.
 #[derive(Clone)]
 pub(super) struct ConnectionTimer(Arc<Shared>);
 
 struct Shared {
     head_timeout: Duration,
-    /// Whether a byte has arrived since the wait for a head began. The first head of a connection counts from the start.
+    /// Whether a byte has arrived since the wait for a head began. The first head of a connection is timed from the
+    /// start.
     has_received: AtomicBool,
     is_first: AtomicBool,
     registered: Mutex<Option<Pin<Box<time::Sleep>>>>,
 }
 
-/// The wait for one head.
+/// The wait for a single head.
 struct HeadWait {
     /// When an idle connection is closed.
     idle_until: Instant,
@@ -43,7 +44,7 @@ struct HeadWait {
 }
 
 impl ConnectionTimer {
-    /// hyper must be configured with the idle time-out; `head_timeout` is how long a head may take once it has begun.
+    /// hyper must be configured with the idle timeout; `head_timeout` is how long a head may take once it has begun.
     pub(super) fn new(head_timeout: Duration) -> Self {
         let (has_received, is_first) = (AtomicBool::new(false), AtomicBool::new(true));
         Self(Arc::new(Shared { head_timeout, has_received, is_first, registered: Mutex::default() }))
@@ -67,7 +68,7 @@ impl Timer for ConnectionTimer {
         Box::pin(HeadWait { idle_until, head_until, timer: self.clone() })
     }
 
-    /// The runtime's time, which a test may hold.
+    /// The runtime's time, which a test may pause.
     fn now(&self) -> Instant {
         time::Instant::now().into()
     }
@@ -84,7 +85,7 @@ impl Future for HeadWait {
             self.head_until = Some(self.timer.now() + shared.head_timeout);
         }
         let deadline = self.head_until.unwrap_or(self.idle_until).into();
-        // A deadline that was moved or not: it is right at every moment.
+        // A panic cannot leave the timer inconsistent, so a poisoned lock is usable.
         let mut registered = shared.registered.lock().unwrap_or_else(PoisonError::into_inner);
         let sleep = registered.get_or_insert_with(|| Box::pin(time::sleep_until(deadline)));
         if sleep.deadline() > deadline {
@@ -119,10 +120,10 @@ mod tests {
         let wait = |seconds| timer.sleep(Duration::from_secs(seconds));
         assert_eq!(elapsed(wait(75)).await, 15);
         assert_eq!(elapsed(wait(75)).await, 75);
-        // One that was dropped while it waited: the next one has its whole time all the same.
+        // After a wait that was dropped early, the next one still has its full time.
         assert!(time::timeout(Duration::from_secs(70), wait(75)).await.is_err());
         assert_eq!(elapsed(wait(75)).await, 75);
-        // Earlier than the one before would have been.
+        // Earlier than the previous deadline.
         assert!(time::timeout(Duration::from_secs(1), wait(75)).await.is_err());
         assert_eq!(elapsed(wait(5)).await, 5);
     }

@@ -1,4 +1,4 @@
-//! Replacing, keeping and revoking API keys, as the console and the gateway see it.
+//! Rotation, confirmation and revocation of API keys, as seen in the console and at the gateway.
 
 use crate::support::{Answer, Browser, Console, LIST, PEM_A, START};
 use axum::http::StatusCode;
@@ -36,14 +36,14 @@ async fn a_form_that_was_sent_before_says_that_the_key_was_created() {
     let replace = format!("{LIST}/{id}/api-keys/{}/replace-unseen", console.application(&id).await.api_keys[0].id);
     assert!(again.body.contains(&replace), "{}", again.body);
 
-    // Once it is stored there is nothing left to do.
+    // Once it is confirmed as stored, no replacement is offered.
     let key_id = console.application(&id).await.api_keys[0].id;
     owner.post(&format!("{LIST}/{id}/api-keys/{key_id}/stored"), &[]).await;
     let stored = owner.post(&path, &fields).await;
     stored.says("You already created this key").says("It is confirmed as stored. Nothing is left to do.");
     assert!(!stored.body.contains("replace-unseen"));
 
-    // Who has changed something else is told that, and another person's change is another person's.
+    // A user who changed something else is told about that change; a colleague's change is reported as the colleague's.
     console.advance(Duration::from_secs(60));
     let version = owner.get(&path).await.hidden("version");
     let fields = [("grace", "86400"), ("version", &*version)];
@@ -240,7 +240,7 @@ async fn a_key_that_nobody_saw_is_replaced_from_the_applications_page() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
     let (id, old) = owner.create("Ledger", PEM_A).await;
-    // The answer is lost: nobody sees what it shows.
+    // The response is lost, so no user sees the key in it.
     let lost = rotate(&mut owner, &id, "3600").await.keys().remove(0);
     let page = owner.get(&format!("{LIST}/{id}")).await;
     page.says("2 keys are not confirmed as stored").says("I never saw it: replace it");
@@ -257,7 +257,7 @@ async fn a_key_that_nobody_saw_is_replaced_from_the_applications_page() {
     let expected = [ApiKeyStatus::Active, ApiKeyStatus::Revoked { at: START }, ApiKeyStatus::Expiring { at }];
     assert_eq!(statuses(&console, &id).await, expected);
 
-    // One that was used somebody has.
+    // A key that was used must have been received by a client.
     let application = console.application(&id).await;
     let used = server::store::usage::KeyUsage {
         first_used_at: START,

@@ -1,4 +1,4 @@
-//! The list, a new application, and one application's own pages.
+//! The list of applications, creating one, and an application's own pages.
 
 use crate::support::{Console, LIST, PEM_A, PEM_B};
 use axum::http::StatusCode;
@@ -78,13 +78,13 @@ async fn a_form_that_is_sent_twice_creates_one_application() {
         .says("You already created this key")
         .says("of Ledger was created at 23 Nov 2026")
         .says("If you did not store it");
-    // One click replaces a key that was lost.
+    // A lost key is replaced with one click.
     let application = again.application_id();
     let key = console.application(&application).await.api_keys[0].id;
     let fields = [("version", &*again.hidden("version"))];
     let replaced = owner.post(&format!("{LIST}/{application}/api-keys/{key}/replace-unseen"), &fields).await;
     assert_eq!((replaced.status, replaced.keys().len()), (StatusCode::OK, 1));
-    // Where nothing is lost, nothing is offered.
+    // No replacement is offered for a key that is not lost.
     let again = owner.post(&format!("{LIST}/new"), &fields_of(&token)).await;
     again.says("You already created this key").says("The key no longer works");
     assert!(!again.body.contains("replace-unseen"));
@@ -177,7 +177,7 @@ async fn an_emergency_stop_asks_for_no_reason_and_takes_one_in_a_click() {
     let mut owner = console.owner().await;
     let (id, key) = owner.create("Ledger", PEM_A).await;
     let path = format!("{LIST}/{id}/disable");
-    // Two activations, from the list and from the application's page: the link, and the button behind it.
+    // Two clicks, from the list and from the application's page: the link, then the button on the page that it opens.
     for page in [LIST.to_owned(), format!("{LIST}/{id}")] {
         assert!(owner.get(&page).await.body.contains(&format!("href=\"{path}\"")), "{page}");
     }
@@ -204,7 +204,7 @@ async fn an_emergency_stop_asks_for_no_reason_and_takes_one_in_a_click() {
         assert_eq!(event.reason.as_ref().unwrap().as_str(), reason, "so says the history");
         owner.submit(&format!("{LIST}/{id}/enable"), &[("reason", "found")]).await;
     }
-    // The same for an admin: neither a reason nor a ticket holds up a stop.
+    // The same for an admin: a missing reason or ticket does not block disabling.
     let mut admin = console.admin().await;
     admin.submit(&format!("{}/disable", console.in_hub(&id)), &[]).await.leads_to(&console.in_hub(&id), "disabled");
 }
@@ -222,10 +222,10 @@ async fn a_page_that_is_out_of_date_changes_nothing_and_says_so() {
     assert_eq!(stale.status, StatusCode::CONFLICT);
     stale.says("Somebody changed this application").says("Books");
     assert!(stale.body.contains("Journal"), "what was typed is kept");
-    // The form that came back is up to date.
+    // The form in the response has the current version.
     let sent = owner.post(&path, &[("name", "Journal"), ("version", &stale.hidden("version"))]).await;
     assert_eq!(sent.status, StatusCode::SEE_OTHER);
-    // A stop is not held up by a page that is out of date.
+    // Disabling ignores an outdated version.
     let stop = owner.post(&format!("{LIST}/{id}/disable"), &[("reason", "now"), ("version", "1")]).await;
     assert_eq!(stop.status, StatusCode::SEE_OTHER);
 }

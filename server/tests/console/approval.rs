@@ -1,5 +1,5 @@
-//! What Nuvera wants changed waits for the partner where their policy says so: proposed, confirmed, declined, withdrawn,
-//! expired.
+//! Changes by Nuvera that need the partner's confirmation under the partner's policy: proposed, confirmed, declined,
+//! withdrawn and expired.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, PASSWORD, PEM_A, PEM_B, PEM_C};
 use axum::http::StatusCode;
@@ -27,7 +27,7 @@ async fn decide(console: &Console, nuvera_changes: &str) {
     assert_eq!(changed.status, StatusCode::SEE_OTHER, "{}", changed.text());
 }
 
-/// A console whose partner wants to confirm, with an application of theirs.
+/// A console whose partner requires confirmation, with one application of that partner.
 async fn start() -> (Console, Browser, Browser, String) {
     let console = Console::start().await;
     let mut owner = console.owner().await;
@@ -82,7 +82,7 @@ async fn a_permission_change_of_nuveras_waits_and_is_made_when_the_partner_confi
     }
     assert_eq!(events[1].event.before.as_deref().unwrap(), format!("proposed by Ada Admin: {WHY} (ticket SUP-4711)"));
 
-    // Once: neither by the same form, nor from the page again.
+    // A proposal is confirmed only once: neither the same form nor a reloaded page confirms it again.
     let version = after.version.to_string();
     let again = developer.post(&confirm, &[("version", &version)]).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
@@ -149,7 +149,7 @@ async fn nuvera_restores_a_retired_signing_key_only_once_the_partner_confirms_it
     let restore = |key| format!("{}/signing-keys/{key}/restore", console.in_hub(&id));
     let fields = [&[("overlap", "3600")], &BECAUSE[..]].concat();
 
-    // The control: in its overlap a key verifies anyway.
+    // The control: a key in its overlap is restored without a confirmation, because it still verifies requests.
     let restored = admin.submit(&restore(first), &fields).await;
     assert_eq!(restored.notice(), Some("signing-key-restored"), "{}", restored.text());
     owner.submit(&format!("{LIST}/{id}/signing-keys/{second}/restore"), &[("overlap", "none")]).await;
@@ -176,7 +176,7 @@ async fn stops_and_what_ends_a_keys_life_never_wait() {
     let revoke = [&[("confirm_name", "Ledger")], &BECAUSE[..]].concat();
     let revoked = admin.submit(&format!("{hub}/api-keys/{key}/revoke"), &revoke).await;
     assert_eq!(revoked.notice(), Some("key-revoked"), "{}", revoked.text());
-    // What was proposed before is no longer what would come of it.
+    // The current state no longer allows the proposed change.
     owner.get(&format!("{LIST}/{id}")).await.says("What Nuvera proposed cannot be confirmed any more");
 }
 
@@ -199,7 +199,7 @@ async fn a_proposal_for_an_application_that_changed_meanwhile_is_not_made_and_is
 
     let again = propose(&console, &mut admin, &id).await;
     assert_eq!(again.notice(), Some("change-proposed"), "{}", again.text());
-    // One at a time, while it can be confirmed.
+    // Only one proposal at a time can be pending.
     let third = propose(&console, &mut admin, &id).await;
     assert_eq!(third.status, StatusCode::CONFLICT);
     third.says("A proposed change waits for the partner already");
@@ -238,7 +238,7 @@ async fn a_proposal_is_declined_withdrawn_or_lapses() {
     assert_eq!(late.status, StatusCode::CONFLICT);
     late.says("its 72 hours are over");
     owner.get(&confirm).await.says(nothing);
-    // Nobody can confirm it since its time; the history says so within a minute, once.
+    // It cannot be confirmed after its deadline. The job records the expiry within a minute, and only once.
     console.backend.expire_proposals().await.unwrap();
     console.backend.expire_proposals().await.unwrap();
     let events = console.events(&id).await;
@@ -292,7 +292,7 @@ async fn what_waits_is_decided_by_the_policy_as_it_is_when_the_form_arrives() {
     let fields = [&[("permissions", "PAYMENTS_READ"), ("version", &*version)], &BECAUSE[..]].concat();
     let proposed = admin.post(&path, &fields).await;
     assert_eq!(proposed.notice(), Some("change-proposed"), "{}", proposed.text());
-    // What was proposed still wants their word, whatever the policy says by now.
+    // A change that was already proposed still needs confirmation after the policy is relaxed.
     decide(&console, "at_once").await;
     assert_eq!(console.application(&id).await.permissions, permissions("CUSTOMERS_READ"));
     assert_eq!(owner.submit(&format!("{LIST}/{id}/confirm-change"), &[]).await.status, StatusCode::SEE_OTHER);
@@ -348,7 +348,7 @@ async fn what_could_not_be_done_now_is_not_proposed() {
     assert!(!console.events(&id).await.contains(&"change.proposed".to_owned()));
 }
 
-/// The same by way of the use cases, where the domain alone stands against it.
+/// The same through the use cases, where only the domain rejects it.
 #[tokio::test]
 async fn an_admin_who_proposes_is_refused_by_the_use_case_as_well() {
     let (console, _owner, _admin, id) = start().await;
@@ -390,7 +390,7 @@ async fn nuvera_enables_what_the_partner_disabled_only_once_the_partner_confirms
         let proposed = admin.submit(&enable, &BECAUSE).await;
         assert_eq!(proposed.notice(), Some("change-proposed"), "{policy}: {}", proposed.text());
         assert_eq!(console.gateway_says(&key).await, "application_disabled", "{policy}");
-        // Nor by another way: the operation itself is refused.
+        // Bypassing the form does not help: the use case rejects the operation as well.
         let actor = console.admin_actor().await;
         let asked = Asked { actor: &actor, organization: console.alpine, application: id.parse().unwrap() };
         let why = Why { ticket: TicketReference::new("SUP-4711").ok(), ..Why::from(Reason::new(WHY).unwrap()) };
@@ -405,7 +405,8 @@ async fn nuvera_enables_what_the_partner_disabled_only_once_the_partner_confirms
         assert_eq!(console.gateway_says(&key).await, "malformed_token", "it works again");
         assert_eq!(console.events(&id).await[..2], ["application.enabled", "change.confirmed"]);
 
-        // What Nuvera disabled it enables itself; once the partner disables it as well, it waits again.
+        // An application that Nuvera disabled is enabled by Nuvera without confirmation; once the partner has disabled
+        // it as well, enabling needs confirmation again.
         admin.submit(&format!("{page}/disable"), &BECAUSE).await;
         assert!(!admin.get(&page).await.text().contains(waits));
         let enabled = admin.submit(&enable, &BECAUSE).await;
@@ -474,7 +475,7 @@ async fn what_an_admin_began_ends_with_their_power_and_when_their_credentials_ar
                 }
                 _ => {}
             }
-            // A reset waits for longer than a session lasts.
+            // A pending reset outlasts a session.
             owner = console.owner().await;
             let ended = ending != "none";
             let application = console.application(&id).await;
@@ -494,7 +495,7 @@ async fn what_an_admin_began_ends_with_their_power_and_when_their_credentials_ar
             if ended {
                 answer.says("There is no prepared replacement key any more");
             }
-            // What a colleague began goes on.
+            // A replacement key that a colleague prepared is unaffected.
             assert_eq!(claimed(&mut owner, &other).await.keys().len(), 1, "{ending}");
         }
     }
@@ -508,7 +509,7 @@ async fn a_replacement_key_is_not_claimed_whose_preparer_is_gone() {
     let prepare = [&[("grace", "3600")], &BECAUSE[..]].concat();
     console.admin().await.submit(&format!("{}/prepare-replacement", console.in_hub(&id)), &prepare).await;
     let ada = console.user_id("admin@nuvera.example").await;
-    // Behind the server's back, as another process could at the same moment.
+    // Bypasses this server, as another process could at the same moment.
     let mut transaction = console.store.write().await.unwrap();
     let (role, now) = (Role::NuveraAuditor, console.clock.now());
     server::store::users::set_role(&mut transaction, ada, role, now).await.unwrap();

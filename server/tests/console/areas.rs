@@ -1,4 +1,5 @@
-//! Nuvera's area and the partners': two doors, two sessions, and nothing of one is worth anything in the other.
+//! Nuvera's area and the partners' area have separate sign-in pages and sessions; a session of one is not valid in the
+//! other.
 
 use crate::support::{Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEOPLE};
 use app::paths::Area;
@@ -65,10 +66,10 @@ async fn a_session_is_worth_nothing_under_the_other_areas_cookie() {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
         answer.says("Sign in");
     }
-    // The door does not take it for somebody who is signed in either.
+    // The sign-in page does not treat it as a session either.
     assert_eq!(swapped.get("/sign-in").await.status, StatusCode::OK);
     assert_eq!(swapped.get("/organizations/sign-in").await.status, StatusCode::OK);
-    // The controls: where they belong they are good, side by side too.
+    // The controls: in their own areas both sessions are valid, also side by side.
     let mut both = console.browser();
     both.cookies.insert("nuvera".into(), partners.clone());
     both.cookies.insert("nuvera-hub".into(), hubs.clone());
@@ -148,7 +149,7 @@ async fn where_the_areas_have_an_origin_each_neither_is_found_at_the_others() {
     assert_eq!(hubs.clone().get("/").await.location(), "/organizations");
     let told = hubs.clone().sign_in_at(Area::Hub, "owner@alpine.example", PASSWORD).await;
     assert!(told.body.contains(&format!("href=\"{ORIGIN}/sign-in\"")), "{}", told.body);
-    // The hub is behind https, and its cookie its host's alone.
+    // The hub is served over HTTPS, and its cookie is bound to its host.
     let mut admin = hubs.clone();
     let answer = console.signs_in(&mut admin, "admin@nuvera.example").await;
     let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
@@ -160,7 +161,7 @@ async fn where_the_areas_have_an_origin_each_neither_is_found_at_the_others() {
         assert!(!cookie.contains("Domain"), "{cookie}");
     }
     assert_eq!(admin.get(HUB).await.status, StatusCode::OK);
-    // A form from the other origin is none of its own.
+    // A form sent from the other origin is rejected.
     admin.origin = ORIGIN.into();
     assert_eq!(admin.post("/organizations/sign-out", &[]).await.status, StatusCode::NOT_FOUND);
 }

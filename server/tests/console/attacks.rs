@@ -1,21 +1,21 @@
-//! The console as somebody attacks it who has an account: what they store, send and name.
+//! Attacks on the console by a signed-in user: hostile stored text, requests and ids.
 
 use crate::support::{Answer, Browser, Console, LIST, PASSWORD, PEM_A, PEM_B, PEOPLE};
 use axum::http::StatusCode;
 use domain::access::Role;
 use server::{backend::accounts::NewPerson, store::organizations::OrganizationKind};
 
-/// Breaks out of a text, out of an attribute, and out of a script.
+/// Markup that would break out of element text, an attribute or a script.
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'><svg onload=alert(2)>";
 
-/// What a page would hold if it took a text for markup.
+/// Asserts that `page` contains no markup from [`HOSTILE`], which it would if it did not escape a text.
 fn assert_harmless(page: &Answer, path: &str) {
     for markup in ["<img", "<svg onload", "<script>alert", "\" onerror", "'><svg"] {
         assert!(!page.body.contains(markup), "{path} holds {markup}: {}", page.body);
     }
 }
 
-/// The addresses that a page leads to.
+/// The paths that a page links to, without static assets.
 fn links(page: &Answer) -> Vec<String> {
     let links = page.body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
     links
@@ -24,7 +24,7 @@ fn links(page: &Answer) -> Vec<String> {
         .collect()
 }
 
-/// Opens every page that leads from `start`, and from there; answers how many.
+/// Opens every page that can be reached through links from `start`, and returns how many there are.
 async fn visit_everything(browser: &mut Browser, start: &str) -> usize {
     let mut seen = vec![start.to_owned()];
     let mut next = 0;
@@ -33,7 +33,7 @@ async fn visit_everything(browser: &mut Browser, start: &str) -> usize {
         next += 1;
         let page = browser.get(&path).await;
         assert!(page.status.is_success() || page.status.is_redirection(), "{path}: {}", page.status);
-        // A file is no page.
+        // Downloads are not pages.
         if !page.header("content-type").starts_with("text/html") {
             continue;
         }
@@ -72,10 +72,10 @@ async fn whatever_is_stored_is_text_on_every_page_that_somebody_can_reach() {
     assert_harmless(&owner.post(&format!("{PEOPLE}/invite"), &invited).await, "the invitation");
     let stopped = owner.submit(&format!("{application}/disable"), &[("reason", HOSTILE)]).await;
     assert_eq!(stopped.status, StatusCode::SEE_OTHER);
-    // What it calls itself is the client's to say.
+    // The user agent is the client's to choose.
     let keys = console.application_in(hostile, &id).await.api_keys;
     console.uses_with(keys[0].id, HOSTILE).await;
-    // What somebody of Nuvera's says stands above the partner's list, and in a proposal that waits.
+    // A reason given by Nuvera is shown above the partner's list and in a pending proposal.
     let mut admin = console.admin().await;
     let in_hub = format!("/organizations/{hostile}/api-applications/{id}");
     let said = [("reason", HOSTILE), ("ticket", "SUP-1")];
@@ -94,7 +94,7 @@ async fn whatever_is_stored_is_text_on_every_page_that_somebody_can_reach() {
     let found = visit_everything(&mut admin, &format!("/organizations/{hostile}")).await;
     assert!(found > 20, "{found} pages");
     admin.get("/organizations").await.says(HOSTILE);
-    // A search and a filter show what was typed.
+    // A search and a filter display their input.
     for path in
         [format!("/organizations?q={}", encoded(HOSTILE)), format!("{application}/audit?action={}", encoded(HOSTILE))]
     {
@@ -123,7 +123,7 @@ async fn no_parameter_reaches_into_another_organization() {
     let mut stranger = console.signed_in("owner@borealis.example").await;
     let (own, _) = stranger.create("Books", PEM_B).await;
     let own = format!("{LIST}/{own}");
-    // Under one's own application, somebody else's ids find nothing.
+    // The ids of another organization's objects are not found under one's own application.
     for path in [
         format!("{own}/requests/{request}"),
         format!("{own}/api-keys/{their_key}/revoke"),
@@ -166,7 +166,7 @@ async fn nothing_that_is_sent_becomes_a_header() {
         let answer = owner.get(&path).await;
         assert!(!answer.header("set-cookie").contains("stolen"), "{path}");
     }
-    // A letter is a row of headers, too.
+    // An e-mail has headers, too.
     let name = "Grace\r\nBcc: evil@example.com";
     for (field, hostile) in [("name", name), ("email", "grace@example.com\r\nBcc: evil@example.com")] {
         let mut fields = vec![("name", "Grace"), ("email", "grace@example.com"), ("role", "partner_viewer")];

@@ -1,4 +1,4 @@
-//! Audit histories: an application's, an organization's, everybody's; as pages and as files.
+//! The audit histories of an application, of an organization and of all organizations, as pages and as exported files.
 
 use crate::support::{Console, LIST, PEM_A, PEM_B, START};
 use axum::http::StatusCode;
@@ -133,7 +133,7 @@ async fn one_users_requests_leave_room_for_others_and_never_hold_up_a_stop() {
     let mut owner = console.owner().await;
     let (id, _) = owner.create("Ledger", PEM_A).await;
     let path = format!("{LIST}/audit.jsonl");
-    // Each is in progress until its body has been read.
+    // A response stays in progress until its body has been read.
     let mut open = Vec::new();
     for _ in 0..32 {
         let response = owner.response(&path).await;

@@ -1,5 +1,5 @@
-//! A device that keeps passkeys, and a browser's part in it (Web Authentication, level 3): what it does right, and what a
-//! thief or a defect would do instead.
+//! A passkey authenticator and the browser's part in a ceremony (Web Authentication, level 3): correct behaviour, and
+//! that of an attacker or a faulty device.
 
 use crate::support::{Answer, ORIGIN};
 use aws_lc_rs::{
@@ -10,18 +10,18 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// A passkey.
+/// An authenticator with one passkey.
 pub struct Device {
     key: EcdsaKeyPair,
     pub credential_id: Vec<u8>,
     pub user: Vec<u8>,
-    /// How often it was used; a device that does not count says 0.
+    /// The signature counter; 0 on an authenticator that does not count.
     pub counter: u32,
-    /// Whether it checks that it is its owner.
+    /// Whether it verifies its user (the UV flag).
     pub verifies: bool,
-    /// Where its browser is.
+    /// The origin that the browser reports in the client data.
     pub origin: String,
-    /// Whom it believes to answer.
+    /// The relying party id whose hash it signs.
     pub relying_party: String,
 }
 
@@ -29,7 +29,7 @@ const PRESENT: u8 = 1;
 const VERIFIED: u8 = 1 << 2;
 const HAS_KEY: u8 = 1 << 6;
 
-/// What a page asks a browser for.
+/// Returns the options that the page passes to `navigator.credentials`.
 pub fn options(page: &Answer) -> Value {
     let at = page.body.find("data-options=\"").unwrap_or_else(|| panic!("no options: {}", page.text()));
     let text = page.body[at + 14..].split('"').next().unwrap();
@@ -37,7 +37,7 @@ pub fn options(page: &Answer) -> Value {
 }
 
 impl Device {
-    /// Makes a passkey as the page asks for it, and what is sent to the page's form.
+    /// Creates a passkey for the page's options. Returns it with the response for the page's form.
     pub fn make(page: &Answer) -> (Self, String) {
         let options = options(page);
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
@@ -56,14 +56,14 @@ impl Device {
         (device, answer)
     }
 
-    /// The answer to a page that asks for a new passkey.
+    /// Returns the response to a page that registers a passkey.
     pub fn attest(&self, options: &Value) -> String {
         let point = self.key.public_key().as_ref();
         let mut data = self.data(HAS_KEY);
         data.extend([0; 16]);
         data.extend((self.credential_id.len() as u16).to_be_bytes());
         data.extend(&self.credential_id);
-        // The public key as COSE writes it (RFC 9053, 7.1.1): a map of five.
+        // The public key in COSE encoding (RFC 9053, section 7.1.1): a map of five entries.
         data.extend([0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 32]);
         data.extend(&point[1..33]);
         data.extend([0x22, 0x58, 32]);
@@ -80,13 +80,13 @@ impl Device {
         }))
     }
 
-    /// The answer to a page that asks for a passkey; it counts as a use.
+    /// Returns the response to a page that asks for a passkey, and increments the counter.
     pub fn prove(&mut self, page: &Answer) -> String {
         let options = options(page);
         self.prove_to(&options)
     }
 
-    /// The answer to what a page asks for.
+    /// Returns the response to these options, and increments the counter.
     pub fn prove_to(&mut self, options: &Value) -> String {
         self.counter += u32::from(self.counter > 0);
         let client_data = self.client_data("webauthn.get", options);

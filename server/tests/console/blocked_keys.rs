@@ -1,4 +1,4 @@
-//! A signing key that was stopped everywhere stays dead: in every organization, on every path, until Nuvera releases it.
+//! A blocked signing key stays unusable in every organization and on every path until Nuvera releases it.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, PEM_A, PEM_B, PEM_C};
 use app::paths;
@@ -48,7 +48,7 @@ async fn release_key(admin: &mut Browser, pem: &str) -> Answer {
     admin.submit(&path, &[("reason", RELEASED), ("ticket", "SUP-4720")]).await
 }
 
-/// The trial that showed that the stop did not hold: stop the key, enable an application, register the key again.
+/// Regression: a key that had been stopped could be used again by enabling an application or registering the key again.
 #[tokio::test]
 async fn a_stopped_key_can_be_neither_enabled_nor_registered_again() {
     for database in Database::all().await {
@@ -62,7 +62,7 @@ async fn a_stopped_key_can_be_neither_enabled_nor_registered_again() {
         stop_key(&mut admin, PEM_A).await.says("1 application is stopped").says("blocked in every organization");
         assert_eq!(console.gateway_says(&key).await, "signing_key_blocked", "{engine}");
 
-        // The owner reads what happened, on the application's page and where they would enable it.
+        // The owner sees what happened on the application's page and on the page that would enable it.
         let (page, enable) = (format!("{LIST}/{id}"), format!("{LIST}/{id}/enable"));
         for answer in [owner.get(&page).await, owner.get(&enable).await] {
             answer.says("The signing key is blocked: its private key may have leaked").says("Ada Admin (Nuvera)");
@@ -81,7 +81,7 @@ async fn a_stopped_key_can_be_neither_enabled_nor_registered_again() {
         assert!(!console.application(&id).await.is_enabled());
         assert_eq!(console.gateway_says(&key).await, "signing_key_blocked");
 
-        // Nobody registers it again, wherever.
+        // No organization can register it again.
         for browser in [&mut owner, &mut stranger] {
             let refused = browser.create_answer("Again", PEM_A, &["PAYMENTS_READ"]).await;
             assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{engine}");
@@ -92,7 +92,7 @@ async fn a_stopped_key_can_be_neither_enabled_nor_registered_again() {
         owner.submit(&format!("{LIST}/{other}/replace-signing-key"), &replace).await.says("Nuvera blocked this");
         assert_eq!(console.application(&other).await.version, 1);
 
-        // The way out: another key, and then enable.
+        // The remedy: replace the key, then enable the application.
         let path = format!("{LIST}/{id}/replace-signing-key");
         let form = owner.get(&path).await;
         form.says("The current signing key is blocked");
@@ -166,7 +166,7 @@ async fn blocked_keys_are_listed_and_released_with_a_reason_and_a_ticket() {
         let enabled = owner.submit(&format!("{LIST}/{id}/enable"), &[("reason", "released")]).await;
         assert_eq!(enabled.status, StatusCode::SEE_OTHER, "{engine}: {}", enabled.text());
         assert_eq!(console.gateway_says(&key).await, "malformed_token");
-        // It can be blocked again, and then both blocks are on record.
+        // It can be blocked again, and then both blocks are recorded.
         stop_key(&mut admin, PEM_A).await.says("1 application is stopped");
         let mut conn = console.store.read().await.unwrap();
         let recorded = blocked_keys::list(&mut conn, 10).await.unwrap();
@@ -207,7 +207,7 @@ async fn a_key_that_nobody_registered_is_blocked_in_advance() {
     refused.says("Nuvera blocked this signing key");
 }
 
-/// Where the key was retiring, the stop retires it: the application can be enabled with the key that replaced it.
+/// Blocking a retiring key retires it: the application can be enabled with the key that replaced it.
 #[tokio::test]
 async fn a_retiring_key_is_retired_by_the_stop() {
     for database in Database::all().await {
@@ -227,7 +227,8 @@ async fn a_retiring_key_is_retired_by_the_stop() {
     }
 }
 
-/// What was proposed before the block is not confirmed after it, and nothing is proposed with a blocked key.
+/// A change that was proposed before the block cannot be confirmed after it, and no change with a blocked key can be
+/// proposed.
 #[tokio::test]
 async fn a_proposed_change_does_not_bring_a_blocked_key_back() {
     let console = Console::start().await;
@@ -250,7 +251,7 @@ async fn a_proposed_change_does_not_bring_a_blocked_key_back() {
     assert_eq!(console.application(&id).await.proposed_change, None);
 }
 
-/// A start knows what was blocked before it.
+/// The gateway loads the blocked keys at startup.
 #[tokio::test]
 async fn the_gateway_knows_blocked_keys_after_a_start() {
     for database in Database::all().await {
@@ -265,7 +266,7 @@ async fn the_gateway_knows_blocked_keys_after_a_start() {
     }
 }
 
-/// Another server on the same database.
+/// Returns the backend of another server on the same database.
 async fn another_backend(console: &Console) -> Backend {
     let store = Store::open(console.database_url()).await.unwrap();
     let pepper = Arc::new(Pepper::new("test", &[7; 32]));
@@ -283,13 +284,14 @@ fn new_application(pem: &str, name: &str) -> CreateApplication {
     }
 }
 
-/// What is under way cannot end while another transaction holds the lock; after it, it ends.
+/// Asserts that the task does not finish within 300 ms, because another transaction holds the lock.
 async fn waits<T>(task: &mut tokio::task::JoinHandle<T>, what: &str) {
     let ended = tokio::time::timeout(Duration::from_millis(300), task).await;
     assert!(ended.is_err(), "{what} did not wait for the other transaction");
 }
 
-/// Two servers, one database: a block that is written but not committed makes whoever would use the key wait, and then refuses.
+/// Two servers, one database: registering or enabling waits for a block that is written but not committed, and is then
+/// rejected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_registers_or_enables_a_key_waits_for_a_block_under_way() {
     for database in Database::all().await {
@@ -344,7 +346,7 @@ async fn whoever_registers_or_enables_a_key_waits_for_a_block_under_way() {
     }
 }
 
-/// The other way round: a registration that is written but not committed is found by the stop.
+/// The reverse: the stop waits for a registration that is written but not committed, and includes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_waits_for_a_registration_under_way_and_stops_it() {
     for database in Database::all().await {
@@ -393,7 +395,7 @@ fn api_key(number: u128) -> domain::api_key::NewApiKey {
     }
 }
 
-/// And many times over, from two servers: whatever the order, no enabled application has a blocked key.
+/// Many rounds from two servers: in no interleaving does an enabled application have a blocked key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_order_of_a_block_and_a_registration_leaves_a_blocked_key_in_use() {
     const ROUNDS: usize = 12;
@@ -429,7 +431,7 @@ async fn no_order_of_a_block_and_a_registration_leaves_a_blocked_key_in_use() {
     }
 }
 
-/// Where the database cannot be written, the block is obeyed at once and recorded later.
+/// While the database cannot be written, the gateway enforces the block at once, and it is recorded later.
 #[tokio::test]
 async fn a_block_that_cannot_be_recorded_is_obeyed_and_recorded_later() {
     let console = Console::start().await;
@@ -457,7 +459,7 @@ async fn rename(console: &Console, from: &str, to: &str) {
     transaction.commit().await.unwrap();
 }
 
-/// A proposal to restore a key is tried before it is made.
+/// A proposal to restore a key is checked against the current state when it is made.
 #[tokio::test]
 async fn restoring_a_blocked_key_is_not_proposed() {
     let console = Console::start().await;

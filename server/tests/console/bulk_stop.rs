@@ -1,4 +1,4 @@
-//! Many applications are stopped at once: what the preview says is what happens, and nothing holds it up.
+//! Disabling many applications at once: the result matches the preview, and no missing input blocks it.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, PEM_A, PEM_B, PEM_C};
 use app::paths::{self, Area};
@@ -16,12 +16,12 @@ fn of_key(pem: &str) -> String {
     paths::stop_signing_key(&PublicKey::from_pem(pem).unwrap().fingerprint())
 }
 
-/// The ids that a preview's form says were seen.
+/// The application ids in the hidden fields of a preview's form.
 fn seen(page: &Answer) -> Vec<String> {
     page.body.split("name=\"seen\" value=\"").skip(1).map(|rest| rest[..36].to_owned()).collect()
 }
 
-/// Opens the preview at `path`, and confirms it.
+/// Opens the preview at `path` and confirms it.
 async fn stop(browser: &mut Browser, path: &str, reason: &str) -> Answer {
     let page = browser.get(path).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
@@ -33,7 +33,7 @@ async fn confirm(browser: &mut Browser, path: &str, seen: &[String], reason: &st
     browser.post(path, &fields.collect::<Vec<_>>()).await
 }
 
-/// The codes of an application's events, whosever it is.
+/// Number of recorded `application.disabled` events of an application with the reason [`WHY`], in any organization.
 async fn stops_of(console: &Console, id: &str) -> i64 {
     let mut conn = console.store.read().await.unwrap();
     let sql = "SELECT COUNT(*) FROM audit_events WHERE application_id = $1 AND action = 'application.disabled' AND reason = $2";
@@ -65,10 +65,10 @@ async fn an_owner_stops_everything_of_theirs_in_two_activations_and_each_stop_is
         expected.sort();
         assert_eq!(shown, expected, "{engine}");
 
-        // Nothing stops before the button is pressed.
+        // Nothing is disabled before the button is pressed.
         assert_eq!(console.gateway_says(&ledger_key).await, "malformed_token");
 
-        // Neither a reason nor a ticket is needed, and a suggested reason is one click.
+        // Neither a reason nor a ticket is required, and a suggested reason is one click.
         preview.says("Reason (optional)").says("Suspected exposure");
         let done = stop(&mut owner, &path, WHY).await;
         assert_eq!(done.status, StatusCode::OK, "{engine}: {}", done.text());
@@ -84,7 +84,7 @@ async fn an_owner_stops_everything_of_theirs_in_two_activations_and_each_stop_is
         let disabled = console.application(&old).await.disabled.unwrap();
         assert_eq!(disabled.reason.as_str(), "long ago", "what was stopped stays as it was");
 
-        // The form sent again finds nothing, and each is enabled on its own.
+        // Submitting the form again has no effect, and each application is enabled on its own.
         confirm(&mut owner, &path, &shown, WHY).await.says("Nothing was left to stop");
         owner.get(&path).await.says("Nothing to stop").says("3 applications are already disabled");
         assert!(!owner.get(LIST).await.body.contains("stop-everything"), "there is nothing to stop");
@@ -114,7 +114,7 @@ async fn an_admin_stops_an_organization_and_an_auditor_looks_on() {
     ] {
         let mut browser = browser.clone();
         let looked = browser.get(&path).await;
-        // In the other area nobody is signed in who is signed in here.
+        // A session of one area is not valid in the other.
         let is_led_to_the_door =
             looked.status == StatusCode::SEE_OTHER && looked.location().starts_with(Area::Hub.sign_in());
         assert!(is_led_to_the_door || looked.status == StatusCode::FORBIDDEN, "{path}: {}", looked.status);
@@ -122,7 +122,7 @@ async fn an_admin_stops_an_organization_and_an_auditor_looks_on() {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
         assert!(!answer.text().contains("Ledger"), "{}", answer.text());
     }
-    // Their own stop is their own organization's alone, whatever the form names.
+    // The partner's own page only disables applications of the partner's organization, whichever ids the form has.
     confirm(&mut stranger, &own, std::slice::from_ref(&id), WHY).await.says("Nothing was left to stop");
     assert_eq!(console.gateway_says(&key).await, "malformed_token");
     let organization = format!("/organizations/{}", console.alpine);
@@ -131,7 +131,7 @@ async fn an_admin_stops_an_organization_and_an_auditor_looks_on() {
 
     let mut admin = console.admin().await;
     assert!(admin.get(&organization).await.body.contains("stop-everything"), "the control");
-    // A ticket can be named, and need not be.
+    // A ticket is optional.
     admin.get(&hub).await.says("Ticket reference (optional)").says("Leave it empty if there is none yet.");
     admin.post(&hub, &[("reason", WHY), ("ticket", "SUP-4711")]).await.says("1 application is stopped");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
@@ -152,7 +152,7 @@ async fn a_leaked_key_is_stopped_in_every_application_that_it_verifies_requests_
         let replace = [("public_key", PEM_B), ("overlap", "3600")];
         owner.submit(&format!("{LIST}/{retiring}/replace-signing-key"), &replace).await;
         owner.submit(&format!("{LIST}/{retired}/replace-signing-key"), &[replace[0], ("overlap", "none")]).await;
-        // Two organizations that register one key at the same moment may both get it.
+        // Two organizations that register the same key at the same moment may both succeed.
         let (foreign, foreign_key) = console.signed_in("owner@borealis.example").await.create("Foreign", PEM_C).await;
         let key = PublicKey::from_pem(PEM_A).unwrap();
         let mut transaction = console.store.write().await.unwrap();
@@ -190,7 +190,7 @@ async fn a_leaked_key_is_stopped_in_every_application_that_it_verifies_requests_
         }
         console.signed_in("owner@borealis.example").await.get(&format!("{LIST}/{foreign}")).await.says(WHY);
 
-        // When its overlap is over, the old key is nobody's any more.
+        // After its overlap the old key is retired.
         console.advance(Duration::from_secs(3600));
         let mut admin = console.admin().await;
         admin.get(&of_key(PEM_A)).await.says("2 applications are already disabled");
@@ -263,7 +263,7 @@ async fn a_stop_asks_for_no_fresh_proof() {
         owner.create("Payouts", PEM_B).await
     };
     console.advance(Duration::from_secs(11 * 60));
-    // Nor for a reason.
+    // Nor is a reason required.
     stop(&mut owner, &format!("{LIST}/stop-everything"), "").await.says("1 application is stopped");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
     owner.get(&format!("{LIST}/audit")).await.says("Emergency stop, no reason given");
@@ -289,7 +289,7 @@ async fn a_stop_is_obeyed_where_the_database_cannot_be_written_and_recorded_late
         assert_eq!(console.gateway_says(key).await, "application_disabled", "the gateway obeys at once");
         assert!(console.application(id).await.is_enabled(), "the database does not know");
     }
-    // Again: what is stopped and not recorded is not stopped twice.
+    // An application that is disabled but not yet recorded is not disabled twice.
     stop(&mut admin, &everything(&console), WHY).await.says("Nothing was left to stop");
 
     let mut transaction = console.store.write().await.unwrap();
@@ -314,7 +314,7 @@ async fn no_request_that_starts_after_the_answer_is_accepted() {
     for number in 0..8 {
         keys.push(owner.create(&format!("Application {number}"), PEM_A).await.1);
     }
-    // Requests come without a pause, before the stop and through it.
+    // Requests are sent without a pause before and during the stop.
     let (ended, mut is_ended) = tokio::sync::watch::channel(false);
     let load: Vec<_> = keys
         .iter()

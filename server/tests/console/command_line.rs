@@ -1,4 +1,4 @@
-//! What whoever runs the server does at its command line, beside a console that serves.
+//! Commands that the operator runs next to a serving console.
 
 use crate::support::{Console, Database, LIST, PASSWORD};
 use app::paths::Area;
@@ -22,14 +22,14 @@ use tempfile::TempDir;
 
 const CHOSEN: &str = "tulip gravel 84 harbour";
 
-/// A data folder with the pepper of a [`Console`].
+/// A data folder with the pepper of [`Console`].
 fn data_folder() -> TempDir {
     let folder = private_folder();
     write_pepper(&folder, [7; 32]);
     folder
 }
 
-/// A folder for this user only, whatever the umask.
+/// A folder with mode 0700, whatever the umask.
 fn private_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     set_mode(folder.path(), 0o700);
@@ -46,7 +46,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Runs the program with these arguments to its end.
+/// Runs the program with these arguments until it exits.
 fn program(data: &Path, database: &str, arguments: &[&str], typed: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
         .args(arguments)
@@ -94,7 +94,7 @@ async fn the_last_admin_who_has_lost_everything_is_let_in_again_and_nobody_with_
         let fields = [("token", token), ("password", CHOSEN)];
         assert_eq!(browser.post(path, &fields).await.status, StatusCode::SEE_OTHER);
         assert_eq!(browser.post(path, &fields).await.status, StatusCode::GONE, "once");
-        // Nothing before there is a second factor again.
+        // The account has no second factor any more, so one must be set up before anything else.
         assert_eq!(browser.sign_in_at(Area::Hub, "admin@nuvera.example", CHOSEN).await.location(), Area::Hub.home());
         assert_eq!(
             browser.get("/organizations/people").await.location(),
@@ -126,7 +126,7 @@ async fn a_partner_is_created_and_gets_an_owner_beside_a_console_that_serves() {
         assert!(refused(&create("cedar bank")).contains("Another partner organization has this name"));
         assert!(refused(&create(" ")).contains("--name: Enter a name for the organization."));
 
-        // Lost before they joined: another link, and the one before no longer works.
+        // Lost before the owner joined: a new link is issued, and the earlier one no longer works.
         let recover = |organization| {
             run(&["recover", "--organization", organization, "--email", "carl@cedar.example", "--name", "Carl Cole"])
         };
@@ -178,7 +178,7 @@ fn an_admin_is_made_with_a_good_password_only_and_once() {
     assert!(refused(&create("Nele@Nuvera.example", CHOSEN)).contains("has an account already"));
 }
 
-/// What a command that must not create anything may not change.
+/// The names of the files in a folder, which a command that must not create anything leaves as they were.
 fn names(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -198,7 +198,7 @@ fn a_command_for_a_database_that_no_server_has_used_is_refused_and_creates_nothi
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A command that asks for nothing may have ended.
+        // A command that reads no input may have exited already.
         let _ = child.stdin.take().unwrap().write_all(format!("{CHOSEN}\n").as_bytes());
         child.wait_with_output().unwrap()
     };
@@ -210,7 +210,7 @@ fn a_command_for_a_database_that_no_server_has_used_is_refused_and_creates_nothi
         assert!(said.contains("--data: there is no database ") && said.contains("nuvera.db"), "{said}");
         assert_eq!(names(folder.path()), BTreeSet::new());
     }
-    // The control: once `migrate` has run, both do their work, and `migrate` changes nothing the second time.
+    // The control: once `migrate` has run, both commands succeed, and a second `migrate` changes nothing.
     for _ in 0..2 {
         printed(run(folder.path(), &["migrate"]));
     }
@@ -222,7 +222,7 @@ fn a_command_for_a_database_that_no_server_has_used_is_refused_and_creates_nothi
     printed(run(folder.path(), &backup));
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(refused(&run(folder.path(), &backup)).contains("copy.db cannot be written"), "it is not overwritten");
-    // What was written before is in the copy: the account is known there.
+    // The copy has the earlier changes: the account exists there.
     let url = format!("sqlite://{}", copy.display());
     assert!(refused(&program(folder.path(), &url, &create, &format!("{CHOSEN}\n"))).contains("has an account already"));
 }
@@ -283,7 +283,7 @@ fn every_command_refuses_files_that_others_can_use() {
         set_mode(&path, tight);
     }
     assert!(!copy.exists());
-    // The control: with the modes as the messages say, they work.
+    // The control: with the modes that the messages ask for, the commands succeed.
     printed(run(commands[2]));
     printed(run(commands[4]));
 }
@@ -314,7 +314,7 @@ async fn a_command_with_another_pepper_or_another_version_of_the_tables_is_refus
             let said = refused(&recover(&folder));
             assert!(said.contains("--database-url: ") && said.contains(expected), "{said}");
         }
-        // Nothing of it was done: the password is what it was.
+        // The command had no effect: the password is unchanged.
         let answer = console.browser().sign_in_at(Area::Hub, "admin@nuvera.example", PASSWORD).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
     }
@@ -333,7 +333,7 @@ async fn no_command_but_migrate_and_serve_migrates_a_database_or_creates_one() {
             &["recover", "--email", "developer@alpine.example", "--make-owner"],
             &["backup", copy.to_str().unwrap()],
         ];
-        // As an upgrade finds it: the server of the older version is still running.
+        // The state during an upgrade: the server of the older version is still running.
         let mut conn = AnyConnection::connect(console.database_url()).await.unwrap();
         let newest = "SELECT MAX(version) FROM _sqlx_migrations";
         let (newest,): (i64,) = sqlx::query_as(newest).fetch_one(&mut conn).await.unwrap();
@@ -386,7 +386,7 @@ async fn an_organization_without_an_owner_is_given_one_and_one_with_an_owner_is_
             ("owner@alpine.example", "developer@alpine.example", console.alpine, Role::PartnerOwner),
             ("admin@nuvera.example", "auditor@nuvera.example", console.nuvera, Role::NuveraAdmin),
         ] {
-            // As older versions could leave it behind.
+            // A state that older versions could leave behind.
             let id = console.user_id(lost).await;
             let mut transaction = console.store.write().await.unwrap();
             users::remove(&mut transaction, id, console.clock.now()).await.unwrap();

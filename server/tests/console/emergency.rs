@@ -1,4 +1,4 @@
-//! What must work when the database does not.
+//! Emergency actions that must work while the database does not.
 
 use crate::support::{Console, LIST, PEM_A};
 use axum::http::StatusCode;
@@ -18,7 +18,7 @@ async fn a_stop_is_obeyed_at_once_and_recorded_when_the_history_can_be_written()
     let (id, key) = owner.create("Ledger", PEM_A).await;
     assert_eq!(console.gateway_says(&key).await, "malformed_token");
 
-    // Only the history fails: the page itself can still be shown.
+    // Only the audit history fails: the page itself can still be rendered.
     let mut transaction = console.store.write().await.unwrap();
     sqlx::query("DROP TABLE audit_sequence").execute(&mut *transaction).await.unwrap();
     transaction.commit().await.unwrap();
@@ -26,7 +26,8 @@ async fn a_stop_is_obeyed_at_once_and_recorded_when_the_history_can_be_written()
     answer.leads_to(&format!("{LIST}/{id}"), "disabled-unrecorded");
     assert_eq!(console.gateway_says(&key).await, "application_disabled", "the gateway obeys at once");
     assert!(console.application(&id).await.is_enabled(), "the database does not know");
-    // The page does not call it enabled without a word, and neither a reload of the gateway nor a second stop matters.
+    // The page does not show it as enabled without a note, and neither a reload of the gateway nor a second stop
+    // changes that.
     owner.get(&format!("{LIST}/{id}")).await.says("the stop will be added to the audit history as soon as it can be");
     console.backend.start().await.unwrap();
     assert_eq!(console.gateway_says(&key).await, "application_disabled", "a reload does not lift it");
@@ -35,7 +36,7 @@ async fn a_stop_is_obeyed_at_once_and_recorded_when_the_history_can_be_written()
     assert_eq!(console.backend.unrecorded_stops(), 1);
     assert!(console.gateway.metrics().unwrap().contains("nuvera_gateway_unrecorded_stops 1"));
 
-    // No other change gets in before the record.
+    // No other change is accepted before the stop is recorded.
     let refused = owner.submit(&format!("{LIST}/{id}/rename"), &[("name", "Books")]).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     refused.says("nothing was changed");
@@ -54,7 +55,7 @@ async fn a_stop_is_obeyed_at_once_and_recorded_when_the_history_can_be_written()
     assert_eq!(console.events(&id).await[0], "application.disabled");
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
     assert!(console.gateway.metrics().unwrap().contains("nuvera_gateway_unrecorded_stops 0"));
-    // What is recorded can be enabled, and stays so.
+    // A recorded stop can be lifted, and the application stays enabled.
     owner.submit(&format!("{LIST}/{id}/enable"), &[("reason", "found")]).await;
     console.backend.settle().await.unwrap();
     assert_eq!(console.gateway_says(&key).await, "malformed_token");
@@ -82,7 +83,7 @@ async fn a_stop_is_not_held_up_by_what_was_typed_in_a_hurry() {
     let (id, key) = owner.create("Ledger", PEM_A).await;
     let mut admin = console.admin().await;
     let typed = [("reason", "stolen\u{202E} \ttonight"), ("ticket", "SUP 4711")];
-    // The same is told apart where there is time.
+    // The same input is rejected for a change that is not urgent.
     let enable = admin.submit(&format!("{}/permissions", console.in_hub(&id)), &typed).await;
     assert_eq!(enable.status, StatusCode::UNPROCESSABLE_ENTITY);
     let stopped = admin.submit(&format!("{}/disable", console.in_hub(&id)), &typed).await;

@@ -1,4 +1,4 @@
-//! What an attacker who holds a manager's session for a while can leave behind, and who learns of it.
+//! What an attacker with temporary access to a member manager's session can leave behind, and who is notified.
 
 use crate::support::{Console, Database, PASSWORD, PEOPLE, nobodys_browser};
 use axum::http::StatusCode;
@@ -20,7 +20,7 @@ const RESCUER: &str = "developer@alpine.example";
 const INTRUDER: [(&str, &str); 3] =
     [("name", "Ivy Intruder"), ("email", "ivy@attacker.example"), ("role", "partner_owner")];
 
-/// What the victim, a colleague or the operator does about it.
+/// What the victim, a colleague or the operator does to recover the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
     None,
@@ -30,7 +30,7 @@ enum Remedy {
     ResetFactor,
 }
 
-/// Uses a link with a token to set a password.
+/// Follows a link with a token and sets a password.
 async fn uses(console: &Console, link: &str) -> StatusCode {
     let (path, token) = link.split_once("?token=").unwrap();
     console.browser().post(path, &[("token", token), ("password", CHOSEN)]).await.status
@@ -110,7 +110,7 @@ async fn links_made_in_a_hijacked_session_do_not_survive_new_credentials() {
     }
 }
 
-/// The addresses to which a message with this subject was mailed, once there are as many; and the messages.
+/// Asserts to which addresses a message with this subject was mailed, once that many are there. Returns the messages.
 async fn mailed(console: &Console, subject: &str, expected: &[&str]) -> Vec<String> {
     let messages = console.letters_about(subject, expected.len()).await;
     let mut to: Vec<_> = messages
@@ -143,7 +143,7 @@ async fn everyone_who_manages_members_learns_of_each_change_to_them() {
             assert!(message.contains(said), "{said}: {message}");
         }
         assert!(message.contains(&format!("http://localhost:3000{PEOPLE}\r\n")), "{message}");
-        // The actor alone can say whether someone else uses their account.
+        // Only the actor can tell whether their account is being misused.
         assert_eq!(message.contains("http://localhost:3000/settings/account\r\n"), message.contains("To: owner@"));
         assert!(!message.contains("token"), "the link goes to the invitee alone: {message}");
     }
@@ -169,7 +169,7 @@ async fn everyone_who_manages_members_learns_of_each_change_to_them() {
     owner.post(&format!("{PEOPLE}/invite"), &fields).await;
     assert_eq!(uses(&console, &console.mailed_link("grace@alpine.example")).await, StatusCode::SEE_OTHER);
     mailed(&console, "A member joined your organization", &managers).await;
-    // Nothing of it goes to another organization.
+    // Other organizations receive none of it.
     assert!(console.letters().iter().all(|message| !message.contains("borealis")));
 }
 
@@ -187,7 +187,7 @@ const REMOVED: &str = "A member was removed from your organization";
 const REQUESTED: &str = "Removing or demoting an owner of your organization was requested";
 const CANCELLED: &str = "Removing or demoting an owner of your organization was cancelled";
 
-/// Alpine Pay with two more owners, who manage members for 72 hours: the developer and the viewer.
+/// Alpine Pay with two more owners, the developer and the viewer, who have managed members for 72 hours.
 async fn three_owners(database: Database) -> (Console, UserId, UserId) {
     let console = Console::start_on(database).await;
     let owner = console.owner_actor().await;
@@ -199,7 +199,7 @@ async fn three_owners(database: Database) -> (Console, UserId, UserId) {
     (console, second, third)
 }
 
-/// The codes of the newest events of Alpine Pay, the newest first.
+/// The codes of Alpine Pay's newest audit events, the newest first.
 async fn newest(console: &Console, count: usize) -> Vec<&'static str> {
     let scope = AuditScope::Organization(console.alpine);
     let mut conn = console.store.read().await.unwrap();
@@ -290,7 +290,7 @@ async fn a_second_owner_confirms_a_removal_but_neither_requester_nor_target_nor_
             assert_eq!(refused.status, StatusCode::CONFLICT);
             refused.says("Someone else confirms this");
         }
-        // The attacker makes an owner of an account of their own.
+        // The attacker invites an account of their own as an owner.
         attacker.post(&format!("{PEOPLE}/invite"), &INTRUDER).await;
         let invitation = console.mailed_link("ivy@attacker.example");
         let (path, token) = invitation.split_once("?token=").unwrap();
@@ -309,7 +309,7 @@ async fn a_second_owner_confirms_a_removal_but_neither_requester_nor_target_nor_
         assert_eq!(newest(&console, 2).await, ["person.role_changed", "owner_change.confirmed"]);
         assert_eq!(role(&console, third).await, Some(Role::PartnerOwner));
         assert_eq!(colleague.post(&confirm, &[]).await.status, StatusCode::NOT_FOUND, "once");
-        // Who does not manage members is removed at once.
+        // A member who does not manage members is removed at once.
         let removed = colleague.post(&format!("{PEOPLE}/{second}/remove"), &[]).await;
         removed.leads_to(PEOPLE, "person-removed");
         console.letters_about(REMOVED, 1).await;
@@ -358,7 +358,7 @@ async fn a_requested_removal_ends_with_its_requesters_credentials_or_power_and_w
                     backend.remove_person(&third_actor, console.alpine, requester.user_id).await.unwrap();
                     backend.confirm_owner_change(&second_actor, console.alpine, requester.user_id).await.unwrap();
                 }
-                // By the organization's identity provider, whose word counts at once.
+                // Through the organization's identity provider, whose assertion applies at once.
                 _ => {
                     let mut transaction = console.store.write().await.unwrap();
                     let now = console.clock.now();

@@ -1,4 +1,5 @@
-//! The organization hub: whatever is searched for is found, secrets go nowhere, and who needs help first comes first.
+//! The organization hub: searches find what exists, secrets are not kept or forwarded, and organizations that need
+//! attention come first.
 
 use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEM_C};
 use app::paths::Area;
@@ -23,7 +24,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const HUB: &str = "/organizations";
 
-/// Searches as the page does: the form, then the address that it leads to.
+/// Submits a search and follows its redirects, as a browser does.
 async fn search(browser: &mut Browser, typed: &str) -> Answer {
     let sent = browser.post(HUB, &[("q", typed)]).await;
     if sent.status != StatusCode::SEE_OTHER {
@@ -36,7 +37,7 @@ async fn search(browser: &mut Browser, typed: &str) -> Answer {
     answer
 }
 
-/// Where a search leads to in the end.
+/// The path at which the redirects of a search end.
 async fn leads_to(browser: &mut Browser, typed: &str) -> String {
     let mut at = browser.post(HUB, &[("q", typed)]).await.location().to_owned();
     loop {
@@ -81,7 +82,7 @@ async fn names_are_found_in_every_organization_exact_ones_first() {
     found.says("Borealis FinanceWhatOrganization");
     assert!(!found.text().contains("Alpine"), "{}", found.text());
     search(&mut admin, "nobody").await.says("Nothing found for “nobody”").says("Search for a part of a name");
-    // Customers and Nuvera own no applications, and are not found.
+    // Customers and Nuvera own no applications, so searches leave them out.
     for other in ["Customer Co", "Nuvera"] {
         search(&mut admin, other).await.says("Nothing found");
     }
@@ -104,7 +105,7 @@ async fn the_only_exact_hit_is_shown_at_once() {
     ] {
         assert_eq!(leads_to(&mut admin, typed).await, place, "{typed}");
     }
-    // A part of a name is none, even where there is but one.
+    // A partial name does not redirect, even with a single hit.
     assert_eq!(leads_to(&mut admin, "borealis").await, "/organizations?q=borealis");
 }
 
@@ -116,7 +117,7 @@ async fn a_keys_prefix_finds_it_whatever_became_of_it() {
     let path = format!("{}/api-keys/{}/revoke", console.in_hub(&id), console.application(&id).await.api_keys[0].id);
     admin.submit(&path, &[("confirm_name", "Ledger"), ("reason", "a test"), ("ticket", "SUP-4711")]).await;
     assert_eq!(leads_to(&mut admin, &key[..12]).await, console.in_hub(&id));
-    // Something else is called so: then both are listed, with the key's state.
+    // With an application of the same name, both are listed, together with the key's state.
     console.owner().await.create(&key[..12], PEM_A).await;
     let both = search(&mut admin, &key[..12]).await;
     both.says("of LedgerWhatAPI keyStateRevoked Disabled").says("WhatApplicationStateEnabled");
@@ -175,17 +176,17 @@ async fn a_whole_key_goes_no_further_than_the_form() {
         found.says("Only the prefix was used").says("Ledger");
         assert!(!found.body.contains(&secret[..20]), "{}", found.body);
     }
-    // Whoever writes it into the address is led away from there.
+    // A key in the query string is redirected to its prefix.
     let typed = admin.get(&format!("/organizations?q={key}")).await;
     typed.leads_to(&format!("/organizations?q={}", &key[..12]), "whole-key");
-    // What was said follows to the page of the one thing that was found, and is said there once.
+    // The message follows the redirect to the page of the only hit and is shown there once.
     let on = admin.follow(&typed).await;
     on.leads_to(&console.in_hub(&id), "whole-key");
     admin.follow(&on).await.says("Only the prefix was used");
     assert!(!admin.get(&console.in_hub(&id)).await.text().contains("Only the prefix was used"));
     assert_eq!(leads_to(&mut admin, &key).await, console.in_hub(&id));
 
-    // A token holds the key, and a private key is worse: neither is searched for, shown or sent on.
+    // A token contains the key, and a private key is worse: neither is searched for, shown or forwarded.
     let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJudmtfIn0.c2lnbmF0dXJl";
     for typed in [token, "Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJudmtfIn0.c2ln", "-----BEGIN PRIVATE KEY-----MII"] {
         let sent = admin.post(HUB, &[("q", typed)]).await;
@@ -220,7 +221,7 @@ async fn what_strangers_could_type_is_text() {
     let console = Console::start().await;
     known(&console).await;
     let mut admin = console.admin().await;
-    // What means something in a pattern stands for itself.
+    // Wildcards of an SQL pattern match themselves.
     for (typed, is_found) in [("100%", true), ("%", true), ("_", false), ("2_100%", false), ("\\", false), ("'", false)]
     {
         let found = search(&mut admin, typed).await;
@@ -242,7 +243,7 @@ async fn what_strangers_could_type_is_text() {
     for nothing in ["", " \t "] {
         assert_eq!(admin.post(HUB, &[("q", nothing)]).await.location(), HUB);
     }
-    // A line break in an address is no line break in a header.
+    // Special characters in a search are escaped in the redirect.
     let sent = admin.post(HUB, &[("q", "x&y=signed-out#y")]).await;
     assert_eq!(sent.location(), "/organizations?q=x%26y%3Dsigned-out%23y");
 }
@@ -284,7 +285,7 @@ async fn a_partner_finds_nothing_whatever_they_ask_for() {
             let query: String = form_urlencoded::byte_serialize(typed.as_bytes()).collect();
             let address = format!("{HUB}?q={query}");
             for answer in [sent, partner.get(&address).await, partner.get(&format!("{HUB}?show=attention")).await] {
-                // Theirs is another area: here is nobody whom anybody knows.
+                // A partner's session is not valid in the hub.
                 match answer.status {
                     StatusCode::SEE_OTHER => assert!(answer.location().starts_with(Area::Hub.sign_in()), "{typed}"),
                     status => assert_eq!(status, StatusCode::FORBIDDEN, "{email} {typed}"),
@@ -294,13 +295,13 @@ async fn a_partner_finds_nothing_whatever_they_ask_for() {
             }
         }
     }
-    // Nor is another site's form a search of theirs.
+    // A form from another site is rejected.
     let mut admin = console.admin().await;
     let foreign = Request::post(HUB).header("origin", "https://evil.example").body(Body::from("q=ledger")).unwrap();
     assert_eq!(admin.send(foreign).await.status, StatusCode::FORBIDDEN);
 }
 
-/// Adds requests of an application, the newest first, at `at`.
+/// Records requests of an application at `at`, the newest first.
 async fn requests(console: &Console, id: ApplicationId, at: Timestamp, counts: &[(&'static str, usize)]) {
     let mut transaction = console.store.write().await.unwrap();
     static NUMBER: AtomicU32 = AtomicU32::new(1);
@@ -360,7 +361,7 @@ async fn health_says_what_a_known_history_comes_to() {
     organization.says("Last day: 140 requests, 32% refused, mostly replay_detected.");
     organization.says("5% refused in the last hour").says("1 application disabled");
 
-    // A week later nothing came any more, and an application still waits for its first request.
+    // A week later there are no more requests, and an application still waits for its first one.
     console.advance(UNUSED_AFTER);
     let mut admin = console.admin().await;
     for path in [HUB.to_owned(), format!("{HUB}/{}", console.alpine)] {
@@ -370,7 +371,7 @@ async fn health_says_what_a_known_history_comes_to() {
     }
     admin.get(&format!("{HUB}/{}", console.alpine)).await.says("Last hour: no requests.");
 
-    // A rotation: the old key expires, and is used when half of its time is over.
+    // A rotation: the old key expires, and is still used halfway through its grace window.
     let mut owner = console.owner().await;
     owner.submit(&format!("{LIST}/{used}/replace-api-key"), &[("grace", "86400")]).await;
     let says = async |admin: &mut Browser, words: &str, not: &str| {
@@ -387,7 +388,8 @@ async fn health_says_what_a_known_history_comes_to() {
     says(&mut admin, "1 key stops while in use", "1 key expiring").await;
     console.advance(DAY * 180);
     let mut admin = console.admin().await;
-    // The replacement and the other two applications' API keys, after 180 days; signing keys may be 365 days old.
+    // The replacement key and the API keys of the other two applications, after 180 days; signing keys may be 365 days
+    // old.
     says(&mut admin, "3 keys overdue", "stops while in use").await;
 }
 
@@ -438,7 +440,7 @@ async fn whoever_needs_help_first_comes_first_and_the_others_can_be_left_out() {
     let attention = admin.get(&format!("{HUB}?show=attention")).await;
     attention.says("All (2)").says("Needs attention (1)").says("Borealis Finance");
     assert!(!attention.text().contains("Alpine Pay"), "{}", attention.text());
-    // Whoever may look and no more sees the same.
+    // Read-only roles see the same.
     let mut auditor = console.signed_in("auditor@nuvera.example").await;
     auditor.get(&format!("{HUB}?show=attention")).await.says("100% refused in the last hour");
 }

@@ -1,4 +1,4 @@
-//! What the console says of keys that grow old, that nothing uses, and that stop while something uses them.
+//! Warnings in the console about overdue keys, unused keys, and keys that expire while they are in use.
 
 use crate::support::{Console, LIST, PEM_A, PEM_B};
 use std::time::Duration;

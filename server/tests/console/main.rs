@@ -1,6 +1,6 @@
-//! The console in process: every route, its store on every engine, the clock in the test's hand.
+//! In-process tests of the console: every route, with a store on every engine and a clock that the test controls.
 
-#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 mod api_keys;
 mod applications;

@@ -1,4 +1,4 @@
-//! One-time messages: said by the page that a form leads to, once, and by no address.
+//! One-time messages: shown once, on the page that a form redirects to, and not settable through the URL.
 
 use crate::support::{Browser, Console, LIST, ORIGIN, PEM_A};
 use axum::http::{Request, StatusCode, header};
@@ -23,7 +23,7 @@ async fn a_message_is_said_once_and_by_no_address() {
         assert!(cookie.contains(attribute), "{cookie}");
     }
     owner.follow(&done).await.says(STORED);
-    // Reloaded, it is not said again; nor does any address say it.
+    // A reload does not show it again, and no query parameter does.
     for path in [format!("{LIST}/{id}"), format!("{LIST}/{id}?done=key-stored"), format!("{LIST}?done=disabled")] {
         let page = owner.get(&path).await;
         assert_eq!(page.status, StatusCode::OK);
@@ -37,10 +37,10 @@ async fn tabs_and_scripts_do_not_take_each_others_messages() {
     let mut owner = console.owner().await;
     let (one, _) = owner.create("One", PEM_A).await;
     let (two, _) = owner.create("Two", PEM_A).await;
-    // Two tabs send a form each before either opens its page.
+    // Two tabs each submit a form before either opens its page.
     let done = stores(&mut owner, &console, &one).await;
     let stopped = owner.submit(&format!("{LIST}/{two}/disable"), &[]).await;
-    // What an open page fetches meanwhile, another page, and a page that the browser loads in advance take nothing.
+    // A fetch by an open page, another page and a prefetched page do not consume the message.
     assert!(!owner.fetch(done.location()).await.text().contains(STORED));
     assert!(!owner.get(LIST).await.text().contains(STORED));
     let in_advance =

@@ -1,4 +1,5 @@
-//! What Nuvera did is told to the partner at once: on their pages until somebody has seen it, and to the owners by mail.
+//! Partners are notified of Nuvera's actions at once: on their pages until a member acknowledges it, and by e-mail to
+//! owners.
 
 use crate::support::{Browser, Console, LIST, ORIGIN, PEM_A};
 use axum::http::StatusCode;
@@ -32,7 +33,7 @@ async fn what_nuvera_did_is_told_until_somebody_has_seen_it() {
 
     let page = owner.get(&format!("{LIST}/{id}")).await;
     let seen_until = page.hidden("version");
-    // What happens meanwhile was not on the page, so it is told again.
+    // An action that happened after the page was loaded was not on it, so it stays unacknowledged.
     act(&console, &mut admin, &id, "disable", &[]).await;
     let seen = format!("{LIST}/{id}/seen-support");
     let mut developer = console.signed_in("developer@alpine.example").await;
@@ -54,7 +55,7 @@ async fn what_nuvera_did_is_told_until_somebody_has_seen_it() {
     let events = console.events(&id).await;
     assert_eq!(events[..4], ["support.seen", "support.seen", "application.disabled", "permissions.changed"]);
 
-    // Twice is harmless: nothing is recorded again, and who saw it first stays.
+    // Acknowledging twice is harmless: no second event is recorded, and the first member's name stays.
     developer.post(&seen, &[("version", &until)]).await;
     developer.post(&seen, &[("version", "9999")]).await;
     assert_eq!(console.events(&id).await, events);
@@ -101,7 +102,7 @@ async fn a_claim_says_who_asked_and_why_and_a_replayed_one_says_why_it_is_refuse
     let mut colleague = console.signed_in("developer@alpine.example").await;
     let claimed = colleague.post(&claim, &[("version", &version)]).await;
     assert_eq!((claimed.status, claimed.keys().len()), (StatusCode::OK, 1));
-    // The same form again, and one that knows the application as it is now.
+    // The same form again, and one with the application's current version.
     let replayed = owner.post(&claim, &[("version", &version)]).await;
     assert_eq!((replayed.status, replayed.keys().len()), (StatusCode::CONFLICT, 0));
     replayed.says("Somebody changed this application").says("by Deniz Demir");
@@ -114,7 +115,7 @@ async fn a_claim_says_who_asked_and_why_and_a_replayed_one_says_why_it_is_refuse
     assert!(!owner.get(LIST).await.text().contains("for you to claim"));
 }
 
-/// What lies in the mail folder, as text.
+/// The decoded messages in the mail folder.
 fn letters(folder: &std::path::Path) -> Vec<String> {
     let read = |path| {
         let message = String::from_utf8(fs::read(path).unwrap()).unwrap();
@@ -157,7 +158,7 @@ async fn owners_are_told_by_mail_once_and_nobody_waits_for_it() {
     }
     assert_eq!(console.backend.tell_owners(&mailer, ORIGIN).await.unwrap(), 0, "once");
 
-    // Where mail does not get away, the change is made all the same, and the pages tell of it.
+    // If mail cannot be sent, the change is made all the same, and the pages show it.
     let away = tempfile::tempdir().unwrap();
     let broken =
         Mailer::folder(&away.path().join("mail"), "Nuvera <no-reply@nuvera.example>".parse().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Partner organizations: Nuvera's admins create them, invite their first owner, change, suspend and reinstate them.
+//! Partner organizations: Nuvera's admins create them, invite the first owner, and change, suspend and reinstate them.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, PEM_A, PEM_B};
 use axum::http::StatusCode;
@@ -18,7 +18,7 @@ const CEDAR: [(&str, &str); 5] = [
     ("owner_email", "Cleo@cedar.example"),
 ];
 
-/// The organization that an answer leads to.
+/// The organization whose page a response redirects to.
 fn created(answer: &Answer) -> OrganizationId {
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text());
     let id = answer.location().strip_prefix("/organizations/").and_then(|rest| rest.strip_suffix("/manage"));
@@ -87,7 +87,7 @@ async fn a_partner_is_created_without_an_owner_who_is_invited_later_and_again() 
     assert_eq!(joins(&console, &replaced).await.1.status, StatusCode::GONE, "one link at a time");
     joins(&console, &console.mailed_link("carl@cedar.example")).await.1.leads_to(LIST, "joined");
 
-    // From now on its owner decides who joins: an admin of Nuvera cannot become an owner by an invitation.
+    // From now on the owner decides who joins: a Nuvera admin cannot make themselves an owner by inviting one.
     let late = admin.post(&invite, &first).await;
     assert_eq!(late.status, StatusCode::CONFLICT);
     late.says("Cedar Bank has members already: its owners invite others.");

@@ -1,4 +1,4 @@
-//! Passkeys: added, used, refused and removed.
+//! Passkeys: registration, use, rejection and removal.
 
 use crate::{
     authenticator::{Device, options},
@@ -14,7 +14,7 @@ const SIGN_IN: &str = "/sign-in/passkey";
 const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
-/// Adds a passkey by the page for it.
+/// Adds a passkey through its page.
 pub async fn add(browser: &mut Browser, name: &str) -> Device {
     let page = browser.get(NEW).await;
     let (device, answer) = Device::make(&page);
@@ -23,7 +23,7 @@ pub async fn add(browser: &mut Browser, name: &str) -> Device {
     device
 }
 
-/// Asserts that a passkey was added: somebody's first second factor comes with recovery codes.
+/// Asserts that a passkey was added: a user's first second factor comes with recovery codes.
 fn assert_added(added: &Answer) {
     let has_codes = added.status == StatusCode::OK && added.text().contains("Store your recovery codes now");
     assert!(has_codes || added.notice() == Some("passkey-added"), "{}", added.text());
@@ -45,14 +45,14 @@ async fn send(browser: &mut Browser, path: &str, page: &Answer, answer: &str) ->
     browser.post(path, &[("passkey_challenge", &page.hidden("passkey_challenge")), ("passkey", answer)]).await
 }
 
-/// Asserts that nobody was signed in, and that the page says why.
+/// Asserts that the sign-in was rejected, and that the page gives the reason.
 async fn refused(browser: &mut Browser, answer: &Answer, words: &str) {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text());
     answer.says(words);
     assert_eq!(browser.get(LIST).await.status, StatusCode::SEE_OTHER, "nobody is signed in");
 }
 
-/// The audit history of Alpine Pay, the newest first: codes, and what was before and after.
+/// Alpine Pay's audit history, the newest first: codes, and the values before and after.
 async fn history(console: &Console) -> Vec<(String, Option<String>, Option<String>)> {
     let mut conn = console.store.read().await.unwrap();
     let scope = AuditScope::Organization(console.alpine);
@@ -83,7 +83,7 @@ async fn a_passkey_is_added_signs_in_by_itself_and_is_on_record() {
     assert_ne!(other.cookies, before);
     other.get(LIST).await.says("Olivia Okafor");
     assert!(!other.get(ACCOUNT).await.text().contains("Not yet"), "its use is on the page");
-    // Signing in is a fresh proof.
+    // Signing in counts as a fresh proof of identity.
     assert_eq!(other.get(&format!("{LIST}/new")).await.status, StatusCode::OK);
 }
 
@@ -140,7 +140,7 @@ async fn a_passkey_has_a_name_of_its_own_and_is_added_once() {
     let page = owner.get(NEW).await;
     let (_, other) = Device::make(&page);
     send_new(&mut owner, &page, "Laptop", &other).await.says("You have another passkey of this name.");
-    // The same passkey once more, and somebody else with it.
+    // The same passkey again, for the same user and for another one.
     let page = owner.get(NEW).await;
     let same = device.attest(&options(&page));
     send_new(&mut owner, &page, "Phone", &same).await.says("This passkey is registered already.");
@@ -199,7 +199,7 @@ async fn an_answer_counts_once_here_within_five_minutes_and_to_what_was_asked() 
     let late = send(&mut thief, SIGN_IN, &later, &answer).await;
     refused(&mut thief, &late, "was open for too long").await;
 
-    // In the last millisecond it counts: what was refused above was refused for its time.
+    // The control: one millisecond before the deadline it is accepted, so the rejection above was due to the time.
     let page = thief.get(SIGN_IN).await;
     let answer = device.prove(&page);
     console.advance(FIVE_MINUTES - Duration::from_millis(1));
@@ -242,7 +242,8 @@ async fn an_answer_from_elsewhere_by_nobody_or_with_another_key_signs_nobody_in(
     device.verifies = false;
     let answer = sign_in(&mut browser, &mut device).await;
     refused(&mut browser, &answer, "did not check that it is you").await;
-    // In the name of somebody else, with their own key, and with another one.
+    // Another user's handle with the attacker's own passkey, then also with the victim's credential id, then that id
+    // alone.
     let own = mem::replace(&mut other.user, device.user.clone());
     let answer = sign_in(&mut browser, &mut other).await;
     refused(&mut browser, &answer, "could not be verified").await;
@@ -257,7 +258,7 @@ async fn an_answer_from_elsewhere_by_nobody_or_with_another_key_signs_nobody_in(
         let answer = send(&mut browser, SIGN_IN, &page, nonsense).await;
         refused(&mut browser, &answer, "nothing that could be read").await;
     }
-    // The device itself, as it should be, signs in: what was refused was refused for what it said.
+    // The control: the unmodified device signs in, so the rejections above were due to what was modified.
     device.verifies = true;
     assert_eq!(sign_in(&mut browser, &mut device).await.status, StatusCode::SEE_OTHER);
 }
@@ -269,7 +270,7 @@ async fn a_passkey_that_counts_backwards_is_refused_from_then_on_and_on_record()
     let mut device = add(&mut owner, "Laptop").await;
     device.counter = 41;
     assert_eq!(sign_in(&mut console.browser(), &mut device).await.status, StatusCode::SEE_OTHER);
-    // The copy was made before that.
+    // The copy dates from before that.
     device.counter = 7;
     let mut thief = console.browser();
     let answer = sign_in(&mut thief, &mut device).await;
@@ -277,7 +278,7 @@ async fn a_passkey_that_counts_backwards_is_refused_from_then_on_and_on_record()
     let history = history(&console).await;
     assert_eq!(history[0].0, "passkey.suspected");
     owner.get(ACCOUNT).await.says("No longer accepted");
-    // And whoever has the copy counts on.
+    // A copy with a higher counter is rejected as well.
     device.counter = 1000;
     let answer = sign_in(&mut thief, &mut device).await;
     refused(&mut thief, &answer, "A copy of this passkey may be in use").await;
@@ -304,7 +305,7 @@ async fn a_removed_passkey_signs_nobody_in() {
     let console = Console::start().await;
     let mut owner = console.owner().await;
     let mut device = add(&mut owner, "Laptop").await;
-    // The list is in the order in which they were added.
+    // The list is in the order of registration.
     console.advance(Duration::from_secs(1));
     let mut kept = add(&mut owner, "Phone").await;
     let remove = link(&owner.get(ACCOUNT).await, "/remove");
@@ -325,7 +326,7 @@ async fn a_removed_passkey_signs_nobody_in() {
     assert_eq!(owner.post(&remove, &[]).await.status, StatusCode::NOT_FOUND);
 }
 
-/// The first address on the page that ends so.
+/// The first link on the page that ends with `end`.
 fn link(page: &Answer, end: &str) -> String {
     let links = page.body.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
     links.filter(|link| link.ends_with(end)).map(str::to_owned).next().unwrap_or_else(|| panic!("{}", page.text()))
@@ -439,7 +440,7 @@ async fn somebody_elses_passkey_proves_nothing() {
     let answer = developers.prove(&page);
     let answer = send(&mut browser, SECOND_FACTOR, &page, &answer).await;
     refused(&mut browser, &answer, "not known here").await;
-    // Nor does an answer to the page on which anybody signs in.
+    // Nor is a response to the challenge of the sign-in page, which is bound to no user.
     let elsewhere = console.browser().get(SIGN_IN).await;
     let answer = developers.prove(&elsewhere);
     let answer = send(&mut browser, SECOND_FACTOR, &elsewhere, &answer).await;
@@ -498,7 +499,7 @@ async fn who_must_have_a_second_factor_has_it_with_a_passkey_and_keeps_the_last(
     let answer = device.prove(&page);
     assert_eq!(send(&mut browser, door, &page, &answer).await.location(), "/organizations");
     browser.get("/organizations").await.says("Ada Admin");
-    // At the partners' door it opens nothing, like their password.
+    // The partners' sign-in page rejects it, as it does an admin's password.
     let mut elsewhere = console.browser();
     let answer = sign_in(&mut elsewhere, &mut device).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);

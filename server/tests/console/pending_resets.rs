@@ -1,5 +1,5 @@
-//! No admin becomes another Nuvera member: a reset of their password or second factor waits for 24 hours, with notice to all
-//! admins, or for a second admin, and its link goes to the member's own mailbox only.
+//! No admin can take over another Nuvera member's account: a reset of a password or second factor waits for 24 hours,
+//! with notice to all admins, or for a second admin, and its link is mailed to the member only.
 
 use crate::support::{Answer, Browser, Console, Database, PASSWORD};
 use app::paths::Area;
@@ -35,7 +35,7 @@ async fn console_on(database: Database) -> Console {
         console.backend.add_person(person).await.unwrap();
         console.gets_factor(email).await;
     }
-    // None of them has just joined, for a reset or for an owner change.
+    // Makes all of them long-standing members, so that both resets and owner changes are open to them.
     console.advance(RESET_DELAY.max(OWNER_CHANGE_DELAY));
     console
 }
@@ -52,13 +52,13 @@ async fn requested(console: &Console, action: &str) -> Browser {
     ada
 }
 
-/// The path of the first form or link on the page that ends like this.
+/// The path of the first form or link on the page that ends with `action`.
 fn path_on(page: &Answer, action: &str) -> String {
     let (before, _) = page.body.split_once(&format!("/{action}\"")).unwrap_or_else(|| panic!("{}", page.text()));
     format!("{}/{action}", before.rsplit('"').next().unwrap())
 }
 
-/// The actions in Nuvera's own history that are about resets, the newest first, each with its actor.
+/// The events about resets in Nuvera's own history, the newest first, each with its actor.
 async fn history(console: &Console) -> Vec<(AuditAction, String)> {
     let mut conn = console.store.read().await.unwrap();
     let scope = AuditScope::Organization(console.nuvera);
@@ -80,7 +80,7 @@ async fn has_factor(console: &Console, email: &str) -> bool {
     users::find_actor(&mut conn, console.user_id(email).await, None).await.unwrap().unwrap().factors.any()
 }
 
-/// Whether Bea's mailbox holds a link to choose a password.
+/// Whether Bea was mailed a link to choose a password.
 fn is_link_mailed(console: &Console) -> bool {
     console.letters().iter().any(|letter| letter.contains("Choose a new password"))
 }
@@ -107,7 +107,7 @@ async fn one_admin_alone_does_not_become_another_one() {
         carry_out_due_resets(&console.web).await;
         assert!(has_factor(&console, BEA).await && !is_link_mailed(&console));
         assert_eq!(bea.get(PEOPLE).await.status, StatusCode::OK, "Bea is still signed in");
-        // All admins and Bea know of both requests.
+        // All admins and Bea are notified of both requests.
         let of_bea = console.letters_about("A reset of your password was requested", 1).await;
         assert!(of_bea[0].contains("To: bea@nuvera.example"));
         console.letters_about("A reset of your second factor was requested", 1).await;
@@ -128,7 +128,7 @@ async fn one_admin_alone_does_not_become_another_one() {
             assert_eq!(refused.status, StatusCode::CONFLICT);
             refused.says("Another admin has to confirm this reset");
         }
-        // An auditor and a partner's owner reach neither.
+        // Neither an auditor nor a partner's owner can use these actions.
         let mut auditor = console.signed_in("auditor@nuvera.example").await;
         for path in [&confirm, &path_on(&people, "cancel")] {
             assert_eq!(auditor.post(path, &[]).await.status, StatusCode::FORBIDDEN, "{path}");
@@ -226,7 +226,7 @@ async fn a_pending_reset_dies_with_the_requesters_power() {
         Removed,
         PasswordChanged,
         Recovered,
-        /// By a way that cancels nothing.
+        /// Through a path that cancels no pending reset.
         DemotedUnnoticed,
     }
     for loss in [Loss::Demoted, Loss::Removed, Loss::PasswordChanged, Loss::Recovered, Loss::DemotedUnnoticed] {

@@ -1,4 +1,4 @@
-//! People are invited, join, change and leave.
+//! Members are invited, join, change roles and are removed.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEM_B, PEOPLE};
 use axum::http::StatusCode;
@@ -25,7 +25,7 @@ const GRACE: [(&str, &str); 3] =
     [("name", "Grace Green"), ("email", "Grace@Alpine.example"), ("role", "partner_developer")];
 const CHOSEN: &str = "tulip gravel 84 harbour";
 
-/// The link that was mailed to the invitee whom the page names. The page itself shows none.
+/// The link that was mailed to the invitee named on the page. The page itself shows no link.
 fn link(console: &Console, answer: &Answer) -> String {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     let text = answer.text();
@@ -47,7 +47,7 @@ async fn join(console: &Console, link: &str) -> (Browser, Answer) {
     (browser, answer)
 }
 
-/// Where the only open invitation is withdrawn.
+/// The path that withdraws the only pending invitation.
 async fn withdraw_path(owner: &mut Browser) -> String {
     let page = owner.get(PEOPLE).await;
     let (_, id) = page.body.split_once(&format!("action=\"{PEOPLE}/invitations/")).expect("an invitation");
@@ -90,7 +90,7 @@ async fn somebody_who_is_invited_joins_by_their_link_once() {
         assert_eq!(letters.filter(|letter| letter.contains(&link)).count(), 0, "nobody else is mailed the link");
         owner.get(PEOPLE).await.says("Grace Green").says("grace@alpine.example, by Olivia Okafor");
 
-        // Looking does not use it up.
+        // Opening the link does not consume it.
         let mut browser = console.browser();
         for _ in 0..2 {
             let page = browser.get(&link).await;
@@ -131,7 +131,7 @@ async fn a_link_ends_after_72_hours_when_it_is_replaced_and_when_it_is_withdrawn
     assert_eq!(join(&console, &second).await.1.status, StatusCode::GONE);
     assert_eq!(owner.post(&withdraw, &[]).await.status, StatusCode::NOT_FOUND, "it is gone");
 
-    // Sent again: the same invitation, with another link and its 72 hours from now.
+    // Sent again: the same invitation with a new link, whose 72 hours start now.
     let sent = link(&console, &owner.post(&invite, &GRACE).await);
     let again = withdraw_path(&mut owner).await.replace("/withdraw", "/send-again");
     console.advance(Duration::from_secs(3600));
@@ -262,7 +262,7 @@ async fn every_mistake_in_an_invitation_is_told_and_what_was_typed_is_kept() {
         answer.says(why);
         assert!(!answer.body.contains("Borealis"));
     }
-    // The roles of another side are none.
+    // Roles of another area are rejected.
     for role in ["nuvera_admin", "nuvera_auditor", "customer_user"] {
         let answer = owner.post(&invite, &[("name", "X"), ("email", "x@example.com"), ("role", role)]).await;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -280,7 +280,7 @@ async fn nobody_finds_out_by_inviting_who_has_an_account_elsewhere() {
             let fields = [("name", "Grace Green"), ("email", email), ("role", "partner_viewer")];
             owner.post(&format!("{PEOPLE}/invite"), &fields).await
         };
-        // Inviting is no guessing.
+        // Successful invitations are not throttled; attempts with a taken address are.
         for number in 0..25 {
             assert_eq!(invite(&mut owner, &format!("n{number}@alpine.example")).await.status, StatusCode::OK);
         }
@@ -318,7 +318,7 @@ async fn another_role_counts_from_the_next_request() {
     owner.get(&form).await.says("Deniz Demir").says("Changes nothing".to_lowercase().as_str());
     let changed = owner.post(&form, &[("role", "partner_viewer")]).await;
     changed.leads_to(PEOPLE, "role-changed");
-    // The form was open already.
+    // The form was open before the change of role.
     let late = developer.post(&rename, &[("version", &version), ("name", "Books")]).await;
     assert_eq!(late.status, StatusCode::FORBIDDEN);
     assert_eq!(developer.get(&format!("{LIST}/{id}")).await.status, StatusCode::OK, "they see it still");
@@ -384,7 +384,7 @@ async fn who_is_removed_is_out_at_once_and_their_keys_are_offered_for_replacemen
         owner.get(LIST).await.says("Grace Green left, and keys still work");
 
         console.advance(Duration::from_secs(60));
-        // Once neither works any more, nothing is left to say.
+        // Once both keys have been replaced, the warning is gone.
         owner.submit(&format!("{LIST}/{id}/replace-exposed-api-key"), &[("reason", "left")]).await;
         owner.get(PEOPLE).await.says("Grace Green may have copies");
         let replaced = owner
@@ -397,7 +397,7 @@ async fn who_is_removed_is_out_at_once_and_their_keys_are_offered_for_replacemen
         assert!(!owner.get(PEOPLE).await.body.contains("may have copies"));
         assert!(!owner.get(LIST).await.body.contains("keys still work"));
 
-        // Their name stays, and the address is free.
+        // The former member's name stays in the history, and their address can be invited again.
         owner.get(&format!("{LIST}/{id}")).await.says("by Grace Green");
         joined(&console, &mut owner).await;
     }
@@ -416,7 +416,7 @@ async fn a_change_that_waits_while_its_author_is_removed_is_not_made() {
                 application.revoke_api_key(key, by)
             })
         };
-        // They were let in before, and hold what they may do in their hand.
+        // The actor was authenticated before and still carries the old permissions.
         console.backend.remove_person(&owner, console.alpine, developer.user_id).await.unwrap();
         assert!(matches!(revoke().await, Err(BackendError::Forbidden)));
         let because = || Reason::new("late").ok().map(Why::from);
@@ -466,7 +466,7 @@ async fn the_links_that_somebody_made_end_with_their_power_to_make_them() {
             assert!(!owner.get(PEOPLE).await.text().contains("Grace Green"));
             assert!(history(&console).await[..2].contains(&"invitation.withdrawn".into()));
         }
-        // What others made stays.
+        // Invitations by others stay valid.
         let kept = link(&console, &owner.post(&format!("{PEOPLE}/invite"), &GRACE).await);
         owner.post(&format!("{PEOPLE}/{vera}/remove"), &[]).await.leads_to(PEOPLE, "owner-change-requested");
         assert_eq!(join(&console, &kept).await.1.status, StatusCode::SEE_OTHER);
@@ -488,13 +488,13 @@ async fn nuvera_sees_a_partners_people_and_decides_on_its_own() {
 
     let fields = [("name", "New Auditor"), ("email", "new@nuvera.example"), ("role", "nuvera_auditor")];
     let link = link(&console, &admin.post(&format!("{people}/invite"), &fields).await);
-    // It is good for Nuvera's area only.
+    // The link is valid in Nuvera's area only.
     let partners = link.replace("/organizations/", "/");
     assert_eq!(console.browser().get(&partners).await.status, StatusCode::GONE);
     assert_eq!(join(&console, &partners).await.1.status, StatusCode::GONE);
     let (mut auditor, answer) = join(&console, &link).await;
     answer.leads_to("/organizations", "joined");
-    // Before anything else they set up a second factor, as everybody at Nuvera.
+    // They must set up a second factor first, as every Nuvera member.
     let led = auditor.get(&hub).await;
     assert!(led.location().starts_with("/organizations/account/second-factor?next="), "{}", led.location());
     console.gets_factor("new@nuvera.example").await;
@@ -520,7 +520,7 @@ async fn a_customers_refusal_is_recorded_once_a_day() {
     assert_eq!(refusals().await, 2);
 }
 
-/// Two servers on one database, as an upgrade that overlaps would have them.
+/// Two servers on one database, as in an overlapping upgrade.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn owners_who_remove_or_demote_each_other_through_two_processes_always_leave_one() {
     const ROUNDS: usize = 10;
@@ -537,7 +537,7 @@ async fn owners_who_remove_or_demote_each_other_through_two_processes_always_lea
             (console.nuvera, Role::NuveraAdmin, Role::NuveraAuditor),
         ] {
             for round in 0..2 * ROUNDS {
-                // Two who manage the people, and nobody else does.
+                // Exactly two members who manage members.
                 let mut conn = console.store.write().await.unwrap();
                 for person in users::of_organization(&mut conn, organization).await.unwrap() {
                     if person.role == role {
@@ -558,7 +558,8 @@ async fn owners_who_remove_or_demote_each_other_through_two_processes_always_lea
                     let actor = backend.actor(ids[by], None).await.unwrap().unwrap();
                     actors.push((backend, Actor { is_proven: true, ..actor }, whom));
                 }
-                // Both request it, and each process applies both: what the one who went first wants goes with them.
+                // Both request a change and each process applies both; the request of a removed or demoted member is
+                // cancelled.
                 let mut requests = Vec::new();
                 for (backend, actor, whom) in actors {
                     requests.push(tokio::spawn(async move {
@@ -612,7 +613,7 @@ async fn a_name_with_a_web_address_reaches_no_mail() {
     }
     assert_eq!(console.letters().len(), 0, "nothing was mailed");
 
-    // Names from before the rule are still read, and mailed as text that is no link.
+    // Names from before the rule can still be loaded, and are mailed as text that does not form a link.
     let bad = "Log in at https://evil.example/x ” or www.evil.example";
     let (id, _) = owner.create("Ledger", PEM_A).await;
     owner.post(&format!("{PEOPLE}/invite"), &GRACE).await;

@@ -1,4 +1,4 @@
-//! The pages of the rotation policy and of the security policy, who changes them, and what the history says of them.
+//! The pages of the rotation policy and of the security policy, who may change them, and what the history records.
 
 use crate::support::{Console, LIST, PEM_A};
 use axum::http::StatusCode;
@@ -128,7 +128,7 @@ async fn an_owner_changes_the_security_policy_and_everybody_reads_it() {
     }
     let changed = owner.submit(SECURITY, &SECURE).await;
     changed.leads_to(SECURITY, "security-policy-changed");
-    // It counts at once, of whoever changed it as well.
+    // It applies at once, also to the member who changed it.
     let led = owner.get(changed.location()).await;
     assert!(led.location().starts_with("/settings/account/second-factor?next="), "{}", led.location());
     for email in ["owner@alpine.example", "developer@alpine.example"] {
@@ -188,7 +188,7 @@ async fn a_security_policy_form_that_is_incomplete_or_out_of_date_changes_nothin
     let version = owner.get(SECURITY).await.hidden("version");
     owner.submit(SECURITY, &SECURE).await;
     console.gets_factor("owner@alpine.example").await;
-    // The rotation policy has versions of its own.
+    // The rotation policy is versioned separately.
     owner.submit(POLICY, &STRICT).await;
     let late = [("second_factor", "optional"), ("nuvera_changes", "at_once"), ("version", &*version)];
     let stale = owner.post(SECURITY, &late).await;

@@ -1,5 +1,5 @@
-//! A private key that is pasted into the console, in whatever form, goes no further: it is in no answer, not in the database
-//! and not in the log.
+//! A private key pasted into the console, in whatever form, is neither sent back in a response nor written to the
+//! database or the log.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, PASSWORD, PEM_A, PEM_B};
 use axum::http::StatusCode;
@@ -18,20 +18,21 @@ use std::{
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-/// A canary: a private key as some tool writes it, and what must be found nowhere.
+/// A canary: a private key in the form that some tool exports, and the traces that must not be found anywhere.
 struct Canary {
     form: &'static str,
     text: String,
-    /// Parts of the text that say something of the private half.
+    /// Parts of the text that reveal something of the private half.
     traces: Vec<String>,
 }
 
-/// How long a trace is. A line of a PEM has several.
+/// Length of a trace in characters. A line of PEM has several traces.
 const TRACE: usize = 20;
 
 impl Canary {
     fn new(form: &'static str, text: String, public: &HashSet<String>) -> Self {
-        // Every twentieth: whatever is sent back or kept of a key has 40 characters of it in a row.
+        // Every twentieth is enough: anything that leaks has at least 40 consecutive characters of the key, and so a
+        // whole trace.
         let mut all = traces(&text);
         all.retain(|trace| !public.contains(trace));
         let traces = all.into_iter().step_by(TRACE).collect::<Vec<_>>();
@@ -44,7 +45,7 @@ impl Canary {
     }
 }
 
-/// Every part of `text` that is [`TRACE`] characters of key material.
+/// Every substring of `text` that is [`TRACE`] characters of key material.
 fn traces(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let windows = characters.windows(TRACE).map(|window| window.iter().collect::<String>());
@@ -98,7 +99,7 @@ fn percent_encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// One private key in the forms in which tools export it, and in which people mangle it.
+/// One private key in the forms in which tools export it, and in the forms that users mangle it into.
 fn canaries() -> (String, Vec<Canary>) {
     let pem =
         String::from_utf8(openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], b"")).unwrap();
@@ -142,7 +143,7 @@ fn canaries() -> (String, Vec<Canary>) {
         write!(bytes, "{byte},").unwrap();
     }
     let known = traces(&public).into_iter().chain(traces(&url[1])).chain(traces(&plain[1]));
-    // The public half in the private forms, whichever way their base64 falls.
+    // The public half inside the private forms, for every alignment of its base64.
     let known: HashSet<_> = known.chain(traces(PEM_A)).chain(traces(PEM_B)).collect();
     let forms = [
         ("PKCS#8 PEM", pem.clone()),
@@ -193,13 +194,13 @@ fn canaries() -> (String, Vec<Canary>) {
     ];
     let canaries: Vec<_> = forms.into_iter().map(|(form, text)| Canary::new(form, text, &known)).collect();
     for canary in &canaries {
-        // A form whose every trace is public would prove nothing.
+        // A form with only public traces would prove nothing.
         assert!(canary.traces.len() > 3, "{}: {}", canary.form, canary.traces.len());
     }
     (public, canaries)
 }
 
-/// What a browser can make of an answer: as it is, its entities read, and percent-encoding undone.
+/// Every way to read a response: as sent, with entities decoded, and with percent-encoding decoded.
 fn readings(answer: &Answer) -> [String; 3] {
     let headers = format!("{:?}", answer.headers);
     let raw = format!("{headers}{}", answer.body);
@@ -220,7 +221,7 @@ fn assert_free(answer: &Answer, canary: &Canary, what: &str) {
     }
 }
 
-/// Everything that this process logs from the start of the test on.
+/// Everything that this process logs after the test has started.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -243,7 +244,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// The database's file and its write-ahead log, in bytes.
+/// The bytes of the database file and of its write-ahead log.
 fn database_bytes(console: &Console) -> Vec<u8> {
     let path = console.database_url().strip_prefix("sqlite://").unwrap().split('?').next().unwrap().to_owned();
     let mut bytes = fs::read(&path).unwrap();
@@ -255,7 +256,7 @@ fn holds(bytes: &[u8], trace: &str) -> bool {
     memchr::memmem::find(bytes, trace.as_bytes()).is_some()
 }
 
-/// The fields of a form with a public key into which something may be pasted.
+/// The fields of the two forms with a public key, any of which a user may paste into.
 const FIELDS: [&str; 7] = ["public_key", "proof", "name", "reason", "ticket", "challenge", "key_source"];
 
 fn form<'a>(field: &'a str, text: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -271,7 +272,7 @@ fn form<'a>(field: &'a str, text: &'a str) -> Vec<(&'a str, &'a str)> {
 #[tokio::test]
 async fn a_private_key_in_a_form_is_not_sent_back_and_not_kept() {
     let log = Log::default();
-    // For the whole process: a handler's lines may be written on another thread.
+    // For the whole process, because a handler may log on another thread.
     let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::DEBUG).with_writer(log.clone());
     tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
     let console = Console::start_on(Database::sqlite()).await;
@@ -281,24 +282,24 @@ async fn a_private_key_in_a_form_is_not_sent_back_and_not_kept() {
     let paths = [format!("{LIST}/new"), format!("{LIST}/{id}/replace-signing-key")];
     for path in &paths {
         for canary in &canaries {
-            // The fields beside the key are read alike on both pages.
+            // The fields other than the key are handled alike on both pages.
             let beside = if path == &paths[0] { &FIELDS[..] } else { &FIELDS[..1] };
             for &field in beside {
                 let fields = form(field, &canary.text);
                 let answer = owner.post(path, &fields).await;
                 assert_free(&answer, canary, &format!("{path}, {field}"));
-                // Where the key stands in a field that is read, the form is refused.
+                // A key in a field that is read makes the form invalid.
                 if matches!(field, "public_key" | "name" | "reason" | "ticket") {
                     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}, {field}: {}", canary.form);
                 }
-                // Without a session it waits on the sign-in page, without the key.
+                // Without a session the form is kept on the sign-in page, without the key.
                 let mut stranger = console.browser();
                 let waiting = stranger.post(path, &fields).await;
                 waiting.says("You were signed out before this was sent");
                 assert_free(&waiting, canary, &format!("{path}, {field}, signed out"));
             }
         }
-        // What the server says instead.
+        // The messages that the user sees instead.
         let answer = owner.post(path, &form("public_key", &canaries[7].text)).await;
         answer.says("This is a private key.");
         let answer = owner.post(path, &form("public_key", "something else")).await;
@@ -306,7 +307,7 @@ async fn a_private_key_in_a_form_is_not_sent_back_and_not_kept() {
     }
     assert_eq!(console.application(&id).await.version, 1, "nothing was changed");
 
-    // A page of an older version may bring the whole form: it is not kept in the session either.
+    // A page of an older version may post the whole form to the sign-in page: the session does not keep the key either.
     for canary in &canaries {
         let unsent =
             form_urlencoded::Serializer::new(String::new()).extend_pairs(form("public_key", &canary.text)).finish();
@@ -322,13 +323,13 @@ async fn a_private_key_in_a_form_is_not_sent_back_and_not_kept() {
         shown.says("You were signed out before this form was sent");
         assert!(shown.body.contains("value=\"Ledger\""), "the rest is kept: {}", shown.text());
         assert_free(&shown, canary, "after the sign-in");
-        // And once more where a fresh proof is asked for first.
+        // The same where a fresh proof of identity is requested first.
         console.advance(Duration::from_secs(11 * 60));
         let confirm = browser.post(&paths[0], &form("public_key", &canary.text)).await;
         assert_free(&confirm, canary, "the proof");
     }
 
-    // The controls: what is watched does hold what may be there, and a public key is shown again.
+    // The controls: the places that are searched do contain harmless text, and a public key is shown again.
     let mut owner = console.owner().await;
     let renamed = owner.submit(&format!("{LIST}/{id}/rename"), &[("name", "Harmless canary 4711")]).await;
     assert_eq!(renamed.status, StatusCode::SEE_OTHER);
@@ -353,7 +354,7 @@ async fn a_private_key_in_a_form_is_not_sent_back_and_not_kept() {
     }
 }
 
-/// The negative control of the test above: it finds a key that a page does send back, and one that is stored.
+/// The negative control of the test above: it detects a key that a page sends back, and one that is stored.
 #[tokio::test]
 async fn a_key_that_were_sent_back_or_stored_would_be_found() {
     let console = Console::start_on(Database::sqlite()).await;
@@ -376,7 +377,7 @@ async fn a_key_that_were_sent_back_or_stored_would_be_found() {
     }
 }
 
-/// Free text elsewhere: a key is refused at its field, and an emergency stop goes ahead without it.
+/// Free-text fields: a key is rejected at its field, while an emergency stop goes ahead with the key removed.
 #[tokio::test]
 async fn a_key_in_free_text_is_dropped_and_holds_no_stop_up() {
     let console = Console::start_on(Database::sqlite()).await;
@@ -403,7 +404,7 @@ async fn a_key_in_free_text_is_dropped_and_holds_no_stop_up() {
     assert_eq!(stopped.status, StatusCode::SEE_OTHER, "{}", stopped.text());
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
     assert_eq!(console.application(&id).await.disabled.unwrap().reason.as_str(), "[key removed]");
-    // What the pages themselves suggest is no key.
+    // The reasons that the pages suggest are not mistaken for a key.
     owner.submit(&format!("{LIST}/{id}/enable"), &[("reason", "A private key leaked")]).await;
     assert_eq!(console.gateway_says(&key).await, "malformed_token");
     let bytes = database_bytes(&console);
@@ -412,7 +413,7 @@ async fn a_key_in_free_text_is_dropped_and_holds_no_stop_up() {
     }
 }
 
-/// What else people paste into the field is not sent back either.
+/// Other text pasted into the key's field is not sent back either.
 #[tokio::test]
 async fn what_is_no_public_key_is_not_sent_back() {
     let console = Console::start().await;

@@ -1,4 +1,4 @@
-//! Proof that somebody holds the private half of a public key: the command that the page prints is run as it stands.
+//! Proof of possession of a private key: the command that the page prints is run unchanged.
 
 use crate::support::{Answer, Browser, Console, LIST, PEM_A};
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A folder with a `private.pem`, and its public half.
+/// A folder with `private.pem`, and the public key in PEM.
 fn key_pair() -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let commands = "openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out private.pem && openssl pkey -in private.pem -pubout";
@@ -23,7 +23,7 @@ fn shell(folder: &Path, commands: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs what the page says, where the private key is.
+/// Runs the command on the page in the folder of the private key. Returns its output.
 fn sign_as_told(page: &Answer, folder: &Path) -> String {
     let text = page.text();
     let from = text.find("printf '%s'").expect("the page prints a command");
@@ -38,7 +38,7 @@ async fn register(browser: &mut Browser, name: &str, fields: [(&str, &str); 3]) 
     browser.post(&format!("{LIST}/new"), &all).await
 }
 
-/// As the gateway would write down that a request was signed with it.
+/// Records a request signed with this key, as the gateway does.
 async fn use_signing_key(console: &Console, id: SigningKeyId) {
     let (now, address, user_agent) = (console.clock.now(), "203.0.113.9".to_owned(), "curl/8".to_owned());
     let seen = KeyUsage { first_used_at: now, last_used_at: now, address, user_agent, requests: 1 };
@@ -104,7 +104,7 @@ async fn what_proves_nothing_is_refused_with_its_reason_and_kept_where_it_can_be
         let refused = register(&mut owner, "Ledger", fields).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
         refused.says(words).says("Ledger");
-        // A text that is no longer valid is replaced by one that is.
+        // A challenge that is no longer valid is replaced with a new one.
         assert_eq!(refused.hidden("challenge") == *challenge, words != invalid);
     }
     console.advance(DAY);

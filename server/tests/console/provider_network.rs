@@ -1,4 +1,4 @@
-//! A hostile identity provider that names endpoints in the operator's network: none of them is asked.
+//! A hostile identity provider whose metadata names endpoints in the operator's network: none of them is contacted.
 
 use crate::support::Console;
 use axum::{Json, Router, extract::State, routing::get};
@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::net::TcpListener;
 
-/// A provider whose metadata a test writes.
+/// An identity provider whose metadata is set by the test.
 struct Provider {
     issuer: String,
     metadata: Arc<Mutex<Value>>,
@@ -56,7 +56,7 @@ impl Provider {
         *self.metadata.lock().unwrap() = metadata;
     }
 
-    /// A console that trusts this provider, with `more` in the operator's file.
+    /// Single sign-on with this provider, with the lines of `more` added to its settings.
     async fn bound(&self, console: &Console, more: &str) -> SingleSignOn {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sso.toml");
@@ -71,7 +71,7 @@ impl Provider {
     }
 }
 
-/// A service in the operator's network, and how often it was contacted.
+/// A service in the operator's network. Returns its port and the number of connections to it.
 async fn internal_service() -> (u16, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, contacted) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU32::new(0)));
@@ -85,7 +85,7 @@ async fn internal_service() -> (u16, Arc<AtomicU32>) {
 }
 
 async fn begin(console: &Console, single_sign_on: &SingleSignOn) -> Result<String, Failure> {
-    // What was learned before is not used.
+    // Lets the cached metadata expire.
     console.advance(Duration::from_secs(15 * 60));
     let question = Question {
         callback: "https://console.example/sign-in/sso/alpine-id/callback".to_owned(),
@@ -126,7 +126,7 @@ async fn a_provider_cannot_have_the_server_ask_anything_but_itself() {
             assert_eq!(contacted.load(Ordering::SeqCst), 0, "{endpoint} {url}");
         }
     }
-    // The control: what the provider has itself is asked, and the browser may be sent elsewhere.
+    // The control: the provider's own endpoints are contacted, and the browser may be redirected to another host.
     provider.says("jwks_uri", &format!("{}/jwks", provider.issuer));
     let question = begin(&console, &single_sign_on).await.unwrap();
     assert!(question.starts_with("https://login.elsewhere.example/authorize?"), "{question}");
@@ -142,10 +142,10 @@ async fn a_host_that_the_operator_lists_is_asked() {
     let (port, contacted) = internal_service().await;
     let single_sign_on = provider.bound(&console, &format!("endpoint_hosts = ['127.0.0.1:{port}']")).await;
     provider.says("jwks_uri", &format!("http://127.0.0.1:{port}/x"));
-    // The connection is closed without an answer.
+    // The service closes the connection without a response.
     assert!(begin(&console, &single_sign_on).await.is_err());
     assert!(contacted.load(Ordering::SeqCst) > 0, "the control");
-    // Even a listed host is not asked outside the network that the issuer is in.
+    // Outside the issuer's network, even a listed host is not contacted.
     for address in ["10.0.0.5", "169.254.169.254"] {
         let single_sign_on = provider.bound(&console, &format!("endpoint_hosts = ['{address}']")).await;
         provider.says("token_endpoint", &format!("https://{address}/x"));

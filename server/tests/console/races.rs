@@ -1,10 +1,10 @@
-//! Two people acting at once on one application: one wins, the other is told what happened.
+//! Two users change one application at the same time: one succeeds, the other is told what happened.
 
 use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B};
 use axum::http::StatusCode;
 use std::{collections::HashMap, time::Duration};
 
-/// What one of the two does, from a form that they opened before the other acted.
+/// A change by one of the two, from a form that they opened before the other user submitted theirs.
 struct Move {
     browser: Browser,
     path: String,
@@ -29,7 +29,8 @@ fn went_through(answer: &Answer) -> bool {
     matches!(answer.status, StatusCode::OK | StatusCode::SEE_OTHER)
 }
 
-/// What must hold after any race: each change has its events, and the gateway judges each key as the database does.
+/// Asserts what must hold after any race: each change has its audit events, and the gateway judges each key as the
+/// database does.
 async fn assert_consistent(console: &Console, id: &str, keys: &HashMap<String, String>) {
     let application = console.application(id).await;
     let now = console.clock.now();
@@ -38,14 +39,14 @@ async fn assert_consistent(console: &Console, id: &str, keys: &HashMap<String, S
         let expected = match (application.is_enabled(), key.status(now).is_live()) {
             (_, false) => "revoked_api_key",
             (false, true) => "application_disabled",
-            // The key is good; what was sent as a token is none.
+            // The key is valid; the text sent as a token is not.
             (true, true) => "malformed_token",
         };
         assert_eq!(console.gateway_says(text).await, expected, "{}", key.prefix);
     }
 }
 
-/// Lets two forms race, several times; both opened before either is sent. Answers how often each went through.
+/// Races two forms in several rounds, both opened before either is submitted.
 async fn race(
     setup: impl AsyncFn(&Console, &str),
     first: (&str, &str, &[(&'static str, &str)]),
@@ -74,7 +75,7 @@ async fn race(
         let (a, b) = tokio::join!(tokio::spawn(a.send()), tokio::spawn(b.send()));
         let answers = [a.unwrap(), b.unwrap()];
         let won = answers.iter().filter(|answer| went_through(answer)).count();
-        // A stop goes through whatever the other did; of two others, one does.
+        // A stop always succeeds; of two other changes exactly one does.
         assert!(if is_stop { won >= 1 } else { won == 1 }, "{:?}", answers.each_ref().map(|a| (a.status, a.text())));
         for answer in &answers {
             for key in answer.keys() {
@@ -125,7 +126,7 @@ async fn a_stop_against_a_signing_key_replacement() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_stops() {
     let stop: &[(&'static str, &str)] = &[("reason", "incident")];
-    // The partner's stop is made beside one by Nuvera.
+    // A stop by the partner is recorded next to Nuvera's.
     race(nothing, (ADMIN, "/disable", stop), (OWNER, "/disable", stop), true).await;
 }
 
@@ -141,7 +142,7 @@ async fn a_claim_against_its_withdrawal() {
     race(prepared, (OWNER, "/claim-replacement", &[]), (ADMIN, "/withdraw-replacement", withdraw), false).await;
 }
 
-/// Nuvera has proposed a change, and the partner wants to confirm those.
+/// Sets up a change that Nuvera has proposed to a partner who requires confirmation.
 async fn proposed(console: &Console, id: &str) {
     let policy = format!("{LIST}/security-policy");
     let fields = [("second_factor", "optional"), ("nuvera_changes", "confirmed")];
@@ -169,7 +170,7 @@ async fn a_confirmation_against_a_stop() {
     race(proposed, (OWNER, "/confirm-change", &[]), (ADMIN, "/disable", stop), true).await;
 }
 
-/// A second click takes the first one's connection away; so does a phone that loses its network.
+/// A second click cancels the first request's connection; so does a phone that loses its network.
 #[tokio::test]
 async fn what_somebody_began_is_done_to_its_end_when_they_are_gone() {
     let console = Console::start().await;
@@ -184,7 +185,7 @@ async fn what_somebody_began_is_done_to_its_end_when_they_are_gone() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), stopped).await.expect("the application is disabled");
-    // Whoever made the change lets the next one in once the gateway knows.
+    // The change lock is released once the gateway has been updated.
     console.backend.settle().await.unwrap();
     assert_eq!(console.gateway_says(&key).await, "application_disabled");
 }

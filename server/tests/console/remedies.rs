@@ -1,5 +1,5 @@
-//! The remedies that our letters prescribe: an attacker holds everything that they can get, the user does exactly what the
-//! letter says, and the attacker is left with nothing.
+//! The remedies in security e-mails: an attacker has gained all the access that they can, the user follows the e-mail
+//! exactly, and the attacker has no access left.
 
 use crate::{
     authenticator::Device,
@@ -22,7 +22,7 @@ const STOLEN: &str = "velvet onion 52 ladder";
 const STEP: Duration = Duration::from_secs(30);
 
 /// A user who has had an authenticator app and a passkey for more than a month, and an attacker who has phished their
-/// password and one code: with a session, a known browser, a passkey and recovery codes of their own.
+/// password and one code, and has a session, a known browser, a passkey and new recovery codes.
 struct Attack {
     console: Console,
     user: Browser,
@@ -30,7 +30,7 @@ struct Attack {
     attacker: Browser,
     passkey: Device,
     recovery_codes: Vec<String>,
-    /// An authenticator app of the attacker's.
+    /// The attacker's own authenticator app.
     their_phone: Option<Phone>,
 }
 
@@ -52,7 +52,7 @@ impl Attack {
         Self { console, user, phone, attacker, passkey, recovery_codes, their_phone: None }
     }
 
-    /// Waits for the letter, and checks that it says what the user then does.
+    /// Waits for the e-mail, and asserts that it prescribes what the user then does.
     async fn letter(&self, subject: &str) {
         let letters = self.console.letters_about(subject, 1).await;
         let letter =
@@ -67,7 +67,7 @@ impl Attack {
         }
     }
 
-    /// The user changes the password in the browser that they are in, and leaves selected what is.
+    /// The user changes the password in their current browser, with the page's preselection.
     async fn change_password(&mut self) {
         let page = self.user.get(CHANGE).await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.text());
@@ -80,7 +80,7 @@ impl Attack {
         assert_eq!(self.user.get(LIST).await.status, StatusCode::OK, "the user stays signed in");
     }
 
-    /// An owner resets the user's password, and the user chooses another one by the link.
+    /// An owner resets the user's password, and the user chooses a new one through the mailed link.
     async fn reset_password(&mut self) {
         let id = self.console.user_id(USER).await;
         let sent = self.console.owner().await.post(&format!("{PEOPLE}/{id}/reset-password"), &[]).await;
@@ -92,7 +92,7 @@ impl Attack {
         chosen.leads_to("/sign-in", "password-chosen");
     }
 
-    /// Asserts that nothing of the attacker's works any more, and why.
+    /// Asserts that the attacker has no access left, and why each attempt fails.
     async fn leaves_nothing(mut self, letter: &str) {
         let console = &self.console;
         let user = console.user_id(USER).await;
@@ -113,7 +113,7 @@ impl Attack {
         let factors = users::find_actor(&mut conn, user, None).await.unwrap().unwrap().factors;
         let left = second_factors::recovery_codes(&mut conn, user).await.unwrap();
         drop(conn);
-        // Not even with the new password does anything else of theirs help.
+        // Even with the new password, none of the attacker's second factors works.
         if factors.any() {
             let mut browser = console.browser();
             assert_eq!(browser.sign_in(USER, CHOSEN).await.location(), SECOND_FACTOR);
@@ -132,7 +132,7 @@ impl Attack {
     }
 }
 
-/// The second factors that are selected on the page.
+/// The second factors that are preselected on the page.
 fn selected(page: &Answer) -> Vec<String> {
     let tags = page.body.split("<input").skip(1).map(|rest| rest.split('>').next().unwrap());
     let boxes = tags.filter(|tag| tag.contains("name=\"remove\"") && tag.contains(" checked"));
@@ -140,7 +140,7 @@ fn selected(page: &Answer) -> Vec<String> {
     boxes.map(value).collect()
 }
 
-/// The path on which the passkey of this name is removed.
+/// The path that removes the passkey with this name.
 fn remove_passkey(page: &Answer, name: &str) -> String {
     let (_, rest) = page.body.split_once(name).expect("the passkey");
     let (_, rest) = rest.split_once("href=\"").unwrap();
@@ -192,7 +192,7 @@ async fn a_removed_app() {
     let mut attack = Attack::begin().await;
     assert_eq!(attack.attacker.post(REMOVE_APP, &[]).await.notice(), Some("app-removed"));
     attack.letter("The authenticator app of your Nuvera account was removed").await;
-    // Once the user's proof is too old they are asked for a passkey that they still have; here they have lost it as well.
+    // Once the user's proof is too old, they are asked for a passkey; here they have lost theirs as well.
     attack.reset_password().await;
     attack.leaves_nothing("a removed app").await;
 }
@@ -215,7 +215,7 @@ async fn a_replaced_app_while_the_user_is_signed_in() {
     let selected = selected(&attack.user.get(CHANGE).await);
     assert!(selected.contains(&"app".to_owned()), "{selected:?}");
     attack.change_password().await;
-    // The user's app was replaced: they prove it with their passkey, and set the app up again.
+    // The user's app was replaced: they prove their identity with their passkey and set the app up again.
     let Attack { console, mut attacker, mut passkey, their_phone, recovery_codes, .. } = attack;
     assert!(attacker.get(LIST).await.location().starts_with("/sign-in"));
     passkeys::sign_in(&mut console.browser(), &mut passkey).await.says("This passkey is not known here");
@@ -245,7 +245,7 @@ async fn a_second_factor_that_was_reset_for_the_attacker() {
     let reset = attack.console.owner().await.post(&format!("{PEOPLE}/{id}/reset-factor"), &[]).await;
     assert_eq!(reset.notice(), Some("second-factor-reset"));
     attack.letter("The second factor of your Nuvera account was removed").await;
-    // With the password alone the attacker is in again, and adds what the user does not have.
+    // With the password alone the attacker signs in again, and adds a passkey.
     attack.attacker.sign_in(USER, PASSWORD).await;
     attack.passkey = passkeys::add(&mut attack.attacker, "Theirs").await;
     attack.reset_password().await;
@@ -286,7 +286,7 @@ async fn a_factor_that_is_added_while_the_page_is_open_does_not_survive_unseen()
     assert_eq!(refused.status, StatusCode::CONFLICT);
     refused.says("Your second factors changed after you opened this page").says("Remove the passkey “Sneaked in”");
     assert_eq!(attack.console.browser().sign_in(USER, CHOSEN).await.status, StatusCode::UNPROCESSABLE_ENTITY);
-    // The page that is shown again has it selected; what was left unselected before stays so.
+    // The page is shown again with the new passkey selected; what the user had deselected stays so.
     let late = selected(&refused);
     assert_eq!(late.len(), 1, "{late:?}");
     let seen = refused.hidden("seen");

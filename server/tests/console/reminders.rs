@@ -1,4 +1,4 @@
-//! Letters to owners: when they are sent, once each, what they say, and what becomes of one that does not get away.
+//! E-mails to owners: when they are sent, only once each, what they contain, and what happens when sending fails.
 
 use crate::support::{Console, Database, ORIGIN, PASSWORD, PEM_A, PEM_B, START};
 use domain::{access::Role, application::Replacement, id::ApiKeyId, time::Timestamp};
@@ -25,7 +25,7 @@ fn mailer_to(folder: &std::path::Path) -> Mailer {
     Mailer::folder(folder, "Nuvera <no-reply@nuvera.example>".parse().unwrap()).unwrap()
 }
 
-/// A folder that letters are written to.
+/// A mail folder and its mailer.
 struct Post {
     mailer: Mailer,
     folder: PathBuf,
@@ -35,7 +35,7 @@ struct Post {
 
 #[derive(Debug)]
 struct Letter {
-    /// Its headers, each in a line.
+    /// The unfolded headers, one element each.
     headers: Vec<String>,
     body: String,
 }
@@ -74,7 +74,7 @@ impl Post {
         Self { mailer: mailer_to(&folder), folder, read: HashSet::new(), _above: above }
     }
 
-    /// The letters that one look at the clock leads to.
+    /// Runs the reminder job once. Returns the e-mails that it sent.
     async fn after_a_run(&mut self, backend: &Backend) -> Vec<Letter> {
         let sent = backend.remind(&self.mailer, ORIGIN).await.unwrap();
         let paths: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -97,7 +97,7 @@ async fn create(console: &Console, name: &str, pem: &str) -> (String, ApiKeyId) 
     (id, key)
 }
 
-/// Gives the application's live keys a deadline.
+/// Rotates the API key, so that the application's live keys get an expiry.
 async fn rotate(console: &Console, id: &str, grace: Duration) {
     let actor = console.owner_actor().await;
     let asked = Asked { actor: &actor, organization: console.alpine, application: id.parse().unwrap() };
@@ -198,7 +198,7 @@ async fn nobody_is_reminded_of_a_key_that_was_revoked_or_where_the_rule_is_off()
     let off = domain::hygiene::RotationRules { api_key_age: None, ..policy.rules };
     console.backend.change_rotation_policy(&owner, console.alpine, 0, off).await.unwrap();
     assert!(post.after_a_run(&console.backend).await.is_empty());
-    // The control: with the rule on again, the same moment leads to a letter.
+    // The control: with the rule enabled again, an e-mail is sent at the same instant.
     console.backend.change_rotation_policy(&owner, console.alpine, 1, policy.rules).await.unwrap();
     post.only_letter(&console.backend).await.says("(in 7 days)");
 }
@@ -280,7 +280,7 @@ async fn a_letter_that_could_not_be_remembered_comes_twice_rather_than_never() {
     sql("CREATE TRIGGER full BEFORE INSERT ON sent_reminders BEGIN SELECT RAISE(ABORT, 'full'); END").await;
     assert!(console.backend.remind(&post.mailer, ORIGIN).await.is_err());
     assert_eq!(letters(), 1);
-    // Where it is known beforehand that nothing can be remembered, nothing is sent.
+    // When it is known in advance that sending cannot be recorded, nothing is sent.
     sql("CREATE TRIGGER settings_full BEFORE INSERT ON settings BEGIN SELECT RAISE(ABORT, 'full'); END").await;
     assert!(console.backend.remind(&post.mailer, ORIGIN).await.is_err());
     assert_eq!(letters(), 1);
@@ -356,12 +356,12 @@ async fn a_name_is_text_in_a_letter_and_adds_no_header_and_no_line() {
     assert_eq!(letter.header("To"), email);
     assert!(letter.header("Subject").is_ascii());
     letter.says(&format!("of “{application}” is to be replaced"));
-    // The control: the name is there, and begins no line of its own.
+    // The control: the name is included, but does not start a line.
     letter.says("Evil  Bcc: evil@evil[.]example    Dear owner, pay é");
     assert!(letter.body.lines().all(|line| !line.starts_with("Bcc") && !line.starts_with("Dear")), "{}", letter.body);
 }
 
-/// A server that speaks just enough SMTP (RFC 5321) to take a message, or to be too busy for it.
+/// A server that implements just enough of SMTP (RFC 5321) to accept a message, or to reject it as busy.
 async fn smtp_server(is_busy: bool) -> (String, mpsc::UnboundedReceiver<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", listener.local_addr().unwrap());

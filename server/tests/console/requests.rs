@@ -1,4 +1,4 @@
-//! An application's latest requests, as people look at them.
+//! The request log of an application, as users read it.
 
 use crate::support::{Browser, Console, LIST, PEM_A};
 use axum::http::StatusCode;
@@ -14,7 +14,7 @@ use server::{
 };
 use std::time::Duration;
 
-/// What the owner is shown.
+/// The owner's view of the request log.
 async fn requests(console: &Console, id: &str) -> Vec<SeenRequest> {
     let owner = console.owner_actor().await;
     let asked = Asked { actor: &owner, organization: console.alpine, application: id.parse().unwrap() };
@@ -67,7 +67,8 @@ async fn whoever_looks_while_somebody_else_is_writing_what_was_seen_waits_for_it
         [backend.flush_requests().boxed_local(), backend.flush_requests().boxed_local()],
     ];
     for [mut first, mut second] in flushes {
-        // What the first takes out of the gateway it cannot write yet: somebody else is writing to the database.
+        // The first flush takes entries out of the gateway but cannot write them yet: another writer holds the
+        // database.
         let other = console.store.write().await.unwrap();
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none(), "what is not written yet is waited for");
@@ -175,7 +176,7 @@ async fn word_of_something_new_comes_and_of_nothing_else_yet() {
     let mut body: Body = answer.into_body();
     let owner = console.owner_actor().await;
     let asked = Asked { actor: &owner, organization: console.alpine, application: id.parse().unwrap() };
-    // Something new, and the reader is told; what it is, it is not.
+    // The stream notifies the reader of new entries, and does not say what they are.
     console
         .backend
         .change(asked, Operation::RenameApplication, Default::default(), |application, by| {
@@ -198,7 +199,7 @@ async fn what_a_page_fetches_by_itself_keeps_no_session_alive() {
         owner.fetch(&path).await;
     }
     assert_eq!(owner.get(&path).await.status, StatusCode::SEE_OTHER, "32 minutes without a person");
-    // The control: a person's look does.
+    // The control: a request by a user keeps the session alive.
     let mut owner = console.owner().await;
     for _ in 0..2 {
         console.advance(Duration::from_secs(16 * 60));

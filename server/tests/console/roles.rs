@@ -1,4 +1,4 @@
-//! Every role asks for every operation, over HTTP: what comes of it is what the table in the domain says.
+//! Every role attempts every operation over HTTP, and the result matches the domain's access table.
 
 use crate::support::{Answer, Browser, Console, LIST, PEM_A, PEM_B, PEM_C, PEOPLE, routes};
 use app::paths::{self, Area, NUVERA_PEOPLE};
@@ -10,7 +10,7 @@ use domain::{
     public_key::PublicKey,
 };
 
-/// Who has the role, and signs in. A customer-platform user does not get so far: see `sign_in.rs`.
+/// The e-mail address of the user with this role. A customer user cannot sign in: see `sign_in.rs`.
 fn email(role: Role) -> Option<&'static str> {
     match role {
         Role::PartnerOwner => Some("owner@alpine.example"),
@@ -22,11 +22,11 @@ fn email(role: Role) -> Option<&'static str> {
     }
 }
 
-/// Where somebody asks: at home, or in the hub about an organization.
+/// Where an operation is attempted: in the user's own area, or in the hub for an organization.
 struct Target {
     organization: OrganizationId,
     in_hub: bool,
-    /// Whether home is Nuvera: there are people, and no applications.
+    /// Whether the user's own organization is Nuvera, which has members but no applications.
     is_nuveras: bool,
     application: String,
     key: String,
@@ -57,14 +57,15 @@ impl Target {
     }
 }
 
-/// What stands for an operation: its page, and its form where it has one. A new operation does not compile without.
+/// Sends the requests that belong to an operation: its page, and its form if it has one. The match is exhaustive, so a
+/// new operation does not compile without its requests.
 async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Vec<Answer> {
     let version = ("version", &*target.version);
     let because = ("reason", "A test");
     let mut answers = Vec::new();
     let (path, mut fields) = match operation {
         Operation::ViewApplications => {
-            // `/events` never ends; it asks what `/requests` asks, and `requests.rs` reads it.
+            // `/events` never ends; it needs the same permission as `/requests`, and `requests.rs` reads it.
             for page in ["", "/audit", "/requests"] {
                 answers.push(browser.get(&target.application(page)).await);
             }
@@ -87,23 +88,23 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
             return answers;
         }
         Operation::StopSigningKey => {
-            // A key that no application has: the stop blocks it.
+            // A key that no application has: the stop only blocks it.
             let fingerprint = PublicKey::from_pem(PEM_C).unwrap().fingerprint();
             (paths::stop_signing_key(&fingerprint), vec![because])
         }
-        // Nobody blocked it before: whoever may release a key finds nothing to release.
+        // The key is not blocked: a user who may release keys gets "not found".
         Operation::ReleaseSigningKey => {
             let path = paths::release_signing_key(&format!("SHA256:{}", "A".repeat(43)));
             let answers = [browser.get(&path).await, browser.post(&path, &[version, because]).await];
             return answers.into();
         }
-        // What an admin may do with a form that lacks a name is to be told so.
+        // A form without a name: a user who may create organizations gets a validation error.
         Operation::ManageOrganizations => {
             let answers =
                 [browser.get(paths::NEW_ORGANIZATION).await, browser.post(paths::NEW_ORGANIZATION, &[]).await];
             return answers.into();
         }
-        // Its form is the page that everybody reads.
+        // Its form is on the page that every role may read.
         Operation::ChangePolicy => {
             let fields = vec![version, ("api_key_age", "90"), ("signing_key_age", "90"), ("idle", "60")];
             let rotation = browser.post(&format!("{}/rotation-policy", target.list()), &fields).await;
@@ -125,7 +126,7 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
         Operation::EnableApplication => (target.application("/enable"), vec![version, because]),
         Operation::ChangePermissions => (target.application("/permissions"), vec![version, because]),
         Operation::RotateApiKeys => (target.application("/replace-api-key"), vec![version, ("grace", "3600")]),
-        // Without a page: the button stands where the key is shown, and on the application's page.
+        // It has no page: the button is where the key is shown, and on the application's page.
         Operation::ConfirmApiKeys => {
             let path = target.application(&format!("/api-keys/{}/stored", target.key));
             return vec![browser.post(&path, &[version]).await];
@@ -143,7 +144,7 @@ async fn ask(browser: &mut Browser, target: &Target, operation: Operation) -> Ve
         Operation::WithdrawReplacement => (target.application("/withdraw-replacement"), vec![version, because]),
         Operation::ConfirmProposedChange => (target.application("/confirm-change"), vec![version]),
         Operation::WithdrawProposedChange => (target.application("/withdraw-change"), vec![version, because]),
-        // Without pages: the button stands in the notice, above the list and on the application's page.
+        // They have no pages: the button is in the notice above the list and on the application's page.
         Operation::AcknowledgeSupport => {
             let of_one = browser.post(&target.application("/seen-support"), &[version]).await;
             return vec![of_one, browser.post(&format!("{}/seen-support", target.list()), &[version]).await];
@@ -171,10 +172,10 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
             [(console.alpine, false), (console.alpine, true), (console.borealis, true), (console.nuvera, true)]
         {
             let (application, _) = owner.create(&format!("{role:?} {in_hub} {organization}"), PEM_A).await;
-            // Settings are one's own organization's, whoever owns the application that the path names.
+            // Settings belong to the user's own organization, whichever organization owns the application in the path.
             let organization = if in_hub { organization } else { actor.organization_id };
             for operation in Operation::ALL {
-                // The form that makes an application is in one's own settings only.
+                // Applications are created in a partner's own settings only.
                 if in_hub && matches!(operation, Operation::CreateApplication) {
                     continue;
                 }
@@ -198,7 +199,7 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                     application: application.clone(),
                 };
                 let expected = match operation {
-                    // The hub is no organization's, and Nuvera's own people look at it from theirs.
+                    // The hub belongs to no organization: Nuvera's members open it from their own.
                     Operation::ViewOrganizationHub if is_nuveras => Access::Allowed,
                     Operation::StopSigningKey | Operation::ManageOrganizations if role == Role::NuveraAdmin => {
                         Access::Allowed
@@ -207,12 +208,12 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                     Operation::StopSigningKey | Operation::ReleaseSigningKey | Operation::ManageOrganizations => {
                         Access::Forbidden
                     }
-                    // Nuvera is none of the organizations that it supports.
+                    // Nuvera is not one of the organizations that it supports.
                     _ if in_hub && organization == console.nuvera => Access::Hidden,
                     _ => access(&actor, organization, operation),
                 };
                 for answer in ask(&mut browser, &target, operation).await {
-                    // In the other area nobody is signed in who is signed in here.
+                    // A session of one area is not valid in the other.
                     if area.side() != role.side() {
                         let asked = format!("{role:?} {operation:?} in hub: {in_hub}, {organization}");
                         let door = match answer.status {
@@ -225,7 +226,7 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
                     }
                     let came = match answer.status {
                         StatusCode::FORBIDDEN => Access::Forbidden,
-                        // Borealis has not this application: who may look there does not find it.
+                        // Borealis does not have this application, so an authorized user gets "not found".
                         StatusCode::NOT_FOUND if expected == Access::Allowed && organization == console.borealis => {
                             continue;
                         }
@@ -240,7 +241,7 @@ async fn every_role_may_do_what_the_table_says_and_nothing_else() {
     }
 }
 
-/// What an address of an application's or of people's is for. One that is not named here fails the test.
+/// The operation of a route of an application or of members. Panics for a route that is missing here.
 fn operation_at(route: &str) -> Operation {
     match route {
         "/" | "/requests" | "/requests/{request}" => Operation::ViewApplications,
@@ -281,7 +282,8 @@ fn operation_at(route: &str) -> Operation {
     }
 }
 
-/// Every form there is, with ids that nobody has: whoever may send it finds nothing, and whoever may not is not told so.
+/// Submits every form, with ids that do not exist: an authorized user gets "not found", and an unauthorized one cannot
+/// tell that they do not exist.
 #[tokio::test]
 async fn every_form_asks_for_the_operation_that_it_is_for_and_for_a_fresh_proof_where_that_needs_one() {
     const NOBODYS: &str = "01900000-0000-7000-8000-000000000000";
@@ -303,7 +305,7 @@ async fn every_form_asks_for_the_operation_that_it_is_for_and_for_a_fresh_proof_
             };
             let of_application = routes("of_application").into_iter().map(|route| (&*base, route));
             for (base, route) in of_application.chain(routes("of_people").into_iter().map(|route| (&*people, route))) {
-                // It never ends; `requests.rs` reads it.
+                // Never ends; `requests.rs` reads it.
                 if route == "/events" {
                     continue;
                 }
@@ -320,7 +322,7 @@ async fn every_form_asks_for_the_operation_that_it_is_for_and_for_a_fresh_proof_
                 let came = match answer.status {
                     StatusCode::FORBIDDEN if answer.body.contains("Confirm that it is you") => Access::NeedsProof,
                     StatusCode::FORBIDDEN => Access::Forbidden,
-                    // Where the form itself is not in order, nothing of it is worth keeping.
+                    // An invalid form is not kept, so the response redirects to the proof of identity.
                     StatusCode::SEE_OTHER if answer.location().contains("/confirm?next=") => Access::NeedsProof,
                     _ => Access::Allowed,
                 };

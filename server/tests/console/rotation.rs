@@ -1,4 +1,4 @@
-//! A rotation under way: what the traffic of both keys says about ending the old one.
+//! A rotation in progress: what the traffic with both keys says about revoking the old one.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, PEM_A, PEM_B};
 use domain::{cut_over::Traffic, id::ApiKeyId, time::Timestamp};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A console with an application whose key is being replaced, the new key first.
+/// A console with an application whose API key is being rotated; the new key comes first.
 struct Rotation {
     console: Console,
     owner: Browser,
@@ -31,7 +31,7 @@ impl Rotation {
         self.console.application(&self.id).await.api_keys[index].id
     }
 
-    /// The gateway saw requests with a key just now.
+    /// Records that the gateway has just accepted requests with a key.
     async fn used(&self, key: ApiKeyId, requests: i64) {
         let now = self.console.clock.now();
         let seen = KeyUsage {
@@ -80,7 +80,7 @@ async fn the_meter_follows_the_traffic_from_the_old_key_to_the_new_one() {
         page.says("Safe to revoke: not used for 15 minutes, and the new key is in use. Its longest pause before was 2 minutes.");
         page.says("All of the 5 requests in the last 15 minutes came with the new key, the last one 1 minute ago.");
 
-        // Somebody's forgotten job: it is used again, and the longer pause counts from now on.
+        // A forgotten job uses the old key again, and the longer pause applies from now on.
         rotation.used(old, 1).await;
         rotation.console.advance(16 * MINUTE);
         rotation.page().await.says("Not yet: last used 16 minutes ago. Safe after 30 minutes without a request.");
@@ -100,7 +100,7 @@ async fn silence_of_both_keys_is_no_evidence_and_the_revoke_page_says_the_same_a
             for sentence in sentences {
                 page.says(sentence);
             }
-            // There is a replacement: nobody is told to create one.
+            // A replacement exists, so the page does not suggest creating one.
             assert!(!page.text().contains("create a replacement key"), "{}", page.text());
         }
     };
@@ -114,22 +114,22 @@ async fn silence_of_both_keys_is_no_evidence_and_the_revoke_page_says_the_same_a
     rotation.console.advance(2 * MINUTE);
     rotation.used(new, 181).await;
     rotation.console.advance(13 * MINUTE);
-    // To revoke a key needs a fresh proof.
+    // Revoking a key needs a fresh proof of identity.
     rotation.owner = rotation.console.owner().await;
-    // As it was found: the old key silent for 15 minutes, the new one for 13. An idle system shows nothing.
+    // Regression: the old key unused for 15 minutes, the new one for 13. An idle system proves nothing.
     let idle = [
         "No evidence: neither key has been used for 13 minutes. Send traffic with the new key, then check again.",
         "All of the 181 requests in the last 15 minutes came with the new key, the last one 13 minutes ago.",
     ];
     both_say(&mut rotation, idle).await;
-    // Nor does the automatic revocation take silence for evidence, however long it lasts.
+    // Automatic revocation does not take inactivity as evidence either, however long it lasts.
     let live = async |rotation: &Rotation| {
         rotation.console.backend.finish_rotations().await.unwrap();
         rotation.console.application(&rotation.id).await.live_keys(rotation.console.clock.now()).count()
     };
     rotation.console.advance(10 * 60 * MINUTE);
     assert_eq!(live(&rotation).await, 2);
-    // A request with the new key: safe from now on, and not since last night.
+    // A request with the new key makes revoking safe from now on, not retroactively.
     rotation.used(new, 1).await;
     rotation.owner = rotation.console.owner().await;
     both_say(
@@ -153,12 +153,12 @@ async fn a_key_without_a_replacement_is_judged_by_its_last_use() {
     rotation.used(new, 9).await;
     rotation.console.advance(2 * MINUTE);
     let revoke = |key: ApiKeyId| format!("{LIST}/{}/api-keys/{key}/revoke", rotation.id);
-    // The replacement itself: there is another one to go back to.
+    // Revoking the new key: there is another key to go back to.
     let page = rotation.owner.get(&revoke(new)).await;
     page.says("This key was last used 2 minutes ago").says("If you go back to").says("Keep it");
     let (of_old, of_new) = (revoke(old), revoke(new));
     rotation.owner.submit(&of_new, &[]).await;
-    // The last one: then a replacement is what it needs.
+    // Revoking the last key: it needs a replacement first.
     let page = rotation.owner.get(&of_old).await;
     page.says("This key was last used 2 minutes ago").says("create a replacement key and deploy it first");
     assert!(!page.text().contains("Has traffic moved"), "there is nothing to move to");
@@ -168,7 +168,7 @@ async fn a_key_without_a_replacement_is_judged_by_its_last_use() {
 async fn a_key_that_is_safe_to_revoke_does_not_stop_while_in_use() {
     let mut rotation = Rotation::start(Database::sqlite()).await;
     let (new, old) = (rotation.key(0).await, rotation.key(1).await);
-    // More than half of the grace window is over.
+    // More than half of the grace window has passed.
     rotation.console.advance(13 * 60 * MINUTE);
     rotation.owner = rotation.console.owner().await;
     rotation.used(old, 9).await;
@@ -241,14 +241,15 @@ async fn a_rotation_finishes_by_itself_only_when_the_evidence_has_held_for_the_c
             let now = rotation.console.clock.now();
             rotation.console.application(&rotation.id).await.live_keys(now).count()
         };
-        // Silence alone is nothing: the new key is not used.
+        // Inactivity alone is no evidence, because the new key is not used.
         rotation.used(old, 1).await;
         rotation.console.advance(60 * MINUTE);
         assert_eq!(live(&rotation).await, 2);
-        // Nor is the new key's use, while the old one is used too.
+        // Nor is use of the new key, while the old one is used as well.
         rotation.used(old, 1).await;
         rotation.used(new, 1).await;
-        // The old key was once silent for an hour: two are needed, and half an hour more.
+        // The old key once paused for an hour, so it needs two hours without a request; auto-revocation waits half an
+        // hour more.
         for _ in 0..4 {
             rotation.console.advance(30 * MINUTE);
             rotation.used(new, 1).await;
@@ -294,7 +295,7 @@ async fn an_automatic_finish_is_off_until_it_is_ordered_and_after_it_was_cancell
     rotation.console.backend.finish_rotations().await.unwrap();
     let now = rotation.console.clock.now();
     assert_eq!(rotation.console.application(&rotation.id).await.live_keys(now).count(), 2);
-    // A new rotation begins without an order, whatever was ordered for the last one.
+    // A new rotation starts without auto-revocation, whatever was set for the previous one.
     let path = format!("{LIST}/{}/finish-by-itself", rotation.id);
     let mut owner = rotation.console.owner().await;
     owner.submit(&path, &[("hold", "900")]).await;

@@ -1,4 +1,4 @@
-//! The second factor: set up, asked for, lost, and nowhere to be got around.
+//! The second factor: set-up, prompts, loss, and attempts to bypass it.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, PASSWORD, PEM_A, PEOPLE, SECOND_FACTOR, routes};
 use app::paths::Area;
@@ -15,18 +15,18 @@ const SET_UP: &str = "/settings/account/second-factor";
 const CODES: &str = "/settings/account/recovery-codes";
 const HUB_REMOVE: &str = "/organizations/account/second-factor/remove";
 const REMOVE: &str = "/settings/account/second-factor/remove";
-/// Where Nuvera's people set one up.
+/// The set-up page in Nuvera's area.
 const HUB_SET_UP: &str = "/organizations/account/second-factor";
 const OWNER: &str = "owner@alpine.example";
 const DEVELOPER: &str = "developer@alpine.example";
 const NEW_ADMIN: &str = "new@nuvera.example";
 const STEP: Duration = Duration::from_secs(30);
 
-/// Somebody's phone.
+/// An authenticator app.
 pub struct Phone(pub TotpSecret);
 
 impl Phone {
-    /// Adds the secret that the page shows.
+    /// Adds the secret that is shown on the page.
     pub fn adds(page: &Answer) -> Self {
         let (_, shown) = page.body.split_once("id=\"factor-secret\"").expect("a secret");
         let shown = shown.split(['>', '<']).nth(1).unwrap().replace(' ', "");
@@ -49,14 +49,14 @@ impl Phone {
         self.0.code(console.clock.now())
     }
 
-    /// One that is wrong for some minutes.
+    /// A code that is wrong at any time within some minutes.
     pub fn wrong_code(&self, console: &Console) -> String {
         let right: u32 = self.code(console).parse().unwrap();
         format!("{:06}", (right + 499_999) % 1_000_000)
     }
 }
 
-/// Sets a second factor up, and answers it with the recovery codes; then waits until the first code is used up.
+/// Sets up a second factor, and advances the clock until a new code is valid. Returns the app and the recovery codes.
 pub async fn set_up(console: &Console, browser: &mut Browser) -> (Phone, Vec<String>) {
     let page = browser.get(SET_UP).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
@@ -68,7 +68,7 @@ pub async fn set_up(console: &Console, browser: &mut Browser) -> (Phone, Vec<Str
     (phone, codes(&answer))
 }
 
-/// The recovery codes that a page shows.
+/// The recovery codes that are shown on a page.
 pub fn codes(page: &Answer) -> Vec<String> {
     let (_, shown) = page.body.split_once("id=\"recovery-codes\"").expect("recovery codes");
     let shown = shown.split(['>', '<']).nth(1).unwrap();
@@ -77,7 +77,7 @@ pub fn codes(page: &Answer) -> Vec<String> {
     codes
 }
 
-/// Enters the password, and answers the browser that is half way in.
+/// Enters the password only. Returns the browser, which is then asked for the second factor.
 pub async fn half_way(console: &Console, email: &str) -> Browser {
     let mut browser = console.browser();
     let answer = browser.sign_in(email, PASSWORD).await;
@@ -100,7 +100,7 @@ async fn new_admin(console: &Console) -> Browser {
     browser
 }
 
-/// The actions in the history of Alpine Pay, the newest first, with what each says of before and after.
+/// The actions in Alpine Pay's history, the newest first, each with its value after the change.
 async fn history(console: &Console) -> Vec<(String, String)> {
     let page = console.owner_of_history().await.get(&format!("{LIST}/audit.jsonl")).await;
     let read = |line: &str| {
@@ -111,13 +111,13 @@ async fn history(console: &Console) -> Vec<(String, String)> {
 }
 
 impl Console {
-    /// Somebody who reads the history and has no second factor in these tests.
+    /// A browser of the viewer, who can read the history and has no second factor in these tests.
     async fn owner_of_history(&self) -> Browser {
         self.signed_in("viewer@alpine.example").await
     }
 }
 
-/// Every address there is, with an application's and a person's ids filled in.
+/// Every path, with the ids of an application, a key and a member filled in.
 fn addresses(console: &Console, application: &str, key: &str, person: &str) -> Vec<String> {
     let mut addresses: Vec<String> =
         ["/", LIST, PEOPLE, "/organizations", "/organizations/audit", "/organizations/people"]
@@ -125,7 +125,7 @@ fn addresses(console: &Console, application: &str, key: &str, person: &str) -> V
             .into();
     let audit = ["/audit", "/audit.csv", "/audit.jsonl"];
     for account in [ACCOUNT, "/organizations/account"] {
-        // What somebody without a second factor needs to set one up stays open.
+        // The pages that a user needs to set up a second factor stay open.
         let closed = routes("of_account").into_iter().filter(|route| {
             !["/second-factor", "/passkeys/new", "/password"].contains(route) && !route.starts_with("/sessions/")
         });
@@ -193,7 +193,7 @@ async fn who_must_have_one_sets_it_up_before_anything_else() {
             }
         }
     }
-    // The way leads on to where they wanted to go.
+    // The set-up remembers the page that the user asked for.
     let asked = admin.get("/organizations/audit").await;
     let page = admin.get(asked.location()).await;
     page.says("You need a second factor here");
@@ -223,7 +223,7 @@ async fn who_must_have_one_sets_it_up_before_anything_else() {
         old.get("/organizations").await.location().starts_with("/organizations/sign-in"),
         "and the old one is over"
     );
-    // They cannot be without again.
+    // It can no longer be removed.
     assert_eq!(admin.get(HUB_REMOVE).await.status, StatusCode::NOT_FOUND);
     admin.post(HUB_REMOVE, &[]).await.says("You must have a second factor here");
     assert_eq!(half_way(&console, NEW_ADMIN).await.get("/organizations").await.status, StatusCode::SEE_OTHER);
@@ -254,7 +254,7 @@ async fn a_right_password_alone_reaches_nothing() {
     let proof = half.post("/confirm", &[("password", PASSWORD), ("next", LIST)]).await;
     assert_eq!(proof.status, StatusCode::FORBIDDEN);
     assert!(half.get(SET_UP).await.location().starts_with("/sign-in"), "nor can another factor be set up");
-    // The control: with the code, the same browser gets there.
+    // The control: with the code, the same browser reaches the page.
     assert_eq!(enter(&mut half, &phone.code(&console)).await.location(), LIST);
     assert_eq!(half.get(LIST).await.status, StatusCode::OK);
 }
@@ -277,7 +277,7 @@ async fn each_step_of_signing_in_has_an_id_of_its_own() {
     );
     assert_eq!(half.get(SECOND_FACTOR).await.location(), "/sign-in", "not even half a session");
     assert_eq!(owner.get(LIST).await.status, StatusCode::OK);
-    // Whoever is signed in has no half session besides.
+    // A signed-in browser has no session that waits for a second factor.
     assert_eq!(owner.get(SECOND_FACTOR).await.location(), "/sign-in");
 }
 
@@ -287,7 +287,7 @@ async fn who_is_half_way_in_gets_no_further_once_all_sign_ins_were_ended() {
         let console = Console::start_on(database).await;
         let mut owner = console.owner().await;
         let (phone, codes) = set_up(&console, &mut owner).await;
-        // Somebody who has the old password and the phone waits in front of the second step while the password is changed.
+        // An attacker with the old password and the phone has passed the first step when the password is changed.
         let mut waiting = half_way(&console, OWNER).await;
         let seen = owner.get("/settings/account/password").await.hidden("seen");
         let form = [("password", "tulip gravel 84 harbour"), ("seen", &*seen)];
@@ -297,10 +297,10 @@ async fn who_is_half_way_in_gets_no_further_once_all_sign_ins_were_ended() {
         refused.leads_to("/sign-in", "sign-in-ended");
         waiting.follow(&refused).await.says("Your sign-ins were all ended while you signed in");
         assert_eq!(waiting.get(LIST).await.status, StatusCode::SEE_OTHER);
-        // Nor do they begin anew with what they have left.
+        // Nor can they continue with a recovery code.
         assert_eq!(enter(&mut waiting, &codes[0]).await.location(), "/sign-in");
 
-        // The control: nothing was ended, and the same way leads in.
+        // The control: where sessions were not revoked, the same steps sign the user in.
         let mut viewer = console.signed_in("viewer@alpine.example").await;
         let (phone, _) = set_up(&console, &mut viewer).await;
         let mut waiting = half_way(&console, "viewer@alpine.example").await;
@@ -325,7 +325,7 @@ async fn a_code_is_good_once_and_for_half_a_minute_on_either_side() {
         console.advance(STEP);
         assert_eq!(enter(&mut thief, &code).await.status, StatusCode::UNPROCESSABLE_ENTITY, "nor later");
 
-        // A phone whose clock is half a minute late, and one whose clock is early.
+        // A phone whose clock is 30 seconds slow, and one whose clock is fast.
         let late = phone.code(&console);
         console.advance(STEP);
         assert_eq!(enter(&mut half_way(&console, OWNER).await, &late).await.location(), LIST);
@@ -339,11 +339,11 @@ async fn a_code_is_good_once_and_for_half_a_minute_on_either_side() {
         let too_early = phone.0.code(now.plus(STEP * 2));
         assert_eq!(enter(&mut browser, &too_early).await.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(enter(&mut browser, &early).await.location(), LIST);
-        // What an early phone showed before is used up with it.
+        // After a code from a fast clock, codes of earlier steps are used up as well.
         let passed = phone.code(&console);
         let mut browser = half_way(&console, OWNER).await;
         assert_eq!(enter(&mut browser, &passed).await.status, StatusCode::UNPROCESSABLE_ENTITY);
-        // Other people's codes are theirs.
+        // Another user's code is not accepted.
         let mut developer = console.signed_in(DEVELOPER).await;
         let (other, _) = set_up(&console, &mut developer).await;
         assert_eq!(enter(&mut browser, &other.code(&console)).await.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -391,7 +391,7 @@ async fn guessing_codes_has_an_end_and_a_recovery_code_a_new_beginning() {
             assert_eq!(enter(&mut guesser, &wrong).await.status, StatusCode::UNPROCESSABLE_ENTITY);
         }
         if window == 3 {
-            // Eighty in a row: a right one begins anew.
+            // A correct code after 80 wrong ones resets the count.
             console.advance(Duration::from_secs(900));
             let mut owner = half_way(&console, OWNER).await;
             assert_eq!(enter(&mut owner, &phone.code(&console)).await.location(), LIST);
@@ -434,7 +434,7 @@ async fn guessing_codes_is_slowed_down_however_often_the_password_is_right() {
         throttled.says("Too many attempts failed");
         assert_eq!(throttled.header("retry-after"), "900");
     }
-    // Elsewhere, where the owner is, it goes on: for them, and not for somebody with many addresses.
+    // The owner can still sign in from another address, while an attacker with many addresses is throttled.
     let mut elsewhere = half_way(&console, OWNER).await;
     elsewhere.address = "198.51.100.9".into();
     assert_eq!(enter(&mut elsewhere, &phone.code(&console)).await.location(), LIST);
@@ -463,8 +463,8 @@ async fn guesses_from_elsewhere_lock_out_neither_an_open_session_nor_a_known_bro
             assert_eq!(browser.sign_in(OWNER, PASSWORD).await.location(), SECOND_FACTOR);
             browser
         };
-        // The attacker knows the password, has many addresses, the owner's own among them, and guesses until the window is
-        // spent; five times, until the hundred are.
+        // The attacker knows the password, has many addresses, including the owner's, and guesses until the window is
+        // exhausted; five times, until the limit of 100 is reached.
         for window in 0..5 {
             let mut guesser = half_way(&console, OWNER).await;
             for guess in 0..20 {
@@ -475,7 +475,7 @@ async fn guesses_from_elsewhere_lock_out_neither_an_open_session_nor_a_known_bro
             }
             let spent = enter(&mut guesser, &phone.code(&console)).await;
             assert_eq!(spent.status, StatusCode::TOO_MANY_REQUESTS, "the control: elsewhere it is over");
-            // The owner is neither locked out of a browser that they use, nor of the session that they are in.
+            // The owner is locked out neither in a browser that they have used before nor in their current session.
             let mut home = sign_in_at_home(&console).await;
             assert_eq!(enter(&mut home, &phone.code(&console)).await.location(), LIST, "window {window}");
             console.advance(Duration::from_secs(600));
@@ -483,11 +483,12 @@ async fn guesses_from_elsewhere_lock_out_neither_an_open_session_nor_a_known_bro
             assert_eq!(proven.location(), CODES, "window {window}");
             console.advance(Duration::from_secs(300));
         }
-        // A right code of the owner's gives the guesser no new ones: the hundred are spent, with whatever code.
+        // A correct code of the owner's does not reset the limit: after 100 wrong codes, an unknown browser is rejected
+        // with any code.
         let refused = enter(&mut half_way(&console, OWNER).await, &phone.code(&console)).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
         refused.says("only accepted in browsers that you have signed in with before");
-        // A change of the password, which the guesser knows, ends it.
+        // Changing the password, which the attacker knows, lifts the limit.
         let mut home = sign_in_at_home(&console).await;
         enter(&mut home, &phone.code(&console)).await;
         let seen = home.get("/settings/account/password").await.hidden("seen");
@@ -510,7 +511,7 @@ async fn guesses_in_a_stolen_session_or_browser_have_an_end_of_their_own() {
     let known = owner.cookies["nuvera-browser"].clone();
     let confirm =
         async |browser: &mut Browser, code: &str| browser.post("/confirm", &[("code", code), ("next", CODES)]).await;
-    // Someone who holds the session, and someone who holds the browser's cookie and the password.
+    // An attacker with the session, and one with the browser's cookie and the password.
     let mut session = owner.clone();
     let mut browser = console.browser();
     browser.cookies.insert("nuvera-browser".into(), known);
@@ -532,7 +533,7 @@ async fn guesses_in_a_stolen_session_or_browser_have_an_end_of_their_own() {
     let right = phone.code(&console);
     confirm(&mut session, &right).await.says("Twenty codes in a row were wrong here");
     enter(&mut browser, &right).await.says("Twenty codes in a row were wrong here");
-    // The control: elsewhere the owner goes on.
+    // The control: the owner can still sign in in another browser.
     assert_eq!(enter(&mut half_way(&console, OWNER).await, &right).await.location(), LIST);
 }
 
@@ -542,7 +543,7 @@ async fn a_wrong_code_after_the_right_password_is_mailed_once_an_hour_and_shown_
     let console = Console::start().await;
     let mut owner = console.owner().await;
     let (phone, _) = set_up(&console, &mut owner).await;
-    // The user's own mistake, where they have signed in before, is no news.
+    // The user's own mistake in a known browser sends no e-mail.
     let mut home = owner.clone();
     home.sign_in(OWNER, PASSWORD).await;
     enter(&mut home, &phone.wrong_code(&console)).await.says("This code is not right");
@@ -598,19 +599,19 @@ async fn a_recovery_code_is_good_once_and_new_ones_end_the_old() {
         let mut again = half_way(&console, OWNER).await;
         assert_eq!(enter(&mut again, &codes[0]).await.status, StatusCode::UNPROCESSABLE_ENTITY, "used");
         browser.get(ACCOUNT).await.says("Recovery codes left9");
-        // It proves as much as a code of the app does.
+        // A recovery code is accepted as a proof of identity, like a code of the app.
         console.advance(Duration::from_secs(600));
         let proven = browser.post("/confirm", &[("code", &*codes[1]), ("next", CODES)]).await;
         assert_eq!(proven.location(), CODES);
         browser.get(CODES).await.says("8 of them are unused");
         let made = self::codes(&browser.post(CODES, &[]).await);
         assert!(made.iter().all(|code| !codes.contains(code)));
-        // Half a session lasts ten minutes, and these are over.
+        // A session that waits for the second factor lasts ten minutes, which are over.
         let mut again = half_way(&console, OWNER).await;
         assert_eq!(enter(&mut again, &codes[2]).await.status, StatusCode::UNPROCESSABLE_ENTITY, "one from before");
         assert_eq!(enter(&mut again, &made[2]).await.location(), LIST);
 
-        // Other people's are theirs, and nothing of any of them stands in the database.
+        // Another user's recovery code is not accepted, and no code or secret is in the database in plain text.
         let mut developer = console.signed_in(DEVELOPER).await;
         set_up(&console, &mut developer).await;
         let mut half = half_way(&console, DEVELOPER).await;
@@ -679,7 +680,7 @@ async fn a_factor_is_changed_only_by_who_proved_lately_that_it_is_they() {
     let mut owner = console.owner().await;
     let page = owner.get(SET_UP).await;
     let (phone, enrolment) = (Phone::adds(&page), page.hidden("enrolment"));
-    // Another session's page, and one that was open for too long, set nothing up.
+    // Neither another session's set-up page nor one that was open for too long sets up a factor.
     let mut developer = console.signed_in(DEVELOPER).await;
     let stolen = developer.post(SET_UP, &[("enrolment", &*enrolment), ("code", &*phone.code(&console))]).await;
     assert_eq!(stolen.status, StatusCode::CONFLICT);
@@ -748,7 +749,7 @@ async fn a_lost_factor_is_reset_by_who_decides_on_people_and_by_nobody_else() {
     developer.get(ACCOUNT).await.says("Not set up");
     assert_eq!(history(&console).await[0].0, "second_factor.reset");
 
-    // Where one is required, they set another one up before anything else.
+    // Where a second factor is required, the user must set up a new one first.
     let mut admin = console.admin().await;
     let id = console.user_id("auditor@nuvera.example").await;
     let requested = admin.post(&format!("/organizations/people/{id}/reset-factor"), &[]).await;
@@ -759,7 +760,7 @@ async fn a_lost_factor_is_reset_by_who_decides_on_people_and_by_nobody_else() {
     let mut auditor = console.browser();
     assert_eq!(auditor.sign_in("auditor@nuvera.example", PASSWORD).await.location(), "/organizations");
     assert!(auditor.get("/organizations").await.location().starts_with(HUB_SET_UP));
-    // Nobody resets their own.
+    // An admin cannot reset their own.
     let own = console.user_id("admin@nuvera.example").await;
     let refused = admin.post(&format!("/organizations/people/{own}/reset-factor"), &[]).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);
@@ -778,7 +779,7 @@ async fn an_organization_asks_it_of_everybody_and_nobody_goes_on_without() {
     let changed = owner.submit(&policy, &fields).await;
     assert_eq!(changed.status, StatusCode::SEE_OTHER, "{}", changed.text());
 
-    // It counts from the next request, of sessions that were there before as well; the owner's own included.
+    // It applies from the next request, also to existing sessions and to the owner who changed it.
     for address in addresses.iter().filter(|address| Area::of(address) == Area::Partner) {
         for browser in [&mut owner, &mut developer] {
             for answer in [browser.get(address).await, browser.post(address, &FORM).await] {
@@ -790,7 +791,7 @@ async fn an_organization_asks_it_of_everybody_and_nobody_goes_on_without() {
         }
     }
     assert_eq!(stranger.get(LIST).await.status, StatusCode::OK, "the control: another organization's own matter");
-    // A session that is older than the last proof proves first that it is they, and with the password: there is no more.
+    // A session whose last proof is too old must confirm the password first, the only method that the user has.
     console.advance(Duration::from_secs(600));
     assert!(developer.get(SET_UP).await.location().starts_with("/confirm?next="));
     let proven = developer.post("/confirm", &[("password", PASSWORD), ("next", SET_UP)]).await;
@@ -801,7 +802,7 @@ async fn an_organization_asks_it_of_everybody_and_nobody_goes_on_without() {
     developer.post(REMOVE, &[]).await.says("You must have a second factor here");
     developer.get(ACCOUNT).await.says("It is required of you.");
 
-    // A form that was sent without a session waits through the password and the new factor.
+    // A form submitted without a session is kept while the user signs in and sets up the factor.
     let form = format!("{LIST}/new");
     owner.post("/sign-out", &[]).await;
     let waiting = [("email", OWNER), ("password", PASSWORD), ("next", &*form), ("unsent", "name=Ledger")];

@@ -1,4 +1,4 @@
-//! What every answer carries, and what no request may do.
+//! Headers that every response has, and requests that are rejected.
 
 use crate::support::{Answer, Browser, Console, LIST, ORIGIN, PEM_A};
 use axum::{
@@ -155,9 +155,9 @@ async fn another_organizations_ids_answer_404_everywhere() {
             assert_eq!(theirs.status, nobodys.status, "{method} {page}");
             assert_eq!(theirs.text(), nobodys.text(), "{method} {page}: as if it did not exist");
         }
-        // The control: its owner is answered there.
+        // The control: the owner gets a response there.
         assert_ne!(owner.get(&path).await.status, StatusCode::NOT_FOUND, "{page}");
-        // In the organization hub a partner is nobody, even about what is theirs.
+        // In the organization hub a partner's session is not valid, even for the partner's own applications.
         for browser in [&mut stranger, &mut owner] {
             let hub = format!("{}{page}", console.in_hub(&id));
             let asked = browser.get(&hub).await;
@@ -197,7 +197,7 @@ async fn health_says_whether_it_runs_and_readiness_whether_it_can_work() {
     assert_eq!(browser.get("/healthz").await.status, StatusCode::OK);
     assert_eq!(browser.get("/readyz").await.status, StatusCode::OK);
     console.store.close().await;
-    // The database is asked once a second at the most.
+    // The database is checked at most once a second.
     let unready = async {
         loop {
             let answer = browser.get("/readyz").await;

@@ -1,4 +1,4 @@
-//! Where somebody is signed in, how sessions end, and passwords: as an attacker would have it.
+//! A user's sessions, how they end, and passwords, from an attacker's point of view.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEOPLE, nobodys_browser};
 use axum::{
@@ -23,7 +23,7 @@ async fn is_signed_in(browser: &mut Browser) -> bool {
     browser.get(LIST).await.status == StatusCode::OK
 }
 
-/// The addresses with which the account page ends sessions.
+/// The paths on the account page that end sessions.
 fn ends(page: &Answer) -> Vec<String> {
     let forms = page.body.split("action=\"").skip(1).filter_map(|rest| rest.split('"').next());
     forms.filter(|action| action.ends_with("/end")).map(ToOwned::to_owned).collect()
@@ -38,7 +38,7 @@ async fn id_of(console: &Console, email: &str) -> String {
 #[tokio::test]
 async fn a_planted_session_never_becomes_a_signed_in_one() {
     let console = Console::start().await;
-    // What nobody drew, and what the attacker has from their own sign-in.
+    // Session ids that were never issued, and the attacker's own.
     let theirs = console.signed_in("owner@borealis.example").await.cookies["nuvera"].clone();
     for planted in ["AAAAAAAAAAAAAAAAAAAAAA", "0", "nonsense\u{7f}", &*theirs] {
         let mut victim = with_session(&console, &planted.replace('\u{7f}', ""));
@@ -46,7 +46,7 @@ async fn a_planted_session_never_becomes_a_signed_in_one() {
         assert_ne!(victim.cookies["nuvera"], planted);
         assert!(!is_signed_in(&mut with_session(&console, &planted.replace('\u{7f}', ""))).await, "{planted}");
         victim.get(LIST).await.says("Olivia Okafor");
-        // Nor does the one from before a proof go on after it.
+        // The session id from before a proof of identity is not valid after it.
         let before = victim.cookies["nuvera"].clone();
         victim.post("/confirm", &[("password", PASSWORD), ("next", LIST)]).await;
         assert_ne!(victim.cookies["nuvera"], before);
@@ -68,7 +68,7 @@ async fn somebody_sees_where_they_are_signed_in_and_ends_one_or_all_others() {
         page.says("Where you are signed in").says("This is the one you look with").says("203.0.113.7");
         let found = ends(&page);
         assert_eq!(found.len(), 2);
-        // Nobody else ends them, and nobody's is ended by looking.
+        // Other users cannot end them, and a GET ends none.
         assert_eq!(developer.post(&found[0], &[]).await.status, StatusCode::NOT_FOUND);
         assert_eq!(here.get(&found[0]).await.location(), ACCOUNT);
         assert!(is_signed_in(&mut one).await && is_signed_in(&mut other).await);
@@ -89,7 +89,7 @@ async fn an_ended_session_is_not_brought_back_by_a_request_that_is_under_way() {
     let console = Console::start().await;
     let (mut here, mut ended) = (console.owner().await, console.owner().await);
     here.post(&format!("{ACCOUNT}/sessions/end-others"), &[]).await;
-    // What such a request would write: its last use, and a proof.
+    // What such a request could write: the session's last use, and a proof.
     console.advance(2 * MINUTE);
     ended.post("/confirm", &[("password", PASSWORD), ("next", LIST)]).await;
     assert!(!is_signed_in(&mut ended).await);
@@ -118,11 +118,11 @@ async fn attempts_are_remembered_and_what_a_browser_calls_itself_is_not() {
     for text in ["<script>", "alert(1)", "cmd|", "<img"] {
         assert!(!page.body.contains(text), "{text}");
     }
-    // So is the right password of somebody whom it would have asked for more at their own door.
+    // The right password at the wrong area's sign-in page counts as refused, too.
     let tried = console.browser().sign_in_at(app::paths::Area::Partner, "admin@nuvera.example", PASSWORD).await;
     assert_eq!(tried.status, StatusCode::FORBIDDEN);
     console.admin().await.get("/organizations/account").await.says("Refused: at the other area’s sign-in");
-    // They are one's own.
+    // A user sees only their own attempts.
     let others = console.signed_in("developer@alpine.example").await.get(ACCOUNT).await;
     assert!(!others.text().contains("Refused:"), "{}", others.text());
     console.advance(Duration::from_secs(90 * 24 * 3600));
@@ -164,7 +164,7 @@ async fn a_new_browser_is_told_of_by_mail_and_in_the_other_sessions() {
         known.get(LIST).await.says("A new browser signed in as you").says("198.51.100.66");
     }
     assert!(!console.signed_in("developer@alpine.example").await.get(LIST).await.text().contains("A new browser"));
-    // Whoever comes back is told as well, though the thief may have looked.
+    // The user is told at the next sign-in as well, even if the attacker has opened the page.
     thief.get(ACCOUNT).await;
     known.post("/sign-out", &[]).await;
     console.advance(MINUTE);
@@ -253,7 +253,7 @@ async fn what_waits_for_its_turn_in_a_session_that_is_ended_meanwhile_is_not_don
         let session = begun.unwrap().id;
         let actor = Actor { session: Some(session), ..owner.clone() };
         let developer = console.user_id("developer@alpine.example").await;
-        // The control: while the session lives.
+        // The control: while the session is active.
         backend.change_role(&actor, console.alpine, developer, Role::PartnerViewer).await.unwrap();
         let here = || Kept { session, browser: None };
         backend.change_password(&actor, here(), CHOSEN, &FactorRemoval::default(), "").await.unwrap();
@@ -272,7 +272,7 @@ async fn what_waits_for_its_turn_in_a_session_that_is_ended_meanwhile_is_not_don
     }
 }
 
-/// Asserts that a reset link was sent and that no page shows it, and takes it out of the mail.
+/// Asserts that a reset link was mailed and that the page does not show it. Returns the link and deletes the e-mail.
 fn link(console: &Console, answer: &Answer, email: &str) -> String {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     assert!(!answer.body.contains("token="), "the page holds no link: {}", answer.body);
@@ -309,7 +309,7 @@ async fn a_password_is_reset_by_a_link_once_within_a_day_and_all_sessions_end() 
         for _ in 0..2 {
             console.browser().get(&second).await.says("Choose a new password").says("developer@alpine.example");
         }
-        // In the other area it is worth nothing, and a weak password does not use it up.
+        // The link is not valid in the other area, and a rejected password does not use it up.
         assert_eq!(console.browser().get(&format!("/organizations{second}")).await.status, StatusCode::GONE);
         assert_eq!(choose(&console, &second, "short").await.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(is_signed_in(&mut developer).await);
@@ -399,7 +399,7 @@ async fn pages_about_sessions_and_passwords_are_kept_nowhere_and_framed_nowhere(
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");
         assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
     }
-    // A form that another site sends changes nothing, whatever the cookie.
+    // A form sent by another site changes nothing, even with a valid cookie.
     for path in ["/settings/account/password", "/settings/account/sessions/end-others", "/reset-password"] {
         let mut elsewhere = owner.clone();
         elsewhere.origin = "https://evil.example".into();

@@ -1,4 +1,4 @@
-//! Signing in, staying signed in, and signing out.
+//! Signing in, session lifetime, and signing out.
 
 use crate::support::{Browser, Console, Database, LIST, PASSWORD, PEM_A, PEOPLE};
 use axum::http::StatusCode;
@@ -44,7 +44,7 @@ async fn a_customer_platform_user_is_refused_without_a_session() {
     answer.says("customer");
     assert!(browser.cookies.is_empty());
     assert_eq!(browser.get(LIST).await.status, StatusCode::SEE_OTHER);
-    // With the wrong password they learn nothing of the kind.
+    // With the wrong password the response does not reveal it.
     let answer = browser.sign_in("user@customer.example", "wrong").await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
@@ -75,7 +75,7 @@ async fn guessing_is_slowed_down_and_the_owner_elsewhere_is_not() {
     assert_eq!(guesser.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::SEE_OTHER);
 }
 
-/// How many of these were judged; the others were told to wait.
+/// Number of guesses that were checked; the others must have been throttled.
 async fn judged(guesses: impl IntoIterator<Item = Browser>, email: &str) -> usize {
     let guesses = guesses.into_iter().map(async |mut browser| browser.sign_in(email, "wrong").await);
     let answers = futures::future::join_all(guesses).await;
@@ -98,12 +98,12 @@ async fn of_many_guesses_at_once_no_more_are_judged_than_of_many_after_another()
         let console = Console::start_on(database).await;
         let one_account = (0..30).map(|_| console.browser());
         assert_eq!(judged(one_account, "owner@alpine.example").await, 5);
-        // What is one person's to choose from counts as one address (RFC 4291, 2.5.1: a network has 64 bits).
+        // Addresses in one subscriber's network count as one (RFC 4291, section 2.5.1: its prefix has 64 bits).
         let one_network = (0..30).map(|host| from(&console, format!("2001:db8::{host:x}")));
         assert_eq!(judged(one_network, "owner@alpine.example").await, 5);
         let other_network = from(&console, "2001:db8:0:1::1");
         assert_eq!(judged([other_network], "owner@alpine.example").await, 1);
-        // Whoever signs in has not failed: many at once from one place.
+        // Successful sign-ins do not count as failures, even many at once from one address.
         let signed_in =
             (0..5).map(|_| async { from(&console, "192.0.2.9").sign_in("owner@alpine.example", PASSWORD).await });
         for answer in futures::future::join_all(signed_in).await {
@@ -129,13 +129,13 @@ async fn strangers_who_guess_from_everywhere_do_not_keep_the_owner_out() {
     assert_eq!(unknown.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
     let mut developer = from(&console, "192.0.2.1");
     assert_eq!(developer.sign_in("developer@alpine.example", PASSWORD).await.status, StatusCode::SEE_OTHER);
-    // The browser that she has signed in with before, wherever it is by now.
+    // The browser that the owner has signed in with before, whatever its address.
     known.address = "192.0.2.1".into();
     assert_eq!(known.sign_in("owner@alpine.example", PASSWORD).await.status, StatusCode::SEE_OTHER);
     known.post("/sign-out", &[]).await;
-    // It is no way to guess without an end, nor anybody else's way in.
+    // A known browser allows neither unlimited guesses nor sign-ins to another account.
     let mut guesses = 0;
-    // One after another: of an account's own, only four are judged at the same time.
+    // One after another, because at most four attempts per account are checked at a time.
     for _ in 0..8 {
         guesses += judged([known.clone()], "owner@alpine.example").await;
     }
@@ -260,7 +260,7 @@ async fn a_form_that_was_filled_in_while_the_session_ended_is_found_again() {
     let form = owner.get(&path).await;
     assert_eq!(form.hidden("name"), "Ledger &amp; &lt;sons&gt;");
     form.says("You were signed out before this form was sent");
-    // Shown once; and what was shown works.
+    // The form is shown once, and can be submitted.
     assert_eq!(owner.get(&path).await.hidden("name"), "Ledger");
     let renamed = owner.post(&path, &[("version", &form.hidden("version")), ("name", "Ledger & <sons>")]).await;
     assert_eq!(renamed.status, StatusCode::SEE_OTHER);
@@ -282,7 +282,7 @@ async fn a_form_that_waits_for_a_sign_in_holds_no_secret_and_serves_its_own_page
     assert_eq!(owner.post("/sign-in", &fields).await.location(), path);
     assert!(!owner.get(LIST).await.text().contains("You were signed out"), "another page");
     assert!(!owner.get(&path).await.body.contains("value=\"Ledger\""), "and then it is forgotten");
-    // An address that takes a form only leads on to the application.
+    // A GET on a POST-only route redirects to the application.
     let (id, _) = owner.create("Ledger", PEM_A).await;
     let key = console.application(&id).await.api_keys[0].id;
     let answer = owner.get(&format!("{LIST}/{id}/api-keys/{key}/stored")).await;

@@ -12,7 +12,7 @@ const SLOW: &str = include_str!("../../../domain/src/testdata/rsa-2048-e42949672
 /// Replaces a PEM in the database, as if it had been stored when more keys were accepted.
 async fn stored_before(console: &Console, table: &str, column: &str, pem: &str) {
     let mut transaction = console.store.write().await.unwrap();
-    // Both names are this file's own.
+    // Both names are constants of this file.
     let sql = sqlx::AssertSqlSafe(format!("UPDATE {table} SET {column} = $1 WHERE {column} IS NOT NULL"));
     sqlx::query(sql).bind(pem).execute(&mut *transaction).await.unwrap();
     transaction.commit().await.unwrap();
@@ -29,7 +29,7 @@ async fn a_key_that_was_registered_before_the_bounds_keeps_working_and_is_not_ac
         assert_eq!(console.application(&id).await.current_signing_key().public_key.bits(), bits);
         owner.get(&format!("{LIST}/{id}")).await.says(&format!("{bits}"));
         assert_eq!(console.gateway_says(&api_key).await, "malformed_token", "the application works");
-        // Replaced, it can be restored: it is registered.
+        // Once replaced it can be restored, because it is registered.
         let old = console.application(&id).await.current_signing_key().id;
         let path = format!("{LIST}/{id}/replace-signing-key");
         owner.submit(&path, &[("public_key", PEM_B), ("overlap", "none")]).await;

@@ -1,4 +1,4 @@
-//! Single sign-on, attacked: a provider on loopback answers as it should, or with one thing wrong.
+//! Attacks on single sign-on: an identity provider on the loopback interface responds correctly, or with one flaw.
 
 use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEOPLE, START};
 use app::paths::Area;
@@ -41,10 +41,10 @@ use tracing_subscriber::fmt::MakeWriter;
 
 const CLIENT: &str = "nuvera-console";
 const SECRET: &str = "a-client-secret";
-/// Stands for a field that is not there.
+/// Marks a field to leave out.
 const ABSENT: &str = "(absent)";
 
-/// One thing that is wrong with an answer.
+/// The flaw in a provider's response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Flaw {
     #[default]
@@ -69,7 +69,7 @@ enum Flaw {
     Redirects,
 }
 
-/// Somebody at the provider.
+/// A user's account at the provider.
 #[derive(Clone)]
 struct Account {
     subject: &'static str,
@@ -80,7 +80,7 @@ fn account(subject: &'static str, email: &str, groups: &[&str]) -> Account {
     Account { subject, claims: json!({ "email": email, "email_verified": true, "name": "Nia New", "groups": groups }) }
 }
 
-/// What a code stands for.
+/// What the provider knows of an authorization code that it issued.
 struct Grant {
     account: Account,
     nonce: String,
@@ -94,19 +94,19 @@ struct Inner {
     signs_with: Mutex<SigningKey>,
     clock: Clock,
     flaw: Mutex<Flaw>,
-    /// Whether the ID token says little, and the userinfo endpoint the rest.
+    /// Whether the ID token has few claims and the userinfo endpoint has the rest.
     thin: Mutex<bool>,
-    /// What the parts of its answers say otherwise: see [`Provider::says`].
+    /// Overrides for parts of the provider's responses: see [`Provider::says`].
     said: Mutex<Value>,
-    /// How the client last proved who it is.
+    /// The method with which the client last authenticated.
     authentication: Mutex<&'static str>,
     grants: Mutex<HashMap<String, Grant>>,
-    /// By access token.
+    /// Accounts by access token.
     known: Mutex<HashMap<String, Account>>,
     asked: Mutex<u32>,
 }
 
-/// What a provider signs with.
+/// A key with which the provider signs ID tokens.
 #[derive(Clone)]
 struct SigningKey {
     id: &'static str,
@@ -123,7 +123,7 @@ impl SigningKey {
     }
 }
 
-/// A provider.
+/// An identity provider on the loopback interface.
 #[derive(Clone)]
 struct Provider(Arc<Inner>);
 
@@ -167,7 +167,7 @@ impl Provider {
         self.0.clock.now().as_seconds()
     }
 
-    /// Somebody shows who they are: the code for it.
+    /// Authenticates the user of `account`. Returns the authorization code.
     fn grant(&self, question: &str, account: &Account, auth_time: Option<i64>) -> String {
         let asked = parameters(question);
         assert!(question.starts_with(&format!("{}/authorize?", self.0.issuer)), "{question}");
@@ -187,7 +187,7 @@ impl Provider {
         code
     }
 
-    /// Somebody shows who they are: where that sends their browser.
+    /// Authenticates the user of `account`. Returns the callback that the browser is redirected to.
     fn answers(&self, question: &str, account: &Account) -> String {
         let code = self.grant(question, account, Some(self.now()));
         self.callback(question, &code)
@@ -201,8 +201,9 @@ impl Provider {
         format!("{path}?{}", query.finish())
     }
 
-    /// From now on the parts of its answers (`discovery`, `keys`, `tokens`, `id_token`, `user_info`) say this. A field with
-    /// [`ABSENT`] is left out, `ISSUER` in a text is the issuer, and a text such as `@int 300` is the time in 300 seconds.
+    /// From now on overrides fields in parts of the provider's responses (`discovery`, `keys`, `tokens`, `id_token`,
+    /// `user_info`). A field with [`ABSENT`] is left out, `ISSUER` in a text is replaced with the issuer, and a text
+    /// such as `@int 300` with the time in 300 seconds.
     fn says(&self, said: Value) {
         *self.0.said.lock().unwrap() = said;
     }
@@ -357,7 +358,7 @@ async fn token(
         return invalid("invalid_client");
     }
     *provider.0.authentication.lock().unwrap() = if is_basic { "client_secret_basic" } else { "client_secret_post" };
-    // A code is good once.
+    // A code can be redeemed once.
     let Some(grant) = provider.0.grants.lock().unwrap().remove(&sent["code"]) else { return invalid("invalid_grant") };
     let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, sent["code_verifier"].as_bytes()));
     if challenge != grant.challenge || sent["redirect_uri"] != grant.redirect_uri {
@@ -392,7 +393,7 @@ async fn user_info(State(provider): State<Provider>, headers: HeaderMap) -> Resp
     }
 }
 
-/// A console with Alpine Pay's provider and, where it is wanted, one of Nuvera's own.
+/// A console with Alpine Pay's identity provider and one for Nuvera.
 struct Surroundings {
     console: Console,
     alpine: Provider,
@@ -403,7 +404,7 @@ async fn start() -> Surroundings {
     start_with("").await
 }
 
-/// The same, with more in what the operator writes of Alpine Pay's provider.
+/// As [`start`], with the lines of `more` in the operator's settings of Alpine Pay's provider.
 async fn start_with(more: &str) -> Surroundings {
     let clock = Clock::manual(START);
     let (alpine, nuvera) = (Provider::start(clock.clone()).await, Provider::start(clock.clone()).await);
@@ -423,7 +424,7 @@ async fn start_with(more: &str) -> Surroundings {
     let partner = "{ owners = 'partner_owner', developers = 'partner_developer', viewers = 'partner_viewer' }";
     let mut alpine_row = row("alpine-id", "Alpine ID", "Alpine Pay", &alpine, partner) + with_factor;
     for line in more.lines() {
-        // A line of this name takes the place of the one that is there.
+        // A line replaces an existing setting of the same name.
         let name = line.split(" = ").next().unwrap();
         let others = alpine_row.lines().filter(|other| other.split(" = ").next() != Some(name));
         alpine_row = others.chain([line]).flat_map(|line| [line, "\n"]).collect();
@@ -439,7 +440,7 @@ async fn start_with(more: &str) -> Surroundings {
 
 const BEGIN: &str = "/sign-in/sso/alpine-id";
 
-/// The same account, whose owner shows a second factor.
+/// The same account, authenticated with a second factor.
 fn with_factor(mut account: Account) -> Account {
     account.claims["amr"] = json!(["pwd", "mfa"]);
     account
@@ -449,7 +450,7 @@ fn developer() -> Account {
     account("dora", "dora@alpine.example", &["developers", "hikers"])
 }
 
-/// Begins, has the provider answer as somebody, and brings the answer back.
+/// Begins a sign-in, authenticates at the provider as `account`, and follows the callback.
 async fn signs_in(browser: &mut Browser, provider: &Provider, begin: &str, account: &Account) -> Answer {
     let asked = browser.get(begin).await;
     assert_eq!(asked.status, StatusCode::SEE_OTHER, "{}", asked.text());
@@ -488,7 +489,8 @@ async fn who_is_new_joins_with_the_role_that_the_provider_says_and_is_found_agai
     assert_eq!(joined.after.as_deref(), Some("Developer"));
     assert_eq!(joined.reason.unwrap().as_str(), "By single sign-on with Alpine ID");
 
-    // Another browser, another address at the provider: the same person, by what it knows them as.
+    // From another browser and with another e-mail address at the provider, the user is still identified by their
+    // subject.
     let mut again = console.browser();
     let renamed = account("dora", "dora.d@alpine.example", &["developers"]);
     assert_eq!(signs_in(&mut again, &alpine, BEGIN, &renamed).await.location(), LIST);
@@ -523,7 +525,7 @@ async fn whoever_a_provider_lets_in_gets_no_password_beside_it() {
     let Surroundings { console, alpine, .. } = start().await;
     let mut session = console.browser();
     signs_in(&mut session, &alpine, BEGIN, &developer()).await;
-    // Not even from their own session, which may be stolen: the password would outlive it.
+    // Not even from the user's own session, which may be stolen: a password would outlive it.
     let account = session.get("/settings/account").await;
     assert!(account.status == StatusCode::OK && !account.body.contains("/settings/account/password"));
     let chosen = [("password", "tulip gravel 84 harbour")];
@@ -558,7 +560,7 @@ async fn every_sign_in_brings_the_role_up_to_date_but_somebody_always_decides_on
     assert_eq!((changed.before.as_deref(), changed.after.as_deref()), (Some("Viewer"), Some("Owner")));
     assert_eq!(changed.reason.unwrap().as_str(), "By single sign-on with Alpine ID");
 
-    // She removes the other owner, and is the last one then.
+    // Dora removes the other owner and becomes the last one.
     let mut dora = console.browser();
     signs_in(&mut dora, &alpine, BEGIN, &promoted).await;
     let people = dora.get("/settings/platform/people").await;
@@ -571,7 +573,7 @@ async fn every_sign_in_brings_the_role_up_to_date_but_somebody_always_decides_on
     let demoted = account("dora", "dora@alpine.example", &["developers"]);
     assert_eq!(signs_in(&mut console.browser(), &alpine, BEGIN, &demoted).await.location(), LIST);
     assert_eq!(role_of(&console, "dora@alpine.example").await, Some(Role::PartnerOwner), "the last one stays");
-    // The control: with another owner there it is as the provider says.
+    // The control: while there is another owner, the provider's role applies.
     let other = account("otto", "otto@alpine.example", &["owners"]);
     signs_in(&mut console.browser(), &alpine, BEGIN, &other).await;
     signs_in(&mut dora, &alpine, BEGIN, &demoted).await;
@@ -611,7 +613,7 @@ async fn a_token_with_one_thing_wrong_signs_nobody_in() {
         nobody_is_signed_in(&mut browser).await;
     }
     assert_eq!(events(&console, console.alpine).await.len(), 0);
-    // The control: with nothing wrong.
+    // The control: without a flaw.
     let answer = signs_in(&mut console.browser(), alpine.has(Flaw::Nothing), BEGIN, &developer()).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
 }
@@ -665,19 +667,19 @@ async fn each_tab_lands_on_the_page_that_it_began_for() {
         let question = browser.get(&begin(page)).await.location().to_owned();
         answers.push((page, alpine.answers(&question, &developer())));
     }
-    // Back in another order than they began, after the first one has signed in.
+    // The callbacks arrive in another order than the sign-ins began, after the first one has signed the user in.
     for at in [2, 0, 5, 1, 4, 3] {
         let (page, answer) = &answers[at];
         let arrived = browser.get(answer).await;
         assert_eq!((arrived.status, arrived.location()), (StatusCode::SEE_OTHER, *page), "{at}");
         assert_eq!(browser.get(page).await.status, StatusCode::OK, "{at}");
     }
-    // And when they are loaded once more.
+    // The same when the callbacks are loaded again.
     for (page, answer) in &answers {
         assert_eq!(browser.get(answer).await.location(), *page);
     }
 
-    // Both begin before the answer to either has arrived, and both come back at once.
+    // Both sign-ins begin before either response has arrived, and both callbacks arrive at the same time.
     let (mut one, mut other) = (console.browser(), console.browser());
     let questions = [one.get(&begin(PEOPLE)).await, other.get(&begin("/settings/account")).await];
     let cookies = one.cookies.iter().chain(&other.cookies).map(|(name, value)| (name.clone(), value.clone()));
@@ -688,7 +690,7 @@ async fn each_tab_lands_on_the_page_that_it_began_for() {
     let (first, second) = tokio::join!(one.get(&first), other.get(&second));
     assert_eq!((first.location(), second.location()), (PEOPLE, "/settings/account"));
 
-    // After a password in another tab, and after a sign-out.
+    // After a password sign-in in another tab, and after a sign-out.
     let mut owner = console.browser();
     let question = owner.get(&begin(PEOPLE)).await.location().to_owned();
     console.signs_in(&mut owner, "owner@alpine.example").await;
@@ -713,7 +715,7 @@ async fn an_answer_that_comes_too_late_leads_on_only_where_somebody_is_signed_in
     assert!(late.body.contains(&format!("{BEGIN}?next={PEOPLE}")), "it can be begun again: {}", late.body);
     signs_in(&mut browser, &alpine, BEGIN, &developer()).await;
     assert_eq!(browser.get(&answer).await.location(), PEOPLE);
-    // What was declined in one tab, or asked by nobody, does not say that the other is signed out.
+    // A cancelled sign-in in one tab, or a callback with an unknown state, does not claim that the user is signed out.
     let question = browser.get(BEGIN).await.location().to_owned();
     let (state, iss) = (&parameters(&question)["state"], &alpine.0.issuer);
     let declined = format!("/sign-in/sso/alpine-id/callback?error=access_denied&state={state}&iss={iss}");
@@ -756,7 +758,7 @@ async fn several_tabs_prove_who_it_is_at_once() {
         assert_eq!(dora.get(answer).await.location(), page);
     }
     assert_eq!(dora.get(&pages[0]).await.status, StatusCode::OK);
-    // A proof of another user is nobody's.
+    // A response to another user's proof request is rejected.
     let mut owner = console.owner().await;
     owner.cookies.extend(dora.cookies.into_iter().filter(|(name, _)| name.starts_with("nuvera-sso-")));
     assert_eq!(owner.get(&answers[0]).await.status, StatusCode::BAD_REQUEST);
@@ -765,7 +767,7 @@ async fn several_tabs_prove_who_it_is_at_once() {
 #[tokio::test]
 async fn a_code_that_was_asked_for_elsewhere_is_refused() {
     let Surroundings { console, alpine, .. } = start().await;
-    // A code of the attacker's own sign-in, put into the victim's answer; and the victim's, into the attacker's.
+    // The attacker's code is injected into the victim's callback, and the victim's into the attacker's.
     let (mut attacker, mut victim) = (console.browser(), console.browser());
     let theirs = attacker.get(BEGIN).await.location().to_owned();
     let mine = victim.get(BEGIN).await.location().to_owned();
@@ -783,12 +785,12 @@ async fn an_answer_of_one_provider_is_not_taken_for_anothers() {
     let Surroundings { console, alpine, nuvera } = start().await;
     let support = with_factor(account("ada", "ada@nuvera.example", &["support", "owners"]));
     let mut browser = console.browser();
-    // Asked at Alpine's, answered at Nuvera's address, and the other way around.
+    // Begun with Alpine's provider, with the callback sent to Nuvera's path.
     let question = browser.get(BEGIN).await.location().to_owned();
     let answer = alpine.answers(&question, &developer());
     let crossed = browser.get(&answer.replace("/sign-in/sso/alpine-id", "/organizations/sign-in/sso/nuvera-id")).await;
     assert_eq!(crossed.status, StatusCode::BAD_REQUEST);
-    // At its own address, in another's name, and in nobody's though it always says so.
+    // At its own path, but with another issuer's name, and without the issuer that the provider always sends.
     let question = browser.get(BEGIN).await.location().to_owned();
     let answer = alpine.answers(&question, &developer());
     let iss = |url: &str| form_urlencoded::byte_serialize(url.as_bytes()).collect::<String>();
@@ -800,13 +802,13 @@ async fn an_answer_of_one_provider_is_not_taken_for_anothers() {
     let silent = answer.split("&iss=").next().unwrap();
     assert_eq!(browser.get(silent).await.status, StatusCode::FORBIDDEN);
     nobody_is_signed_in(&mut browser).await;
-    // What one says of somebody is not believed at another: a subject is the provider's own.
+    // A subject is only meaningful at its own provider: the same subject at another provider is another user.
     signs_in(&mut console.browser(), &alpine, BEGIN, &account("ada", "ada@alpine.example", &["viewers"])).await;
     let arrived = signs_in(&mut console.browser(), &nuvera, "/organizations/sign-in/sso/nuvera-id", &support).await;
     assert_eq!(arrived.status, StatusCode::SEE_OTHER, "{}", arrived.text());
     assert_eq!(role_of(&console, "ada@alpine.example").await, Some(Role::PartnerViewer));
     assert_eq!(events(&console, console.nuvera).await[0].event.target, "ada@nuvera.example");
-    // And at the other area's door it is not to be found.
+    // A provider is not offered on the sign-in page of the other area.
     assert_eq!(browser.get("/sign-in/sso/nuvera-id").await.status, StatusCode::NOT_FOUND);
     assert_eq!(browser.get("/organizations/sign-in/sso/alpine-id").await.status, StatusCode::NOT_FOUND);
     assert!(!browser.get("/sign-in").await.text().contains("Nuvera ID"));
@@ -824,7 +826,7 @@ async fn a_second_factor_is_the_providers_matter_which_has_to_say_so() {
     let refused = signs_in(&mut sam, &nuvera, begin, &support).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     refused.says("A second factor is needed here, and Nuvera ID does not say that you showed one");
-    // What nobody signed does not count.
+    // Unsigned claims do not count.
     *nuvera.0.thin.lock().unwrap() = true;
     let unsigned = signs_in(&mut sam, &nuvera, begin, &with_factor(support.clone())).await;
     unsigned.says("A second factor is needed here");
@@ -851,7 +853,7 @@ async fn where_an_organization_asks_for_a_second_factor_its_provider_has_to_say_
     let refused = signs_in(&mut console.browser(), &alpine, BEGIN, &developer()).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     refused.says("A second factor is needed here");
-    // Nor is one factor a proof any more.
+    // A single factor is not accepted as a proof of identity either.
     let begin = format!("/confirm/sso/alpine-id?next={LIST}/new");
     console.advance(Duration::from_secs(10 * 60));
     assert_eq!(signs_in(&mut dora, &alpine, &begin, &developer()).await.status, StatusCode::FORBIDDEN);
@@ -870,10 +872,10 @@ async fn whom_the_provider_knows_from_before_has_proven_nothing_now() {
         (Some(alpine.now() - 600), false),
         (None, false),
         (Some(alpine.now() - 599), true),
-        // Nobody has proven in the future who they are.
+        // A time in the future is treated as the current time.
         (Some(alpine.now() + 3_600), true),
     ] {
-        // Also where a session is there already: signing in again is no way around a proof.
+        // Also with an existing session: signing in again must not bypass a proof of identity.
         let question = dora.get(&format!("{BEGIN}?next={form}")).await.location().to_owned();
         assert_eq!(parameters(&question)["max_age"], (12 * 3_600).to_string(), "without it there need be no auth_time");
         let code = alpine.grant(&question, &developer(), auth_time);
@@ -891,14 +893,14 @@ async fn whom_the_provider_knows_from_before_has_proven_nothing_now() {
 #[tokio::test]
 async fn an_address_finds_nobody() {
     let Surroundings { console, alpine, .. } = start().await;
-    // An account with a password, of the same organization: not handed over.
+    // An account with a password in the same organization is not linked.
     let mut browser = console.browser();
     let taken = account("eve", "Owner@Alpine.example", &["owners"]);
     let answer = signs_in(&mut browser, &alpine, BEGIN, &taken).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     answer.says("It is not handed over").says("Sign in to it with its password");
     nobody_is_signed_in(&mut browser).await;
-    // One of another organization: refused, and not told apart from an address that cannot be used.
+    // An account in another organization is rejected with the same response as an address that cannot be used.
     let person = NewPerson {
         organization_id: console.borealis,
         email: "bo@alpine.example",
@@ -946,7 +948,7 @@ async fn a_provider_signs_in_no_user_with_an_address_outside_its_domains() {
     let history = console.signed_in("owner@borealis.example").await.get("/settings/account").await;
     history.says("Refused: a single sign-on provider used an e-mail address outside its domains");
 
-    // A user who is known, when the provider moves them to another address.
+    // A known user whose address at the provider changes to another domain.
     let mut browser = console.browser();
     let joined = signs_in(&mut browser, &alpine, BEGIN, &developer()).await;
     assert_eq!(joined.location(), LIST, "the control: an address of its own");
@@ -954,7 +956,7 @@ async fn a_provider_signs_in_no_user_with_an_address_outside_its_domains() {
     let answer = signs_in(&mut console.browser(), &alpine, BEGIN, &moved).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     browser.get("/settings/account").await.says("outside its domains");
-    // One whose account has an address from before the domains were listed.
+    // A user whose account has an address from before the domains were configured.
     let mut conn = console.store.write().await.unwrap();
     sqlx::query("UPDATE users SET email = 'dora@attacker.example' WHERE email = 'dora@alpine.example'")
         .execute(&mut *conn)
@@ -974,7 +976,7 @@ async fn without_a_role_and_after_a_removal_nobody_gets_in() {
     assert_eq!(none.status, StatusCode::FORBIDDEN);
     none.says("gives you no role");
     assert!(role_of(&console, "dora@alpine.example").await.is_none());
-    // Nuvera's roles are none of Alpine's, whatever the claim says.
+    // Alpine's provider cannot grant roles of Nuvera, whatever the claim says.
     let support = account("dora", "dora@alpine.example", &["support", "nuvera_admin"]);
     assert_eq!(signs_in(&mut browser, &alpine, BEGIN, &support).await.status, StatusCode::FORBIDDEN);
 
@@ -1064,7 +1066,7 @@ async fn a_fresh_proof_is_the_providers_matter_too() {
     let asked = parameters(&question);
     assert_eq!((&*asked["prompt"], &*asked["max_age"]), ("login", "0"));
     let ask = async |browser: &mut Browser| browser.get(&begin).await.location().to_owned();
-    // An old proof, none, and somebody else's.
+    // A proof that is too old, one without a time, and one of another user.
     for (auth_time, who, words) in [
         (Some(alpine.now() - 61), developer(), "did not ask you anew"),
         (None, developer(), "does not say when you last signed in there"),
@@ -1077,7 +1079,7 @@ async fn a_fresh_proof_is_the_providers_matter_too() {
         answer.says(words);
         assert_eq!(dora.get(&form).await.status, StatusCode::SEE_OTHER, "still to be proven: {words}");
     }
-    // An answer to a question at the door is no proof of somebody who is signed in, nor one in another session.
+    // A proof response is valid only in the session that requested it.
     let before = dora.cookies.clone();
     let question = ask(&mut dora).await;
     let answer = alpine.answers(&question, &developer());
@@ -1105,7 +1107,7 @@ async fn a_form_waits_while_the_provider_asks() {
     on.says("Go to Alpine ID");
     let at = on.body.find(&alpine.0.issuer).expect("the way there");
     let question = on.body[at..].split('"').next().unwrap().replace("&amp;", "&");
-    // They cancel it there, and try again: the form is kept through that.
+    // The user cancels at the provider and tries again: the form is still kept.
     let (state, iss) = (&parameters(&question)["state"], &alpine.0.issuer);
     let callback = format!("/sign-in/sso/alpine-id/callback?error=access_denied&state={state}&iss={iss}");
     let cancelled = dora.get(&callback).await;
@@ -1116,7 +1118,7 @@ async fn a_form_waits_while_the_provider_asks() {
     assert_eq!(dora.get(&alpine.answers(&question, &developer())).await.location(), form);
     dora.get(&form).await.says("here is the form as you left it");
     assert_eq!(dora.post(&form, &fields).await.status, StatusCode::SEE_OTHER);
-    // Nobody can prove by a provider that does not know them, and nothing without a session.
+    // A provider that does not know the user cannot confirm them, and without a session there is nothing to confirm.
     let mut owner = console.owner().await;
     assert!(!owner.get("/confirm").await.body.contains("Alpine ID"));
     let question = owner.get("/confirm/sso/alpine-id").await.location().to_owned();
@@ -1207,7 +1209,7 @@ async fn nothing_that_is_secret_on_the_way_is_in_the_database() {
         assert!(!kept.contains(&asked[name]), "{name}");
     }
     assert_eq!(browser.get(&alpine.answers(&question, &developer())).await.location(), LIST);
-    // Strangers' sessions do not pile up; that of somebody who is signed in stays.
+    // Anonymous sessions expire and are purged; the signed-in user's remains.
     for _ in 0..5 {
         console.browser().get(BEGIN).await;
     }
@@ -1220,20 +1222,20 @@ async fn nothing_that_is_secret_on_the_way_is_in_the_database() {
     assert_eq!(browser.get(LIST).await.status, StatusCode::OK);
 }
 
-/// What one provider says differently, and what comes of it. docs/single-sign-on.md names the rows.
+/// An override of a provider's responses, and its outcome. docs/single-sign-on.md names the rows.
 struct Row {
     name: &'static str,
     /// See [`Provider::says`].
     said: Value,
-    /// More of the operator's settings.
+    /// Additional lines in the operator's settings.
     settings: &'static str,
     outcome: Outcome,
 }
 
 enum Outcome {
-    /// The user is signed in, with this role.
+    /// The user is signed in with this role.
     In(Role),
-    /// The user is refused, and the log line says so.
+    /// The sign-in is rejected, and the log line contains this text.
     Refused(&'static str),
 }
 
@@ -1504,7 +1506,7 @@ fn user_rows() -> Vec<Row> {
         said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         json!({ "id_token": said, "user_info": { "sub": "eve", "email": ABSENT } })
     };
-    // What the ID token leaves out.
+    // Claims that the ID token lacks.
     let thin = |more: Value| {
         let mut said = json!({ "id_token": { "email": ABSENT, "groups": null } });
         said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -1628,7 +1630,7 @@ fn user_rows() -> Vec<Row> {
     ]
 }
 
-/// The log, of the test's own thread.
+/// Log output of the test's own thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -1658,13 +1660,13 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber.finish()))
     }
 
-    /// Takes the lines that were written since the last call.
+    /// Returns the lines logged since the last call.
     fn lines(&self) -> Vec<Value> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Takes why the last sign-in was refused.
+    /// Returns the reason for the last rejected sign-in, and discards the lines logged so far.
     fn why(&self) -> Option<String> {
         let lines = self.lines();
         let all = lines.iter().map(Value::to_string).collect::<String>();
@@ -1673,7 +1675,8 @@ impl Log {
     }
 }
 
-/// Begins, has the provider answer as `account`, and brings the answer back, unless the way ends before.
+/// Begins a sign-in, authenticates at the provider as `account` and follows the callback, unless beginning fails
+/// already.
 async fn tries(console: &Console, provider: &Provider, account: &Account) -> (Browser, Answer) {
     let mut browser = console.browser();
     let begun = browser.get(BEGIN).await;
@@ -1696,7 +1699,7 @@ async fn what_is_required_tolerated_and_configurable_is_as_documented() {
     for rows in rows.chunk_by(|one, other| one.settings == other.settings) {
         let Surroundings { console, alpine, .. } = start_with(rows[0].settings).await;
         for Row { name, said, outcome, .. } in rows {
-            // What was learned before is not used.
+            // Lets the cached metadata expire.
             console.advance(Duration::from_secs(15 * 60));
             alpine.says(said.clone());
             let (mut browser, answer) = tries(&console, &alpine, &developer()).await;
@@ -1717,7 +1720,7 @@ async fn what_is_required_tolerated_and_configurable_is_as_documented() {
                     nobody_is_signed_in(&mut browser).await;
                 }
             }
-            // The control: with nothing said otherwise, the same user signs in.
+            // The control: without overrides, the same user signs in.
             alpine.says(Value::Null);
             console.advance(Duration::from_secs(15 * 60));
         }
@@ -1774,7 +1777,7 @@ async fn a_key_that_is_replaced_is_asked_for_once_and_not_too_often() {
     let signs_in = async || tries(&console, &alpine, &developer()).await.1.status;
     let asked = || *alpine.0.asked.lock().unwrap();
     assert_eq!((signs_in().await, asked()), (StatusCode::SEE_OTHER, 1));
-    // Under the same id, and under another.
+    // First with the same key id, then with another one.
     *alpine.0.signs_with.lock().unwrap() = SigningKey::generate();
     assert_eq!((signs_in().await, asked()), (StatusCode::SEE_OTHER, 2));
     *alpine.0.signs_with.lock().unwrap() = SigningKey { id: "second", ..SigningKey::generate() };
@@ -1783,7 +1786,7 @@ async fn a_key_that_is_replaced_is_asked_for_once_and_not_too_often() {
     assert!(why.contains("kid: expected \"first\", of a key for \"ES256\", received \"second\""), "{why}");
     console.advance(Duration::from_secs(30));
     assert_eq!((signs_in().await, asked()), (StatusCode::SEE_OTHER, 3));
-    // Signatures that nothing verifies do not have the provider asked at every attempt.
+    // Invalid signatures do not make the client reload the provider's keys at every attempt.
     alpine.has(Flaw::OtherSignature);
     console.advance(Duration::from_secs(30));
     for _ in 0..3 {
@@ -1817,7 +1820,7 @@ async fn a_provider_that_does_not_say_when_a_user_signed_in_is_named_to_the_oper
     let why = log.why().unwrap();
     assert!(why.contains("received nothing") && why.contains("set accept_iat_as_auth_time = true"), "{why}");
     assert_eq!(dora.get(&form).await.status, StatusCode::SEE_OTHER, "still to be proven");
-    // The control: with the claim, in whatever form.
+    // The control: with the claim, in every format that is accepted.
     for said in ["@int 0", "@text 0", "@float 0", "@date 0"] {
         console.advance(Duration::from_secs(10 * 60));
         assert_eq!(dora.get(&form).await.status, StatusCode::SEE_OTHER, "{said}");
@@ -1834,18 +1837,18 @@ async fn where_the_operator_says_so_a_token_issued_for_a_proof_is_one() {
     let (mut dora, answer) = tries(&console, &alpine, &developer()).await;
     assert_eq!(answer.location(), LIST);
     let form = format!("{LIST}/new");
-    // A sign-in asks for no login: the provider may know the user from before.
+    // A normal sign-in does not force a login: the provider may use an existing session.
     assert!(dora.get(&form).await.location().starts_with("/confirm"));
     let begin = format!("/confirm/sso/alpine-id?next={form}");
     let question = dora.get(&begin).await.location().to_owned();
     assert_eq!(parameters(&question)["prompt"], "login");
     assert_eq!(dora.get(&alpine.answers(&question, &developer())).await.location(), form);
     assert_eq!(dora.get(&form).await.status, StatusCode::OK);
-    // A time that is there is believed, whatever the setting.
+    // If the claim is present it is used, whatever the setting.
     console.advance(Duration::from_secs(10 * 60));
     alpine.says(json!({ "id_token": { "auth_time": "@int -61" } }));
     assert_eq!(signs_in(&mut dora, &alpine, &begin, &developer()).await.status, StatusCode::FORBIDDEN);
-    // Nor is a token from before the question one.
+    // A token issued before the request is not accepted as a proof.
     alpine.says(json!({ "id_token": { "auth_time": null, "iat": "@int -61" } }));
     assert_eq!(signs_in(&mut dora, &alpine, &begin, &developer()).await.status, StatusCode::FORBIDDEN);
 }

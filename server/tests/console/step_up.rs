@@ -1,4 +1,5 @@
-//! A session that is left open, or stolen, is not enough: what could let somebody at a key asks for a fresh proof.
+//! An unattended or stolen session is not enough: operations that could give access to a key need a fresh proof of
+//! identity.
 
 use crate::support::{Console, LIST, PASSWORD, PEM_A, PEOPLE};
 use axum::http::StatusCode;
@@ -68,14 +69,14 @@ async fn an_emergency_stop_waits_for_nothing() {
     let (id, _) = owner.create("Ledger", PEM_A).await;
     let mut admin = console.admin().await;
     let (other, _) = owner.create("Other", PEM_A).await;
-    // Long enough for a proof to be over, and not a session.
+    // Long enough for a proof to expire, but not a session.
     console.advance(TEN_MINUTES + Duration::from_secs(240));
     let stopped = owner.submit(&format!("{LIST}/{id}/disable"), &[("reason", "A leak")]).await;
     assert_eq!(stopped.status, StatusCode::SEE_OTHER);
     assert_eq!(stopped.notice(), Some("disabled"), "{}", stopped.text());
     let stopped = admin.submit(&format!("{}/disable", console.in_hub(&other)), &[("reason", "A leak")]).await;
     assert_eq!(stopped.notice(), Some("disabled"), "{}", stopped.text());
-    // To let it go on again is no emergency.
+    // Enabling is not an emergency.
     let enable = owner.get(&format!("{LIST}/{id}/enable")).await;
     assert!(enable.location().starts_with("/confirm"), "{}", enable.location());
 }
@@ -108,7 +109,7 @@ async fn the_way_on_from_a_proof_never_leaves_the_console() {
         let answer = owner.post("/confirm", &[("password", PASSWORD), ("next", elsewhere)]).await;
         assert_eq!(answer.location(), LIST, "{elsewhere}");
     }
-    // And a form whose session ended while the proof was asked for goes on waiting, for its own page.
+    // A form whose session expired while the proof was requested is still kept for its own page.
     console.advance(Duration::from_secs(31 * 60));
     let form = format!("{LIST}/new");
     let fields = [("password", PASSWORD), ("next", &*form), ("unsent", "name=Ledger")];

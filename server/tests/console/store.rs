@@ -1,4 +1,4 @@
-//! The store's promises, on every engine.
+//! The store's guarantees, on every engine.
 
 use crate::support::{Console, Database, PASSWORD, PEM_A, PEM_B, PEM_C};
 use domain::{
@@ -136,7 +136,7 @@ async fn a_change_whose_audit_event_cannot_be_written_does_not_happen() {
         assert_eq!(console.application(&id.to_string()).await, before);
         assert_eq!(console.backend.applications(&actor, actor.organization_id).await.unwrap().len(), 1);
 
-        // The control: with the table back, the same change happens, and takes the number that was not used up.
+        // The control: once the table is back, the same change succeeds and gets the number that was not used.
         let mut transaction = console.store.write().await.unwrap();
         sqlx::query("ALTER TABLE audit_events_away RENAME TO audit_events").execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
@@ -163,7 +163,7 @@ async fn of_two_changes_to_one_version_the_second_is_refused() {
         assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(BackendError::StaleByYou(_)))), "{outcomes:?}");
         assert_eq!(console.application(&id.to_string()).await.api_keys.len(), 2);
 
-        // Two nodes that read the same version: the row itself refuses the second.
+        // Two nodes that read the same version: the row's version makes the second write fail.
         let application = console.application(&id.to_string()).await;
         let by = domain::application::By { actor: &actor, at: console.clock.now(), reason: None };
         let change = application.rename(ApplicationName::new("Renamed").unwrap(), by).unwrap();
@@ -339,7 +339,7 @@ async fn sessions_are_kept_by_the_hash_of_their_id_and_end() {
     on_every_engine(async |console| {
         let minute = Duration::from_secs(60);
         let sessions = DatabaseSessions::new(console.store.clone(), console.clock.clone(), minute);
-        // tower-sessions' own idea of the time does not count.
+        // The expiry that tower-sessions sets is ignored.
         let expiry = time::OffsetDateTime::UNIX_EPOCH;
         let id = Id(123_456_789);
         let mut record = Record { id, data: [("k".to_owned(), 7.into())].into(), expiry_date: expiry };
@@ -350,7 +350,7 @@ async fn sessions_are_kept_by_the_hash_of_their_id_and_end() {
         let stored: String = sqlx::Row::get(&stored, "id_hash");
         assert!(!stored.contains(&id.to_string()) && stored.len() == 43);
         drop(conn);
-        // A request that loaded it before it was ended, and saves it after that.
+        // A request loads a session before it is ended and saves it afterwards.
         record.data.insert("k".to_owned(), 8.into());
         sessions.save(&record).await.unwrap();
         assert_eq!(sessions.load(&id).await.unwrap().unwrap().data, record.data);
@@ -455,7 +455,8 @@ async fn of_two_changes_to_one_policy_the_second_is_refused() {
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
         assert!(outcomes.iter().any(|o| matches!(o, Err(BackendError::StalePolicy(_, Some(_))))), "{outcomes:?}");
 
-        // Two nodes that read the same version: the row itself refuses the second, a first change included.
+        // Two nodes that read the same version: the row's version makes the second write fail, also for the first
+        // change.
         for seen in [RotationPolicy::default(), RotationPolicy { rules: RotationRules::default(), version: 1 }] {
             let by = domain::application::By { actor: &owner, at: console.clock.now(), reason: None };
             let change = seen.change(strict(), by).unwrap();
@@ -607,7 +608,7 @@ async fn a_proposal_is_confirmed_and_expires_on_every_engine() {
         assert_eq!([&first, &second].iter().filter(|outcome| outcome.is_ok()).count(), 1, "{first:?} {second:?}");
         assert_eq!(console.application(&id.to_string()).await.permissions, "CUSTOMERS_READ".parse().unwrap());
 
-        // What was confirmed is the partner's doing; a stop is Nuvera's, and told.
+        // A confirmed change is attributed to the partner; a stop is Nuvera's action, and the partner is notified.
         let scope = AuditScope::Organization(console.alpine);
         assert!(console.backend.unseen_support(&owner, scope).await.unwrap().is_empty());
         console.backend.disable(asked, Some(why.clone())).await.unwrap();
@@ -633,7 +634,7 @@ async fn a_proposal_is_confirmed_and_expires_on_every_engine() {
     .await;
 }
 
-/// `create-admin` and `recover` write to the database that a server serves.
+/// `create-admin` and `recover` write to a database that a server has open.
 #[tokio::test]
 async fn two_programs_that_write_take_turns() {
     on_every_engine(async |console| {
@@ -641,7 +642,7 @@ async fn two_programs_that_write_take_turns() {
         assert_eq!(settings::get(&mut first, "first").await.unwrap(), None);
         let is_sqlite = console.database_url().starts_with("sqlite:");
         if is_sqlite {
-            // What another program wrote between a change's reading and its writing, SQLite would refuse the change for.
+            // If another program wrote between a change's read and its write, SQLite would reject that write.
             let mut impatient = AnyConnection::connect(console.database_url()).await.unwrap();
             impatient.execute("PRAGMA busy_timeout = 0").await.unwrap();
             let refused = settings::set(&mut impatient, "impatient", "there").await.unwrap_err();

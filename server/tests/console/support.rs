@@ -1,4 +1,4 @@
-//! A console on a database of its own, and a browser without JavaScript.
+//! Test support: a console with its own database, and a browser without JavaScript.
 
 use app::{page::Assets, paths::Area};
 use axum::{
@@ -53,7 +53,7 @@ use tower::ServiceExt;
 
 pub const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
 pub const SECOND_FACTOR: &str = "/sign-in/second-factor";
-/// What Nuvera’s people have on their phones.
+/// The TOTP secret of Nuvera's users, and of every user for whom [`Console::gets_factor`] sets up an app.
 pub const FACTOR: [u8; 20] = *b"a secret for testing";
 pub const ORIGIN: &str = "http://localhost:3000";
 pub const PASSWORD: &str = "correct horse battery staple";
@@ -63,7 +63,7 @@ pub const PEM_C: &str = include_str!("../../../domain/src/testdata/rsa-2048-c.pe
 pub const LIST: &str = "/settings/platform/api-applications";
 pub const PEOPLE: &str = "/settings/platform/people";
 
-/// A database of a test's own: SQLite always, PostgreSQL where one runs.
+/// A database for a single test: always SQLite, and PostgreSQL if a server is available.
 pub struct Database {
     pub url: String,
     pub engine: &'static str,
@@ -77,7 +77,8 @@ impl Database {
         Self { url, engine: "SQLite", _folder: Some(folder) }
     }
 
-    /// One of every engine. `make test` starts PostgreSQL; where it must be there and is not, that is a failure.
+    /// One database of every engine. `make test` starts PostgreSQL; if it is required and not available, the test
+    /// fails.
     pub async fn all() -> Vec<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let mut databases = vec![Self::sqlite()];
@@ -100,7 +101,7 @@ impl Database {
     }
 }
 
-/// A console with two partner organizations, Nuvera, and a customer.
+/// A console with two partner organizations, Nuvera and a customer.
 pub struct Console {
     pub backend: Arc<Backend>,
     pub gateway: Arc<Gateway>,
@@ -109,11 +110,11 @@ pub struct Console {
     pub alpine: OrganizationId,
     pub borealis: OrganizationId,
     pub nuvera: OrganizationId,
-    /// Where invitations are mailed to.
+    /// The folder that mail is written to.
     pub mail: TempDir,
-    /// The messages whose link [`Console::mailed_link`] has returned.
+    /// The messages whose link [`Console::mailed_links`] has returned.
     followed: Mutex<BTreeSet<PathBuf>>,
-    /// What the handlers share, for the jobs that a server runs besides them.
+    /// The state that the handlers share, for jobs that a server runs in the background.
     pub web: Arc<Web>,
     origin: String,
     router: Router,
@@ -129,12 +130,12 @@ impl Console {
         Self::start_with(database, ORIGIN, None, Clock::manual(START), Vec::new()).await
     }
 
-    /// A console at this origin, and Nuvera's area at one of its own where one is given.
+    /// Starts a console at this origin, with Nuvera's area at `hub_origin` if given.
     pub async fn start_at(database: Database, origin: &str, hub_origin: Option<&str>) -> Self {
         Self::start_with(database, origin, hub_origin, Clock::manual(START), Vec::new()).await
     }
 
-    /// A console by whose providers people can sign in.
+    /// Starts a console with these single sign-on providers.
     pub async fn start_with(
         database: Database,
         origin: &str,
@@ -198,7 +199,7 @@ impl Console {
         Self { backend, gateway, store, clock, alpine, borealis, nuvera, mail, followed, web, origin, router, database }
     }
 
-    /// A browser in which nobody is signed in.
+    /// A browser without a session.
     pub fn browser(&self) -> Browser {
         Browser {
             router: self.router.clone(),
@@ -208,7 +209,7 @@ impl Console {
         }
     }
 
-    /// A browser in which `email` is signed in.
+    /// A browser with a session of `email`.
     pub async fn signed_in(&self, email: &str) -> Browser {
         let mut browser = self.browser();
         let answer = self.signs_in(&mut browser, email).await;
@@ -216,13 +217,13 @@ impl Console {
         browser
     }
 
-    /// `email` signs in, with their second factor where it is asked for.
+    /// Signs in as `email`, with the second factor if it is asked for.
     pub async fn signs_in(&self, browser: &mut Browser, email: &str) -> Answer {
         let answer = browser.sign_in(email, PASSWORD).await;
         self.enters_code(browser, email, answer).await
     }
 
-    /// Goes on from what the sign-in page answered: enters a code where one is asked for.
+    /// Continues from the response of the sign-in page: enters a code if one is asked for.
     pub async fn enters_code(&self, browser: &mut Browser, email: &str, answer: Answer) -> Answer {
         if !answer.header("location").ends_with(SECOND_FACTOR) {
             return answer;
@@ -235,19 +236,19 @@ impl Console {
         &self.database.url
     }
 
-    /// Who signs in with `email`.
+    /// The id of the user with this e-mail address.
     pub async fn user_id(&self, email: &str) -> UserId {
         let mut conn = self.store.read().await.unwrap();
         server::store::users::find_account(&mut conn, email).await.unwrap().unwrap().user_id
     }
 
-    /// A code of the app of `email` that is good now and was not used: a phone would have the next one in half a minute,
-    /// and here time stands still.
+    /// A code of this user's app that is valid now and unused: a real phone would have the next one within 30 seconds,
+    /// but the test's clock stands still.
     pub async fn code_of(&self, email: &str) -> String {
         self.gets_factor(email).await.code(self.clock.now())
     }
 
-    /// `email` has a second factor, no code of which was used.
+    /// Sets up a second factor of which no code has been used.
     pub async fn gets_factor(&self, email: &str) -> TotpSecret {
         let secret = TotpSecret::new(FACTOR);
         self.backend.give_factor(self.user_id(email).await, &secret).await.unwrap();
@@ -262,12 +263,12 @@ impl Console {
         self.signed_in("admin@nuvera.example").await
     }
 
-    /// Where the admins find an application of Alpine Pay's.
+    /// The path of an Alpine Pay application in the hub.
     pub fn in_hub(&self, id: &str) -> String {
         format!("/organizations/{}/api-applications/{id}", self.alpine)
     }
 
-    /// The owner of Alpine Pay, for the backend itself.
+    /// The owner of Alpine Pay, for calls to the backend.
     pub async fn owner_actor(&self) -> Actor {
         self.actor("owner@alpine.example").await
     }
@@ -282,7 +283,7 @@ impl Console {
         Actor { is_proven: true, ..self.backend.actor(entrant.user_id, None).await.unwrap().unwrap() }
     }
 
-    /// An application of Alpine Pay's as the database holds it.
+    /// An application of Alpine Pay, as stored in the database.
     pub async fn application(&self, id: &str) -> ApiApplication {
         self.application_in(self.alpine, id).await
     }
@@ -306,8 +307,8 @@ impl Console {
         events.into_iter().map(|event| event.event.action.code().to_owned()).collect()
     }
 
-    /// What the gateway says of an API key that comes with a token that is none: the key is judged first. For a key that
-    /// works, that is `malformed_token`.
+    /// The code with which the gateway refuses a request with this API key and an invalid token. The key is judged
+    /// first, so a key that works gives `malformed_token`.
     pub async fn gateway_says(&self, key: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -327,12 +328,12 @@ impl Console {
         problem["code"].as_str().unwrap().to_owned()
     }
 
-    /// Records that requests came with an API key, the last one now.
+    /// Records a request with an API key at the current time.
     pub async fn uses(&self, key: ApiKeyId) {
         self.uses_with(key, "curl/8").await;
     }
 
-    /// The same, from a client that calls itself `user_agent`.
+    /// As [`Console::uses`], with this user agent.
     pub async fn uses_with(&self, key: ApiKeyId, user_agent: &str) {
         let at = self.clock.now();
         let (address, user_agent) = ("10.1.2.3".into(), user_agent.into());
@@ -342,18 +343,18 @@ impl Console {
         transaction.commit().await.unwrap();
     }
 
-    /// What was mailed so far, without the soft line breaks (RFC 2045, 6.7).
+    /// The messages mailed so far, without soft line breaks (RFC 2045, section 6.7).
     pub fn letters(&self) -> Vec<String> {
         let files = fs::read_dir(self.mail.path()).unwrap();
         files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap().replace("=\r\n", "")).collect()
     }
 
-    /// The path and query of the link with a token that was mailed to `email` since the last call: one message has one.
+    /// The path and query of the link mailed to `email` since the last call. Panics if there is none.
     pub fn mailed_link(&self, email: &str) -> String {
         self.mailed_links(email).pop().unwrap_or_else(|| panic!("no link for {email}: {:?}", self.letters()))
     }
 
-    /// As [`Console::mailed_link`], where there may be none.
+    /// As [`Console::mailed_link`], but returns all links, of which there may be none.
     pub fn mailed_links(&self, email: &str) -> Vec<String> {
         let mut followed = self.followed.lock().unwrap();
         let mut links = Vec::new();
@@ -374,7 +375,7 @@ impl Console {
         links
     }
 
-    /// Takes the link to choose a new password out of the mail to `email`, which must hold exactly one.
+    /// Returns the mailed link to choose a new password and deletes the message, of which there must be exactly one.
     pub fn take_reset_link(&self, email: &str) -> String {
         let is_link = |letter: &str| {
             letter.contains("Subject: Choose a new password for your Nuvera account")
@@ -392,7 +393,8 @@ impl Console {
         link.trim().strip_prefix(&self.origin).expect("an address of this console").to_owned()
     }
 
-    /// The letters with this subject, which go out on their own: once there are so many.
+    /// Waits until `expected` messages with this subject have been mailed, and returns them: mail is sent in the
+    /// background.
     pub async fn letters_about(&self, subject: &str, expected: usize) -> Vec<String> {
         let subject = format!("Subject: {subject}");
         let arrived = async {
@@ -413,7 +415,7 @@ impl Console {
     }
 }
 
-/// What a browser got.
+/// A response, as the browser receives it.
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -425,14 +427,14 @@ impl Answer {
         self.headers[header::LOCATION].to_str().unwrap()
     }
 
-    /// Asserts that the form leads to `path`, with this one-time message on its way there: its code. Follow it to see the
-    /// words.
+    /// Asserts that the form redirects to `path` with the one-time message of this code. Call [`Browser::follow`] to
+    /// check its text.
     pub fn leads_to(&self, path: &str, notice: &str) {
         assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.text());
         assert_eq!((self.location(), self.notice()), (path, Some(notice)));
     }
 
-    /// The code of the one-time message that the answer sends along.
+    /// The code of the one-time message in the response's cookies.
     pub fn notice(&self) -> Option<&str> {
         let cookies = self.headers.get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap());
         let mut notices = cookies.filter(|cookie| cookie.contains("nuvera-notice-") && !cookie.contains("Max-Age=0"));
@@ -445,7 +447,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The application that the page links to.
+    /// The id of the application that the page links to.
     pub fn application_id(&self) -> String {
         let at = self.body.find(&format!("{LIST}/0")).expect("a link to the application") + LIST.len() + 1;
         self.body[at..at + 36].to_owned()
@@ -469,14 +471,14 @@ impl Answer {
         keys
     }
 
-    /// Asserts that the page says `text`, entities aside.
+    /// Asserts that the page's text contains `text`.
     pub fn says(&self, text: &str) -> &Self {
         let body = self.text();
         assert!(body.contains(text), "{text:?} is not in {body}");
         self
     }
 
-    /// The page's text: tags and comments taken out, entities read, white space folded.
+    /// The page's text, without tags and comments, with entities decoded and white space collapsed.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for part in self.body.replace("<!>", "").split('<') {
@@ -494,7 +496,7 @@ impl Answer {
     }
 }
 
-/// The addresses of a group of routes as they are written in the router: a test that is made of them knows every new one.
+/// The paths of a group of routes, read from the router's source, so that tests cover every new route.
 pub fn routes(group: &str) -> Vec<&'static str> {
     const ROUTER: &str = include_str!("../../src/web/mod.rs");
     let (_, rest) = ROUTER.split_once(&format!("let {group} = ")).expect("a group of routes");
@@ -505,23 +507,23 @@ pub fn routes(group: &str) -> Vec<&'static str> {
     addresses
 }
 
-/// Where nobody has signed in before.
+/// A client that has never signed in before.
 pub fn nobodys_browser() -> Client {
     Client { address: None, browser: "A browser".into(), token: None }
 }
 
-/// A browser without JavaScript: it keeps cookies, and sends forms from the console's own pages.
+/// A browser without JavaScript: it keeps cookies and submits forms from the console's own pages.
 #[derive(Clone)]
 pub struct Browser {
     router: Router,
     pub cookies: BTreeMap<String, String>,
     pub address: String,
-    /// Where it is: what it sends comes from there, and goes there.
+    /// The origin of the current page: requests come from it and go to it.
     pub origin: String,
 }
 
 impl Browser {
-    /// At the door that belongs to them.
+    /// Signs in at the sign-in page of the user's own area.
     pub async fn sign_in(&mut self, email: &str, password: &str) -> Answer {
         let area = if email.to_lowercase().ends_with("@nuvera.example") { Area::Hub } else { Area::Partner };
         self.sign_in_at(area, email, password).await
@@ -545,7 +547,7 @@ impl Browser {
         self.get(answer.location()).await
     }
 
-    /// Sends a form, and is gone before the answer.
+    /// Submits a form, and closes the connection before the response.
     pub fn post_and_leave(&self, path: &str, fields: &[(&str, &str)]) {
         let answer = self.router.clone().oneshot(self.with_cookies(self.form(path, fields)));
         assert!(answer.now_or_never().is_none(), "the answer takes its time");
@@ -560,7 +562,7 @@ impl Browser {
         request.body(Body::from(body)).unwrap()
     }
 
-    /// Opens the form at `path`, and sends it with its hidden version and `fields`.
+    /// Opens the form at `path`, and submits it with its hidden version and `fields`.
     pub async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let page = self.get(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
@@ -569,12 +571,12 @@ impl Browser {
         self.post(path, &fields).await
     }
 
-    /// What a script on a page fetches.
+    /// Requests a path as a script on a page does.
     pub async fn fetch(&mut self, path: &str) -> Answer {
         self.send(Request::get(path).header("sec-fetch-dest", "empty").body(Body::empty()).unwrap()).await
     }
 
-    /// The answer to a request that need not come to its end.
+    /// Returns the response without reading its body, which may be endless.
     pub async fn response(&self, path: &str) -> axum::response::Response {
         self.router.clone().oneshot(self.with_cookies(Request::get(path).body(Body::empty()).unwrap())).await.unwrap()
     }
@@ -607,7 +609,7 @@ impl Browser {
         Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
     }
 
-    /// Creates an application, and answers its id and its API key.
+    /// Creates an application. Returns its id and its API key.
     pub async fn create(&mut self, name: &str, pem: &str) -> (String, String) {
         let answer = self.create_answer(name, pem, &["PAYMENTS_READ"]).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());

@@ -1,5 +1,5 @@
-//! Certificates of a company's own authority: refused in words that name the setting, and accepted with it, by everything that
-//! speaks TLS to another server.
+//! Certificates issued by a private certificate authority: every TLS client in the server rejects them with a message
+//! that names the setting, and accepts them once it is set.
 
 use crate::support::Console;
 use axum::{Json, Router, routing::get};
@@ -34,7 +34,7 @@ use tokio_rustls::{
 const ADVICE: &str = "the authority that signed this certificate is not trusted: add it to the system's certificates, or give \
                       its PEM file with --ca-file";
 
-/// An authority, and what a server at `localhost` has from it.
+/// A certificate authority, and the certificate that it issued for `localhost`.
 struct Authority {
     folder: TempDir,
 }
@@ -82,7 +82,7 @@ impl Authority {
     }
 }
 
-/// A mail server that speaks SMTP by TLS from the start, or after STARTTLS, and what it received.
+/// A mail server that uses TLS from the start or after STARTTLS, and the messages that it received.
 struct MailServer {
     port: u16,
     received: Arc<Mutex<Vec<String>>>,
@@ -108,7 +108,7 @@ impl MailServer {
                         let stream = until_starttls(stream).await;
                         acceptor.accept(stream).await.map(|stream| (stream, false))
                     };
-                    // A client that does not trust it ends the connection.
+                    // A client that does not trust the certificate closes the connection.
                     if let Ok((stream, greets)) = secured {
                         take_messages(stream, greets, &messages).await;
                     }
@@ -181,7 +181,7 @@ async fn mail_goes_to_a_server_with_a_certificate_of_the_companys_own() {
         };
         for url in urls {
             let before = server.received().len();
-            // None, and one of the same name with another key.
+            // No authority, and one of the same name with another key.
             for untrusting in [Authorities::default(), other.trusted()] {
                 let refused = send(&url, &untrusting).await.unwrap_err();
                 assert!(refused.contains("invalid peer certificate: ") && refused.contains(ADVICE), "{refused}");
@@ -190,7 +190,7 @@ async fn mail_goes_to_a_server_with_a_certificate_of_the_companys_own() {
             assert_eq!(send(&url, &authority.trusted()).await, Ok(()), "{url}");
             let received = server.received();
             assert!(received.len() == before + 1 && received[before].contains("Welcome."), "{received:?}");
-            // The certificate is for another name.
+            // The certificate is for another host name.
             let refused = send(&url.replace("localhost", "127.0.0.1"), &authority.trusted()).await.unwrap_err();
             assert!(refused.contains("the certificate is for another host"), "{refused}");
         }
@@ -206,10 +206,11 @@ async fn an_authoritys_own_certificate_is_no_servers() {
     assert!(server.received().is_empty());
 }
 
-/// Says to the test that this program runs as what URL to send mail to.
+/// Environment variable with the URL that the child process of this test sends mail to.
 const CHILD: &str = "NUVERA_TEST_SEND_TO";
 
-/// The authority is among the system's certificates: of a process of its own, whose environment says where they are.
+/// The authority is one of the system's certificates. Needs a child process, because the environment says where they
+/// are.
 #[tokio::test]
 async fn mail_trusts_the_systems_certificates() {
     if let Ok(url) = env::var(CHILD) {
@@ -295,7 +296,7 @@ async fn a_database_with_a_certificate_of_the_companys_own_is_opened() {
     let counter = trusted.clone();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            // PostgreSQL's SSLRequest, and yes to it.
+            // Reads PostgreSQL's SSLRequest and accepts it.
             let mut request = [0; 8];
             stream.read_exact(&mut request).await.unwrap();
             stream.write_all(b"S").await.unwrap();
@@ -314,7 +315,7 @@ async fn a_database_with_a_certificate_of_the_companys_own_is_opened() {
     let refused = open(None).await;
     assert!(refused.contains("TLS failed: ") && refused.contains(ADVICE), "{refused}");
     assert_eq!(*trusted.lock().unwrap(), 0);
-    // It says no more than that it is trusted.
+    // The server closes the connection after the handshake: opening fails, but not because of the certificate.
     let gone = open(Some(&authority.file())).await;
     assert!(*trusted.lock().unwrap() > 0 && !gone.contains("--ca-file"), "{gone}");
 }

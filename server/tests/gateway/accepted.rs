@@ -1,4 +1,4 @@
-//! What is accepted, and what the built-in handler says about it.
+//! Requests that are accepted, and what the built-in signature test says about them.
 
 use crate::support::{EMPTY_BODY_HASH, World, pair, public_key, sha256_hex};
 use serde_json::json;
@@ -75,7 +75,7 @@ async fn uses_are_counted_with_where_they_came_from() {
     assert_eq!((api_key.count, api_key.user_agent.as_str()), (2, "ledger/1.1"));
     assert!(api_key.address.is_loopback());
     assert_eq!(api_key.last_at, world.clock.now());
-    // A refused request is no use of a key.
+    // A refused request does not count as a use of the key.
     world.refusal(world.get().claim("iss", "x")).await;
     assert!(world.gateway.usage().drain().is_empty());
 }

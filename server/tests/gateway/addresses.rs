@@ -1,4 +1,4 @@
-//! Which address serves what, whatever a request's Host header says.
+//! Which listening address serves what, and how the Host header affects it.
 
 use crate::{
     process::{Server, free_address, write_assets},
@@ -37,7 +37,7 @@ async fn with_an_address_of_its_own_the_hub_is_found_there_only_whatever_host_is
             assert_eq!(status(hub, host, path).await, 404, "the hub's address, {host}{path}");
         }
     }
-    // The Host header counts as well.
+    // The Host header must match as well.
     assert_eq!(status(hub, &console_host, "/organizations/sign-in").await, 404);
     assert_eq!(status(console, "hub.localhost", "/sign-in").await, 404);
     for address in [console, hub] {
@@ -45,7 +45,7 @@ async fn with_an_address_of_its_own_the_hub_is_found_there_only_whatever_host_is
     }
     server.stop().await;
 
-    // The control: without it, the Host header alone decides.
+    // The control: without an address of its own, the hub is chosen by the Host header alone.
     let server = Server::start_with(folder.path(), &folder.path().join("data"), &own[..2]).await;
     assert_eq!(status(server.console, "hub.localhost", "/organizations/sign-in").await, 200);
 }
@@ -60,7 +60,7 @@ async fn demo_people_are_served_to_this_machine_only() {
     assert!(said.contains("--demo-on-public-address"), "{said}");
     assert!(!data.exists(), "nothing was created");
     Server::start(folder.path(), &data).await.stop().await;
-    // They are still there without --demo, with the password that everyone knows.
+    // The demo users still exist without --demo, with the password that everyone knows.
     let said = Server::refused(folder.path(), &data, &public).await;
     assert!(said.contains("--data: other machines can reach") && said.contains("owner@alpine.example"), "{said}");
     let accepted = [&public[..], &["--demo-on-public-address"]].concat();

@@ -1,4 +1,5 @@
-//! What a refusal of a binding says, and time that runs backwards. The bindings themselves are in `conformance.toml`.
+//! The details of a refusal because of a binding, and clocks that run backwards. The bindings themselves are in
+//! `conformance.toml`.
 
 use crate::support::{LEEWAY, START, World, sha256_hex, timestamp};
 

@@ -1,4 +1,4 @@
-//! The one page that may ask from a browser: the console's, for the test endpoint.
+//! Cross-origin requests: only the console's pages may send one, and only to the signature test.
 
 use crate::support::{Reply, Setup, World};
 
@@ -53,7 +53,7 @@ async fn no_other_page_and_no_other_endpoint_is_open_to_browsers() {
         let reply = preflight(&world, origin, uri).await;
         assert_eq!(reply.refusal(), ("missing_api_key".to_owned(), 401), "{origin} {uri}");
         assert_eq!(readable_by(&reply), None, "{origin} {uri}");
-        // What a browser would not send after that, somebody else may: it is judged as ever.
+        // A browser would not send the request after that, but another client may: it is judged as usual.
         let reply = world.send(world.call("GET", uri, b"").add("Origin", origin)).await;
         assert_eq!(readable_by(&reply), None, "{origin} {uri}");
     }

@@ -1,5 +1,5 @@
-//! The gateway against `conformance.toml`: each row is a request, byte by byte, and what comes of it. The file says how
-//! its rows are written.
+//! The gateway against `conformance.toml`: each row is a request, byte by byte, and its expected outcome. The file
+//! documents the format of its rows.
 
 use crate::support::{
     Call, Connection, Reply, START, Setup, World, base64url, new_api_key, new_signing_key, pair, plain_key, public_key,
@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 #[derive(Deserialize)]
 struct Suite {
-    /// Codes that no row can bring about, and the test that does.
+    /// Codes that no row can cause, each with the test that does.
     elsewhere: BTreeMap<String, String>,
     #[serde(flatten)]
     groups: BTreeMap<String, Vec<Case>>,
@@ -77,7 +77,7 @@ struct Case {
     then: Option<Then>,
 }
 
-/// What becomes of the connection, on which a good request follows at once.
+/// The expected state of the connection after the response, tested with a valid request that follows at once.
 #[derive(Clone, Copy, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 enum Then {
@@ -187,14 +187,14 @@ impl Case {
             connection.write(good).await;
         }
         let mut reply = match self.method.as_deref() {
-            // Whatever length its head says.
+            // A response to HEAD has no body, whatever its Content-Length.
             Some("HEAD") => {
                 let head = connection.read_head().await;
                 head.map(|(status, headers)| Reply { status, headers, body: Vec::new() })
             }
             _ => connection.read().await,
         };
-        // Who asks for it and does not wait for it is told to go on all the same.
+        // A client that asks for 100 Continue receives it even if it sends the body without waiting.
         while reply.as_ref().is_some_and(|reply| reply.status == 100) {
             reply = connection.read().await;
         }
@@ -249,7 +249,7 @@ fn told(reply: &Reply) -> String {
     format!("{status} {code}")
 }
 
-/// The situation in which a row's request arrives.
+/// Starts a gateway in the situation that a row names.
 async fn given(situation: Option<&str>) -> World {
     let Some(situation) = situation else { return World::start().await };
     let mut world = match situation {
@@ -303,7 +303,7 @@ async fn given(situation: Option<&str>) -> World {
     world
 }
 
-/// What `${…}` stands for in a row.
+/// The values of the `${…}` placeholders in a row.
 struct Values<'a>(&'a World);
 
 impl Values<'_> {
@@ -350,7 +350,8 @@ impl Values<'_> {
     }
 }
 
-/// A JSON object's text: `known`, with some members replaced (each by a JSON text) or left out (by none), and `more`.
+/// The text of a JSON object: `known`, with some members replaced (by a JSON text) or removed (by an empty one), and
+/// `more`.
 fn object(
     known: &serde_json::Value,
     changes: &BTreeMap<String, String>,
@@ -365,7 +366,8 @@ fn object(
     format!("{{{}}}", members.join(","))
 }
 
-/// A segment; with stray bits it is not what an encoder writes, and decodes to the same bytes where a decoder is lax.
+/// A base64url segment. With `stray` it has non-zero trailing bits, which no encoder writes and a lenient decoder
+/// ignores.
 fn segment(mut text: String, stray: bool) -> String {
     if !stray {
         return base64url(text);

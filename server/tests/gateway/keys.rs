@@ -1,4 +1,4 @@
-//! Keys and applications in their states. What the console changes, the gateway obeys at once.
+//! Keys and applications in each of their states. The gateway enforces changes made in the console at once.
 
 use crate::support::{
     Connection, LEEWAY, START, World, new_api_key, new_signing_key, pair, plain_key, public_key, timestamp,
@@ -64,7 +64,7 @@ async fn an_expiring_key_works_up_to_the_last_millisecond_and_the_rollback_bring
     let kept = world.application.clone();
     world.clock.set(deadline);
     assert_eq!(world.refusal(world.get()).await, ("expired_api_key".to_owned(), 401));
-    // A clock that is set back does not bring it back either.
+    // Setting the clock back does not make it valid again either.
     world.clock.set(timestamp(START));
     assert_eq!(world.refusal(world.get()).await, ("expired_api_key".to_owned(), 401));
     world.application = kept;
@@ -110,7 +110,7 @@ async fn the_state_of_a_key_is_told_only_to_who_has_all_of_it() {
     let mut world = World::start().await;
     world.change(|application, by| application.disable(by));
     let key = world.api_key.reveal();
-    // The same public id with another secret, and its checksum right: all that can be made up from what the console shows.
+    // The same public id and a valid checksum with another secret: all that can be forged from what the console shows.
     const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut public_id = Some(&key.as_bytes()[4..12]);
     let made_up = PlainApiKey::generate(|bytes| {
@@ -126,7 +126,7 @@ async fn the_state_of_a_key_is_told_only_to_who_has_all_of_it() {
     assert_eq!(world.refusal(world.get()).await, ("application_disabled".to_owned(), 403));
 }
 
-/// A request that is asked for its body, and the body.
+/// Sends the head of a request that expects 100 Continue. Returns the connection and the body.
 async fn without_its_body(world: &World) -> (Connection, Vec<u8>) {
     let call = world.post().add("Expect", "100-continue");
     let bytes = call.bytes();

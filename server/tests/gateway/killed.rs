@@ -1,5 +1,5 @@
-//! The whole program, ended by SIGKILL in the midst of changes and requests, again and again on the same data: what was
-//! acknowledged is there, and of the counters at most what the last interval saw is lost.
+//! The whole program is killed with SIGKILL during changes and requests, repeatedly and on the same data: every
+//! acknowledged change is there afterwards, and the counters lose at most the last interval.
 
 use crate::{
     process::{Console, LIST, Server, hidden, signed_request, write_assets},
@@ -28,15 +28,15 @@ use tokio::time::sleep;
 
 const ROUNDS: usize = 4;
 
-/// What a crash may cost: the interval of the counters, which is half of it, and the time to write them.
+/// What a crash may lose of the counters: their interval, which is half of it, and the time to write them.
 const AT_MOST_LOST: Duration = Duration::from_secs(1);
 
-/// What the console answered for.
+/// Changes and requests that were acknowledged to the client.
 #[derive(Default)]
 struct Acknowledged {
-    /// By application: its API key, and whether it was disabled.
+    /// By application id: its API key, and whether it was disabled.
     applications: BTreeMap<String, (String, bool)>,
-    /// When each request with the first key was accepted.
+    /// The instant at which each request with the first key was accepted.
     requests: Vec<Instant>,
 }
 
@@ -61,7 +61,7 @@ async fn a_program_that_is_killed_under_load_loses_no_change_and_at_most_an_inte
             .map(|_| tokio::spawn(send(server.gateway, first.clone(), acknowledged.clone(), running.clone())))
             .collect();
         let changes = tokio::spawn(change(console, round, acknowledged.clone()));
-        // A restart after a crash refuses tokens for a leeway; then some intervals pass, and not whole ones.
+        // After a crash the server refuses tokens for one leeway. Then some intervals pass, and part of one.
         while acknowledged.lock().unwrap().requests.len() == before {
             sleep(Duration::from_millis(20)).await;
         }
@@ -91,10 +91,10 @@ async fn a_program_that_is_killed_under_load_loses_no_change_and_at_most_an_inte
             let events = audit::events(&mut conn, scope, AuditFilter::default(), i64::MAX, 100).await.unwrap();
             let codes: Vec<_> = events.iter().map(|event| event.event.action.code()).collect();
             assert!(codes.contains(&"application.created") && codes.contains(&"api_key.created"), "{codes:?}");
-            // A stop that the database was too slow for is in the journal, and recorded by the next start.
+            // A stop that the database was too slow for is in the journal, and the next start records it.
             let is_recorded = !application.is_enabled() && codes.contains(&"application.disabled");
             assert!(!disabled || is_recorded || journal.contains(id), "{codes:?}");
-            // And no change is there whose event is not.
+            // No change is in the database without its event.
             assert_eq!(application.is_enabled(), !codes.contains(&"application.disabled"), "{codes:?}");
         }
         let (id, _) = applications.iter().find(|(_, (key, _))| *key == first).unwrap();
@@ -106,7 +106,7 @@ async fn a_program_that_is_killed_under_load_loses_no_change_and_at_most_an_inte
         assert!(due > 0, "requests were accepted early enough to be counted");
         counted_on += due;
         assert!(counted >= counted_on as i64, "{counted} of at least {counted_on} were counted");
-        // What was lost before stays lost: from here on it is this that the counters must reach.
+        // Requests lost before stay lost: from here on the counters must reach this number.
         counted_on = counted as usize;
         assert!(this_run.len() > 20, "requests went on: {}", this_run.len());
         drop(conn);
@@ -114,7 +114,7 @@ async fn a_program_that_is_killed_under_load_loses_no_change_and_at_most_an_inte
     }
 }
 
-/// Creates applications and disables them, until the server is gone.
+/// Creates applications and disables them until the server is gone.
 async fn change(mut console: Console, round: usize, acknowledged: Arc<Mutex<Acknowledged>>) -> Option<()> {
     for number in 0.. {
         let (id, key) = console.try_create(&format!("Application {round}-{number}")).await?;
@@ -129,7 +129,7 @@ async fn change(mut console: Console, round: usize, acknowledged: Arc<Mutex<Ackn
     None
 }
 
-/// Sends requests one after the other, and notes when each was accepted.
+/// Sends requests one after the other, and records the instant at which each was accepted.
 async fn send(gateway: SocketAddr, key: String, acknowledged: Arc<Mutex<Acknowledged>>, running: Arc<AtomicBool>) {
     let mut connection = Connection::open(gateway).await;
     while running.load(SeqCst) {

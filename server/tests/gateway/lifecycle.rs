@@ -1,4 +1,4 @@
-//! Starting, being asked how it is, and stopping.
+//! Start-up, health checks and shutdown.
 
 use crate::{
     secrets::Log,
@@ -21,14 +21,14 @@ async fn health_needs_no_credentials_and_readiness_is_what_was_set() {
     assert_eq!(get(&world, "/readyz").await, (200, "ready\n".to_owned()));
     world.gateway.set_ready(false);
     assert_eq!(get(&world, "/readyz").await.0, 503);
-    // Only these two, which no row of a route table may match, and only to be read.
+    // Only these two paths, which no row of a route table may match, and only for GET and HEAD.
     assert_eq!(domain::route::HEALTH, ["/healthz", "/readyz"]);
     assert_eq!(get(&world, "/healthz/").await.0, 401);
     let reply = world.send_bytes(b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(reply.refusal().0, "missing_api_key");
 }
 
-/// A clock that jumped forward for a moment: the gateway's time stays where it was, and every good token is too old.
+/// A clock that briefly jumps forward: the gateway's time does not go back, so every valid token is expired.
 #[tokio::test]
 async fn a_gateway_whose_clock_was_set_back_is_not_ready_and_says_so_once() {
     let log = Log::start();
@@ -50,7 +50,7 @@ async fn a_gateway_whose_clock_was_set_back_is_not_ready_and_says_so_once() {
     world.gateway.watch_clock();
     assert_eq!(told(), 1);
 
-    // Within the leeway good tokens are good.
+    // Within the leeway, valid tokens are accepted.
     world.clock.set(timestamp(START + 3600).minus(LEEWAY));
     assert_eq!(get(&world, "/readyz").await.0, 200);
     world.send(world.get()).await.verified();

@@ -1,4 +1,4 @@
-//! How often somebody may ask, and what they are told when it is too often.
+//! Rate limits, limits on failed requests, and the responses to throttled clients.
 
 use crate::support::{Call, Connection, Setup, World, one_proxy, pair, plain_key};
 use domain::application::Replacement;
@@ -30,7 +30,7 @@ async fn an_application_that_is_too_quick_is_told_when_to_go_on_and_its_token_is
     assert_eq!(refused.header("retry-after"), Some("1"));
     world.clock.advance(SECOND);
     world.send_bytes(&bytes).await.verified();
-    // The control: what is not signed costs the application nothing.
+    // The control: requests without a valid signature do not count against the application's limit.
     world.clock.advance(SECOND);
     for _ in 0..5 {
         let forged = world.send(Call { pair: pair(1), ..world.get() }).await;
@@ -63,7 +63,7 @@ async fn guessing_keys_is_slowed_down_and_harms_nobody_else_behind_the_address()
         assert_eq!(guess(&world).await.0, "invalid_api_key");
     }
     assert_eq!(guess(&world).await, ("too_many_failures".to_owned(), Some("30".to_owned())));
-    // A deployment that works goes on, and a forgotten one is told what is wrong, however often.
+    // A working deployment is not throttled, and one with a revoked key is told what is wrong, however often it asks.
     world.send(world.get()).await.verified();
     let new = crate::support::new_api_key(&plain_key(), &world.pepper);
     world.change(|application, by| application.replace_api_key(new, Replacement::StopNow, by));
@@ -97,17 +97,17 @@ async fn with_an_api_key_alone_an_attacker_has_few_signatures_verified_and_block
     assert_eq!(refused.refusal(), too_many_failures());
     assert_eq!(refused.header("retry-after"), Some("20"));
     assert!(refused.json()["detail"].as_str().unwrap().contains("a signature that does not verify"));
-    // The proof that no signature was verified: a valid one from there is refused as well.
+    // No signature is verified any more: a valid one from the same address is refused as well.
     assert_eq!(owner("203.0.113.66").await.refusal(), too_many_failures());
     for _ in 0..20 {
         assert_eq!(forge().await.refusal(), too_many_failures());
         owner("198.51.100.1").await.verified();
     }
-    // Another application of another partner, behind the attacker's address.
+    // Another partner's application behind the attacker's address.
     let other = world.another_application();
     let call = world.call_with(&other, "GET", "/api/v1/customers?limit=20", b"");
     world.send(call.add("X-Forwarded-For", "203.0.113.66")).await.verified();
-    // What fails before the signature is explained as before, and does not count.
+    // A failure before the signature check is explained as before, and does not count.
     let claim = world.get().claim("iss", "x").add("X-Forwarded-For", "203.0.113.66");
     assert_eq!(world.refusal(claim).await.0, "wrong_issuer");
     world.clock.advance(Duration::from_secs(20));
@@ -141,7 +141,7 @@ async fn behind_a_trusted_proxy_each_client_has_attempts_of_its_own_and_elsewher
         assert_eq!(guess("203.0.113.1").await, "too_many_failures", "trusted: {trusted}");
         let another = if trusted { "invalid_api_key" } else { "too_many_failures" };
         assert_eq!(guess("203.0.113.2").await, another, "trusted: {trusted}");
-        // What comes before the proxy's own entry is the client's to invent.
+        // Entries before the proxy's own are chosen by the client.
         assert_eq!(guess("203.0.113.3, 203.0.113.2").await, "too_many_failures", "trusted: {trusted}");
         world.send(world.get().add("X-Forwarded-For", "203.0.113.4")).await.verified();
         let recorded = if trusted { "203.0.113.4" } else { "127.0.0.1" };
@@ -149,10 +149,10 @@ async fn behind_a_trusted_proxy_each_client_has_attempts_of_its_own_and_elsewher
     }
 }
 
-/// The address that is recorded of a request with these headers, by way of a connection from 127.0.0.1.
+/// The address recorded for a request with these headers over a connection from 127.0.0.1.
 async fn recorded(proxies: Proxies, headers: &[(&str, &str)]) -> String {
     let world = Setup::with(|setup| setup.settings.proxies = proxies).start().await;
-    // A socket for both families, which sees IPv4 addresses in IPv6 form.
+    // A dual-stack socket, which reports IPv4 addresses in IPv6 form.
     let listener = TcpListener::bind("[::]:0").await.unwrap();
     let address = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()).into();
     tokio::spawn(world.gateway.clone().serve(listener, CancellationToken::new()));

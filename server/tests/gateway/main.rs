@@ -1,6 +1,6 @@
-//! The gateway from outside: requests over TCP, tokens signed here, and what comes back.
+//! Black-box tests of the gateway: signed requests over TCP, and the responses to them.
 
-#![allow(clippy::unwrap_used)] // A test that cannot go on fails.
+#![allow(clippy::unwrap_used)] // A failed unwrap fails the test.
 
 mod accepted;
 mod addresses;

@@ -1,5 +1,5 @@
-//! Bodies that are too long, too slow or break off, and what becomes of their connection. Requests that two readers could
-//! understand in two ways are in `conformance.toml`.
+//! Bodies that are too long, too slow or incomplete, and what happens to their connection. Requests that two parsers
+//! could read differently are in `conformance.toml`.
 
 use crate::support::{Call, Connection, Setup, World, pair};
 use std::time::Duration;
@@ -11,7 +11,7 @@ async fn who_waits_for_100_continue_is_not_told_to_go_on_where_the_head_is_refus
     let too_long = vec![b'x'; 1024 * 1024 + 1];
     for (call, code) in [
         (world.post().claim("iss", "x"), "wrong_issuer"),
-        // An API key alone has the gateway hold nothing.
+        // A valid API key alone must not make the gateway buffer a body.
         (Call { pair: pair(1), ..world.post() }, "invalid_signature"),
         (world.call("POST", "/api/v1/signature-test", &too_long), "body_too_large"),
     ] {
@@ -24,7 +24,7 @@ async fn who_waits_for_100_continue_is_not_told_to_go_on_where_the_head_is_refus
     }
 }
 
-/// The gateway waits for the body once it has said "100 Continue": from then on the time is the test's.
+/// The gateway waits for the body once it has sent 100 Continue, so the test controls the time from then on.
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_refused() {
     let world = World::start().await;
@@ -84,11 +84,11 @@ async fn a_body_that_breaks_off_ends_the_connection_and_nothing_else() {
     let mut connection = Connection::open(world.address).await;
     connection.write(&bytes[..bytes.len() - 3]).await;
     drop(connection);
-    // Its jti is still good: nothing was verified.
+    // Its `jti` is not used up, because the request was never verified.
     world.send_bytes(&bytes).await.verified();
 }
 
-/// A chunked body is not followed to its end, and so nothing could be noted of a request that came after it.
+/// A chunked body is not read to its end, so a misleading head after it on the connection would go unnoticed.
 #[tokio::test]
 async fn a_connection_ends_after_a_body_in_chunks_whatever_was_asked() {
     let setup = Setup::with(|setup| setup.settings.console_origin = Some("https://console.test".parse().unwrap()));
@@ -112,7 +112,7 @@ async fn a_connection_ends_after_a_body_in_chunks_whatever_was_asked() {
         {
             let mut connection = Connection::open(address).await;
             connection.write(format!("{head}\r\n{framing}\r\n\r\n{body}").as_bytes()).await;
-            // The second request has a fragment, which nobody would note any more.
+            // The second request has a fragment, which would go unnoticed.
             connection.write(format!("{}\r\n\r\n", health.replace("healthz", "healthz#x")).as_bytes()).await;
             assert_eq!(connection.read().await.unwrap().status, status, "{head} {framing}");
             assert_eq!(connection.read().await.is_none(), closes, "{head} {framing}");
@@ -145,7 +145,7 @@ async fn no_more_bodies_are_held_than_there_is_room_for_and_the_token_is_not_use
     const LARGEST: usize = 64 * 1024;
     let world = Setup::with(|setup| setup.settings.max_body_bytes = LARGEST).start().await;
     let mut waiting = Vec::new();
-    // Half of the room: an application holds no more than it leaves free.
+    // Half of the total: one application may hold at most as much as it leaves free.
     for _ in 0..32 {
         let call = world.call("POST", "/api/v1/customers", &[b'x'; LARGEST]).add("Expect", "100-continue");
         let bytes = call.bytes();
@@ -164,13 +164,13 @@ async fn no_more_bodies_are_held_than_there_is_room_for_and_the_token_is_not_use
         assert_eq!(refused.refusal(), ("body_capacity".to_owned(), 503));
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
-    // What has no body, or a small one, needs no room.
+    // A request with no body or a small one needs no reservation.
     world.send(world.get()).await.verified();
     world.send(world.call("POST", "/api/v1/customers", &[b'x'; 16 * 1024])).await.verified();
-    // Another application has room.
+    // Another application still has room.
     let other = world.another_application();
     world.send(world.call_with(&other, "POST", "/api/v1/customers", &[b'x'; LARGEST])).await.verified();
-    // One that arrives and is answered makes room.
+    // A body that arrives and is answered releases its reservation.
     let (mut connection, body) = waiting.pop().unwrap();
     connection.write(&body).await;
     connection.read().await.unwrap().verified();

@@ -1,5 +1,6 @@
-//! What has been revoked, disabled, replaced, taken away or has expired is not accepted once more: not under load, not by
-//! a request that starts the moment after the change was answered. And a token is accepted once, however many send it.
+//! A credential that was revoked, disabled, replaced or restricted, or that has expired, is not accepted again: not
+//! under load, and not by a request that starts the moment after the change was acknowledged. A token is accepted once,
+//! however many connections send it.
 
 use crate::support::base64url;
 use crate::support::{
@@ -39,12 +40,12 @@ use tokio::{net::TcpListener, sync::Barrier};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How many connections send without a pause.
+/// Number of connections that send requests without a pause.
 const CONNECTIONS: usize = 6;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a change does to a credential that worked, and with what code it is refused from then on.
+/// A change that stops a working credential.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Revoke,
@@ -81,7 +82,7 @@ async fn of_a_thousand_changes_under_load_none_lets_a_later_request_through() {
         let seen = hammer(kind, rounds, Order::ChangeThenAnswer).await;
         assert_eq!(seen.late, 0, "{kind:?}");
         assert_eq!(seen.codes, BTreeSet::from([kind.code().to_owned()]), "{kind:?}");
-        // Each change was seen from both sides: requests got through before it, and were refused after it.
+        // Each change was observed from both sides: requests were accepted before it and refused after it.
         assert!(seen.accepted >= rounds && seen.refused >= rounds * CONNECTIONS, "{kind:?}");
         changes += rounds;
     }
@@ -90,7 +91,7 @@ async fn of_a_thousand_changes_under_load_none_lets_a_later_request_through() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_is_answered_before_it_is_made_is_noticed() {
-    // The same count with the order turned round: what the test above counts can be counted.
+    // The same count with the order reversed: it shows that the test above would detect late requests.
     for kind in [Kind::Revoke, Kind::Disable, Kind::Expire, Kind::TakePermission, Kind::ReplaceSigningKey] {
         let seen = hammer(kind, 3, Order::AnswerThenChange).await;
         assert!(seen.late >= 3, "{kind:?}: {}", seen.late);
@@ -105,14 +106,14 @@ enum Order {
 
 #[derive(Default)]
 struct Seen {
-    /// Accepted although they started after the change was answered.
+    /// Requests that were accepted although they started after the change was acknowledged.
     late: usize,
     accepted: usize,
     refused: usize,
     codes: BTreeSet<String>,
 }
 
-/// A credential that works until a change is made; what became of the requests with it.
+/// A credential that works until a change is made, and the outcomes of the requests with it.
 struct Target {
     key: PlainApiKey,
     pair: usize,
@@ -177,7 +178,7 @@ async fn hammer(kind: Kind, rounds: usize, order: Order) -> Seen {
     seen
 }
 
-/// Sends one request after the other, each of what is aimed at by then.
+/// Sends requests one after the other, each with the current target's credential.
 async fn strike(address: SocketAddr, target: Arc<RwLock<Arc<Target>>>, clock: Clock, stop: CancellationToken) {
     let mut connection = Connection::open(address).await;
     while !stop.is_cancelled() {
@@ -193,7 +194,7 @@ async fn strike(address: SocketAddr, target: Arc<RwLock<Arc<Target>>>, clock: Cl
                 aimed.codes.lock().unwrap().insert(reply.refusal().0);
                 aimed.refused_after.fetch_add(1, SeqCst);
             }
-            // It started before the answer, and lost the race against the change.
+            // It started before the acknowledgement, so either outcome is correct.
             (_, false) => {}
         }
     }
@@ -219,7 +220,7 @@ fn request(key: &str, pair_number: usize, iat: i64) -> Vec<u8> {
     format!("GET {uri} HTTP/1.1\r\nHost: api.test\r\nx-api-key: {key}\r\nauthorization: Bearer {token}\r\n\r\n").into()
 }
 
-/// A console's use cases on a SQLite database, and the gateway that obeys them.
+/// The console's use cases on a SQLite database, and the gateway that they control.
 struct Platform {
     backend: Backend,
     clock: Clock,
@@ -227,7 +228,7 @@ struct Platform {
     actor: Actor,
     organization: OrganizationId,
     application: ApplicationId,
-    /// A key that works, and the one before it where that is in its grace window.
+    /// The current API key; `old` is the previous one while it is in its grace window.
     key: PlainApiKey,
     key_id: ApiKeyId,
     old: Option<ApiKeyId>,
@@ -259,7 +260,7 @@ impl Platform {
             password: "correct horse battery staple",
         };
         let person = backend.add_person(person).await.unwrap();
-        // Somebody who has just signed in: what is changed here asks for that.
+        // A user who has just signed in, because the changes made here need a fresh proof of identity.
         let actor = Actor { is_proven: true, ..backend.actor(person, None).await.unwrap().unwrap() };
         let wish = CreateApplication {
             name: ApplicationName::new("Ledger sync").unwrap(),
@@ -296,13 +297,13 @@ impl Platform {
         Asked { actor: &self.actor, organization: self.organization, application: self.application }
     }
 
-    /// Makes a credential work that `kind` can stop.
+    /// Makes sure that there is a working credential that `kind` can stop.
     async fn prepare(&mut self, kind: Kind) -> Arc<Target> {
         let target = Target::new(&self.key, self.pair);
         let seen = self.backend.application(self.asked(), Operation::ViewApplications).await.unwrap();
         match kind {
             Kind::Revoke | Kind::Expire => {
-                // The target is the replaced key; its successor is the next round's.
+                // The target is the replaced key; its successor is the target of the next round.
                 let grace = if matches!(kind, Kind::Expire) { SECOND } else { 3600 * SECOND };
                 self.old = Some(self.key_id);
                 self.replace(Replacement::WithGrace(grace)).await;
@@ -319,7 +320,7 @@ impl Platform {
         target
     }
 
-    /// Makes the change, and returns when the console would answer.
+    /// Makes the change, and returns when the console would respond.
     async fn change(&mut self, kind: Kind) {
         match kind {
             Kind::Revoke => {
@@ -354,7 +355,7 @@ impl Platform {
         (self.key, self.key_id) = (issued.key, issued.id);
     }
 
-    /// Replaces the current signing key by the other one, which is a new one the first time.
+    /// Replaces the current signing key with the other of the two; the first time, that one is newly registered.
     async fn replace_signing_key(&mut self) {
         self.pair = 1 - self.pair;
         let (new, now) = (public_key(pair(self.pair)), SigningKeyReplacement::StopNow);
@@ -370,7 +371,7 @@ impl Platform {
         }
     }
 
-    /// Ends without a word, and begins again on the same database.
+    /// Ends without a clean shutdown, and starts again on the same database.
     async fn crash(&mut self) {
         self.stop.cancel();
         (&mut self.serving).await.unwrap();
@@ -406,7 +407,7 @@ async fn of_twenty_thousand_tokens_sent_twice_at_the_same_time_each_is_accepted_
     assert_eq!(duplicates(20_000).await, Duplicates { once: 20_000, ..Duplicates::default() });
 }
 
-/// `make soak` runs this: it takes some minutes.
+/// Takes some minutes; `make soak` runs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: make soak"]
 async fn of_a_million_tokens_sent_twice_at_the_same_time_each_is_accepted_once() {
@@ -420,9 +421,9 @@ struct Duplicates {
     twice: usize,
 }
 
-/// How often each of so many tokens is accepted that two connections send at the same time.
+/// Sends each token on two connections at the same time, and counts how often each was accepted.
 async fn duplicates(tokens: usize) -> Duplicates {
-    /// So many requests are on the way at a time: few enough for the sockets' buffers.
+    /// Number of requests in flight at a time: few enough for the sockets' buffers.
     const WINDOW: usize = 25;
     const LANES: usize = 2;
     assert!(tokens.is_multiple_of(WINDOW * LANES));
@@ -458,7 +459,7 @@ async fn duplicates(tokens: usize) -> Duplicates {
         let lane = lane.await.unwrap();
         (all.never, all.once, all.twice) = (all.never + lane.never, all.once + lane.once, all.twice + lane.twice);
     }
-    // Now no more can be remembered: what is new is refused rather than what is old forgotten.
+    // At capacity, new tokens are refused rather than old ones forgotten.
     assert_eq!(world.refusal(world.get()).await.0, "replay_capacity");
     all
 }
@@ -485,12 +486,12 @@ async fn after_a_crash_a_machine_whose_clock_starts_behind_accepts_no_token_a_se
     platform.backend.flush_usage().await.unwrap();
     platform.clock.set(timestamp(START - 3600));
     platform.crash().await;
-    // The clock is put right at once, and the token is still in its time.
+    // The clock is corrected at once, while the token is still within its lifetime.
     platform.clock.set(timestamp(START + 1));
     assert_eq!(platform.send(&token).await.refusal().0, "token_predates_start");
     platform.clock.set(timestamp(START + 10));
     platform.send(&request(platform.key.reveal(), 0, START + 10)).await.verified();
-    // And so after a second crash, in which nothing was counted.
+    // The same after a second crash, in a run that accepted nothing.
     platform.clock.set(timestamp(START - 3600));
     platform.crash().await;
     platform.clock.set(timestamp(START + 1));
@@ -503,7 +504,7 @@ async fn a_clock_that_is_set_back_while_requests_come_in_lets_none_in_twice() {
     let world = World::start().await;
     let mut used = Vec::new();
     for step in 0..200_i64 {
-        // Forward by a second, and back by half a minute every tenth time.
+        // Forward by one second, and back by 30 seconds every tenth time.
         let back = if step % 10 == 9 { 30 } else { 0 };
         world.clock.set(timestamp(START + step - back));
         let bytes = world.get().claim("iat", START + step).claim("exp", START + step + 60).bytes();
@@ -514,7 +515,7 @@ async fn a_clock_that_is_set_back_while_requests_come_in_lets_none_in_twice() {
             assert!(code == "replay_detected" || code == "token_expired", "{code}");
         }
     }
-    // Where it is set back for good, what has expired stays so.
+    // When the clock is set back permanently, expired tokens stay expired.
     world.clock.set(timestamp(START));
     for bytes in &used {
         let (code, _) = world.send_bytes(bytes).await.refusal();

@@ -1,4 +1,4 @@
-//! The whole program as a process of its own: started, signed in to, called, and ended.
+//! The whole program as a process: start, sign-in, requests and termination.
 
 use crate::support::{Connection, base64url, pair, public_key, sha256_hex, sign};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
@@ -21,7 +21,7 @@ use uuid::Uuid;
 /// The list of an organization's applications.
 pub const LIST: &str = "/settings/platform/api-applications";
 
-/// Writes the one file that the program needs of the site folder.
+/// Writes the only file in the site folder that the program needs.
 pub fn write_assets(site: &Path) {
     fs::write(site.join("assets.json"), r#"{"app":"a","style":"s","keygenWorker":"k","keydoctorWorker":"d"}"#).unwrap();
 }
@@ -39,13 +39,13 @@ impl Server {
         Self::start_with(site, data, &[]).await
     }
 
-    /// Starts a server with further arguments.
+    /// Starts a server with additional arguments.
     pub async fn start_with(site: &Path, data: &Path, more: &[&str]) -> Self {
         Self::start_limited(site, data, None, more).await
     }
 
-    /// Starts a server that may open so many files. Another process may take a free address before the server binds it, so
-    /// it is tried again with others.
+    /// Starts a server with this limit on open files. Another process may take a free address before the server binds
+    /// it, so this is retried with other addresses.
     pub async fn start_limited(site: &Path, data: &Path, files: Option<u32>, more: &[&str]) -> Self {
         for _ in 0..5 {
             let program = match files {
@@ -88,7 +88,7 @@ impl Server {
         panic!("the server does not answer: {}", read_to_string(log));
     }
 
-    /// Runs `serve` with these arguments until it has refused to start, and returns what it said.
+    /// Runs `serve` with these arguments until it has refused to start. Returns its error output.
     pub async fn refused(site: &Path, data: &Path, more: &[&str]) -> String {
         let (console, gateway) = (free_address().await, free_address().await);
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
@@ -153,7 +153,7 @@ fn read_to_string(mut log: File) -> String {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails if the process has exited already, which is what is wanted.
+        // Fails if the process has exited already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! What is remembered of requests, for the people whose requests they were.
+//! The request log that the gateway keeps for the partner whose requests they were.
 
 use crate::support::{World, new_signing_key, pair};
 use domain::{
@@ -7,7 +7,7 @@ use domain::{
 };
 use std::time::Duration;
 
-/// What is remembered since the last time, the oldest first.
+/// Returns the requests recorded since the last call, the oldest first.
 fn seen(world: &World) -> Vec<SeenRequest> {
     let mut taken = world.gateway.snapshot().take_recent_requests();
     assert!(taken.iter().all(|(application, _)| *application == world.application.id));
@@ -46,10 +46,10 @@ async fn a_refused_request_is_remembered_with_what_its_sender_was_told() {
     assert_eq!(reply.json()["detail"], refused.detail);
     assert_eq!(refused.expected.as_deref(), Some("/api/v1/customers?limit=20"));
     assert_eq!(refused.received.as_deref(), Some("/api/v1/customers"));
-    // The path is the request's, and its query string is kept nowhere but in the comparison.
+    // The path is the request's; its query string is kept only in the comparison.
     assert_eq!(request.path, "/api/v1/customers");
 
-    // A key that stopped working is still its application's; one that nobody knows is nobody's.
+    // A key that stopped working still belongs to its application; an unknown key belongs to none.
     world.send(world.get().without("x-api-key").add("x-api-key", crate::support::plain_key().reveal())).await.refusal();
     assert!(seen(&world).is_empty());
     let mut world = world;
@@ -72,7 +72,7 @@ async fn a_signature_by_a_retired_key_is_told_from_one_by_a_stranger() {
     let refused = seen(&world)[0].refused.clone().unwrap();
     assert_eq!((refused.expected, refused.received), (Some(new), Some(old)));
 
-    // The control: a signature that no key of the application's made names none.
+    // The control: a signature that none of the application's keys made is attributed to no key.
     let mut call = world.get();
     call.pair = pair(1);
     let token = call.token();

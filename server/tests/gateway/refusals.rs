@@ -1,4 +1,4 @@
-//! What a refusal tells, and which of several is told. The codes themselves are in `conformance.toml`.
+//! The details of a refusal, and which of several reasons is reported. The codes themselves are in `conformance.toml`.
 
 use crate::support::{START, World, pair};
 use serde_json::json;
@@ -116,9 +116,9 @@ async fn another_method_is_told_which_methods_there_are_and_uses_no_token_up() {
         assert_eq!(reply.refusal(), ("unknown_route".to_owned(), 404));
         assert_eq!(reply.header("allow"), None);
     }
-    // Both prove that the keys are in use.
+    // Requests refused for either reason count as a use of the key.
     assert_eq!(world.gateway.usage().drain().api_keys[0].count, 4);
-    // The control: an endpoint that is there uses the token up.
+    // The control: an endpoint that exists uses the token up.
     let bytes = world.get().bytes();
     world.send_bytes(&bytes).await.verified();
     assert_eq!(world.send_bytes(&bytes).await.refusal().0, "replay_detected");

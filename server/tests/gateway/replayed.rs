@@ -1,4 +1,4 @@
-//! A token is accepted once: whoever sends it, however often at the same time, across restarts.
+//! A token is accepted once, whichever client sends it, however often at the same time, and across restarts.
 
 use crate::support::{
     Call, Connection, LEEWAY, START, Setup, World, new_api_key, new_signing_key, pair, plain_key, restart, timestamp,
@@ -21,7 +21,7 @@ async fn a_token_is_accepted_once() {
     let bytes = call.bytes();
     world.send_bytes(&bytes).await.verified();
     assert_eq!(world.send_bytes(&bytes).await.refusal(), replayed());
-    // The jti counts, not the token's text.
+    // The `jti` is compared, not the token's text.
     assert_eq!(world.refusal(call.claim("exp", START + 30)).await, replayed());
 }
 
@@ -116,7 +116,7 @@ async fn a_jti_stays_used_for_as_long_as_its_token_lives_and_when_the_clock_is_s
     world.send_bytes(&bytes).await.verified();
     world.clock.set(domain::time::Timestamp::from_millis(timestamp(START + 55).plus(LEEWAY).as_millis() - 1));
     assert_eq!(world.send_bytes(&bytes).await.refusal(), replayed());
-    // Hours later everything about it is forgotten; then the clock goes back to where the token would be good.
+    // Hours later its entry has been evicted; then the clock is set back to a time at which the token would be valid.
     world.clock.set(timestamp(START + 7200));
     for _ in 0..500 {
         world.send(world.get()).await.verified();
@@ -158,7 +158,7 @@ async fn no_token_from_before_a_clean_stop_is_accepted_after_the_start() {
         assert_eq!(reply.header("retry-after"), Some("4"));
     }
     world.send(at(&world, 4)).await.verified();
-    // A run speaks for itself only: its own fence is not what it accepted.
+    // A run reports only tokens that it accepted itself: its own replay fence does not count.
     let world =
         restart(world, ReplayFence { refuse_issued_at_or_before: Some(START + 4), ..ReplayFence::default() }).await;
     assert_eq!(world.gateway.latest_accepted_issued_at(), None);

@@ -1,4 +1,4 @@
-//! An API key and a token go in, and come out nowhere: not in an answer, not in the log.
+//! API keys and tokens never appear in a response or in the log.
 
 use crate::support::{Call, World, pair, sign};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
@@ -50,14 +50,14 @@ impl Log {
     }
 }
 
-/// What must not be seen: the secret half of the key, and the token's segments.
+/// Parts that must not be disclosed: the key's secret half, and the token's segments.
 fn canaries(world: &World, token: &str) -> Vec<String> {
     let mut canaries = vec![world.api_key.reveal()[13..].to_owned()];
     canaries.extend(token.split('.').map(|segment| segment[20..].to_owned()));
     canaries
 }
 
-/// Ways to put a secret where it does not belong.
+/// Requests with a secret in the wrong place.
 fn misplaced(world: &World) -> Vec<Call> {
     let key = world.api_key.reveal().to_owned();
     let jwt = world.get().token();
@@ -121,7 +121,7 @@ async fn no_answer_and_no_log_holds_a_key_or_a_token() {
     for status in [200, 400, 401, 404, 405] {
         assert!(statuses.contains(&status), "{status}");
     }
-    // The control: the log is being watched, and what it may say is there.
+    // The control: the log is captured, and has what it may contain.
     let logged = log.text();
     assert!(logged.contains(world.api_key.prefix().as_str()) && logged.contains("wrong_issuer"));
     assert!(!logged.contains("signature-test?"), "a query string was logged");

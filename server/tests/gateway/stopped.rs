@@ -1,4 +1,4 @@
-//! The whole program, asked to stop.
+//! Shutdown of the whole program.
 
 use crate::{
     process::{Server, free_address, write_assets},
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long requests in flight may take to finish, and a little for the end itself.
+/// How long requests in flight may take to finish after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
 
 fn ask_to_stop(server: &Server) {
@@ -17,7 +17,7 @@ fn ask_to_stop(server: &Server) {
     assert!(asked.success());
 }
 
-/// How long it takes until the program has ended, and well.
+/// Waits until the program has exited successfully. Returns how long that took.
 async fn has_ended(server: &mut Server) -> Duration {
     let begun = Instant::now();
     loop {
@@ -30,7 +30,7 @@ async fn has_ended(server: &mut Server) -> Duration {
     }
 }
 
-/// A server, and a half request at each of its doors that would keep it waiting.
+/// A server with an incomplete request on each of its listeners, which would delay a shutdown.
 async fn busy() -> (Server, Vec<Connection>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     write_assets(folder.path());
@@ -43,7 +43,7 @@ async fn busy() -> (Server, Vec<Connection>, tempfile::TempDir) {
         connection.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n").await;
         held.push(connection);
     }
-    // An answered request shows that the doors are open, and their connections taken up.
+    // A response shows that the listener is open and has accepted the earlier connection.
     for address in [metrics, server.gateway] {
         let mut connection = Connection::open(address).await;
         connection.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -64,7 +64,7 @@ async fn half_a_request_does_not_keep_the_program_from_stopping() {
 async fn whoever_asks_again_does_not_wait_for_what_is_in_flight() {
     let (mut server, mut held, _folder) = busy().await;
     ask_to_stop(&server);
-    // It has begun to stop when nothing new is let in.
+    // Once connections are refused, it has begun to stop.
     while tokio::net::TcpStream::connect(server.gateway).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

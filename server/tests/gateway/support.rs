@@ -1,4 +1,4 @@
-//! A gateway on a free port, a partner that signs, and a client that sends exactly what it is told.
+//! Test support: a gateway on a free port, a partner that signs, and a client that sends exactly the bytes it is given.
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -43,16 +43,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// When a test begins, on its manual clock: seconds since 1970.
+/// The time at which a test's manual clock starts, in seconds since 1970.
 pub const START: i64 = 1_800_000_000;
 
-/// The leeway that a test's gateway gives.
+/// The leeway of the gateway in a test.
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
 pub const EMPTY_BODY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// A partner's key pairs: the registered one, and another. Kept beside the test programs: cargo-nextest runs each test in a
-/// process of its own, and generating them takes longer than most tests.
+/// A partner's key pairs: 0 is registered, 1 is another one. Stored next to the test binaries, because cargo-nextest
+/// runs each test in its own process and generating a pair takes longer than most tests.
 pub fn pair(number: usize) -> &'static RsaKeyPair {
     static PAIRS: OnceLock<[RsaKeyPair; 2]> = OnceLock::new();
     &PAIRS.get_or_init(|| std::array::from_fn(stored_pair))[number]
@@ -65,7 +65,7 @@ fn stored_pair(number: usize) -> RsaKeyPair {
     }
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     let der: Pkcs8V1Der = pair.as_der().unwrap();
-    // Renamed into place, so that no other process reads half of it.
+    // Renamed into place, so that no other process reads a partial file.
     let unfinished = file.with_extension(std::process::id().to_string());
     fs::write(&unfinished, der.as_ref()).unwrap();
     fs::rename(unfinished, file).unwrap();
@@ -120,7 +120,7 @@ pub fn reason() -> Why {
     Reason::new("a test").unwrap().into()
 }
 
-/// A gateway that serves, the application it knows, and the time both live in.
+/// A serving gateway, the application that it knows, and the clock of both.
 pub struct World {
     pub gateway: Arc<Gateway>,
     pub clock: Clock,
@@ -178,13 +178,13 @@ impl Setup {
     }
 }
 
-/// A service at `origin`, spoken to without TLS.
+/// The settings of an upstream at `origin` without TLS.
 pub fn upstream(origin: &str) -> UpstreamSettings {
     let (timeout, idle_timeout) = (Duration::from_secs(20), Duration::from_secs(4));
     UpstreamSettings { uri: origin.parse().unwrap(), tls: None, timeout, idle_timeout }
 }
 
-/// One proxy in front, which writes `X-Forwarded-For`.
+/// A single proxy in front, which writes `X-Forwarded-For`.
 pub fn one_proxy() -> Proxies {
     Proxies::new(Trust::Hops(1), ForwardedHeader::default())
 }
@@ -219,7 +219,7 @@ impl World {
         Setup::default().start().await
     }
 
-    /// Changes the application as a person would, and tells the gateway.
+    /// Changes the application, and applies the change to the gateway.
     pub fn change(&mut self, change: impl FnOnce(ApiApplication, By<'_>) -> Result<Change, ChangeError>) {
         let reason = reason();
         let by = By { actor: &actor(), at: self.clock.now(), reason: Some(&reason) };
@@ -227,14 +227,14 @@ impl World {
         self.gateway.snapshot().apply(&self.application);
     }
 
-    /// Adds another application, and returns its API key.
+    /// Adds another application. Returns its API key.
     pub fn another_application(&self) -> PlainApiKey {
         let api_key = plain_key();
         self.gateway.snapshot().apply(&new_application(&api_key, &self.pepper, self.clock.now()));
         api_key
     }
 
-    /// Blocks the signing key of this number, and tells the gateway. The application stays as it is.
+    /// Blocks the signing key of this number in the gateway. The application is unchanged.
     pub fn block_signing_key(&self, number: usize) {
         self.gateway.snapshot().block_key(&public_key(pair(number)).fingerprint());
     }
@@ -243,7 +243,7 @@ impl World {
         self.gateway.snapshot().suspend(self.application.organization_id, true);
     }
 
-    /// A signed request that is accepted as it stands.
+    /// A signed request that is accepted if it is sent unchanged.
     pub fn call(&self, method: &str, uri: &str, body: &[u8]) -> Call {
         self.call_with(&self.api_key, method, uri, body)
     }
@@ -276,7 +276,7 @@ impl World {
         self.call("POST", "/api/v1/customers", br#"{"name":"Ada"}"#)
     }
 
-    /// Sends a request on a connection of its own.
+    /// Sends a request on a new connection.
     pub async fn send(&self, call: Call) -> Reply {
         self.send_bytes(&call.bytes()).await
     }
@@ -297,7 +297,7 @@ impl World {
     }
 }
 
-/// A request in the making: each part can be changed before it is signed and sent.
+/// A request being built: each part can be changed before it is signed and sent.
 pub struct Call {
     pub method: String,
     pub uri: String,
@@ -332,12 +332,12 @@ impl Call {
         sign(self.pair, &RSA_PKCS1_SHA256, &self.signing_input())
     }
 
-    /// The request, signed as it is now.
+    /// The bytes of the request, with a token signed over its current content.
     pub fn bytes(&self) -> Vec<u8> {
         self.bytes_with(&self.token())
     }
 
-    /// The request, with another token than its own.
+    /// The bytes of the request with another token.
     pub fn bytes_with(&self, token: &str) -> Vec<u8> {
         self.bytes_with_authorization(&format!("Bearer {token}"))
     }
@@ -358,12 +358,12 @@ impl Call {
     }
 }
 
-/// What a connection's bytes go over: TCP, or TLS over it.
+/// The transport of a connection: TCP, or TLS over TCP.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// One connection, on which bytes go out as they are.
+/// A connection that sends bytes unchanged.
 pub struct Connection(BufReader<Box<dyn Stream>>);
 
 impl Connection {
@@ -376,12 +376,12 @@ impl Connection {
     }
 
     pub async fn write(&mut self, bytes: &[u8]) {
-        // The gateway may refuse and close before everything is written; its answer is what counts.
+        // The gateway may refuse and close before everything is written; only its response matters.
         let _ = self.0.get_mut().write_all(bytes).await;
         let _ = self.0.get_mut().flush().await;
     }
 
-    /// The next response, or `None` where the connection was closed instead.
+    /// The next response, or `None` if the connection was closed instead.
     pub async fn read(&mut self) -> Option<Reply> {
         let (status, headers) = self.read_head().await?;
         let reply = Reply { status, headers, body: Vec::new() };
@@ -408,7 +408,7 @@ impl Connection {
         Some((status, headers))
     }
 
-    /// The next chunk of a body (RFC 9112, 7.1); `None` at its end.
+    /// The next chunk of a body (RFC 9112, section 7.1), or `None` at its end.
     pub async fn read_chunk(&mut self) -> Option<Vec<u8>> {
         let size = usize::from_str_radix(&self.read_line().await?, 16).unwrap();
         let mut chunk = vec![0; size];
@@ -417,13 +417,13 @@ impl Connection {
         (size > 0).then_some(chunk)
     }
 
-    /// Everything that comes until the other side has closed.
+    /// Reads until the peer has closed.
     pub async fn read_to_end(&mut self, received: &mut String) {
-        // A connection that is reset has ended as well.
+        // A reset connection has ended as well.
         let _ = self.0.read_to_string(received).await;
     }
 
-    /// Whether the other side has closed, with nothing more to say.
+    /// Whether the peer has closed without sending anything more.
     pub async fn is_closed(&mut self) -> bool {
         self.0.read_u8().await.is_err()
     }
@@ -457,7 +457,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("JSON expected: {self:?}"))
     }
 
-    /// What the built-in handler says it verified.
+    /// The claims that the built-in signature test reports as verified.
     pub fn verified(&self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text());
         let json = self.json();
@@ -465,7 +465,7 @@ impl Reply {
         json
     }
 
-    /// Code and status of a refusal, whose form is checked on the way.
+    /// The code and status of a refusal. Asserts that the response is well-formed.
     pub fn refusal(&self) -> (String, u16) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         assert_eq!(self.header("cache-control"), Some("no-store"));
@@ -480,7 +480,7 @@ impl Reply {
     }
 }
 
-/// Starts another gateway with the same keys and the same time, as a restart would.
+/// Starts another gateway with the same keys and clock, as a restart would.
 pub async fn restart(world: World, fence: ReplayFence) -> World {
     let World { clock, pepper, application, api_key, stop, serving, .. } = world;
     stop.cancel();
