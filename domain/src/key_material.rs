@@ -16,8 +16,7 @@ const MOST_BASE64: usize = 64;
 /// Minimum length of a run of base64 characters that counts. A shorter one may be a word.
 const LEAST_RUN: usize = 20;
 
-/// Minimum number of hexadecimal digits that counts: no more than the shortest serious private key has, and no less
-/// than any digest.
+/// Minimum number of hexadecimal digits that counts as a key. Only digests of 512 bits are as long.
 const LEAST_HEX: usize = 128;
 
 /// Minimum number of consecutive small numbers that counts as the bytes of a key.
