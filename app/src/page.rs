@@ -545,12 +545,12 @@ pub enum Page {
         /// Number of unused codes, which become invalid.
         left: usize,
     },
-    /// Removal of one's own authenticator app.
+    /// Removal of the user's own authenticator app.
     RemoveFactor {
         /// Whether the user still has passkeys.
         has_passkeys: bool,
     },
-    /// Sign-in and security settings of one's own account.
+    /// Sign-in and security settings of the user's own account.
     Account {
         /// The credentials and sessions.
         account: AccountView,
@@ -569,12 +569,12 @@ pub enum Page {
         /// The prompt to create it.
         prompt: Prompt,
     },
-    /// Removal of one of one's own passkeys.
+    /// Removal of one of the user's own passkeys.
     RemovePasskey {
         /// The passkey to remove.
         passkey: Passkey,
     },
-    /// Change of one's own password.
+    /// Change of the user's own password.
     ChangePassword {
         /// Whether the user has open invitations, which are withdrawn with the change.
         withdraws_invitations: bool,
@@ -624,7 +624,7 @@ pub enum Page {
     Forbidden,
     /// 403: the request did not come from one of the console's own pages.
     CrossSite {
-        /// The console's home page, at the origin that the browser should use.
+        /// The console's home page, at its public origin.
         home: String,
     },
     /// 404, also for ids of other organizations.
@@ -725,7 +725,7 @@ pub enum Page {
         requests: Vec<SeenRequest>,
         /// Whether this is not the first page.
         is_continued: bool,
-        /// The request at which the next page of older ones continues (`?before=`).
+        /// The value of `?before=` for the next page, if there are older requests.
         older: Option<RequestId>,
     },
     /// A single request, with its outcome and the reason.
@@ -939,7 +939,7 @@ pub enum Page {
         events: Vec<RecordedEvent>,
         /// Whether this is not the first page.
         is_continued: bool,
-        /// The sequence number at which the next page of older events continues (`?before=`).
+        /// The value of `?before=` for the next page, if there are older events.
         older: Option<i64>,
     },
     /// The organization hub.

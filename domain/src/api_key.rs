@@ -60,7 +60,7 @@ impl PlainApiKey {
         KeyPrefix(self.0[..BRAND.len() + PUBLIC_ID_LENGTH].to_owned())
     }
 
-    /// The last four characters.
+    /// Returns the last four characters, which the console shows after the prefix.
     pub fn last_four(&self) -> &str {
         &self.0[KEY_LENGTH - 4..]
     }

@@ -48,7 +48,7 @@ pub struct ApiApplication {
     pub prepared_replacement: Option<PreparedReplacement>,
     /// A change that Nuvera proposed: see [`ApiApplication::open_proposal`].
     pub proposed_change: Option<ProposedChange>,
-    /// Set if the old keys of the current rotation are to be revoked automatically.
+    /// Set if the old keys of the current rotation will be revoked automatically.
     pub auto_finish: Option<AutoFinish>,
     /// Incremented by every change. A change is rejected if the version that the actor saw is outdated.
     pub version: i64,

@@ -96,7 +96,7 @@ pub enum PeopleError {
     /// The member already has the role.
     #[error("{0} has this role already.")]
     RoleUnchanged(String),
-    /// The organization would be left without a user who manages its people.
+    /// The organization would be left without a user who manages its members.
     #[error("This would leave your organization without an owner. Give another person that role first.")]
     LastOwner,
     /// A removal or demotion of the member is already pending.
@@ -145,9 +145,9 @@ pub enum PeopleError {
 pub enum Followed {
     /// The member already has the role.
     Unchanged,
-    /// The role was changed. The event is to be recorded.
+    /// The role was changed. Contains the member with the event to record.
     Changed(Box<(Person, AuditEvent)>),
-    /// The role was kept: without this member nobody would manage members.
+    /// The role was kept: without this member no one would manage members.
     Kept,
 }
 
@@ -228,7 +228,7 @@ impl Person {
     }
 
     /// Updates the role to the one asserted by the identity provider at sign-in; `by` is the member. `others_decide`:
-    /// whether another member manages members. The last member who does keeps their role, because nobody could reverse
+    /// whether another member manages members. The last member who does keeps their role, because no one could reverse
     /// the change.
     pub fn follow_provider(self, role: Role, others_decide: bool, by: By<'_>) -> Followed {
         if role == self.role {

@@ -1,6 +1,6 @@
 //! Two-sided approval of changes by Nuvera. Changes of permissions and signing keys need the partner's confirmation if
-//! the partner's policy says so. Enabling what the partner disabled, and restoring a signing key that no longer verifies,
-//! always need it.
+//! the partner's policy says so. Enabling what the partner disabled, and restoring a signing key that no longer
+//! verifies, always need it.
 //!
 //! A proposal does not change the application's settings. On confirmation the change is made only if the application
 //! still has the version for which it was proposed, so that the user confirms what they have seen.

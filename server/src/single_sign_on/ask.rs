@@ -31,7 +31,7 @@ pub enum AskError {
     /// The response exceeds the size limit.
     #[error("the answer has more than {MAX_BYTES} bytes")]
     TooLarge,
-    /// No response was received.
+    /// The request failed, or its response could not be read.
     #[error(transparent)]
     Failed(#[from] reqwest::Error),
 }

@@ -34,7 +34,7 @@ pub enum Algorithm {
     Es384,
     /// ECDSA over P-521.
     Es512,
-    /// EdDSA over Curve25519.
+    /// EdDSA with Ed25519.
     EdDsa,
 }
 

@@ -87,7 +87,7 @@ pub struct Question {
     pub state: String,
     /// Returned inside the ID token, to bind it to the request.
     pub nonce: String,
-    /// The PKCE verifier, which proves that the code was requested by this server.
+    /// The PKCE verifier, which proves that the client that redeems the code also requested it.
     pub verifier: String,
     /// The time of the request.
     pub asked_at: Timestamp,

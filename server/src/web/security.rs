@@ -80,7 +80,7 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // `no-referrer` would disable the link back in forms without JavaScript.
+        // With `no-referrer`, browsers submit plain forms with the origin `null`: see `is_same_origin`.
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),

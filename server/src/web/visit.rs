@@ -531,7 +531,7 @@ impl Visit {
     /// Records that the user has just re-authenticated: see [`prove`].
     ///
     /// # Errors
-    /// The session store fails.
+    /// The session store or the database fails.
     pub async fn proven_again(&self, session: &Session) -> Result<(), BackendError> {
         prove(&self.web, session).await
     }
