@@ -56,8 +56,8 @@ impl<'a> Object<'a> {
 /// Parses exactly one JSON value. Returns `None` if the bytes are not JSON, not UTF-8, or nested more than 128 levels
 /// deep.
 pub(super) fn parse(bytes: &[u8]) -> Option<Value<'_>> {
-    // serde_json's error is dropped because it may quote the text.
-    // Validating UTF-8 once for the whole text is much cheaper than for each string.
+    // Validating UTF-8 once for the whole text is much cheaper than for each string. serde_json's error is dropped,
+    // because it may quote the text.
     serde_json::from_str(std::str::from_utf8(bytes).ok()?).ok()
 }
 
