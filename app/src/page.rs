@@ -1,4 +1,4 @@
-//! What the server hands over to be rendered: a page's data, and what surrounds every page.
+//! The data that the server passes to the renderer: each page's data, and the context shared by all pages.
 
 use crate::paths::{Area, Place};
 use domain::{
@@ -27,112 +27,113 @@ use domain::{
 };
 use std::{collections::HashMap, fmt};
 
-/// The field of an emergency stop's form for a reason that one click gives.
+/// The field of an emergency stop's form that holds a reason suggested for a single click.
 pub const SUGGESTED_REASON: &str = "suggested_reason";
 
-/// What surrounds every page.
+/// The context shared by all pages.
 #[derive(Clone, Debug)]
 pub struct PageContext {
-    /// Who is signed in.
+    /// The signed-in user, if any.
     pub viewer: Option<Viewer>,
-    /// Where they are: from where they look at applications, and in which area.
+    /// The area, and in the organization hub the organization that is viewed.
     pub place: Place,
-    /// Where the scripts and the style sheet are.
+    /// The file names of the scripts and the style sheet.
     pub assets: Assets,
-    /// The instant for which the page is rendered.
+    /// The time at which the page is rendered.
     pub now: Timestamp,
     /// The gateway's public origin, for snippets: `http://127.0.0.1:24500`.
     pub gateway_url: String,
-    /// Whether passkeys can be used at the console's address.
+    /// Whether passkeys can be used at the console's origin.
     pub uses_passkeys: bool,
-    /// What the last request did, told once at the top of the page.
+    /// The result of the last request, shown once at the top of the page.
     pub notice: Option<Notice>,
-    /// A browser that was not known before and has signed in as the viewer, until they have looked where that is.
+    /// A sign-in of the viewer with a new browser, until they have reviewed it.
     pub new_browser: Option<Attempt>,
-    /// Whether the organization that the page is about is suspended.
+    /// Whether the organization of the page is suspended.
     pub is_suspended: bool,
-    /// What was typed into the page's form, and what was wrong with it.
+    /// The input to the page's form, with its errors.
     pub submission: Submission,
-    /// The identity providers that a sign-in page offers.
+    /// The identity providers offered by a sign-in page.
     pub providers: Vec<Provider>,
 }
 
-/// An identity provider, by which people sign in (single sign-on).
+/// An identity provider for single sign-on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
-    /// Names it in addresses.
+    /// The identifier in URLs.
     pub id: String,
-    /// What people call it.
+    /// The display name.
     pub label: String,
 }
 
-/// How somebody can prove that it is they.
+/// The methods by which a signed-in user can re-authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaysToConfirm {
-    /// With their password: who signs in by a provider has none, and for who has a second factor it is not enough.
+    /// The password. Not available to users of single sign-on, nor to users with a second factor, for whom it is not
+    /// enough.
     pub password: bool,
-    /// With a code of their authenticator app.
+    /// A code from an authenticator app.
     pub app: bool,
-    /// With a passkey, or a recovery code in its stead.
+    /// A passkey, or a recovery code in its place.
     pub passkey: bool,
-    /// What a passkey answers to; `None` where none can be asked for.
+    /// The prompt for a passkey; `None` if none can be used.
     pub prompt: Option<Prompt>,
-    /// By the providers that know them.
+    /// The providers that know the user.
     pub providers: Vec<Provider>,
 }
 
-/// Why an identity provider led nowhere.
+/// Reason why single sign-on failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SingleSignOnProblem {
-    /// Nothing was asked that its answer belongs to.
+    /// The response does not belong to any pending request.
     Unasked,
-    /// It says no, or they did.
+    /// The provider or the user declined.
     Declined,
-    /// It does not answer.
+    /// The provider does not respond.
     Down,
-    /// Its answer is not to be believed.
+    /// The provider's response is not trusted.
     Untrusted,
-    /// It did not ask anew who they are.
+    /// The provider did not have the user authenticate again.
     NotFresh,
-    /// It does not say when it asked who they are, and never will until somebody changes a setting.
+    /// The provider does not send the time of the authentication. Retrying fails until its configuration is changed.
     NoAuthTime,
-    /// It gives them no role here.
+    /// No role follows from the provider's claims.
     NoRole,
-    /// They were removed here.
+    /// The user was removed from the organization.
     Removed,
-    /// Their address is that of an account of the same organization.
+    /// The user's e-mail address belongs to another account of the same organization.
     AccountHere,
-    /// They must show a second factor, and it does not say that they did.
+    /// A second factor is mandatory, and the provider does not assert one.
     OneFactor,
-    /// No account can be made for them; nobody is told why.
+    /// No account can be created for the user. The reason is not disclosed.
     NotAdmitted,
-    /// The address that it asserts is in a domain that is not its own.
+    /// The asserted e-mail address is not in one of the provider's domains.
     ForeignAddress,
-    /// It knows them as somebody else than who is signed in here.
+    /// The provider asserts another user than the one who is signed in.
     SomebodyElse,
 }
 
 impl PageContext {
-    /// The area that the page is in.
+    /// Returns the area of the page.
     pub fn area(&self) -> Area {
         self.place.area()
     }
 }
 
-/// A signed-in person, as the page header shows them.
+/// The signed-in user, as shown in the page header.
 #[derive(Clone, Debug)]
 pub struct Viewer {
-    /// Their name.
+    /// The display name.
     pub name: String,
-    /// What they sign in with.
+    /// The e-mail address used to sign in.
     pub email: String,
-    /// Their organization's name.
+    /// The name of their organization.
     pub organization_name: String,
-    /// Their role.
+    /// The role, which determines what the page offers.
     pub role: Role,
 }
 
-/// The file names that the build gave the browser's files, all below `/assets/`.
+/// The file names that the build assigned to the browser's files, all below `/assets/`.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
     /// The islands' script and WASM: `<app>.js` and `<app>_bg.wasm`.
@@ -147,16 +148,16 @@ pub struct Assets {
 
 macro_rules! notices {
     ($($variant:ident $code:literal $text:literal,)*) => {
-        /// What a request did. It travels as a closed code in a cookie that the next page takes, never as text and never in
-        /// an address.
+        /// The result of a request. It is passed to the next page as one of a fixed set of codes in a cookie, never as
+        /// text and never in a URL.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[allow(missing_docs)] // Each notice's text says what it means.
+        #[allow(missing_docs)] // Each notice's text describes it.
         pub enum Notice {
             $($variant,)*
         }
 
         impl Notice {
-            /// Reads the code of a cookie.
+            /// Parses the code from a cookie.
             pub fn from_code(code: &str) -> Option<Self> {
                 match code {
                     $($code => Some(Self::$variant),)*
@@ -164,14 +165,14 @@ macro_rules! notices {
                 }
             }
 
-            /// The code that [`Notice::from_code`] reads.
+            /// Returns the code that [`Notice::from_code`] parses.
             pub fn code(self) -> &'static str {
                 match self {
                     $(Self::$variant => $code,)*
                 }
             }
 
-            /// What the person reads.
+            /// Returns the text for the user.
             pub fn text(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*
@@ -182,7 +183,7 @@ macro_rules! notices {
 }
 
 impl Notice {
-    /// Whether it says that something did not come about, or is to be seen to.
+    /// Whether it reports a failure or something that needs attention.
     pub fn is_warning(self) -> bool {
         matches!(
             self,
@@ -260,60 +261,60 @@ notices! {
     SigningKeyRetired "signing-key-retired" "The signing key is retired. The gateway no longer accepts its signatures.",
 }
 
-/// What a person typed into a form and what was wrong with it, so that the form comes back as they left it.
+/// The input to a form and its errors, so that the form can be shown again as the user left it.
 #[derive(Clone, Debug, Default)]
 pub struct Submission {
-    /// Field names and values as sent, in order; a name may come more than once. Never holds a password.
+    /// Field names and values as sent, in order; a name may occur more than once. Never contains a password.
     pub values: Vec<(String, String)>,
-    /// What is wrong with which field.
+    /// Errors of single fields.
     pub errors: Vec<FieldError>,
-    /// What is wrong with the request as a whole.
+    /// Error of the request as a whole.
     pub form_error: Option<String>,
 }
 
-/// What is wrong with a field, and what to do.
+/// Error of a field, with what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field's name in the form.
     pub field: &'static str,
-    /// The words, a whole sentence.
+    /// The message, a whole sentence.
     pub message: String,
 }
 
 impl Submission {
-    /// Whether the form was sent (and is shown again).
+    /// Whether the form was submitted, so that it is shown again.
     pub fn was_sent(&self) -> bool {
         !self.values.is_empty() || self.form_error.is_some()
     }
 
-    /// The first value of `field`, where the form was sent.
+    /// Returns the first value of `field`, if it was submitted.
     pub fn value(&self, field: &str) -> Option<&str> {
         self.values.iter().find(|(name, _)| name == field).map(|(_, value)| value.as_str())
     }
 
-    /// Whether `field` was sent with `value` (a checked box, a chosen option).
+    /// Whether `field` was submitted with `value` (a checked box, a selected option).
     pub fn has(&self, field: &str, value: &str) -> bool {
         self.values.iter().any(|(name, sent)| name == field && sent == value)
     }
 
-    /// What is wrong with `field`.
+    /// Returns the error of `field`.
     pub fn error(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 }
 
-/// How a key has been used.
+/// The use of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// The first accepted request.
     pub first_used_at: Timestamp,
     /// The last accepted request.
     pub last_used_at: Timestamp,
-    /// Where it came from.
+    /// The network address of the last request.
     pub address: String,
-    /// What the client called itself.
+    /// The user agent of the last request.
     pub user_agent: String,
-    /// How many requests were accepted.
+    /// Number of accepted requests.
     pub count: i64,
 }
 
@@ -324,14 +325,14 @@ pub struct ApplicationSummary {
     pub application: ApiApplication,
     /// When any of its keys was last used.
     pub last_used_at: Option<Timestamp>,
-    /// What is to be known of its keys.
+    /// The hygiene of its live keys.
     pub hygiene: Vec<KeyHygiene>,
 }
 
-/// A blocked signing key in the list of them.
+/// An entry in the list of blocked signing keys.
 #[derive(Clone, Debug)]
 pub struct BlockedKeyView {
-    /// The block.
+    /// The block with its release, if any.
     pub blocked: BlockedKey,
     /// Number of applications that still have the key as their current one.
     pub waiting: usize,
@@ -340,128 +341,128 @@ pub struct BlockedKeyView {
 /// A partner organization in the organization hub.
 #[derive(Clone, Debug)]
 pub struct OrganizationSummary {
-    /// Its id.
+    /// The organization's id.
     pub id: OrganizationId,
-    /// Its name.
+    /// The organization's name.
     pub name: String,
     /// Whether it is suspended.
     pub is_suspended: bool,
     /// Whether it has a member.
     pub has_members: bool,
-    /// How its API applications are doing.
+    /// The health of its API applications.
     pub health: Health,
 }
 
-/// Which applications are stopped together.
+/// The applications that an emergency stop disables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopScope {
-    /// All of an organization.
+    /// All applications of an organization.
     Organization {
-        /// What it is called.
+        /// The organization's name.
         name: String,
     },
-    /// All that use a signing key, whichever organization's.
+    /// All applications that use a signing key, in any organization.
     SigningKey {
         /// The public key's fingerprint.
         fingerprint: String,
     },
 }
 
-/// Whose audit history a page shows.
+/// The subject of an audit history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditSubject {
-    /// One application's.
+    /// A single application.
     Application {
-        /// Its id.
+        /// The application's id.
         id: ApplicationId,
-        /// Its name.
+        /// The application's name.
         name: String,
     },
-    /// That of all applications of the organization.
+    /// The organization with all of its applications.
     Organization,
-    /// Everybody's, for Nuvera's admins.
+    /// All organizations, for Nuvera.
     Everyone,
 }
 
-/// What Nuvera did to an application, and whether the partner has seen it.
+/// Nuvera's changes to an application and their acknowledgement by the partner.
 #[derive(Clone, Debug, Default)]
 pub struct SupportView {
-    /// What nobody of the partner's has seen yet, the newest first.
+    /// Changes that the partner has not acknowledged yet, the newest first.
     pub unseen: Vec<RecordedEvent>,
-    /// Who saw last what there was.
+    /// The latest acknowledgement.
     pub seen: Option<Seen>,
 }
 
-/// An application together with how its keys are used.
+/// An application with the use of its keys.
 #[derive(Clone, Debug)]
 pub struct ApplicationView {
     /// The application.
     pub application: ApiApplication,
-    /// By API key; a key that was never used is absent.
+    /// Use of each API key. Keys that were never used are absent.
     pub api_key_usage: HashMap<ApiKeyId, Usage>,
-    /// By signing key; one that never verified a request is absent.
+    /// Use of each signing key. Keys that never verified a request are absent.
     pub signing_key_usage: HashMap<SigningKeyId, Usage>,
-    /// By API key, of the last hour; a key that was not used lately may be absent.
+    /// Traffic of each API key in the last hour. Keys without recent use may be absent.
     pub api_key_traffic: HashMap<ApiKeyId, Traffic>,
-    /// By signing key, of the last hour; a key that was not used lately may be absent.
+    /// Traffic of each signing key in the last hour. Keys without recent use may be absent.
     pub signing_key_traffic: HashMap<SigningKeyId, Traffic>,
-    /// Its latest requests, the newest first: more than the page shows.
+    /// Its latest requests, the newest first; more than the page shows.
     pub latest_requests: Vec<SeenRequest>,
-    /// What is to be known of each key that works.
+    /// The hygiene of each live key.
     pub hygiene: Vec<KeyHygiene>,
-    /// The blocks in force of its signing keys.
+    /// The blocks of its signing keys that are in force.
     pub blocked_keys: Vec<BlockedKey>,
 }
 
 impl ApplicationView {
-    /// What is to be known of a key; `None` where it no longer works.
+    /// Returns the hygiene of a key; `None` if the key is no longer live.
     pub fn hygiene_of(&self, key: KeyId) -> Option<&KeyHygiene> {
         self.hygiene.iter().find(|hygiene| hygiene.key == key)
     }
 }
 
-/// What somebody signs in with, for themselves.
+/// The credentials and sessions of the signed-in user.
 #[derive(Clone, Debug)]
 pub struct AccountView {
-    /// Their authenticator app, where they have one.
+    /// The authenticator app, if there is one.
     pub second_factor: Option<SecondFactor>,
-    /// Their passkeys, the oldest first.
+    /// The passkeys, the oldest first.
     pub passkeys: Vec<Passkey>,
-    /// Whether they have a password here: otherwise an identity provider signs them in.
+    /// Whether the user has a password. Otherwise they sign in with an identity provider.
     pub has_password: bool,
-    /// Whether passkeys are for them.
+    /// Whether the user can have passkeys.
     pub offers_passkeys: bool,
-    /// How many recovery codes are left.
+    /// Number of unused recovery codes.
     pub recovery_codes: usize,
-    /// Whether they must have a second factor.
+    /// Whether a second factor is mandatory.
     pub must_have_factor: bool,
-    /// Where they are signed in, the last used first.
+    /// The user's sessions, the most recently used first.
     pub sessions: Vec<SignedIn>,
-    /// Which of these it is in which they look.
+    /// The session of this request.
     pub here: SessionId,
-    /// Resets of their password or second factor that have not taken effect.
+    /// Pending resets of the user's password or second factor.
     pub pending_resets: Vec<PendingReset>,
-    /// The latest attempts to sign in as them, the newest first.
+    /// The latest attempts to sign in to the account, the newest first.
     pub attempts: Vec<Attempt>,
 }
 
-/// A secret that somebody is about to add to their app.
+/// The data for adding a new secret to an authenticator app.
 #[derive(Clone, Debug)]
 pub struct FactorEnrolment {
-    /// The secret.
+    /// The secret to add.
     pub secret: TotpSecret,
-    /// The same, as the form brings it back.
+    /// The same secret, sealed, in the form's hidden field.
     pub sealed: String,
-    /// The secret's link, to be scanned.
+    /// The URI of the secret as a QR code.
     pub qr: QrCode,
 }
 
-/// A QR code. Opaque in `Debug`: it may hold a secret.
+/// A QR code. Opaque in `Debug`, because it may contain a secret.
 #[derive(Clone)]
 pub struct QrCode {
-    /// How many squares it is wide and high.
+    /// Number of modules per side.
     pub side: usize,
-    /// Its dark squares, as an SVG path.
+    /// The dark modules, as an SVG path.
     pub path: String,
 }
 
@@ -471,525 +472,525 @@ impl fmt::Debug for QrCode {
     }
 }
 
-/// A page, and the data it shows.
+/// A page with its data.
 #[derive(Clone, Debug)]
 pub enum Page {
-    /// An area's door.
+    /// The sign-in page of an area.
     SignIn {
-        /// Where to go afterwards: a path of this console.
+        /// The page to open afterwards: a path of this console.
         next: Option<String>,
-        /// A form that was sent to `next` without a session, and waits there once somebody has signed in.
+        /// A form that was sent to `next` without a session, and is shown there again after the sign-in.
         unsent: Option<String>,
     },
-    /// Prove that it is you, before something that a session alone must not be enough for.
+    /// Re-authentication before an operation for which a session alone is not enough.
     Confirm {
-        /// Where to go afterwards: a path of this console.
+        /// The page to open afterwards: a path of this console.
         next: String,
-        /// A form that was sent to `next`, and waits there afterwards.
+        /// A form that was sent to `next`, and is shown there again afterwards.
         unsent: Option<String>,
-        /// How they can.
+        /// The methods available to the user.
         ways: WaysToConfirm,
     },
-    /// The way on to an identity provider, for somebody whose form waits until they have proven there that it is they.
+    /// A link to an identity provider, for a user whose submitted form is kept until they have re-authenticated there.
     ContinueWith {
-        /// Which one.
+        /// The identity provider.
         provider: Provider,
-        /// Where it asks them.
+        /// The URL of the provider's authorization endpoint.
         address: String,
     },
-    /// An identity provider led nowhere.
+    /// A failed single sign-on.
     SingleSignOnRefused {
-        /// Which one.
+        /// The identity provider.
         provider: Provider,
-        /// Why.
+        /// The reason.
         problem: SingleSignOnProblem,
-        /// Where they wanted to go: a path of this console.
+        /// The page that the user wanted to open: a path of this console.
         next: String,
-        /// Whether they wanted to prove that it is they; to sign in otherwise.
+        /// Whether the user wanted to re-authenticate rather than to sign in.
         is_proof: bool,
-        /// Whether they are signed in all the same.
+        /// Whether the user is signed in nevertheless.
         is_signed_in: bool,
-        /// A form that waits for that.
+        /// A form that is kept until the re-authentication.
         unsent: Option<String>,
-        /// The request's id: what happened exactly is in the log, under it.
+        /// The request id, under which the log has the details.
         request_id: String,
     },
     /// The second step of signing in.
     SecondFactor {
-        /// Whether they have an authenticator app.
+        /// Whether the user has an authenticator app.
         has_app: bool,
-        /// What one of their passkeys answers to.
+        /// The prompt for one of the user's passkeys.
         prompt: Option<Prompt>,
     },
-    /// Set up a second factor, or replace it.
+    /// Set-up or replacement of an authenticator app.
     SetUpFactor {
-        /// What is added to an app.
+        /// The secret for the app.
         enrolment: FactorEnrolment,
-        /// Whether there is one, which it takes the place of.
+        /// Whether it replaces an existing app.
         is_replacement: bool,
-        /// Whether nothing else can be done before.
+        /// Whether the user must set it up before doing anything else.
         is_demanded: bool,
-        /// Where to go afterwards: a path of this console.
+        /// The page to open afterwards: a path of this console.
         next: Option<String>,
     },
     /// The response that shows new recovery codes, once.
     RecoveryCodes {
-        /// The codes.
+        /// The codes, which are not stored in plain text.
         codes: Vec<RecoveryCode>,
-        /// Where to go afterwards: a path of this console.
+        /// The page to open afterwards: a path of this console.
         next: String,
     },
-    /// Make recovery codes anew.
+    /// Creation of new recovery codes.
     MakeRecoveryCodes {
-        /// How many there are, which are good for nothing then.
+        /// Number of unused codes, which become invalid.
         left: usize,
     },
-    /// Remove one's own authenticator app.
+    /// Removal of the user's own authenticator app.
     RemoveFactor {
-        /// Whether passkeys are left.
+        /// Whether the user still has passkeys.
         has_passkeys: bool,
     },
-    /// Sign-in and security: one's own account.
+    /// Sign-in and security settings of the user's own account.
     Account {
-        /// What it is signed in to with.
+        /// The credentials and sessions.
         account: AccountView,
     },
-    /// Sign in with a passkey alone.
+    /// Sign-in with a passkey alone.
     PasskeySignIn {
-        /// Where to go afterwards: a path.
+        /// The page to open afterwards: a path of this console.
         next: Option<String>,
-        /// A form that was sent to `next` without a session, and waits there afterwards.
+        /// A form that was sent to `next` without a session, and is shown there again afterwards.
         unsent: Option<String>,
-        /// What the passkey answers to; `None` where none can be used.
+        /// The prompt for the passkey; `None` if none can be used.
         prompt: Option<Prompt>,
     },
-    /// Add a passkey to one's own.
+    /// Registration of a passkey.
     NewPasskey {
-        /// What it is made from.
+        /// The prompt to create it.
         prompt: Prompt,
     },
-    /// Remove one of one's own passkeys.
+    /// Removal of one of the user's own passkeys.
     RemovePasskey {
-        /// Which one.
+        /// The passkey to remove.
         passkey: Passkey,
     },
-    /// Change one's own password.
+    /// Change of the user's own password.
     ChangePassword {
-        /// Whether invitations that the user sent are still open: they are withdrawn.
+        /// Whether the user has open invitations, which are withdrawn with the change.
         withdraws_invitations: bool,
-        /// The user's second factors: those that they do not recognize are removed with the password.
+        /// The user's second factors. Those that they do not recognize are removed with the old password.
         factors: FactorList,
     },
-    /// Reset somebody's password.
+    /// Reset of a member's password.
     ResetPassword {
-        /// Whose.
+        /// The member whose password is reset.
         person: Person,
     },
-    /// Says that a link to choose a password was mailed to a member, or could not be.
+    /// Confirmation that a link to choose a password was mailed to a member, or that this failed.
     ResetSent {
-        /// The member.
+        /// The member who receives the link.
         person: Person,
         /// The first instant at which the link no longer works.
         expires_at: Timestamp,
-        /// Whether the mail server took it.
+        /// Whether the mail server accepted it.
         is_mailed: bool,
     },
-    /// Confirm a reset that another admin requested.
+    /// Confirmation of a reset that another admin requested.
     ConfirmReset {
-        /// The reset.
+        /// The pending reset.
         reset: PendingReset,
     },
-    /// Choose a new password, by a link.
+    /// Choice of a new password with a reset link.
     ChoosePassword {
-        /// Whose it is.
+        /// The user's display name.
         name: String,
-        /// What they sign in with.
+        /// The e-mail address used to sign in.
         email: String,
-        /// What the link holds.
+        /// The token in the link.
         token: String,
     },
-    /// 410: a link to choose a password that is good for nothing any more.
+    /// 410: a reset link that is no longer valid.
     ResetGone,
-    /// 403: somebody of a customer platform.
+    /// 403: a user of a customer platform, who has no access.
     CustomerRefused,
-    /// 403: somebody who signed in at the other area's door.
+    /// 403: a user who signed in at the other area's sign-in page.
     OtherDoor {
-        /// The area that is theirs.
+        /// The user's area.
         theirs: Area,
-        /// Its door.
+        /// The sign-in page of that area.
         href: String,
     },
-    /// 403: a role that may not see this.
+    /// 403: the user's role does not permit this page.
     Forbidden,
     /// 403: the request did not come from one of the console's own pages.
     CrossSite {
-        /// Where the console is, as the browser knows it.
+        /// The console's home page, at its public origin.
         home: String,
     },
-    /// 404, and another organization's ids.
+    /// 404, also for ids of other organizations.
     NotFound,
-    /// 500 or 503: what happened is in the log, under this id.
+    /// 500 or 503: the log has the details under this request id.
     Unavailable {
-        /// The request's id.
+        /// The request id, as logged.
         request_id: String,
     },
-    /// Choose a password, and join an organization.
+    /// Acceptance of an invitation, with the choice of a password.
     Invitation {
-        /// The invitation.
+        /// The invitation to accept.
         invitation: Invitation,
-        /// What the organization is called.
+        /// The organization's name.
         organization: String,
-        /// What the link holds.
+        /// The token in the link.
         token: String,
     },
-    /// 410: a link that is good for nothing any more.
+    /// 410: an invitation link that is no longer valid.
     InvitationGone,
     /// The list of a partner's applications.
     Applications {
-        /// By name.
+        /// The applications, by name.
         items: Vec<ApplicationSummary>,
-        /// The names of people who have left, while keys work that they may have a copy of.
+        /// Names of removed members who may have copies of keys that are still live.
         leavers: Vec<String>,
-        /// What Nuvera did and nobody of the organization has seen yet, the newest first.
+        /// Nuvera's changes that the organization has not acknowledged yet, the newest first.
         unseen_support: Vec<RecordedEvent>,
     },
     /// A partner organization in the organization hub, with its applications.
     Organization {
-        /// What it is called.
+        /// The organization's name.
         name: String,
         /// Its applications, by name.
         items: Vec<ApplicationSummary>,
-        /// How they are doing.
+        /// The health of the applications.
         health: Health,
     },
-    /// Disable many applications at once, with a reason: what that would stop.
+    /// Preview of disabling many applications at once, with a field for the reason.
     BulkStop {
-        /// Which.
+        /// The applications to disable.
         scope: StopScope,
-        /// They, those included that are disabled already.
+        /// The applications, including those that are already disabled.
         applications: Vec<Stoppable>,
-        /// The block of the signing key, where it is blocked already.
+        /// The block of the signing key, if it is already blocked.
         blocked: Option<BlockedKey>,
     },
-    /// The response to a stop of many applications: what became of each.
+    /// The result of disabling many applications, for each of them.
     BulkStopped {
-        /// Which.
+        /// The applications that were to be disabled.
         scope: StopScope,
-        /// They, and what became of each.
+        /// The applications with their outcomes.
         applications: Vec<(Stoppable, Fate)>,
-        /// Whether the audit history could not be written yet.
+        /// Whether the audit events could not be recorded yet.
         is_unrecorded: bool,
     },
-    /// Create API application.
+    /// Creation of an API application.
     NewApplication {
-        /// Makes a second submission of the form harmless.
+        /// Token that makes a second submission of the form harmless.
         creation_token: String,
-        /// A text to sign, to show that somebody holds the private half of the key.
+        /// Text to sign as proof of possession of the private key.
         challenge: String,
     },
     /// The response that shows a new API key, once.
     OneTimeKey {
-        /// The application as it is now.
+        /// The application after the change.
         application: ApiApplication,
-        /// The new key.
+        /// The id of the new key.
         api_key_id: ApiKeyId,
-        /// Its text.
+        /// The key in plain text.
         key: PlainApiKey,
     },
-    /// 409: a form that creates an API key was sent a second time by the same person. The key was shown in the first answer.
+    /// 409: the same user submitted a form that creates an API key a second time. The first response showed the key.
     KeyAlreadyCreated {
-        /// The application as it is now.
+        /// The application in its present state.
         application: ApiApplication,
-        /// The key.
+        /// The key that was created.
         key: ApiKey,
-        /// Whether a request has used it.
+        /// Whether a request has already used it.
         is_used: bool,
     },
-    /// One application.
+    /// The page of an application.
     Application {
-        /// The application.
+        /// The application and the use of its keys.
         view: ApplicationView,
-        /// The newest events of its history.
+        /// The newest events of its audit history.
         recent: Vec<RecordedEvent>,
-        /// What Nuvera did to it.
+        /// Nuvera's changes to it.
         support: SupportView,
     },
     /// The latest requests of an application.
     Requests {
         /// The application.
         application: ApiApplication,
-        /// Which of them.
+        /// The filter that selects them.
         filter: RequestFilter,
-        /// A page of them, the newest first.
+        /// A page of requests, the newest first.
         requests: Vec<SeenRequest>,
-        /// Whether this is not the newest page.
+        /// Whether this is not the first page.
         is_continued: bool,
-        /// The request before which older ones go on (`?before=`).
+        /// The value of `?before=` for the next page, if there are older requests.
         older: Option<RequestId>,
     },
-    /// One request: what became of it, and why.
+    /// A single request, with its outcome and the reason.
     Request {
-        /// The application.
+        /// The application that received it.
         application: ApiApplication,
-        /// The request.
+        /// The logged request.
         request: SeenRequest,
     },
-    /// Rename.
+    /// Renaming of an application.
     Rename {
         /// The application.
         application: ApiApplication,
     },
-    /// Change permissions.
+    /// Change of an application's permissions.
     Permissions {
         /// The application.
         application: ApiApplication,
-        /// Whether it becomes a proposal, for the partner to confirm.
+        /// Whether the change is proposed, because it needs the partner's confirmation.
         waits: bool,
     },
-    /// Disable, with a reason.
+    /// Disabling of an application, with a reason.
     Disable {
         /// The application.
         application: ApiApplication,
     },
-    /// Enable, with a reason.
+    /// Enabling of an application, with a reason.
     Enable {
         /// The application.
         application: ApiApplication,
-        /// The blocks in force of its signing keys.
+        /// The blocks of its signing keys that are in force.
         blocked_keys: Vec<BlockedKey>,
-        /// Whether it becomes a proposal, because the partner disabled the application.
+        /// Whether the change is proposed, because the partner disabled the application.
         waits: bool,
     },
-    /// Create replacement key, with a grace window.
+    /// Creation of a replacement key with a grace window.
     ReplaceApiKey {
         /// The application.
         application: ApiApplication,
     },
-    /// Replace on suspected exposure: every live key stops at once.
+    /// Rotation after a suspected exposure, which revokes every live key at once.
     ReplaceExposedApiKey {
         /// The application.
         application: ApiApplication,
     },
-    /// Have a rotation finish by itself.
+    /// Setting that revokes the old keys of a rotation automatically.
     FinishByItself {
         /// The application.
         application: ApiApplication,
     },
-    /// Cut short, extend, or keep an expiring key.
+    /// Change of the deadline of an expiring key: earlier, later, or removed.
     ApiKeyDeadline {
         /// The application.
         application: ApiApplication,
         /// The key.
         key: ApiKey,
     },
-    /// Revoke a key.
+    /// Revocation of a key.
     RevokeApiKey {
         /// The application.
         application: ApiApplication,
         /// The key.
         key: ApiKey,
-        /// How the application's API keys have been used, as [`ApplicationView`] has it.
+        /// The use of the application's API keys, as in [`ApplicationView`].
         usage: HashMap<ApiKeyId, Usage>,
-        /// The same, minute by minute.
+        /// Their traffic per minute.
         traffic: HashMap<ApiKeyId, Traffic>,
     },
-    /// Replace the signing key.
+    /// Replacement of the signing key.
     ReplaceSigningKey {
         /// The application.
         application: ApiApplication,
-        /// A text to sign, to show that somebody holds the private half of the new key.
+        /// Text to sign as proof of possession of the new private key.
         challenge: String,
-        /// Whether it becomes a proposal, for the partner to confirm.
+        /// Whether the change is proposed, because it needs the partner's confirmation.
         waits: bool,
-        /// Whether the current signing key is blocked, and gets no overlap.
+        /// Whether the current signing key is blocked, so that there can be no overlap.
         is_blocked: bool,
     },
-    /// The key doctor.
+    /// The key doctor, which inspects a key locally in the browser.
     CheckKey {
-        /// All of the organization's applications, by name: their signing keys are what a key is compared with.
+        /// The organization's applications, by name. A key is compared with their signing keys.
         applications: Vec<ApiApplication>,
     },
-    /// The people of an organization.
+    /// The members of an organization.
     People {
-        /// Those who belong to it, by name.
+        /// The members, by name.
         people: Vec<Person>,
-        /// Those who may join, by name.
+        /// The open invitations, by name.
         invitations: Vec<Invitation>,
-        /// Resets of members' passwords and second factors that have not taken effect, the earliest first.
+        /// Pending resets of members' passwords and second factors, the earliest first.
         pending_resets: Vec<PendingReset>,
-        /// Those who have left, while keys work that they may have a copy of.
+        /// Removed members who may have copies of keys that are still live.
         leavers: Vec<Leaver>,
-        /// The removals and demotions of users who manage members that have not taken effect.
+        /// Pending removals and demotions of users who manage members.
         pending: Vec<PendingOwnerChange>,
-        /// Who is looking.
+        /// The viewer's id.
         you: UserId,
-        /// Whether whoever is looking decides on them.
+        /// Whether the viewer manages the members.
         is_managed: bool,
     },
-    /// Invite somebody.
+    /// Invitation of a member.
     Invite {
-        /// On whose side: each has its roles.
+        /// The side of the organization, on which the roles depend.
         side: ActorKind,
     },
-    /// The response that says whether an invitation was mailed.
+    /// Confirmation that an invitation was mailed, or that this failed.
     InvitationSent {
-        /// The invitation.
+        /// The invitation that was created.
         invitation: Invitation,
-        /// Whether it was.
+        /// Whether the mail server accepted it.
         is_mailed: bool,
     },
-    /// Give somebody another role.
+    /// Change of a member's role.
     ChangeRole {
-        /// Whom.
+        /// The member whose role is changed.
         person: Person,
-        /// When another role takes effect, where it does not at once.
+        /// When the change takes effect, if not at once.
         waits_until: Option<Timestamp>,
     },
-    /// Remove the second factor that somebody has lost.
+    /// Reset of a second factor that a member has lost.
     ResetFactor {
-        /// Whose.
+        /// The member whose second factor is reset.
         person: Person,
     },
-    /// Remove somebody.
+    /// Removal of a member.
     RemovePerson {
-        /// Whom.
+        /// The member to remove.
         person: Person,
-        /// When it takes effect, where it does not at once.
+        /// When it takes effect, if not at once.
         waits_until: Option<Timestamp>,
     },
-    /// Confirm the pending removal or demotion of a user who manages members.
+    /// Confirmation of the pending removal or demotion of a user who manages members.
     ConfirmOwnerChange {
-        /// The change.
+        /// The pending change.
         pending: PendingOwnerChange,
     },
-    /// How old the organization lets its keys become.
+    /// The organization's rotation policy.
     RotationPolicy {
-        /// The policy.
+        /// The policy in force.
         policy: RotationPolicy,
     },
-    /// What the organization asks of those who act in it.
+    /// The organization's security policy.
     SecurityPolicy {
-        /// The policy.
+        /// The policy in force.
         policy: SecurityPolicy,
     },
-    /// Make an earlier signing key current again.
+    /// Restoration of an earlier signing key.
     RestoreSigningKey {
         /// The application.
         application: ApiApplication,
-        /// The key.
+        /// The key to restore.
         key: SigningKey,
-        /// Whether it becomes a proposal, for the partner to confirm.
+        /// Whether the change is proposed, because it needs the partner's confirmation.
         waits: bool,
-        /// Whether the current signing key is blocked, and gets no overlap.
+        /// Whether the current signing key is blocked, so that there can be no overlap.
         is_blocked: bool,
     },
-    /// End a signing key's overlap now.
+    /// Early end of a signing key's overlap.
     RetireSigningKey {
         /// The application.
         application: ApiApplication,
-        /// The key.
+        /// The key to retire.
         key: SigningKey,
-        /// How the application's signing keys have been used, as [`ApplicationView`] has it.
+        /// The use of the application's signing keys, as in [`ApplicationView`].
         usage: HashMap<SigningKeyId, Usage>,
-        /// The same, minute by minute.
+        /// Their traffic per minute.
         traffic: HashMap<SigningKeyId, Traffic>,
-        /// Whether it becomes a proposal, for the partner to confirm.
+        /// Whether the change is proposed, because it needs the partner's confirmation.
         waits: bool,
     },
-    /// Prepare a replacement key for the partner to claim.
+    /// Preparation of a replacement key for the partner to claim.
     PrepareReplacement {
         /// The application.
         application: ApiApplication,
     },
-    /// Take a prepared replacement key back, or decline it.
+    /// Withdrawal of a prepared replacement key, or its rejection by the partner.
     WithdrawReplacement {
         /// The application.
         application: ApiApplication,
     },
-    /// Claim a prepared replacement key.
+    /// Claim of a prepared replacement key.
     ClaimReplacement {
         /// The application.
         application: ApiApplication,
     },
-    /// Confirm a change that Nuvera proposed.
+    /// Confirmation of a change that Nuvera proposed.
     ConfirmChange {
         /// The application.
         application: ApiApplication,
     },
-    /// Decline one.
+    /// Rejection of a proposed change by the partner.
     DeclineChange {
         /// The application.
         application: ApiApplication,
     },
-    /// Take one back, for Nuvera.
+    /// Withdrawal of a proposed change by Nuvera.
     WithdrawChange {
         /// The application.
         application: ApiApplication,
     },
-    /// An audit history, newest first.
+    /// An audit history, the newest events first.
     Audit {
-        /// Whose.
+        /// The subject of the history.
         subject: AuditSubject,
-        /// What of it.
+        /// The filter that selects the events.
         filter: AuditFilter,
-        /// Who acts in it, to choose from.
+        /// The actors that the filter offers, with their names.
         actors: Vec<(UserId, String)>,
         /// A page of events.
         events: Vec<RecordedEvent>,
-        /// Whether this is not the newest page.
+        /// Whether this is not the first page.
         is_continued: bool,
-        /// The sequence number before which older events go on (`?before=`).
+        /// The value of `?before=` for the next page, if there are older events.
         older: Option<i64>,
     },
     /// The organization hub.
     OrganizationHub {
-        /// The partner organizations, whoever needs help first; not more than a page.
+        /// A page of partner organizations, those that need attention first.
         organizations: Vec<OrganizationSummary>,
-        /// How many more there are.
+        /// Number of further organizations.
         more: usize,
-        /// How many there are in all, and how many of them need attention.
+        /// Number of organizations in total, and of those that need attention.
         counts: (usize, usize),
-        /// Whether only those are listed that need attention.
+        /// Whether only organizations that need attention are listed.
         is_filtered: bool,
     },
-    /// Create a partner organization.
+    /// Creation of a partner organization.
     NewOrganization,
     /// A partner organization's name, contact and note, its suspension, and the invitation of its first owner.
     ManageOrganization {
         /// The organization.
         organization: Organization,
-        /// Whether anyone belongs to it.
+        /// Whether it has any members.
         has_members: bool,
         /// The open invitations, by name.
         invitations: Vec<Invitation>,
     },
-    /// Suspend a partner organization.
+    /// Suspension of a partner organization.
     SuspendOrganization {
         /// The organization.
         organization: Organization,
-        /// Its applications, those that are disabled included.
+        /// Its applications, including disabled ones.
         applications: Vec<Stoppable>,
     },
-    /// End its suspension.
+    /// End of an organization's suspension.
     ReinstateOrganization {
         /// The organization.
         organization: Organization,
     },
-    /// What was found across organizations.
+    /// Results of a search across organizations.
     HubSearch {
-        /// What was searched for.
+        /// The search text and its interpretations.
         search: Search,
-        /// What was found.
+        /// The results.
         findings: Findings,
-        /// The block in force of the signing key with the fingerprint that was searched for.
+        /// The block, if in force, of the signing key whose fingerprint was searched for.
         blocked: Option<BlockedKey>,
     },
-    /// The signing keys that are blocked everywhere.
+    /// The blocked signing keys.
     BlockedKeys {
-        /// Those in force first, the newest first.
+        /// The keys, those still blocked first, then the newest first.
         keys: Vec<BlockedKeyView>,
     },
-    /// Release a blocked signing key.
+    /// Release of a blocked signing key.
     ReleaseSigningKey {
         /// The block.
         blocked: BlockedKey,
@@ -997,7 +998,7 @@ pub enum Page {
 }
 
 impl Page {
-    /// What the page is called: its heading, and the first part of the document's title.
+    /// Returns the page's heading, which is also the first part of the document's title.
     pub fn title(&self) -> String {
         match self {
             Self::SignIn { .. } => "Sign in",
@@ -1089,8 +1090,8 @@ impl Page {
         .to_owned()
     }
 
-    /// Whether the page holds an island. Only then does it load the WASM, and only then need the content security
-    /// policy allow `'wasm-unsafe-eval'` and workers.
+    /// Whether the page contains an island. Only such pages load the WASM, and only for them does the content security
+    /// policy have to allow `'wasm-unsafe-eval'` and workers.
     pub fn runs_wasm(&self) -> bool {
         match self {
             Self::Confirm { ways: WaysToConfirm { prompt, .. }, .. } | Self::SecondFactor { prompt, .. } => {

@@ -1,27 +1,28 @@
-//! Who may do what, and where: one table, and what it does not allow is refused.
+//! Access control: which role may perform which operation, and in which organization. What the table does not allow is
+//! denied.
 
 use crate::{actor::Actor, actor::ActorKind, id::OrganizationId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// For how long somebody who has proven that it is they is not asked for it again: see [`Operation::needs_proof`].
+/// How long a re-authentication stays valid: see [`Operation::needs_proof`].
 pub const PROOF_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// What somebody is, in their organization.
+/// The role of a user within their organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Owns a partner organization.
+    /// Manages a partner organization: its members, its policies and its applications.
     PartnerOwner,
-    /// Builds a partner's integration.
+    /// Creates and changes a partner's API applications and keys.
     PartnerDeveloper,
-    /// Sees a partner's applications, and changes nothing.
+    /// Has read-only access to a partner's applications.
     PartnerViewer,
-    /// Supports partners on Nuvera's side.
+    /// Supports partners on Nuvera's behalf.
     NuveraAdmin,
-    /// Sees everything on Nuvera's side, and changes nothing.
+    /// Has read-only access to everything that a Nuvera admin sees.
     NuveraAuditor,
-    /// Uses a customer platform; has no business here.
+    /// Uses a customer platform and has no access to this console.
     CustomerUser,
 }
 
@@ -36,7 +37,7 @@ impl Role {
         Self::CustomerUser,
     ];
 
-    /// The code it is stored under.
+    /// Returns the code under which the role is stored.
     pub fn code(self) -> &'static str {
         match self {
             Self::PartnerOwner => "partner_owner",
@@ -48,12 +49,12 @@ impl Role {
         }
     }
 
-    /// Reads [`Role::code`].
+    /// Parses [`Role::code`].
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.code() == code)
     }
 
-    /// The role's name for people.
+    /// Returns the display name.
     pub fn label(self) -> &'static str {
         match self {
             Self::PartnerOwner => "Owner",
@@ -65,7 +66,7 @@ impl Role {
         }
     }
 
-    /// What somebody in the role does, for whoever gives it to them.
+    /// Describes the role to the user who assigns it.
     pub fn means(self) -> &'static str {
         match self {
             Self::PartnerOwner => "Does everything, and decides on people and the rotation policy.",
@@ -77,7 +78,7 @@ impl Role {
         }
     }
 
-    /// On whose side somebody in the role acts.
+    /// Returns the side on which users with this role act.
     pub fn side(self) -> ActorKind {
         match self {
             Self::NuveraAdmin | Self::NuveraAuditor => ActorKind::Nuvera,
@@ -87,61 +88,61 @@ impl Role {
         }
     }
 
-    /// Whether an organization whose people are on `side` can give the role to somebody.
+    /// Whether an organization on `side` can assign the role to its members.
     pub fn is_given_on(self, side: ActorKind) -> bool {
         self != Self::CustomerUser && self.side() == side
     }
 
-    /// The role that an organization of its side cannot be without: whoever has it decides on its people.
+    /// Whether the role manages members. Every organization needs at least one member with such a role.
     pub fn decides_on_people(self) -> bool {
         allows(self, Operation::ManagePeople)
     }
 }
 
-/// What somebody can ask the console to do.
+/// An operation that a user can request from the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// See an organization's API applications, and their audit history.
+    /// View an organization's API applications and their audit history.
     ViewApplications,
     /// Create an API application.
     CreateApplication,
-    /// Rename one.
+    /// Rename an API application.
     RenameApplication,
-    /// Disable one: the emergency stop.
+    /// Disable an API application, in an emergency too.
     DisableApplication,
-    /// Enable a disabled one again.
+    /// Enable a disabled API application again.
     EnableApplication,
-    /// Change what one may do.
+    /// Change the permissions of an API application.
     ChangePermissions,
-    /// Create replacement keys, give old ones deadlines.
+    /// Create replacement keys and set deadlines for old ones.
     RotateApiKeys,
-    /// Confirm that a key is stored.
+    /// Confirm that a new API key has been stored.
     ConfirmApiKeys,
     /// Revoke API keys.
     RevokeApiKeys,
     /// Replace, restore and retire signing keys.
     ReplaceSigningKeys,
-    /// Prepare a replacement key for somebody of the partner's to claim.
+    /// Prepare a replacement key for the partner to claim.
     PrepareReplacement,
-    /// Take a prepared replacement key back, or decline it.
+    /// Withdraw or decline a prepared replacement key.
     WithdrawReplacement,
-    /// Confirm a change that Nuvera proposed: with it somebody makes the change.
+    /// Confirm a change that Nuvera proposed. The confirmation makes the change.
     ConfirmProposedChange,
-    /// Take a proposed change back, or decline it.
+    /// Withdraw or decline a proposed change.
     WithdrawProposedChange,
-    /// Say that one has seen what Nuvera did.
+    /// Acknowledge what Nuvera's support changed.
     AcknowledgeSupport,
-    /// Change an organization's policies: how old its keys may become, what it asks of those who act in it.
+    /// Change an organization's policies: the maximum age of its keys and its security requirements.
     ChangePolicy,
-    /// See who belongs to an organization, and who is invited.
+    /// View an organization's members and invitations.
     ViewPeople,
-    /// Invite people to one's own organization, change what they are there, and remove them.
+    /// Invite members to one's own organization, change their roles and remove them.
     ManagePeople,
-    /// Find organizations and what is theirs, see how they are doing, and read the audit history across them.
+    /// Search across organizations, view their health, and read the audit history of all of them.
     ViewOrganizationHub,
-    /// Disable every application that uses a signing key, whichever organization's: an emergency stop as well.
+    /// Disable every application that uses a signing key, in any organization. An emergency operation.
     StopSigningKey,
-    /// Release a signing key that was stopped everywhere.
+    /// Release a blocked signing key.
     ReleaseSigningKey,
     /// Create a partner organization, invite its first owner, change its name and details, suspend and reinstate it.
     ManageOrganizations,
@@ -174,8 +175,8 @@ impl Operation {
         Self::ManageOrganizations,
     ];
 
-    /// Whether it is done only by somebody who proved within [`PROOF_LIFETIME`] that it is they: a session that is left
-    /// open, or stolen, must not be enough to get at a key or to let one go. An emergency stop waits for nothing.
+    /// Whether it requires re-authentication within [`PROOF_LIFETIME`]: an unattended or stolen session must not be
+    /// enough to obtain or revoke a key. Emergency operations never require it.
     pub fn needs_proof(self) -> bool {
         match self {
             Self::CreateApplication
@@ -204,7 +205,7 @@ impl Operation {
     }
 }
 
-/// Whether `role` may do `operation`, in an organization that it reaches at all: see [`access`].
+/// Whether `role` may perform `operation` in an organization that it can access at all: see [`access`].
 pub fn allows(role: Role, operation: Operation) -> bool {
     use Operation as Op;
     match role {
@@ -232,7 +233,7 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::WithdrawProposedChange
             | Op::AcknowledgeSupport
             | Op::ViewPeople => true,
-            // What everybody in the organization is held to, and who that is, its owners decide.
+            // Policies and membership affect the whole organization, so only its owners manage them.
             Op::ChangePolicy
             | Op::ManagePeople
             | Op::PrepareReplacement
@@ -242,7 +243,7 @@ pub fn allows(role: Role, operation: Operation) -> bool {
             | Op::ManageOrganizations => false,
         },
         Role::PartnerViewer => matches!(operation, Op::ViewApplications | Op::ViewPeople),
-        // Support: whatever would show a raw API key, or is the partner's to name, is not there.
+        // Support never sees a raw API key and does not name a partner's applications.
         Role::NuveraAdmin => match operation {
             Op::ViewApplications
             | Op::DisableApplication
@@ -274,22 +275,22 @@ pub fn allows(role: Role, operation: Operation) -> bool {
     }
 }
 
-/// What comes of asking for an operation in an organization.
+/// The result of an access check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// It may be done.
+    /// The operation is permitted.
     Allowed,
-    /// It may, once they have proven that it is they.
+    /// The operation is permitted after re-authentication.
     NeedsProof,
-    /// It may not, and saying so gives nothing away.
+    /// The operation is denied. The actor may know that the resource exists.
     Forbidden,
-    /// It may not, and must look as if there were nothing.
+    /// The operation is denied, and the response must not reveal that the resource exists.
     Hidden,
 }
 
-/// Whether `actor` may do `operation` in `organization`. Partners reach their own organization only, and to them any
-/// other does not exist. Nuvera's people reach every other; in their own, which has no API applications, there are only
-/// its people, and those of the others are not theirs to decide on.
+/// Decides whether `actor` may perform `operation` in `organization`. A partner's users can access their own
+/// organization only; all others are hidden from them. Nuvera's users can access every partner organization, but can
+/// manage members only in their own, which has members and no API applications.
 pub fn access(actor: &Actor, organization: OrganizationId, operation: Operation) -> Access {
     let is_own = actor.organization_id == organization;
     let is_allowed = match (actor.kind(), operation) {

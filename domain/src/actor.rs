@@ -1,4 +1,4 @@
-//! Who acts: a signed-in person, as the audit history remembers them.
+//! The actor of a request: a signed-in user, as recorded in the audit history.
 
 use crate::{
     access::Role,
@@ -8,7 +8,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// On whose side somebody acts.
+/// The side on which an actor acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
@@ -19,7 +19,7 @@ pub enum ActorKind {
 }
 
 impl ActorKind {
-    /// The code it is stored under.
+    /// Returns the code under which the kind is stored.
     pub fn code(self) -> &'static str {
         match self {
             Self::Partner => "partner",
@@ -27,47 +27,47 @@ impl ActorKind {
         }
     }
 
-    /// Reads [`ActorKind::code`].
+    /// Parses [`ActorKind::code`].
     pub fn from_code(code: &str) -> Option<Self> {
         [Self::Partner, Self::Nuvera].into_iter().find(|kind| kind.code() == code)
     }
 }
 
-/// A signed-in person at the moment of a request: read from the database each time, never from the session.
+/// A signed-in user at the time of a request. Read from the database for every request, never from the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Who it is.
+    /// The user's id.
     pub user_id: UserId,
-    /// The name people know them by.
+    /// The display name.
     pub name: String,
-    /// The address they sign in with.
+    /// The e-mail address used to sign in.
     pub email: String,
-    /// The organization they belong to; Nuvera's own for its admins.
+    /// The organization of which the user is a member; Nuvera's own for its admins.
     pub organization_id: OrganizationId,
     /// That organization's name.
     pub organization_name: String,
-    /// What they may do.
+    /// The role, which determines the permitted operations.
     pub role: Role,
-    /// The network address the request came from.
+    /// The network address from which the request was sent.
     pub address: Option<IpAddr>,
-    /// The session they act in. `None` where they act in none: what they ordered is carried out later, or by the server's
-    /// command line.
+    /// The session of the request. `None` if there is none: a scheduled action is carried out on the user's behalf, or
+    /// the server's command line acts.
     pub session: Option<SessionId>,
-    /// Whether they proved lately that it is they: see [`crate::access::PROOF_LIFETIME`].
+    /// Whether the user authenticated recently: see [`crate::access::PROOF_LIFETIME`].
     pub is_proven: bool,
-    /// What they have, besides a password, to prove it with.
+    /// The factors that are set up in addition to the password.
     pub factors: Factors,
-    /// Whether they must have a second factor: see [`crate::second_factor::is_required`].
+    /// Whether a second factor is mandatory: see [`crate::second_factor::is_required`].
     pub must_have_factor: bool,
 }
 
 impl Actor {
-    /// Whether they have to set up a second factor before they do anything else.
+    /// Whether the user must set up a second factor before anything else.
     pub fn lacks_factor(&self) -> bool {
         self.must_have_factor && !self.factors.any()
     }
 
-    /// On whose side they act.
+    /// Returns the side on which the user acts.
     pub fn kind(&self) -> ActorKind {
         self.role.side()
     }

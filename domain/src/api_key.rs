@@ -1,17 +1,17 @@
-//! API keys: their text, what is kept of them, and the states they go through.
+//! API keys: their format, their stored form and their lifecycle.
 //!
-//! The text is `nvk_` + public id (8) + `_` + secret (32) + checksum (6). The 32 random base62 characters hold
-//! 32 × log2(62) = 190 bits. The prefix lets a secret scanner find a leaked key; the CRC-32 refuses a typo before any
-//! look-up and is no protection against anything else.
+//! The format is `nvk_` + public id (8) + `_` + secret (32) + checksum (6). The 32 random base62 characters hold 32 ×
+//! log2(62) = 190 bits. The prefix lets a secret scanner find a leaked key. The CRC-32 detects typing errors before any
+//! look-up; it has no other security purpose.
 
 use crate::{id::ApiKeyId, text::Why, time::Timestamp};
 use std::{fmt, time::Duration};
 use zeroize::Zeroize;
 
-/// The most live keys an application holds at once.
+/// Maximum number of live keys of an application.
 pub const MAX_LIVE_KEYS: usize = 5;
 
-/// How long after its rotation a replaced key may live at the most.
+/// Maximum time for which a replaced key keeps working after its rotation.
 pub const MAX_GRACE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 const BRAND: &str = "nvk_";
@@ -21,15 +21,15 @@ const CHECKSUM_LENGTH: usize = 6;
 const CHECKSUM_AT: usize = BRAND.len() + PUBLIC_ID_LENGTH + 1 + SECRET_LENGTH;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The length of an API key's text, in bytes.
+/// Length of an API key in bytes.
 pub const KEY_LENGTH: usize = CHECKSUM_AT + CHECKSUM_LENGTH;
 
-/// An API key in plain text: shown once, then only hashed. Opaque in `Debug`, wiped from memory on drop.
+/// An API key in plain text: shown once, then stored only as a hash. Opaque in `Debug`, wiped from memory on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PlainApiKey(String);
 
 impl PlainApiKey {
-    /// Makes a key from `random`, which fills a slice with bytes from a cryptographic random generator.
+    /// Generates a key. `random` fills a slice with bytes from a cryptographically secure random generator.
     pub fn generate(mut random: impl FnMut(&mut [u8])) -> Self {
         let mut text = String::with_capacity(KEY_LENGTH);
         text.push_str(BRAND);
@@ -41,26 +41,26 @@ impl PlainApiKey {
         Self(text)
     }
 
-    /// Reads a key, refusing by shape and checksum: no look-up is needed to tell a typo.
+    /// Parses a key, checking its format and checksum. A typing error is detected without a look-up.
     ///
     /// # Errors
-    /// What is wrong with the text, as far as it can be told without knowing any key.
+    /// The problem with the text, as far as it can be determined without knowing any key.
     pub fn parse(text: &str) -> Result<Self, ApiKeyShapeError> {
         check_shape(text.as_bytes())?;
         Ok(Self(text.to_owned()))
     }
 
-    /// The secret text. Whoever calls this answers for where it goes.
+    /// Returns the secret text. The caller is responsible for not leaking it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What the console shows of the key for the rest of its life: `nvk_` and the public id.
+    /// Returns `nvk_` and the public id, by which the console identifies the key after its creation.
     pub fn prefix(&self) -> KeyPrefix {
         KeyPrefix(self.0[..BRAND.len() + PUBLIC_ID_LENGTH].to_owned())
     }
 
-    /// The last four characters.
+    /// Returns the last four characters, which the console shows after the prefix.
     pub fn last_four(&self) -> &str {
         &self.0[KEY_LENGTH - 4..]
     }
@@ -78,29 +78,29 @@ impl Drop for PlainApiKey {
     }
 }
 
-/// Why a text cannot be an API key.
+/// Reason why a text is not an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyShapeError {
-    /// It starts like a key and stops early: often the prefix that the console shows.
+    /// It starts like a key but is too short: often just the prefix that the console shows.
     #[error("this is only the beginning of a key; send all {KEY_LENGTH} characters")]
     Truncated,
-    /// It holds a whole key and something besides it.
+    /// It contains a complete key and other characters.
     #[error(
         "it holds a key and other characters; send the key alone, without quotation marks, spaces, a line break or `Bearer`"
     )]
     Surrounded,
-    /// It does not look like a key at all.
+    /// It does not resemble a key.
     #[error("this is not a Nuvera API key; a key starts with {BRAND} and has {KEY_LENGTH} characters")]
     NotAKey,
-    /// It has the right form, and its checksum does not fit: a character was changed.
+    /// The format is right but the checksum does not match: a character was changed.
     #[error("the key's checksum does not match; copy the key again, all of it")]
     Checksum,
 }
 
-/// Judges the bytes of an `x-api-key` header by form and checksum.
+/// Checks the format and checksum of the bytes of an `x-api-key` header.
 ///
 /// # Errors
-/// What is wrong with them, as far as it can be told without knowing any key.
+/// The problem with the bytes, as far as it can be determined without knowing any key.
 pub fn check_shape(key: &[u8]) -> Result<(), ApiKeyShapeError> {
     let branded = key.starts_with(BRAND.as_bytes());
     if branded && key.len() < KEY_LENGTH {
@@ -120,17 +120,17 @@ pub fn check_shape(key: &[u8]) -> Result<(), ApiKeyShapeError> {
     if checksum(body) == given { Ok(()) } else { Err(ApiKeyShapeError::Checksum) }
 }
 
-/// `nvk_` and the public id: what people recognise a key by. No secret.
+/// `nvk_` and the public id, by which users identify a key. Not a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyPrefix(String);
 
 impl KeyPrefix {
-    /// Takes a prefix that [`PlainApiKey::prefix`] made and the store kept.
+    /// Wraps a stored prefix, which came from [`PlainApiKey::prefix`]. It is not checked again.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The text.
+    /// Returns the prefix as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -142,7 +142,7 @@ impl fmt::Display for KeyPrefix {
     }
 }
 
-/// `HMAC-SHA-256(pepper, key)`: all that is kept of a key's secret. Opaque in `Debug`.
+/// `HMAC-SHA-256(pepper, key)`: the only stored form of a key's secret. Opaque in `Debug`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ApiKeyHash(pub [u8; 32]);
 
@@ -152,43 +152,43 @@ impl fmt::Debug for ApiKeyHash {
     }
 }
 
-/// What the store keeps of a new key.
+/// The stored form of a new key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewApiKey {
-    /// Its id.
+    /// The key's id, which is not part of its text.
     pub id: ApiKeyId,
-    /// What people recognise it by.
+    /// The prefix by which users identify it.
     pub prefix: KeyPrefix,
-    /// Its last four characters.
+    /// Its last four characters, which the console shows.
     pub last_four: String,
-    /// Its keyed hash.
+    /// The keyed hash of its text.
     pub hash: ApiKeyHash,
-    /// Which pepper the hash was made with.
+    /// The id of the pepper that the hash was computed with.
     pub pepper_id: String,
 }
 
-/// A key as the application knows it.
+/// An API key of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id.
+    /// The key's id, which is not part of its text.
     pub id: ApiKeyId,
-    /// What people recognise it by.
+    /// The prefix by which users identify it.
     pub prefix: KeyPrefix,
-    /// Its last four characters.
+    /// Its last four characters, which the console shows.
     pub last_four: String,
-    /// Its keyed hash.
+    /// The keyed hash of its text.
     pub hash: ApiKeyHash,
-    /// Which pepper the hash was made with.
+    /// The id of the pepper that the hash was computed with.
     pub pepper_id: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Who made it.
+    /// Name of the user who created it.
     pub created_by: String,
-    /// When somebody confirmed that they had stored it. Until then it may never have been seen.
+    /// When a user confirmed that the key is stored. Until then the key may never have been seen.
     pub stored_at: Option<Timestamp>,
-    /// Set once the key was reported as exposed. From then on its life only gets shorter.
+    /// Set once the key was reported as exposed. From then on its lifetime can only be shortened.
     pub exposed: Option<Exposure>,
-    /// Where it stands.
+    /// The stored state. See [`ApiKey::status`] for the state at an instant.
     pub state: ApiKeyState,
 }
 
@@ -199,47 +199,47 @@ pub struct Exposure {
     pub at: Timestamp,
     /// The name of the user who reported it.
     pub by: String,
-    /// The reason, where one was given.
+    /// The reason, if one was given.
     pub why: Option<Why>,
 }
 
-/// Where a key stands, as it is stored. Expiry is not a state but judged at use: see [`ApiKey::status`].
+/// The stored state of a key. Expiry is not stored but determined at use: see [`ApiKey::status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiKeyState {
-    /// Works until somebody replaces or revokes it.
+    /// Valid until it is replaced or revoked.
     Active,
-    /// Replaced; works until its deadline.
+    /// Replaced, and valid until its deadline.
     Expiring {
-        /// The first instant at which it no longer works.
+        /// The first instant at which it is no longer valid.
         at: Timestamp,
         /// When it was replaced; the deadline is at most [`MAX_GRACE`] after this.
         replaced_at: Timestamp,
     },
-    /// Stopped for good.
+    /// Permanently disabled.
     Revoked {
-        /// Since when.
+        /// When it was revoked.
         at: Timestamp,
     },
 }
 
-/// Where a key stands at an instant.
+/// The state of a key at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiKeyStatus {
-    /// Works.
+    /// Valid, without a deadline.
     Active,
-    /// Works until `at`.
+    /// Valid until `at`.
     Expiring {
-        /// The first instant at which it no longer works.
+        /// The first instant at which it is no longer valid.
         at: Timestamp,
     },
     /// Its deadline has passed.
     Expired {
-        /// Since when.
+        /// The deadline.
         at: Timestamp,
     },
-    /// Stopped for good.
+    /// Permanently disabled.
     Revoked {
-        /// Since when.
+        /// When it was revoked.
         at: Timestamp,
     },
 }
@@ -252,7 +252,7 @@ impl ApiKeyStatus {
 }
 
 impl fmt::Display for ApiKeyStatus {
-    /// In words, for the audit history and for refusals.
+    /// Writes the text for the audit history and for error messages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Active => f.write_str("active"),
@@ -263,28 +263,28 @@ impl fmt::Display for ApiKeyStatus {
     }
 }
 
-/// Why a key's state cannot change as asked.
+/// Reason why a requested change of a key's state is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
-    /// It is expired or revoked: nothing brings it back.
+    /// It is expired or revoked, which is final.
     #[error("This key no longer works ({0}), and nothing brings it back. Create a replacement key instead.")]
     NotLive(ApiKeyStatus),
-    /// It has no deadline that could be moved or lifted.
+    /// It has no deadline that could be moved or removed.
     #[error("This key has no deadline: it is active. Create a replacement key to give it one.")]
     NotExpiring,
     /// The deadline is not in the future.
     #[error("Choose a time after now ({now}). To stop the key at once, revoke it.")]
     DeadlinePassed {
-        /// The instant of the refusal.
+        /// The time of the request.
         now: Timestamp,
     },
     /// The deadline is more than 30 days after the rotation.
     #[error("Choose {latest} or earlier: a replaced key works at most 30 days after its rotation.")]
     DeadlineTooLate {
-        /// The last deadline that is allowed.
+        /// The latest deadline that is allowed.
         latest: Timestamp,
     },
-    /// It was reported as exposed.
+    /// It was reported as exposed, so its lifetime can only be shortened.
     #[error(
         "This key was reported as exposed: it cannot be kept, and its deadline can only be moved earlier. Choose “Replace exposed key”, or revoke it."
     )]
@@ -292,12 +292,12 @@ pub enum ApiKeyError {
 }
 
 impl ApiKey {
-    /// How it is shown to people: its beginning and its last four characters.
+    /// Returns the form shown to users: the prefix and the last four characters.
     pub fn shown(&self) -> String {
         format!("{}…{}", self.prefix, self.last_four)
     }
 
-    /// A new, active key.
+    /// Creates an active key.
     pub fn new(new: NewApiKey, created_by: &str, now: Timestamp) -> Self {
         let NewApiKey { id, prefix, last_four, hash, pepper_id } = new;
         let state = ApiKeyState::Active;
@@ -315,7 +315,7 @@ impl ApiKey {
         }
     }
 
-    /// Where it stands at `now`; at its deadline it has expired.
+    /// Returns the state at `now`. At its deadline the key has expired.
     pub fn status(&self, now: Timestamp) -> ApiKeyStatus {
         match self.state {
             ApiKeyState::Active => ApiKeyStatus::Active,
@@ -325,7 +325,8 @@ impl ApiKey {
         }
     }
 
-    /// Replaced: gives an active key the deadline `at`. A key that is already expiring keeps its own, earlier or later.
+    /// Marks the key as replaced: an active key gets the deadline `at`. An expiring key keeps its deadline, earlier or
+    /// later.
     pub(crate) fn replaced(self, at: Timestamp, now: Timestamp) -> Self {
         match self.state {
             ApiKeyState::Active => Self { state: ApiKeyState::Expiring { at, replaced_at: now }, ..self },
@@ -336,8 +337,8 @@ impl ApiKey {
     /// Moves the deadline of an expiring key.
     ///
     /// # Errors
-    /// The key is not expiring, or `at` is not after `now`, or more than [`MAX_GRACE`] after the rotation, or the key was
-    /// reported as exposed and `at` is not earlier than its present deadline.
+    /// The key is not expiring, or `at` is not after `now`, or more than [`MAX_GRACE`] after the rotation, or the key
+    /// was reported as exposed and `at` is not earlier than its current deadline.
     pub fn expire(self, at: Timestamp, now: Timestamp) -> Result<Self, ApiKeyError> {
         let replaced_at = self.replaced_at(now)?;
         if at <= now {
@@ -353,7 +354,7 @@ impl ApiKey {
         Ok(Self { state: ApiKeyState::Expiring { at, replaced_at }, ..self })
     }
 
-    /// Lifts the deadline of an expiring key: the rollback of a rotation.
+    /// Removes the deadline of an expiring key, to roll back a rotation.
     ///
     /// # Errors
     /// The key is not expiring, or was reported as exposed.
@@ -365,15 +366,15 @@ impl ApiKey {
         Ok(Self { state: ApiKeyState::Active, ..self })
     }
 
-    /// Marks the key as exposed. The first report stays.
+    /// Marks the key as exposed. An earlier report is kept.
     pub(crate) fn exposed(self, exposure: Exposure) -> Self {
         Self { exposed: self.exposed.or(Some(exposure)), ..self }
     }
 
-    /// Stops a live key for good.
+    /// Revokes a live key. Revocation is final.
     ///
     /// # Errors
-    /// The key is expired or revoked already.
+    /// The key is already expired or revoked.
     pub fn revoke(self, now: Timestamp) -> Result<Self, ApiKeyError> {
         let status = self.status(now);
         if !status.is_live() {
@@ -391,8 +392,8 @@ impl ApiKey {
     }
 }
 
-/// Appends `count` characters of the alphabet, each as likely as any other: six random bits are a character or, in two
-/// cases of 64, are drawn again.
+/// Appends `count` characters, uniformly distributed over the alphabet: six random bits select a character. The two of
+/// the 64 values that have no character are skipped.
 fn push_random(text: &mut String, count: usize, random: &mut impl FnMut(&mut [u8])) {
     let end = text.len() + count;
     let mut bytes = [0; SECRET_LENGTH];

@@ -1,7 +1,7 @@
-//! An API application, and every way in which it may change.
+//! An API application and every transition of its state.
 //!
-//! A change consumes the application and answers a [`Change`]: the application as it is then, together with the audit
-//! events that must be recorded with it. There is no other way to change one, so there is no change without its event.
+//! A transition consumes the application and returns a [`Change`]: the new state of the application together with the
+//! audit events to record with it. There is no other way to change an application, so no change goes unrecorded.
 
 mod blocked_key;
 mod proposal;
@@ -22,69 +22,69 @@ use crate::{
 };
 use std::{fmt, time::Duration};
 
-/// A partner's credential set: its keys, what they may do, and whether they work.
+/// A set of credentials of a partner: API keys, signing keys and permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiApplication {
-    /// Its id.
+    /// The application's id.
     pub id: ApplicationId,
     /// The organization that owns it.
     pub organization_id: OrganizationId,
-    /// Its name.
+    /// The name, unique in the organization.
     pub name: ApplicationName,
     /// When it was created.
     pub created_at: Timestamp,
-    /// By whom.
+    /// Name of the user who created it.
     pub created_by: String,
     /// Set while it is disabled.
     pub disabled: Option<Disabled>,
-    /// What its requests may do.
+    /// The permissions of its requests.
     pub permissions: PermissionSet,
-    /// Its API keys, the newest first, those that no longer work included.
+    /// Its API keys, the newest first, including expired and revoked ones.
     pub api_keys: Vec<ApiKey>,
-    /// Its signing keys, the newest first, those that are retired included.
+    /// Its signing keys, the newest first, including retired ones.
     pub signing_keys: Vec<SigningKey>,
-    /// A replacement key that waits to be claimed; past its time it no longer can be: see
+    /// A replacement key that was prepared and not claimed. It may have expired: see
     /// [`ApiApplication::claimable_replacement`].
     pub prepared_replacement: Option<PreparedReplacement>,
     /// A change that Nuvera proposed: see [`ApiApplication::open_proposal`].
     pub proposed_change: Option<ProposedChange>,
-    /// Whether its rotation shall finish by itself.
+    /// Set if the old keys of the current rotation will be revoked automatically.
     pub auto_finish: Option<AutoFinish>,
-    /// Counts its changes: a change is made to the version that somebody saw, or refused.
+    /// Incremented by every change. A change is rejected if the version that the actor saw is outdated.
     pub version: i64,
 }
 
-/// Who disabled an application, when and why.
+/// The actor, time and reason of an application's disabling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disabled {
-    /// Since when.
+    /// When it was disabled.
     pub at: Timestamp,
-    /// By whom.
+    /// Name of the actor who disabled it.
     pub by: String,
-    /// On whose side they are.
+    /// The side on which that actor acted.
     pub by_kind: ActorKind,
-    /// Why.
+    /// The reason and the ticket.
     pub reason: Why,
 }
 
-/// Who makes a change, when and why.
+/// The actor, time and justification of a change.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
-    /// Who.
+    /// The actor who makes the change.
     pub actor: &'a Actor,
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// Why, where they said so. Nuvera's admins must, and name the support case.
+    /// The justification, if one was given. It is mandatory for Nuvera's admins, with the ticket.
     pub reason: Option<&'a Why>,
 }
 
 impl By<'_> {
-    /// The report that a key was exposed.
+    /// Returns a report by this actor that a key was exposed.
     fn exposure(self) -> Exposure {
         Exposure { at: self.at, by: self.actor.name.clone(), why: self.reason.cloned() }
     }
 
-    /// The reason of an emergency stop, which is optional.
+    /// Returns the justification of an emergency operation, for which it is optional.
     fn emergency_reason(self) -> Why {
         self.reason.cloned().unwrap_or_else(|| Why::in_emergency("", ""))
     }
@@ -94,87 +94,87 @@ impl By<'_> {
     }
 }
 
-/// A replacement key that Nuvera prepared and that nobody has claimed yet. There is no key before the claim: it is made
-/// then, and shown to the person who claims it.
+/// A replacement key that Nuvera prepared and no one has claimed yet. The key itself does not exist before the claim:
+/// it is generated then and shown to the user who claims it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedReplacement {
     /// When it was prepared.
     pub at: Timestamp,
-    /// By whom.
+    /// Name of the admin who prepared it.
     pub by: String,
-    /// The account of who prepared it; `None` for one from before that was recorded.
+    /// The admin's account; `None` for an entry from before the account was recorded.
     pub user_id: Option<UserId>,
-    /// Why.
+    /// The reason and the ticket.
     pub reason: Why,
-    /// What becomes of the live keys when it is claimed.
+    /// What happens to the live keys when it is claimed.
     pub replacement: Replacement,
     /// The first instant at which it can no longer be claimed.
     pub expires_at: Timestamp,
 }
 
-/// An order to revoke the old keys of a rotation once nothing uses them any more: see [`crate::cut_over::safe_for`].
+/// An instruction to revoke the old keys of a rotation once they are no longer used: see [`crate::cut_over::safe_for`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AutoFinish {
-    /// When it was given.
+    /// When it was set.
     pub at: Timestamp,
-    /// By whom.
+    /// Name of the user who set it.
     pub by: String,
-    /// On whose behalf it is carried out.
+    /// The user on whose behalf the keys are revoked.
     pub user_id: UserId,
-    /// For how long the evidence must have spoken for it.
+    /// How long the old keys must have been safe to revoke.
     pub hold: Duration,
 }
 
-/// How long a prepared replacement can be claimed.
+/// Time within which a prepared replacement can be claimed.
 pub const CLAIM_WINDOW: Duration = Duration::from_secs(72 * 60 * 60);
 
-/// An application after a change, and the events that are recorded with it.
+/// An application after a change, with the audit events to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a change counts once it is saved"]
 pub struct Change {
-    /// The application as it is now.
+    /// The application after the change.
     pub application: ApiApplication,
-    /// What is recorded; never empty.
+    /// The audit events, in order; never empty.
     pub events: Vec<AuditEvent>,
 }
 
-/// What a new application is made of.
+/// The data of an application that is created.
 #[derive(Clone, Debug)]
 pub struct NewApplication {
-    /// Its id.
+    /// The id of the new application.
     pub id: ApplicationId,
-    /// Its name.
+    /// The name, unique in the organization.
     pub name: ApplicationName,
-    /// What its requests may do.
+    /// The permissions of its requests.
     pub permissions: PermissionSet,
-    /// Its first signing key.
+    /// The first signing key.
     pub signing_key: NewSigningKey,
-    /// Its first API key.
+    /// The first API key.
     pub api_key: NewApiKey,
 }
 
-/// A public key that is about to be registered.
+/// A public key to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSigningKey {
-    /// Its id.
+    /// The id of the new signing key.
     pub id: SigningKeyId,
-    /// The key.
+    /// The public key.
     pub public_key: PublicKey,
-    /// Whether it came with proof that somebody holds its private half.
+    /// Whether possession of the private key was proven.
     pub is_proven: bool,
 }
 
-/// What becomes of the live keys when a replacement is created.
+/// What happens to the live keys when a replacement is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replacement {
-    /// Active keys work for this long still; a key that is already expiring keeps its own deadline.
+    /// Active keys keep working for this long. A key that is already expiring keeps its own deadline.
     WithGrace(Duration),
-    /// Every live key stops at once: for a suspected exposure.
+    /// Every live key is revoked at once, because of a suspected exposure.
     StopNow,
 }
 
 impl Replacement {
-    /// With a grace window from `now` that ends at `at` exactly.
+    /// Returns a grace window that starts at `now` and ends exactly at `at`.
     ///
     /// # Errors
     /// [`ApiKeyError::DeadlinePassed`], [`ApiKeyError::DeadlineTooLate`]
@@ -189,7 +189,7 @@ impl Replacement {
 }
 
 impl fmt::Display for Replacement {
-    /// In words, for the audit history and for people.
+    /// Writes the text for the audit history and the console.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WithGrace(grace) => write!(f, "the keys before it work for {} more", in_words(*grace)),
@@ -199,31 +199,31 @@ impl fmt::Display for Replacement {
 }
 
 impl fmt::Display for PreparedReplacement {
-    /// In words, for the audit history.
+    /// Writes the text for the audit history.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "to be claimed before {}; then {}", self.expires_at, self.replacement)
     }
 }
 
 impl fmt::Display for AutoFinish {
-    /// In words, for the audit history.
+    /// Writes the text for the audit history.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "old keys are revoked once they have been safe to revoke for {}", in_words(self.hold))
     }
 }
 
-/// What becomes of the current signing key when it is replaced.
+/// What happens to the current signing key when it is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningKeyReplacement {
-    /// It verifies for this long still.
+    /// It keeps verifying requests for this long.
     WithOverlap(Duration),
-    /// It stops at once.
+    /// It is retired at once.
     StopNow,
 }
 
-/// Why a change is refused; the words are for the person who asked for it.
+/// Reason why a change is rejected. The messages are shown to the user who requested it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // Each variant's message says what it means.
+#[allow(missing_docs)] // Each variant's message describes it.
 pub enum ChangeError {
     #[error("Enter a reason: it is kept in the audit history.")]
     ReasonNeeded,
@@ -271,12 +271,12 @@ pub enum ChangeError {
         "This application was changed after Nuvera proposed this, so it cannot be confirmed any more. If it is still wanted, Nuvera proposes it again."
     )]
     ProposalOutdated,
-    /// Whoever proposed it is gone, or may do such a thing no more.
+    /// The admin who proposed the change was removed, or may no longer make such changes.
     #[error(
         "Whoever proposed this change at Nuvera may not make such changes any more. Decline it, and ask Nuvera support to propose it again if you want it."
     )]
     ProposerGone,
-    /// Whoever prepared it is gone, or may do such a thing no more.
+    /// The admin who prepared the replacement was removed, or may no longer do so.
     #[error(
         "Whoever prepared this replacement key at Nuvera may not do that any more. Decline it, and create a replacement key or ask Nuvera support for another."
     )]
@@ -318,7 +318,7 @@ pub enum ChangeError {
 }
 
 impl ApiApplication {
-    /// A new, enabled application with its first keys.
+    /// Creates an enabled application with its first keys.
     pub fn create(new: NewApplication, by: By<'_>) -> Change {
         let NewApplication { id, name, permissions, signing_key, api_key } = new;
         let application = Self {
@@ -350,30 +350,31 @@ impl ApiApplication {
         Change { application, events }
     }
 
-    /// Whether it is disabled by its partner, so that enabling by `kind` waits for a confirmation there.
+    /// Whether the partner disabled it, so that enabling it by `kind` needs the partner's confirmation.
     pub fn waits_for_partner(&self, kind: ActorKind) -> bool {
         let is_disabled_by_partner =
             self.disabled.as_ref().is_some_and(|disabled| disabled.by_kind == ActorKind::Partner);
         is_disabled_by_partner && kind == ActorKind::Nuvera
     }
 
-    /// Whether restoring the signing key `id` by `kind` waits for the partner's confirmation: a key that no longer verifies may
-    /// be one that the partner retired because it leaked. A key that still verifies, in its overlap, can be restored at once.
+    /// Whether restoring the signing key `id` by `kind` needs the partner's confirmation. A key that no longer verifies
+    /// may have been retired by the partner because it leaked. A key that still verifies, in its overlap, can be
+    /// restored at once.
     pub fn restoring_waits_for_partner(&self, id: SigningKeyId, kind: ActorKind, now: Timestamp) -> bool {
         kind == ActorKind::Nuvera && self.signing_key(id).is_ok_and(|key| !key.verifies(now))
     }
 
-    /// Whether requests are accepted at all.
+    /// Whether it is enabled. A disabled application accepts no requests.
     pub fn is_enabled(&self) -> bool {
         self.disabled.is_none()
     }
 
-    /// The API keys that work at `now`, the application being enabled.
+    /// Returns the API keys that are valid at `now`, without regard to whether the application is enabled.
     pub fn live_keys(&self, now: Timestamp) -> impl Iterator<Item = &ApiKey> {
         self.api_keys.iter().filter(move |key| key.status(now).is_live())
     }
 
-    /// The API key named `id`.
+    /// Returns the API key with this id.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`]
@@ -381,7 +382,7 @@ impl ApiApplication {
         self.api_keys.iter().find(|key| key.id == id).ok_or(ChangeError::KeyNotFound)
     }
 
-    /// The signing key named `id`.
+    /// Returns the signing key with this id.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`]
@@ -389,16 +390,16 @@ impl ApiApplication {
         self.signing_keys.iter().find(|key| key.id == id).ok_or(ChangeError::KeyNotFound)
     }
 
-    /// The signing key that new deployments sign with.
+    /// Returns the signing key that new deployments sign with.
     ///
     /// # Panics
-    /// Never for an application that this module made: there is exactly one.
+    /// If there is none, which cannot happen for an application created by this module: it always has exactly one.
     pub fn current_signing_key(&self) -> &SigningKey {
         let current = self.signing_keys.iter().find(|key| key.state == SigningKeyState::Current);
         current.expect("an application has a current signing key from its creation on")
     }
 
-    /// Gives it another name.
+    /// Renames it.
     ///
     /// # Errors
     /// [`ChangeError::NameUnchanged`]
@@ -412,7 +413,7 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Gives it other permissions.
+    /// Replaces its permissions.
     ///
     /// # Errors
     /// [`ChangeError::PermissionsUnchanged`]
@@ -427,9 +428,9 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Stops it: no request is accepted, however valid its key and signature. An emergency needs no reason: see
-    /// [`Why::NOT_GIVEN`]. What Nuvera has disabled the partner can disable as well: then it is the partner's to enable, see
-    /// [`ApiApplication::waits_for_partner`].
+    /// Disables it: all requests are rejected, even with a valid key and signature. An emergency needs no reason: see
+    /// [`Why::NOT_GIVEN`]. The partner can also disable an application that Nuvera has disabled; enabling it is then up
+    /// to the partner, see [`ApiApplication::waits_for_partner`].
     ///
     /// # Errors
     /// [`ChangeError::AlreadyDisabled`]
@@ -446,14 +447,14 @@ impl ApiApplication {
         let noted = Noted::new(AuditAction::ApplicationDisabled, self.name.as_str()).before(before).after("disabled");
         self.disabled =
             Some(Disabled { at: by.at, by: by.actor.name.clone(), by_kind: by.actor.kind(), reason: reason.clone() });
-        // An emergency is not held up by a ticket that nobody has opened yet.
+        // An emergency must not wait until a ticket is opened.
         self.changed_without_ticket(by, [noted])
     }
 
-    /// Lets it work again. No key that has expired or was revoked comes back.
+    /// Enables it again. Expired and revoked keys stay invalid.
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyEnabled`], [`ChangeError::ReasonNeeded`]; [`ChangeError::DisabledByPartner`] where Nuvera can
+    /// [`ChangeError::AlreadyEnabled`], [`ChangeError::ReasonNeeded`]; [`ChangeError::DisabledByPartner`] if Nuvera can
     /// only propose it.
     pub fn enable(mut self, by: By<'_>) -> Result<Change, ChangeError> {
         by.required_reason()?;
@@ -468,7 +469,7 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Adds a key, and puts an end to the others: at once, or after a grace window.
+    /// Adds an API key, and ends the existing ones at once or after a grace window.
     ///
     /// # Errors
     /// [`ChangeError::GraceTooLong`], [`ChangeError::TooManyLiveKeys`]
@@ -482,7 +483,7 @@ impl ApiApplication {
         self.changed(by, noted)
     }
 
-    /// Prepares a replacement key: somebody of the partner's can claim it within [`CLAIM_WINDOW`].
+    /// Prepares a replacement key, which a user of the partner can claim within [`CLAIM_WINDOW`].
     ///
     /// # Errors
     /// [`ChangeError::AlreadyPrepared`], [`ChangeError::ReasonNeeded`], or as [`Self::replace_api_key`].
@@ -502,7 +503,7 @@ impl ApiApplication {
         let mut noted =
             vec![Noted::new(AuditAction::ReplacementPrepared, self.name.as_str()).after(prepared.to_string())];
         self.prepared_replacement = Some(prepared);
-        // Live keys work until somebody claims the replacement. Meanwhile an exposed one must not get more time.
+        // Live keys work until the replacement is claimed. Until then an exposed key must not be given more time.
         if replacement == Replacement::StopNow {
             for key in self.api_keys.iter_mut().filter(|key| key.status(by.at).is_live() && key.exposed.is_none()) {
                 *key = key.clone().exposed(by.exposure());
@@ -513,7 +514,7 @@ impl ApiApplication {
         self.changed(by, noted)
     }
 
-    /// Takes a prepared replacement key back, or declines it.
+    /// Withdraws a prepared replacement key (Nuvera) or declines it (the partner).
     ///
     /// # Errors
     /// [`ChangeError::NothingPrepared`]
@@ -524,8 +525,8 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Withdraws the replacement key that `user` prepared and the change that they proposed, because their account no longer
-    /// has the power or may have been in other hands. `None` where there is nothing to withdraw.
+    /// Withdraws the replacement key that `user` prepared and the change that they proposed, because their account lost
+    /// the required role or may have been compromised. Returns `None` if there is nothing to withdraw.
     pub fn withdraw_support_of(mut self, user: UserId, by: By<'_>) -> Option<Change> {
         let mut noted = Vec::new();
         if let Some(prepared) = self.claimable_replacement(by.at).filter(|prepared| prepared.user_id == Some(user)) {
@@ -542,12 +543,12 @@ impl ApiApplication {
         }
         let why = "The Nuvera admin who began this was removed, has another role, or had their credentials reset.";
         let why = Reason::new(why).ok().map(Why::from);
-        // There is no support case: it follows from a change of the admin's account.
+        // There is no support case: the change follows from a change to the admin's account.
         self.changed_without_ticket(By { reason: why.as_ref(), ..by }, noted).ok()
     }
 
-    /// Claims a prepared replacement key: `new` is made for the person who claims it, and the others end as prepared,
-    /// a grace window beginning now.
+    /// Claims a prepared replacement key: `new` is created for the user who claims it, and the existing keys end as
+    /// prepared. A grace window starts now.
     ///
     /// # Errors
     /// [`ChangeError::NothingPrepared`], or as [`Self::replace_api_key`].
@@ -561,7 +562,7 @@ impl ApiApplication {
         self.changed(by, std::iter::once(claimed).chain(added))
     }
 
-    /// The prepared replacement, while it can be claimed.
+    /// Returns the prepared replacement while it can be claimed.
     pub fn claimable_replacement(&self, now: Timestamp) -> Option<&PreparedReplacement> {
         self.prepared_replacement.as_ref().filter(|prepared| now < prepared.expires_at)
     }
@@ -598,12 +599,12 @@ impl ApiApplication {
             noted.push(Noted::of_api_key(action, before, key, by.at));
         }
         self.api_keys.insert(0, key);
-        // It was given for another rotation.
+        // The instruction was given for the previous rotation.
         self.auto_finish = None;
         Ok(noted)
     }
 
-    /// Records that somebody has stored the key they were shown.
+    /// Records that the user has stored the key that was shown to them.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::AlreadyStored`]
@@ -616,11 +617,12 @@ impl ApiApplication {
         })
     }
 
-    /// Adds a key in the place of one that nobody has, because the page that showed it was lost: that one stops at once, and
-    /// the others go on as they are.
+    /// Replaces a key that was never stored because the page that showed it was lost. The lost key is revoked at once;
+    /// all other keys are unchanged.
     ///
     /// # Errors
-    /// [`ChangeError::KeyNotFound`], [`ChangeError::AlreadyStored`], [`ChangeError::ApiKey`] where it does not work any more
+    /// [`ChangeError::KeyNotFound`], [`ChangeError::AlreadyStored`], [`ChangeError::ApiKey`] if the key is no longer
+    /// live
     pub fn replace_unseen_api_key(mut self, id: ApiKeyId, new: NewApiKey, by: By<'_>) -> Result<Change, ChangeError> {
         let unseen = self.api_keys.iter_mut().find(|key| key.id == id).ok_or(ChangeError::KeyNotFound)?;
         if unseen.stored_at.is_some() {
@@ -635,12 +637,12 @@ impl ApiApplication {
         self.changed(by, [created, revoked])
     }
 
-    /// The old keys of a rotation: those that work still, and have a deadline.
+    /// Returns the old keys of a rotation: live keys with a deadline.
     pub fn expiring_keys(&self, now: Timestamp) -> impl Iterator<Item = &ApiKey> {
         self.live_keys(now).filter(move |key| matches!(key.status(now), ApiKeyStatus::Expiring { .. }))
     }
 
-    /// Orders that the rotation finish by itself, once the evidence has spoken for it for `hold`.
+    /// Sets the old keys of the rotation to be revoked automatically, once they have been safe to revoke for `hold`.
     ///
     /// # Errors
     /// [`ChangeError::NothingToFinish`], [`ChangeError::HoldTooLong`]
@@ -657,7 +659,7 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Takes that order back.
+    /// Cancels the automatic revocation of the old keys.
     ///
     /// # Errors
     /// [`ChangeError::NoAutoFinish`]
@@ -667,7 +669,7 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Moves the deadline of an expiring key: cut short, or extended within 30 days of its rotation.
+    /// Moves the deadline of an expiring key, to an earlier time or up to 30 days after its rotation.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
@@ -675,7 +677,7 @@ impl ApiApplication {
         self.change_api_key(id, AuditAction::ApiKeyDeadlineMoved, by, |key| Ok(key.expire(at, by.at)?))
     }
 
-    /// Makes an expiring key active again: the rollback of a rotation.
+    /// Makes an expiring key active again, to roll back a rotation.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
@@ -683,7 +685,7 @@ impl ApiApplication {
         self.change_api_key(id, AuditAction::ApiKeyKept, by, |key| Ok(key.keep(by.at)?))
     }
 
-    /// Stops a live key for good.
+    /// Revokes a live key. Revocation is final.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
@@ -703,7 +705,7 @@ impl ApiApplication {
         self.changed_without_ticket(by, [noted])
     }
 
-    /// Stops a live key for good because it was exposed.
+    /// Revokes a live key because it was exposed.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::ApiKey`]
@@ -712,10 +714,10 @@ impl ApiApplication {
         self.change_api_key(id, AuditAction::ApiKeyRevoked, by, |key| Ok(key.exposed(exposure).revoke(by.at)?))
     }
 
-    /// Registers another public key as the current one.
+    /// Registers a public key as the current signing key.
     ///
     /// # Errors
-    /// The key is this application's already or cannot be registered, the overlap is too long, or too many keys verify.
+    /// The application already has the key, it cannot be registered, the overlap is too long, or too many keys verify.
     pub fn replace_signing_key(
         mut self,
         new: NewSigningKey,
@@ -725,7 +727,7 @@ impl ApiApplication {
         match self.signing_keys.iter().find(|key| key.public_key == new.public_key).map(|key| key.state) {
             Some(SigningKeyState::Current) => return Err(ChangeError::SigningKeyIsCurrent),
             Some(_) => return Err(ChangeError::SigningKeyInHistory),
-            // A proposed change may have waited while the rules became narrower.
+            // A proposed change may be older than the current, stricter rules.
             None => new.public_key.check_registrable()?,
         }
         let before = self.current_signing_key().public_key.fingerprint();
@@ -738,7 +740,8 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Makes an earlier signing key current again, the present one stopping at once or after an overlap: the rollback.
+    /// Makes an earlier signing key current again, to roll back a replacement. The present key is retired at once or
+    /// after an overlap.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::SigningKeyIsCurrent`], or as [`Self::replace_signing_key`].
@@ -754,7 +757,7 @@ impl ApiApplication {
         }
         let restored = self.signing_keys[index].public_key.fingerprint();
         let before = self.current_signing_key().public_key.fingerprint();
-        // While it is counted out, the restored key takes no second place among those that verify.
+        // Retired here so that it is not counted among the verifying keys that are limited below.
         self.signing_keys[index].state = SigningKeyState::Retired { at: by.at };
         let old = self.replace_current(replacement, by.at)?;
         self.signing_keys[index].state = SigningKeyState::Current;
@@ -764,7 +767,7 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Ends the overlap of a retiring signing key at once.
+    /// Retires a signing key whose overlap has not ended.
     ///
     /// # Errors
     /// [`ChangeError::KeyNotFound`], [`ChangeError::SigningKeyRetired`], [`ChangeError::SigningKeyNeeded`]
@@ -789,7 +792,8 @@ impl ApiApplication {
         self.signing_keys.iter().position(|key| key.id == id).ok_or(ChangeError::KeyNotFound)
     }
 
-    /// Takes the current signing key's place away from it, and says in words what became of it.
+    /// Retires the current signing key and those in an overlap, as `replacement` says. Returns a description of their
+    /// states.
     fn replace_current(&mut self, replacement: SigningKeyReplacement, now: Timestamp) -> Result<String, ChangeError> {
         let until = match replacement {
             SigningKeyReplacement::StopNow => None,
@@ -826,7 +830,7 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Whoever acts for Nuvera in a partner's application says why, and names the support case.
+    /// Completes a change. An actor of Nuvera must give a reason and a ticket.
     fn changed(self, by: By<'_>, noted: impl IntoIterator<Item = Noted>) -> Result<Change, ChangeError> {
         if by.actor.kind() == ActorKind::Nuvera && by.required_reason()?.ticket.is_none() {
             return Err(ChangeError::TicketNeeded);
@@ -839,7 +843,7 @@ impl ApiApplication {
         by: By<'_>,
         noted: impl IntoIterator<Item = Noted>,
     ) -> Result<Change, ChangeError> {
-        // An order ends with what it was about.
+        // The automatic revocation ends together with the rotation.
         if self.expiring_keys(by.at).next().is_none() {
             self.auto_finish = None;
         }
@@ -862,13 +866,13 @@ impl NewSigningKey {
     }
 }
 
-/// A new signing key as people read it in the history.
+/// Describes a new signing key for the audit history.
 fn described(key: &SigningKey) -> String {
     let proof = if key.proven_at.is_some() { "possession proven" } else { "possession not proven" };
     format!("{} ({proof})", key.public_key.fingerprint())
 }
 
-/// Permissions as people read them in the history.
+/// Describes permissions for the audit history.
 fn permissions_in_words(permissions: PermissionSet) -> String {
     if permissions.is_empty() {
         return "none".to_owned();
@@ -876,7 +880,7 @@ fn permissions_in_words(permissions: PermissionSet) -> String {
     permissions.iter().map(|permission| permission.code()).collect::<Vec<_>>().join(", ")
 }
 
-/// An event before it knows whose it is.
+/// An audit event that is not yet bound to an application.
 struct Noted {
     action: AuditAction,
     target: String,

@@ -1,4 +1,4 @@
-//! The audit history: what is recorded of every change.
+//! The audit history: the record of every change.
 
 use crate::{
     actor::{Actor, ActorKind},
@@ -10,25 +10,25 @@ use std::{fmt, net::IpAddr};
 
 macro_rules! actions {
     ($($variant:ident $code:literal $label:literal,)*) => {
-        /// What was done.
+        /// An action that is recorded in the audit history.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[allow(missing_docs)] // Each action's label says what it is.
+        #[allow(missing_docs)] // Each action's label describes it.
         pub enum AuditAction {
             $($variant,)*
         }
 
         impl AuditAction {
-            /// Every action.
+            /// Every action, in the order in which filters list them.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The code it is stored and filtered under.
+            /// Returns the code under which the action is stored and filtered.
             pub fn code(self) -> &'static str {
                 match self {
                     $(Self::$variant => $code,)*
                 }
             }
 
-            /// What people read.
+            /// Returns the display text.
             pub fn label(self) -> &'static str {
                 match self {
                     $(Self::$variant => $label,)*
@@ -103,7 +103,7 @@ actions! {
 }
 
 impl AuditAction {
-    /// Reads [`AuditAction::code`].
+    /// Parses [`AuditAction::code`].
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|action| action.code() == code)
     }
@@ -115,16 +115,16 @@ impl fmt::Display for AuditAction {
     }
 }
 
-/// Who did it, as they were at that moment.
+/// The actor of an event, as they were at that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditActor {
-    /// Which user.
+    /// The user's id.
     pub user_id: UserId,
-    /// Their name then.
+    /// The name at that time.
     pub name: String,
-    /// On whose side.
+    /// The side on which they acted.
     pub kind: ActorKind,
-    /// From which network address.
+    /// The network address, if the action was requested over the network.
     pub address: Option<IpAddr>,
 }
 
@@ -134,66 +134,66 @@ impl From<&Actor> for AuditActor {
     }
 }
 
-/// One change, as it is recorded with it. The store gives it its sequence number.
+/// An audit event, recorded together with its change. The store assigns the sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEvent {
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// By whom.
+    /// The actor who made the change.
     pub actor: AuditActor,
-    /// In which organization.
+    /// The organization that was affected.
     pub organization_id: OrganizationId,
-    /// To which application; `None` where it is about the organization as a whole.
+    /// The application that was affected; `None` if the event concerns the organization as a whole.
     pub application_id: Option<ApplicationId>,
-    /// What.
+    /// The action that was performed.
     pub action: AuditAction,
-    /// To what in it: a key's prefix, a fingerprint, the application's or the organization's name, or a person's e-mail
-    /// address.
+    /// The object of the action: a key's prefix, a fingerprint, the application's or the organization's name, or a
+    /// member's e-mail address.
     pub target: String,
-    /// How it was, in words; `None` where there was nothing.
+    /// Description of the state before; `None` if there was nothing.
     pub before: Option<String>,
-    /// How it is now, in words; `None` where nothing is left.
+    /// Description of the state after; `None` if nothing is left.
     pub after: Option<String>,
-    /// Why, where somebody said so; and the ticket, where they acted for Nuvera.
+    /// The reason, if one was given, and the ticket, if the actor acted for Nuvera.
     pub reason: Option<Why>,
 }
 
-/// An event as the history shows it.
+/// A recorded event, as shown in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {
-    /// Its place in the history: later events have greater numbers.
+    /// The sequence number: later events have greater numbers.
     pub sequence: i64,
-    /// What the organization is called now.
+    /// The current name of the organization.
     pub organization_name: String,
-    /// What the application is called now; `None` where the event is about none.
+    /// The current name of the application; `None` if the event concerns none.
     pub application_name: Option<ApplicationName>,
-    /// The event.
+    /// The event as it was recorded.
     pub event: AuditEvent,
 }
 
-/// Whose history is read.
+/// The scope of a query of the audit history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditScope {
-    /// One application's.
+    /// A single application.
     Application(OrganizationId, ApplicationId),
-    /// One organization's: its own, and that of all of its applications.
+    /// An organization with all of its applications.
     Organization(OrganizationId),
-    /// Everybody's: for Nuvera only.
+    /// All organizations; for Nuvera only.
     Everyone,
 }
 
-/// Which events of a history are read; the default leaves nothing out.
+/// A filter of audit events. The default matches every event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Of this action only.
+    /// Only events with this action.
     pub action: Option<AuditAction>,
-    /// By this user only.
+    /// Only events by this user.
     pub actor: Option<UserId>,
-    /// By people on this side only.
+    /// Only events by actors on this side.
     pub kind: Option<ActorKind>,
-    /// At this instant or later.
+    /// Only events at this instant or later.
     pub from: Option<Timestamp>,
-    /// Before this instant.
+    /// Only events before this instant.
     pub until: Option<Timestamp>,
 }
 

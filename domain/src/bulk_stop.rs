@@ -7,44 +7,44 @@ use crate::{
 };
 use std::collections::HashSet;
 
-/// An application that is stopped with others, and what that would mean.
+/// An application that a bulk disable affects, with the data that its preview shows.
 #[derive(Clone, Debug)]
 pub struct Stoppable {
-    /// The application.
+    /// The application before the change.
     pub application: ApiApplication,
-    /// What its organization is called.
+    /// The display name of its organization.
     pub organization_name: String,
-    /// How many of its requests were accepted in the last hour.
+    /// Number of its requests that were accepted in the last hour.
     pub requests: i64,
-    /// When one of its keys was last used.
+    /// When any of its keys was last used.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// What became of each application.
+/// The result of a bulk disable for one application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It is stopped now.
+    /// It was disabled.
     Stopped,
-    /// It is stopped now, and did not run, or was not there, when the person looked at what would be stopped.
+    /// It was disabled, but was not enabled or did not exist when the actor viewed the preview.
     StoppedUnseen,
-    /// It had been disabled before.
+    /// It was already disabled.
     WasDisabled,
 }
 
-/// Every application that is stopped, and those that had been before.
+/// The result of a bulk disable: the changes, and the outcome for every application.
 #[derive(Clone, Debug)]
 #[must_use = "a stop counts once it is saved"]
 pub struct BulkStop {
-    /// The changes, one an application.
+    /// The changes to save, at most one per application.
     pub changes: Vec<Change>,
-    /// What became of each, in the order that they came in.
+    /// The outcome per application, in the order of the input.
     pub fates: Vec<(ApplicationId, Fate)>,
 }
 
-/// Disables each of `applications` that is not disabled yet. `seen`: those that the person saw running.
+/// Disables each of `applications` that is enabled. `seen`: those that the preview showed to the actor as enabled.
 ///
 /// # Errors
-/// Never: an application that is disabled already counts as [`Fate::WasDisabled`].
+/// Never: an application that is already disabled is reported as [`Fate::WasDisabled`].
 pub fn stop_all(
     applications: Vec<ApiApplication>,
     seen: &HashSet<ApplicationId>,
@@ -56,11 +56,11 @@ pub fn stop_all(
     })
 }
 
-/// Disables each of `applications` because their signing key with `fingerprint` was blocked, and retires the key where it is
-/// retiring. `seen`: those that the actor saw running.
+/// Disables each of `applications` because their signing key with `fingerprint` was blocked, and retires the key if it
+/// is still retiring. `seen`: those that the preview showed to the actor as enabled.
 ///
 /// # Errors
-/// The domain refuses a change.
+/// As [`ApiApplication::stop_for_blocked_key`].
 pub fn stop_signing_key(
     applications: Vec<ApiApplication>,
     fingerprint: &str,

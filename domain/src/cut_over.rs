@@ -1,12 +1,12 @@
-//! Whether traffic has moved from an old key to a new one, and what that says about ending the old one.
+//! Whether traffic has moved from an old key to a new one, so that the old one can be revoked.
 //!
-//! The old key is safe to end when both of these hold:
+//! The old key is safe to revoke when both of these hold:
 //! - it has been silent for at least 15 minutes, and for twice its longest pause between two requests in the past week
 //!   (at most a day);
 //! - the new key is still in use: its last request is no older than half of that time, or than the old key's longest
 //!   pause. Silence of both keys shows an idle system, not that traffic has moved.
 //!
-//! Every page and the automatic revocation ask [`Verdict::at`], so that they cannot disagree.
+//! Every page and the automatic revocation use [`Verdict::at`], so that they cannot disagree.
 
 use crate::{
     api_key::{ApiKey, ApiKeyStatus},
@@ -15,40 +15,40 @@ use crate::{
 };
 use std::time::Duration;
 
-/// The least silence that counts as evidence.
+/// Minimum silence that counts as evidence.
 pub const LEAST_SILENCE: Duration = Duration::from_secs(15 * 60);
 
-/// The most silence that is waited for.
+/// Maximum silence that is required.
 pub const MOST_SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long the traffic of a key is kept, minute by minute.
+/// How long the per-minute traffic of a key is kept.
 pub const WATCHED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How often a key has been used lately.
+/// The recent traffic of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Requests by minute (since 1970), in order; minutes without any are absent.
+    /// Number of requests per minute (since 1970), in order. Minutes without requests are absent.
     pub minutes: Vec<(i64, i64)>,
-    /// The longest time between two uses that was [watched](WATCHED), to the minute; `None` where fewer than two
-    /// minutes had any.
+    /// The longest time between two uses within [`WATCHED`], with a resolution of one minute; `None` if fewer than two
+    /// minutes had requests.
     pub longest_gap: Option<Duration>,
 }
 
 impl Traffic {
-    /// The number of the minute in which `at` lies, since 1970.
+    /// Returns the number of the minute, since 1970, that contains `at`.
     pub fn minute(at: Timestamp) -> i64 {
         at.as_millis().div_euclid(60_000)
     }
 }
 
-/// The use of a key, as far as the rule needs it.
+/// The use of a key, as far as the verdict depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyUse<'a> {
     /// The first accepted request.
     pub first_used_at: Timestamp,
     /// The last accepted request.
     pub last_used_at: Timestamp,
-    /// Its traffic; `None` where none was recorded lately.
+    /// Its recent traffic; `None` if none was recorded.
     pub traffic: Option<&'a Traffic>,
 }
 
@@ -57,7 +57,8 @@ impl KeyUse<'_> {
         self.traffic?.longest_gap
     }
 
-    /// Since when no two of its requests were further apart than `pause`. To the minute, like [`Traffic`].
+    /// Returns the instant since which no two of its requests were further apart than `pause`. The resolution is one
+    /// minute, as in [`Traffic`].
     fn in_use_since(self, pause: Duration) -> Timestamp {
         let minutes = self.traffic.map_or(&[][..], |traffic| &traffic.minutes);
         let mut later = Traffic::minute(self.last_used_at);
@@ -75,28 +76,28 @@ fn start_of_minute(minute: i64) -> Timestamp {
     Timestamp::from_millis(minute.saturating_mul(60_000))
 }
 
-/// What the evidence says about ending the old key.
+/// The conclusion about revoking the old key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not yet: no request has used the new key, so that ending the old one would stop the service.
+    /// Not yet: no request has used the new key, so revoking the old one would interrupt the service.
     NewKeyUnused,
     /// Not yet: the old key has not been silent for long enough.
     Waiting {
         /// How long it has been silent.
         silent_for: Duration,
-        /// How long it must be.
+        /// How long it must have been silent.
         needed: Duration,
     },
-    /// No evidence: the old key is silent, and so is the new one. Nothing shows where the traffic has gone.
+    /// No evidence: both keys are silent, so nothing shows where the traffic has gone.
     NoEvidence {
-        /// How long neither has been used.
+        /// How long neither key has been used.
         silent_for: Duration,
     },
     /// Safe: the new key is in use, and the old one has been silent for long enough.
     Silent {
         /// How long it has been silent.
         silent_for: Duration,
-        /// The longest that it was silent before, where that is known.
+        /// The longest silence before that, if known.
         longest_gap: Option<Duration>,
     },
     /// Safe: the new key is in use, and no request has ever used the old one.
@@ -104,7 +105,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What the use of both keys says at `now`.
+    /// Evaluates the use of both keys at `now`.
     pub fn at(now: Timestamp, old: Option<KeyUse<'_>>, new: Option<KeyUse<'_>>) -> Self {
         let Some(new) = new else { return Self::NewKeyUnused };
         let new_silent_for = now.since(new.last_used_at);
@@ -125,13 +126,13 @@ impl Verdict {
         }
     }
 
-    /// Whether the old key may be ended without breaking anything, as far as the evidence goes.
+    /// Whether the evidence shows that the old key can be revoked without an interruption.
     pub fn is_safe(self) -> bool {
         matches!(self, Self::Silent { .. } | Self::OldKeyUnused)
     }
 }
 
-/// For how long ending the old key has been safe without a break; `None` while it is not.
+/// Returns how long the old key has been safe to revoke without a break; `None` if it is not safe now.
 pub fn safe_for(now: Timestamp, old: Option<KeyUse<'_>>, new: Option<KeyUse<'_>>) -> Option<Duration> {
     if !Verdict::at(now, old, new).is_safe() {
         return None;
@@ -141,28 +142,30 @@ pub fn safe_for(now: Timestamp, old: Option<KeyUse<'_>>, new: Option<KeyUse<'_>>
     Some(silent.map_or(in_use, |silent| silent.min(in_use)))
 }
 
-/// How long a key must be silent, which was silent for `longest_gap` at the most while it was in use.
+/// Returns how long a key must be silent if its longest silence while in use was `longest_gap`.
 fn needed_silence(longest_gap: Option<Duration>) -> Duration {
     (longest_gap.unwrap_or_default() * 2).clamp(LEAST_SILENCE, MOST_SILENCE)
 }
 
-/// How far apart the new key's requests may be for it to count as in use. The old key's rhythm decides; a key that was never
-/// used has none, and its silence does not depend on how busy the last minutes were: a day.
+/// Returns the longest pause between the new key's requests for it to count as in use. It follows the old key's
+/// traffic. If the old key was never used, it is one day, so that the verdict does not depend on how busy the last
+/// minutes were.
 fn longest_pause(old: Option<KeyUse<'_>>) -> Duration {
     let Some(old) = old else { return MOST_SILENCE };
     let needed = needed_silence(old.longest_gap());
     old.longest_gap().unwrap_or_default().clamp(needed / 2, needed)
 }
 
-/// The API key that replaces others at `now`, and those: [`None`] where no rotation is under way.
+/// Returns the API key that replaces others at `now`, with the keys that it replaces; [`None`] if no rotation is in
+/// progress.
 pub fn api_key_rotation(application: &ApiApplication, now: Timestamp) -> Option<(&ApiKey, Vec<&ApiKey>)> {
     let new = application.api_keys.iter().find(|key| key.status(now) == ApiKeyStatus::Active)?;
     let old: Vec<_> = application.expiring_keys(now).filter(|key| key.created_at <= new.created_at).collect();
     (!old.is_empty()).then_some((new, old))
 }
 
-/// Requests with a key in the last `window`, at most the [minutes](Traffic::minutes) that are given. The minute in which the
-/// window begins counts where the key's last use lies in it, inside the window.
+/// Returns the number of requests with a key in the last `window`, limited to the [minutes](Traffic::minutes) given.
+/// The minute in which the window begins is counted only if the key's last use is in that minute and inside the window.
 pub fn requests_within(window: Duration, now: Timestamp, used: Option<KeyUse<'_>>) -> i64 {
     let Some((used, traffic)) = used.and_then(|used| Some((used, used.traffic?))) else { return 0 };
     let begins_at = now.minus(window);
@@ -179,7 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
-    /// On a whole minute.
+    /// The start of a minute.
     const START: Timestamp = Timestamp::from_millis(1_795_404_300_000);
 
     fn at(minutes: u32) -> Timestamp {
@@ -235,10 +238,10 @@ mod tests {
         let idle = Verdict::at(at(15), last_used(0, &traffic), last_used(2, &traffic));
         assert_eq!(idle, Verdict::NoEvidence { silent_for: MINUTE * 13 });
         assert!(!idle.is_safe());
-        // Within half of the window the new key counts as in use, and no longer.
+        // The new key counts as in use within half of the window and not beyond it.
         assert!(Verdict::at(at(15), last_used(0, &traffic), last_used(8, &traffic)).is_safe());
         assert!(!Verdict::at(at(16), last_used(0, &traffic), last_used(8, &traffic)).is_safe());
-        // Not even days later.
+        // Not even after days.
         assert!(!Verdict::at(at(9_999), last_used(0, &traffic), last_used(20, &traffic)).is_safe());
     }
 
@@ -284,10 +287,10 @@ mod tests {
     #[test]
     fn a_pause_of_the_new_key_breaks_the_evidence() {
         let traffic = busy();
-        // In use until minute 60, then idle for the night, then in use again: only that counts.
+        // In use until minute 60, idle overnight, then in use again: only the last period counts.
         let broken = at_minutes(&[20, 25, 30, 35, 40, 45, 50, 55, 60, 600, 605]);
         assert_eq!(safe_for(at(606), last_used(0, &traffic), last_used(605, &broken)), Some(6 * MINUTE));
-        // Without minutes nothing is known but the last use.
+        // Without per-minute traffic only the last use is known.
         assert_eq!(safe_for(at(606), last_used(0, &traffic), last_used(605, &traffic)), Some(MINUTE));
     }
 
@@ -329,7 +332,7 @@ mod tests {
 
         #[test]
         fn nothing_is_safe_on_silence_of_both(gap in 0_u64..2_000_000, idle in 0_u32..20_000) {
-            // Both were last used in the same moment: nothing shows that traffic has moved.
+            // Both were last used at the same moment: nothing shows that traffic has moved.
             let rhythm = rhythm(Some(Duration::from_secs(gap)));
             prop_assert!(!Verdict::at(at(idle), last_used(0, &rhythm), last_used(0, &rhythm)).is_safe());
         }

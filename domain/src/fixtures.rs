@@ -1,4 +1,4 @@
-//! What the tests of several modules begin with.
+//! Test fixtures shared by several modules.
 
 use crate::{
     access::Role,
@@ -24,7 +24,7 @@ const PEMS: [&str; 5] = [
     include_str!("testdata/rsa-2048-e.pem"),
 ];
 
-/// An owner of a partner's.
+/// Returns an owner of a partner organization.
 pub fn actor() -> Actor {
     Actor {
         user_id: UserId(Uuid::from_u128(1)),
@@ -51,7 +51,7 @@ pub fn new_api_key(number: u128) -> NewApiKey {
     }
 }
 
-/// One of [`PEMS`].
+/// Returns a signing key made from one of [`PEMS`].
 pub fn new_signing_key(pem: usize) -> NewSigningKey {
     NewSigningKey {
         id: SigningKeyId(Uuid::from_u128(100 + pem as u128)),
@@ -60,7 +60,7 @@ pub fn new_signing_key(pem: usize) -> NewSigningKey {
     }
 }
 
-/// With an API key and a signing key, both made at [`START`].
+/// Returns an application with one API key and one signing key, both created at [`START`].
 pub fn application() -> ApiApplication {
     let new = NewApplication {
         id: ApplicationId(Uuid::from_u128(3)),

@@ -1,4 +1,4 @@
-//! How an organization's applications are doing, in a few numbers: who needs help, and who needs it first.
+//! The health of an organization's applications in a few numbers, and the order in which organizations need attention.
 
 use crate::{
     hygiene::Rotation,
@@ -7,42 +7,42 @@ use crate::{
 };
 use std::{cmp::Reverse, time::Duration};
 
-/// An application that nobody has used this long after its creation was forgotten, or its integration does not work.
+/// Age at which an enabled application without any use is reported: it was forgotten, or its integration does not work.
 pub const UNUSED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Refusals count as a problem from this many in an hour: a person who tries something out makes fewer.
+/// Minimum number of refusals per hour that counts as a problem. Manual experiments cause fewer.
 pub const MANY_REFUSALS: u64 = 5;
 
-/// Refusals count as a problem from one request in this many on.
+/// Refusals count as a problem if at least one in this many requests is refused.
 pub const REFUSED_ONE_IN: u64 = 20;
 
-/// What came of requests in a span of time.
+/// The outcomes of the requests in a period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
-    /// How many there were, as far as they are kept: of each application the newest thousand.
+    /// Number of requests, limited to those that are kept: the newest thousand of each application.
     pub requests: u64,
-    /// How many of them were refused.
+    /// Number of refused requests.
     pub refused: u64,
-    /// The most frequent refusal's code, and how often it was told.
+    /// The code of the most frequent refusal, and how often it occurred.
     pub most_frequent: Option<(String, u64)>,
 }
 
 impl Outcomes {
-    /// Counts requests with the same code: [`SeenRequest::code`].
+    /// Adds requests with the same outcome: see [`SeenRequest::code`].
     pub fn count(&mut self, code: &str, requests: u64) {
         self.requests += requests;
         if requests == 0 || code == SeenRequest::ACCEPTED || code == SeenRequest::ABANDONED {
             return;
         }
         self.refused += requests;
-        // Of two that are as frequent, the first by name: a page that is loaded again says the same.
+        // Ties are broken by code, so that reloading a page shows the same result.
         let more = |(known, most): &(String, u64)| (requests, Reverse(code)) > (*most, Reverse(known.as_str()));
         if self.most_frequent.as_ref().is_none_or(more) {
             self.most_frequent = Some((code.to_owned(), requests));
         }
     }
 
-    /// The share of refused requests, in words: `12%`.
+    /// Returns the share of refused requests as text, such as `12%`.
     pub fn refused_share(&self) -> String {
         let tenths = self.refused.saturating_mul(1000).checked_div(self.requests).unwrap_or_default();
         match tenths {
@@ -57,39 +57,39 @@ impl Outcomes {
     }
 }
 
-/// How an organization's applications are doing.
+/// The health of an organization's applications.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// How many there are.
+    /// Number of applications.
     pub applications: usize,
-    /// How many of them are disabled.
+    /// Number of disabled applications.
     pub disabled: usize,
-    /// How many are enabled and have never been used, [`UNUSED_AFTER`] their creation.
+    /// Number of enabled applications that have never been used although they are older than [`UNUSED_AFTER`].
     pub never_used: usize,
-    /// How many keys stop while requests still use them.
+    /// Number of keys that expire soon and are still in use.
     pub stopping_in_use: usize,
-    /// When the first of these does.
+    /// The earliest expiry among these.
     pub first_stop: Option<Timestamp>,
-    /// How many other keys have a deadline.
+    /// Number of other keys with a deadline.
     pub expiring: usize,
-    /// How many keys are older than the organization's policy lets them become.
+    /// Number of keys that exceed the maximum age of the organization's policy.
     pub overdue: usize,
-    /// What came of requests in the last hour.
+    /// Outcomes of the requests of the last hour.
     pub last_hour: Outcomes,
-    /// What came of requests in the last day.
+    /// Outcomes of the requests of the last day.
     pub last_day: Outcomes,
 }
 
-/// The loudest that can be said of an organization: the one that needs help first is the least.
+/// The most urgent problem of an organization. The most urgent one is the least in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Concern {
-    /// A key stops at that time, and requests still use it.
+    /// A key that is still in use expires at this time.
     StopsInUse(Timestamp),
-    /// So many requests were refused in the last hour.
+    /// This many requests were refused in the last hour.
     Refused(Reverse<u64>),
-    /// So many keys are overdue.
+    /// This many keys are overdue for rotation.
     Overdue(Reverse<usize>),
-    /// So many applications have never been used.
+    /// This many applications have never been used.
     NeverUsed(Reverse<usize>),
 }
 
@@ -101,7 +101,7 @@ impl Health {
         self.never_used += usize::from(is_enabled && !is_used && now.since(created_at) >= UNUSED_AFTER);
     }
 
-    /// Counts a key that works.
+    /// Counts a live key.
     pub fn count_key(&mut self, rotation: Rotation) {
         match rotation {
             Rotation::Ending { at, in_use: true, .. } => {
@@ -114,14 +114,14 @@ impl Health {
         }
     }
 
-    /// Replaces the counts of keys.
+    /// Recomputes the counts of keys.
     pub fn recount_keys(&mut self, rotations: impl Iterator<Item = Rotation>) {
         (self.stopping_in_use, self.first_stop, self.expiring, self.overdue) = (0, None, 0, 0);
         rotations.for_each(|rotation| self.count_key(rotation));
     }
 
-    /// The loudest that can be said; `None` where nobody needs help. A disabled application was disabled by somebody who
-    /// knows, and a key with a deadline that nothing uses any more is as it should be.
+    /// Returns the most urgent problem; `None` if there is none. Disabled applications do not count, since they were
+    /// disabled on purpose, nor do keys with a deadline that are no longer in use.
     pub fn concern(&self) -> Option<Concern> {
         match self.first_stop {
             Some(at) => Some(Concern::StopsInUse(at)),
@@ -132,19 +132,19 @@ impl Health {
         }
     }
 
-    /// Whether refusals of the last hour are a problem, and no mere try.
+    /// Whether the refusals of the last hour are a problem and not just an experiment.
     pub fn refuses_many(&self) -> bool {
         self.last_hour.is_alarming()
     }
 
-    /// In which order organizations are listed: whoever needs help first, then those that need none.
+    /// Returns the sort key by which organizations are listed: the most urgent first, those without a problem last.
     pub fn order(&self) -> impl Ord + use<> {
         let concern = self.concern();
         (concern.is_none(), concern)
     }
 }
 
-/// A day and an hour ago: since when outcomes are counted.
+/// Returns the starts of the periods for which outcomes are counted: a day ago and an hour ago.
 pub fn since(now: Timestamp) -> [Timestamp; 2] {
     [now.minus(DAY), now.minus(Duration::from_secs(60 * 60))]
 }

@@ -1,12 +1,12 @@
 //! SHA-256 hashes in hexadecimal.
 
-/// A hash in lower case, as `bodyHash` and the store write it.
+/// Formats a hash in lower case, as `bodyHash` and the store represent it.
 pub fn lower(hash: &[u8; 32]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     hash.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
-/// Reads what [`lower`] writes, in either case.
+/// Parses the output of [`lower`], in either case.
 pub fn parse(text: &str) -> Option<[u8; 32]> {
     let digit = |character: u8| char::from(character).to_digit(16).map(|digit| digit as u8);
     let mut hash = [0; 32];

@@ -1,8 +1,7 @@
-//! Key hygiene: how old an organization lets its keys become, which keys nobody needs any more, and when somebody is
-//! reminded.
+//! Key hygiene: the maximum age of an organization's keys, keys that are no longer used, and reminders.
 //!
-//! Nothing here stops a key. A key stops because somebody gave it a deadline; a rotation policy says when that is due,
-//! and everybody is told in time.
+//! Nothing here revokes a key. A key ends because a user gave it a deadline. The rotation policy only determines when
+//! that is due and when reminders are sent.
 
 use crate::{
     api_key::{ApiKey, ApiKeyState},
@@ -15,32 +14,32 @@ use crate::{
 };
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-/// How long before its time a key is spoken of.
+/// How long before its due time a key is reported.
 pub const NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// A key that was used within this long carries traffic.
+/// A key counts as in use if it was used within this time.
 pub const IN_USE: Duration = DAY;
 
-/// How many days before its time somebody is reminded of a key; 0: on the day itself.
+/// How many days before a key's due time reminders are sent; 0 is the day itself.
 pub const REMINDER_DAYS: [u16; 4] = [14, 7, 1, 0];
 
-/// What a rotation policy rules.
+/// A rule of a rotation policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// The age that an API key reaches before it is due for replacement.
+    /// The maximum age of an API key, after which it is due for replacement.
     ApiKeyAge,
-    /// The same of a signing key.
+    /// The maximum age of a signing key, after which it is due for replacement.
     SigningKeyAge,
-    /// For how long a key was not used when it is safe to remove.
+    /// The time without use after which a key is safe to remove.
     Idle,
 }
 
-/// A number of days that a [`Rule`] takes.
+/// A number of days within the bounds of its [`Rule`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Days(u16);
 
 impl Days {
-    /// The number.
+    /// Returns the number of days.
     pub fn count(self) -> u16 {
         self.0
     }
@@ -56,14 +55,14 @@ impl fmt::Display for Days {
     }
 }
 
-/// Why a number of days is not taken; the words are for the person who typed it.
+/// A number of days is rejected. The message is shown to the user who entered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Enter a whole number of days {} from {} to {}, or nothing to switch the rule off.", .0.about(), .0.bounds().start(), .0.bounds().end())]
 pub struct DaysError(Rule);
 
 impl Rule {
-    /// The numbers of days that it takes. A maximum age leaves room for the notice before it. Jobs that run once a month
-    /// are in use.
+    /// Returns the permitted numbers of days. The minimum of a maximum age leaves room for the notice before it. The
+    /// minimum of idle time exceeds a month, so that monthly jobs count as use.
     pub fn bounds(self) -> RangeInclusive<u16> {
         match self {
             Self::ApiKeyAge | Self::SigningKeyAge => 30..=1095,
@@ -79,7 +78,7 @@ impl Rule {
         }
     }
 
-    /// Takes a number of days.
+    /// Validates a number of days.
     ///
     /// # Errors
     /// It is out of bounds.
@@ -87,10 +86,10 @@ impl Rule {
         if self.bounds().contains(&count) { Ok(Days(count)) } else { Err(DaysError(self)) }
     }
 
-    /// Reads what somebody typed; nothing switches the rule off.
+    /// Parses user input. Empty input disables the rule.
     ///
     /// # Errors
-    /// It is no whole number, or out of bounds.
+    /// It is not a whole number, or out of bounds.
     pub fn read(self, typed: &str) -> Result<Option<Days>, DaysError> {
         match typed.trim() {
             "" => Ok(None),
@@ -99,7 +98,7 @@ impl Rule {
     }
 }
 
-/// The rules of a rotation policy; `None` where one is switched off.
+/// The rules of a rotation policy; `None` if a rule is disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotationRules {
     /// [`Rule::ApiKeyAge`]
@@ -117,7 +116,7 @@ impl Default for RotationRules {
 }
 
 impl fmt::Display for RotationRules {
-    /// In words, for the audit history and for people.
+    /// Writes the text for the audit history and the console.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let age = |keys: &str, days: Option<Days>| match days {
             Some(days) => format!("{keys} are replaced after {days}"),
@@ -139,7 +138,7 @@ impl Rules for RotationRules {
 /// An organization's rotation policy.
 pub type RotationPolicy = Policy<RotationRules>;
 
-/// A key of either kind.
+/// The id of an API key or a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyId {
     /// An API key.
@@ -158,7 +157,7 @@ impl fmt::Display for KeyId {
 }
 
 impl KeyId {
-    /// What kind of key it is, to begin a sentence with.
+    /// Returns the kind of key, capitalized for the beginning of a sentence.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Api(_) => "API key",
@@ -170,64 +169,64 @@ impl KeyId {
 /// A key's last accepted request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastUse {
-    /// When.
+    /// When the request was accepted.
     pub at: Timestamp,
-    /// From which network address.
+    /// The network address that sent it.
     pub address: String,
 }
 
-/// Where a key stands between its making and its replacement.
+/// The rotation state of a live key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// There is nothing to do yet.
+    /// Nothing to do yet.
     Current,
     /// It reaches its maximum age at `at`, in [`NOTICE`] or less.
     Due {
-        /// When.
+        /// When it reaches its maximum age.
         at: Timestamp,
     },
     /// It has reached its maximum age.
     Overdue {
-        /// When.
+        /// When it reached its maximum age.
         since: Timestamp,
     },
-    /// It was replaced, and has a deadline. Its age is of no interest any more.
+    /// It was replaced and has a deadline. Its age is no longer relevant.
     Ending {
         /// The first instant at which it no longer works.
         at: Timestamp,
-        /// When that was decided.
+        /// When the deadline was set.
         decided_at: Timestamp,
-        /// Whether it still carries traffic with half of its time over, [`NOTICE`] or less before the end: the loudest that
-        /// can be said.
+        /// Whether it is still in use although half of its grace window is over and at most [`NOTICE`] is left: the
+        /// most urgent state.
         in_use: bool,
     },
 }
 
-/// That a key can go: nothing has used it for as long as the policy asks.
+/// A key that is safe to remove: it has not been used for as long as the policy requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
-    /// It was last used then.
+    /// It was last used at this time.
     Since(Timestamp),
-    /// It was made then, and never used.
+    /// It was created at this time and has never been used.
     NeverUsedSince(Timestamp),
 }
 
-/// What is to be known of a key that works.
+/// The hygiene of a live key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHygiene {
-    /// Which key.
+    /// The key's id.
     pub key: KeyId,
-    /// How people know it: an API key by its beginning and end, a signing key by its fingerprint.
+    /// How users identify it: an API key by its prefix and last four characters, a signing key by its fingerprint.
     pub name: String,
     /// Its last accepted request.
     pub last_use: Option<LastUse>,
-    /// Whether it is to be replaced, or has been.
+    /// Whether it is due for replacement or has been replaced.
     pub rotation: Rotation,
-    /// Set where it is safe to remove. A current signing key never is: it is replaced, not removed.
+    /// Set if it is safe to remove. Never set for the current signing key, which can only be replaced.
     pub idle: Option<Idle>,
 }
 
-/// In which order keys are spoken of: the loudest first, and of two equals the one whose time is earlier.
+/// The urgency by which keys are listed: the most urgent is the least, and of two equals the one that is due earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)] // The variants are those of `Rotation` and `Idle`, with their times.
 pub enum Urgency {
@@ -237,7 +236,7 @@ pub enum Urgency {
     SafeToRemove(Timestamp),
 }
 
-/// What a reminder is about.
+/// The subject of a reminder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReminderKind {
     /// The key's maximum age.
@@ -247,7 +246,7 @@ pub enum ReminderKind {
 }
 
 impl ReminderKind {
-    /// The code it is stored under.
+    /// Returns the code under which the kind is stored.
     pub fn code(self) -> &'static str {
         match self {
             Self::Age => "age",
@@ -256,32 +255,32 @@ impl ReminderKind {
     }
 }
 
-/// That somebody is to be reminded of a key now.
+/// A reminder to send now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reminder {
-    /// What it is about.
+    /// The subject.
     pub kind: ReminderKind,
-    /// The instant it is about: when the key reaches its maximum age, or stops.
+    /// The instant of the event: when the key reaches its maximum age or expires.
     pub due: Timestamp,
-    /// Which of [`REMINDER_DAYS`].
+    /// Which of [`REMINDER_DAYS`] it is.
     pub days: u16,
 }
 
-/// The little that tells where a key that works stands.
+/// The times of a live key from which its rotation state follows.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyTimes {
-    /// By which rule its age is judged.
+    /// The rule for its maximum age.
     pub age: Rule,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Its deadline, and when that was decided, where it was replaced.
+    /// If it was replaced: its deadline, and when that was set.
     pub ending: Option<(Timestamp, Timestamp)>,
     /// Its last accepted request.
     pub last_used_at: Option<Timestamp>,
 }
 
 impl KeyTimes {
-    /// Where the key stands under `rules` at `now`.
+    /// Returns the rotation state under `rules` at `now`.
     pub fn rotation(self, rules: RotationRules, now: Timestamp) -> Rotation {
         let most = match self.age {
             Rule::ApiKeyAge => rules.api_key_age,
@@ -295,7 +294,7 @@ impl KeyTimes {
     }
 }
 
-/// What is to be known of each of an application's keys that work: API keys, then signing keys, the newest first.
+/// Returns the hygiene of each live key of an application: API keys, then signing keys, the newest first.
 pub fn of_application(
     application: &ApiApplication,
     rules: RotationRules,
@@ -303,8 +302,8 @@ pub fn of_application(
     now: Timestamp,
 ) -> Vec<KeyHygiene> {
     let api_keys = application.live_keys(now).map(|key| of_api_key(key, rules, last_use(KeyId::Api(key.id)), now));
-    // Who decided on an overlap registered the current key then. Where an earlier key was restored, this is too early:
-    // it leads to a reminder more.
+    // The overlap was set when the current key was registered. If an earlier key was restored, this is too early, and
+    // one more reminder is sent.
     let replaced_at = application.current_signing_key().created_at;
     let signing_keys = application
         .signing_keys
@@ -354,7 +353,7 @@ fn aging(created_at: Timestamp, most: Option<Days>, now: Timestamp) -> Rotation 
 }
 
 fn ending(at: Timestamp, decided_at: Timestamp, last_used_at: Option<Timestamp>, now: Timestamp) -> Rotation {
-    // A rotation that has just begun is in use, as it should be.
+    // Just after a rotation the old key is still in use, as expected.
     let is_late = now >= at.minus(NOTICE.min(at.since(decided_at) / 2));
     let in_use = is_late && last_used_at.is_some_and(|used_at| now.since(used_at) < IN_USE);
     Rotation::Ending { at, decided_at, in_use }
@@ -369,12 +368,12 @@ fn idle(created_at: Timestamp, last_use: Option<&LastUse>, rules: RotationRules,
 }
 
 impl KeyHygiene {
-    /// Whether it stops while something still uses it.
+    /// Whether it expires soon although it is still in use.
     pub fn stops_in_use(&self) -> bool {
         matches!(self.rotation, Rotation::Ending { in_use: true, .. })
     }
 
-    /// How urgent it is; `None` where there is nothing to say.
+    /// Returns its urgency; `None` if there is nothing to report.
     pub fn urgency(&self) -> Option<Urgency> {
         match (self.rotation, self.idle) {
             (Rotation::Ending { at, in_use: true, .. }, _) => Some(Urgency::StopsInUse(at)),
@@ -385,8 +384,8 @@ impl KeyHygiene {
         }
     }
 
-    /// The reminder whose time has come most recently, whether or not it was given then. There is none whose time came
-    /// before the deadline was decided: who has just chosen 24 hours needs no letter that says so.
+    /// Returns the most recent reminder that is due, whether or not it was sent. A reminder that would have been due
+    /// before the deadline was set is omitted: a user who has just chosen 24 hours needs no reminder of it.
     pub fn reminder(&self, now: Timestamp) -> Option<Reminder> {
         let (kind, due, decided_at) = match self.rotation {
             Rotation::Current => return None,
@@ -399,7 +398,7 @@ impl KeyHygiene {
     }
 }
 
-/// When somebody is reminded `days` before `due`; on the day itself that is its first instant, in UTC.
+/// Returns when the reminder `days` before `due` is sent; on the day itself, at the start of the day in UTC.
 fn moment(due: Timestamp, days: u16) -> Timestamp {
     match days {
         0 => due.start_of_day(),

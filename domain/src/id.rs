@@ -1,4 +1,4 @@
-//! Identifiers. Every aggregate has its own type, so that one cannot be passed where another is meant.
+//! Identifiers. Each kind of entity has its own type, so that ids cannot be mixed up.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -28,42 +28,43 @@ macro_rules! id {
 }
 
 id!(
-    /// Names an organization (UUID v7, RFC 9562).
+    /// Identifies an organization (UUID v7, RFC 9562).
     OrganizationId
 );
 id!(
-    /// Names a user (UUID v7, RFC 9562).
+    /// Identifies a user (UUID v7, RFC 9562).
     UserId
 );
 id!(
-    /// Names an API application (UUID v7, RFC 9562).
+    /// Identifies an API application (UUID v7, RFC 9562).
     ApplicationId
 );
 id!(
-    /// Names an API key (UUID v7, RFC 9562). It is no secret and not part of the key's text.
+    /// Identifies an API key (UUID v7, RFC 9562). It is not a secret and not part of the key's text.
     ApiKeyId
 );
 id!(
-    /// Names a signing key (UUID v7, RFC 9562).
+    /// Identifies a signing key (UUID v7, RFC 9562).
     SigningKeyId
 );
 id!(
-    /// Names an invitation (UUID v7, RFC 9562). It is no secret and not part of its link.
+    /// Identifies an invitation (UUID v7, RFC 9562). It is not a secret and not part of its link.
     InvitationId
 );
 id!(
-    /// Names a passkey (UUID v7, RFC 9562). It is not the id that the passkey itself goes by.
+    /// Identifies a passkey (UUID v7, RFC 9562). It is not the credential id of Web Authentication.
     PasskeyId
 );
 id!(
-    /// Names a reset of a password or second factor that has not taken effect (UUID v7, RFC 9562).
+    /// Identifies a pending reset of a password or second factor (UUID v7, RFC 9562).
     PendingResetId
 );
 id!(
-    /// Names the session of somebody who is signed in (UUID v7, RFC 9562). It is no secret and not what their cookie holds.
+    /// Identifies a session (UUID v7, RFC 9562). It is not a secret and not the value of the session cookie.
     SessionId
 );
 id!(
-    /// Names a request to the gateway (UUID v7, RFC 9562): its answer carries it, in `x-request-id` and in an error's body.
+    /// Identifies a request to the gateway (UUID v7, RFC 9562). The response carries it in `x-request-id` and in the
+    /// body of an error.
     RequestId
 );

@@ -1,8 +1,8 @@
-//! Recognises private keys, and key material in general, in what was typed: by what keys are made of, and not by a list of
-//! formats. The list only adds forms that are shorter than the rule.
+//! Detects private keys, and key material in general, in user input. Detection is based on the structure of keys, not
+//! on a list of formats. The list only adds forms that are shorter than the rule requires.
 //!
-//! The rule: more than 64 characters of dense base64, or 128 hexadecimal digits. Fingerprints, ids, ordinary words and addresses
-//! stay below it.
+//! The rule: more than 64 characters of dense base64, or 128 hexadecimal digits. Fingerprints, ids, ordinary words and
+//! addresses stay below it.
 
 use base64::{
     Engine, alphabet,
@@ -10,30 +10,30 @@ use base64::{
 };
 use std::borrow::Cow;
 
-/// The characters of dense base64 that a harmless text may hold.
+/// Maximum number of characters of dense base64 in a harmless text.
 const MOST_BASE64: usize = 64;
 
-/// A shorter run of base64's characters may be a word.
+/// Minimum length of a run of base64 characters that counts. A shorter one may be a word.
 const LEAST_RUN: usize = 20;
 
-/// The hexadecimal digits of the shortest private key worth the name that is longer than any digest.
+/// Minimum number of hexadecimal digits that counts as a key. Only digests of 512 bits are as long.
 const LEAST_HEX: usize = 128;
 
-/// The fewest small numbers in a row that are the bytes of a key.
+/// Minimum number of consecutive small numbers that counts as the bytes of a key.
 const LEAST_BYTES: usize = 64;
 
-/// How often what is decoded is looked at again: a PEM in base64, percent-encoded by a form.
+/// How many layers of encoding are decoded, such as a PEM in base64 that a form percent-encoded.
 const DEPTH: usize = 3;
 
-/// Whether `text` holds a private key, or anything that could be one or a large part of one. Public keys are key material
-/// as well: they are for the one field that reads them.
+/// Whether `text` contains a private key, or anything that could be one or a large part of one. Public keys count as
+/// key material too: only the one field that reads public keys accepts them.
 pub fn holds_key_material(text: &str) -> bool {
     let text = percent_decoded(text);
     names_private_key(&text) || base64_characters(&text) > MOST_BASE64 || holds_hex(&text) || holds_bytes(&text)
 }
 
-/// Whether `text` is a private key that can be told as one, in whatever encoding: PEM with or without its armour, DER in
-/// base64 or hex, JWK, XML, OpenSSH, PuTTY; and these in base64 or percent-encoding again.
+/// Whether `text` can be recognised as a private key, in any encoding: PEM with or without its armour, DER in base64 or
+/// hex, JWK, XML, OpenSSH, PuTTY; and each of these in base64 or percent-encoding again.
 pub fn is_private_key(text: &str) -> bool {
     is_private_key_within(text, DEPTH)
 }
@@ -52,9 +52,9 @@ fn is_private_key_within(text: &str, depth: usize) -> bool {
     })
 }
 
-/// PKCS#1 and PKCS#8 private keys are a SEQUENCE whose first member is the INTEGER 0 or 1, their version; an EC private
-/// key's is the INTEGER 1. An encrypted PKCS#8 cannot be told from an SPKI by its first bytes, and is refused by its
-/// algorithm.
+/// Whether `der` starts like a private key. PKCS#1 and PKCS#8 private keys are a SEQUENCE whose first member is the
+/// INTEGER 0 or 1, the version; in an EC private key it is the INTEGER 1. An encrypted PKCS#8 cannot be distinguished
+/// from an SPKI by its first bytes; it is rejected because of its algorithm.
 pub(crate) fn starts_like_private_der(der: &[u8]) -> bool {
     let Some((0x30, rest)) = der.split_first() else { return false };
     let header = match rest.first() {
@@ -65,12 +65,12 @@ pub(crate) fn starts_like_private_der(der: &[u8]) -> bool {
     matches!(rest.get(header..header + 3), Some([0x02, 0x01, 0x00 | 0x01]))
 }
 
-/// Whether a text says of itself that it holds a private key. “A private key leaked” does not.
+/// Whether a text is labelled as a private key. A sentence such as “A private key leaked” is not.
 fn names_private_key(text: &str) -> bool {
     let mut upper = text.to_ascii_uppercase();
     upper.retain(|c| c.is_ascii_alphanumeric() || "\"'<>=:-".contains(c));
     let has = |part: &str| upper.contains(part);
-    // “BEGIN RSA PRIVATE KEY”, “BEGIN OPENSSH PRIVATE KEY”, and whatever else stands between the dashes.
+    // “BEGIN RSA PRIVATE KEY”, “BEGIN OPENSSH PRIVATE KEY”, and any other label between the dashes.
     let mut begins = upper.match_indices("--BEGIN");
     let armoured = has("PRIVATEKEY--")
         || begins
@@ -80,7 +80,7 @@ fn names_private_key(text: &str) -> bool {
     armoured || has("PUTTY-USER-KEY-FILE") || has("PRIVATE-LINES:") || has("PRIVATE-MAC:") || jwk || xml
 }
 
-/// How many characters stand in runs that are dense base64: long, and mixed as words are not.
+/// Counts the characters in runs of dense base64, that is, long runs with a mix of character classes unlike words.
 fn base64_characters(text: &str) -> usize {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_=".contains(c);
     let (mut total, mut is_fingerprint) = (0, false);
@@ -89,7 +89,7 @@ fn base64_characters(text: &str) -> usize {
         let was_named = std::mem::replace(&mut is_fingerprint, part.ends_with("SHA256:"));
         let has = |least: usize, is: fn(&u8) -> bool| run.bytes().filter(&is).count() >= least;
         let is_mixed = has(2, u8::is_ascii_uppercase) && has(2, u8::is_ascii_lowercase) && has(1, u8::is_ascii_digit);
-        // Of an API key the secret is cut elsewhere, and its prefix stays.
+        // API keys do not count: their secret is removed elsewhere, and the prefix may stay.
         let is_api_key = run.contains("nvk_");
         if run.len() >= LEAST_RUN && is_mixed && !was_named && !is_api_key {
             total += run.len();
@@ -98,7 +98,7 @@ fn base64_characters(text: &str) -> usize {
     total
 }
 
-/// Whether there is a long run of hexadecimal digits, however they are separated (`30:82:`, `0x30, 0x82`, `\x30\x82`).
+/// Whether there is a long run of hexadecimal digits, whatever separates them (`30:82:`, `0x30, 0x82`, `\x30\x82`).
 fn holds_hex(text: &str) -> bool {
     let compact = text.replace("0x", "").replace("\\x", "");
     let mut run = 0;
@@ -111,7 +111,7 @@ fn holds_hex(text: &str) -> bool {
     false
 }
 
-/// Whether there is a long row of small numbers, as programs print the bytes of a key.
+/// Whether there is a long sequence of small numbers, the form in which programs print the bytes of a key.
 fn holds_bytes(text: &str) -> bool {
     let mut row = 0;
     for word in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
@@ -123,7 +123,7 @@ fn holds_bytes(text: &str) -> bool {
     false
 }
 
-/// `text` with its percent-encoding undone (RFC 3986, 2.1), twice over.
+/// Decodes the percent-encoding of `text` (RFC 3986, 2.1) up to twice.
 pub(crate) fn percent_decoded(text: &str) -> Cow<'_, str> {
     let mut decoded = Cow::Borrowed(text);
     for _ in 0..2 {
@@ -152,7 +152,7 @@ fn percent_decoded_once(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The bytes of a text that is base64 from end to end, with either alphabet, padded or not.
+/// Decodes a text that is entirely base64, in either alphabet, with or without padding.
 fn base64(bare: &str) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
@@ -161,12 +161,12 @@ fn base64(bare: &str) -> Option<Vec<u8>> {
             .with_decode_allow_trailing_bits(true),
     );
     let standard = bare.replace('-', "+").replace('_', "/");
-    // What is cut off in the middle of a group is a key all the same.
+    // A truncated key is still a key: characters after the last complete group are ignored.
     let whole = standard.get(..standard.len() / 4 * 4).filter(|whole| !whole.is_empty())?;
     LENIENT.decode(whole).ok()
 }
 
-/// The bytes of a text that is hexadecimal from end to end.
+/// Decodes a text that is entirely hexadecimal.
 fn hex_bytes(bare: &str) -> Option<Vec<u8>> {
     let digits: String = bare.replace("0x", "").chars().filter(|c| !":,;".contains(*c)).collect();
     let is_hex = digits.len() > 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());

@@ -1,22 +1,22 @@
-//! Keys in the wrapping that tools, vaults and people give them: taken out of it, character by character, before a PEM is
-//! looked for. Nothing here decides whether a text is a key.
+//! Removes what tools, vaults and mail programs wrap around a key, before a PEM block is searched for. Nothing here
+//! decides whether a text is a key.
 
 use crate::key_material::percent_decoded;
 use zeroize::Zeroizing;
 
-/// The dashes that word processors and chat programs write in place of `-----`.
+/// The dashes that word processors and chat programs substitute for `-----`.
 const DASHES: [char; 7] = ['‐', '‑', '‒', '–', '—', '―', '−'];
 
-/// Characters that are not seen and mean nothing here.
+/// Characters that are invisible and have no meaning in a key.
 const INVISIBLE: [char; 6] = ['\u{FEFF}', '\u{200B}', '\u{200C}', '\u{200D}', '\u{2060}', '\u{AD}'];
 
-/// Returns `text` without what surrounds a key's characters:
-/// - a byte order mark, invisible characters, spaces that are not ASCII's, typographic dashes;
+/// Returns `text` without the characters that surround a key:
+/// - a byte order mark, invisible characters, non-ASCII spaces and typographic dashes;
 /// - percent-encoding, and the escapes of JSON and shells (`\n`, `\/`, `\u002b`);
-/// - quotation marks, commas and `\` at the ends of lines, as in source code, JSON and CSV; `>` and `|` at their beginnings, as
-///   in quoted mail and YAML.
+/// - quotation marks, commas and `\` at the ends of lines, as in source code, JSON and CSV; `>` and `|` at the
+///   beginnings of lines, as in quoted mail and YAML.
 ///
-/// Base64 and PEM hold none of these. Line breaks are line feeds.
+/// Base64 and PEM contain none of these. Line breaks become line feeds.
 pub fn unwrapped(text: &str) -> Zeroizing<String> {
     let text = Zeroizing::new(percent_decoded(text).into_owned());
     let mut plain = Zeroizing::new(String::with_capacity(text.len()));
@@ -37,12 +37,12 @@ pub fn unwrapped(text: &str) -> Zeroizing<String> {
                     let digits: String = characters.by_ref().take(4).collect();
                     plain.extend(u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32));
                 }
-                // `\/` and `\"`, an escaped backslash, and one before a line break.
+                // `\/`, `\"`, an escaped backslash, and a backslash before a line break: the backslash is dropped.
                 _ => {}
             },
             '\r' => plain.push('\n'),
             c if DASHES.contains(&c) => {
-                // A run that was typed as five dashes: what is left of them goes with it.
+                // The run replaced five dashes, so any dashes left around it belong to it.
                 while characters.next_if(|&next| next == '-' || DASHES.contains(&next)).is_some() {}
                 while plain.ends_with('-') {
                     plain.pop();
@@ -56,7 +56,8 @@ pub fn unwrapped(text: &str) -> Zeroizing<String> {
     let mut lines = Zeroizing::new(String::with_capacity(plain.len()));
     for line in plain.lines() {
         let line = line.trim().trim_start_matches(['>', '|', ' ']);
-        // Concatenation in source code. A line of base64 may end with a plus, so it counts after a quotation mark only.
+        // String concatenation in source code. A base64 line may end with a plus, so only one after a quotation mark is
+        // removed.
         let line = line.trim_end_matches(';').trim_end();
         let line = line.strip_suffix('+').map(str::trim_end).filter(|rest| rest.ends_with(['"', '\''])).unwrap_or(line);
         lines.push_str(line.trim_matches(['"', '\'', '`', ',', ' ']));

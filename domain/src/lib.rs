@@ -1,8 +1,9 @@
-//! The rules of Nuvera API applications, pure: who may do what, how a key is made, replaced and revoked, what a signed
-//! request must say, and what a partner is told when it is refused.
+//! The rules of Nuvera API applications as pure functions: access control, the lifecycle of keys, the requirements on a
+//! signed request, and the errors that a partner receives.
 //!
-//! Nothing here awaits, reads a clock, draws a random number or performs I/O: `now` and randomness are arguments. The
-//! crate compiles for the host and for WASM, so that the browser judges a pasted key by the same rules as the server.
+//! Nothing here awaits, reads a clock, generates random numbers or performs I/O: `now` and randomness are arguments.
+//! The crate compiles for the host and for WASM, so that the browser checks a pasted key by the same rules as the
+//! server.
 
 pub mod access;
 pub mod actor;

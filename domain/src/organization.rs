@@ -1,4 +1,4 @@
-//! Partner organizations. Nuvera's admins create, rename, suspend and reinstate them.
+//! Partner organizations, which Nuvera's admins create, rename, suspend and reinstate.
 
 use crate::{
     application::By,
@@ -8,42 +8,42 @@ use crate::{
     time::Timestamp,
 };
 
-/// What Nuvera keeps about a partner organization.
+/// Data that Nuvera keeps about a partner organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganizationDetails {
     /// Its name, which its members see as well.
     pub name: OrganizationName,
-    /// Whom Nuvera's support contacts there.
+    /// The person or team that Nuvera's support contacts.
     pub contact: Option<Contact>,
-    /// What Nuvera's support notes about it. Its members do not see it.
+    /// Support note by Nuvera, not visible to the organization's members.
     pub note: Option<SupportNote>,
 }
 
-/// The suspension of an organization: the gateway refuses every request of its applications.
+/// The suspension of an organization, during which the gateway rejects every request of its applications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
     /// When it took effect.
     pub at: Timestamp,
     /// The name of the admin who suspended the organization.
     pub by: String,
-    /// The reason and the ticket.
+    /// The reason and the ticket of the suspension.
     pub why: Why,
 }
 
 /// A partner organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organization {
-    /// Its id.
+    /// The organization's id.
     pub id: OrganizationId,
     /// Its name, contact and note.
     pub details: OrganizationDetails,
     /// Set while it is suspended.
     pub suspension: Option<Suspension>,
-    /// Number of changes so far. A change names the version that its author saw.
+    /// Incremented by every change. A change names the version that its author saw.
     pub version: i64,
 }
 
-/// An organization after a change, and what is recorded with it.
+/// An organization after a change, with the audit events to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a change counts once it is saved"]
 pub struct OrganizationChange {
@@ -53,16 +53,16 @@ pub struct OrganizationChange {
     pub events: Vec<AuditEvent>,
 }
 
-/// Why an organization is not changed; the words are for the admin.
+/// Reason why a change of an organization is rejected. The messages are shown to the admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrganizationError {
     /// Another partner organization has the name.
     #[error("Another partner organization has this name. Choose a different one.")]
     NameTaken,
-    /// Nothing would change.
+    /// The new details equal the present ones.
     #[error("Nothing was changed: name, contact and note are the same as before.")]
     Unchanged,
-    /// It is suspended.
+    /// It is already suspended.
     #[error("This organization is already suspended.")]
     AlreadySuspended,
     /// It is not suspended.
@@ -84,8 +84,8 @@ impl Organization {
         OrganizationChange { organization, events: vec![event] }
     }
 
-    /// Changes name, contact and note. The history says that contact or note were changed, and not what they are: the
-    /// organization's members read it.
+    /// Changes name, contact and note. The events record that the contact or the note changed but not their content,
+    /// because the organization's members can read the history.
     ///
     /// # Errors
     /// [`OrganizationError::Unchanged`]
@@ -115,7 +115,8 @@ impl Organization {
     /// Suspends the organization.
     ///
     /// # Errors
-    /// [`OrganizationError::AlreadySuspended`], [`OrganizationError::ReasonNeeded`], [`OrganizationError::TicketNeeded`]
+    /// [`OrganizationError::AlreadySuspended`], [`OrganizationError::ReasonNeeded`],
+    /// [`OrganizationError::TicketNeeded`]
     pub fn suspend(self, by: By<'_>) -> Result<OrganizationChange, OrganizationError> {
         if self.suspension.is_some() {
             return Err(OrganizationError::AlreadySuspended);
@@ -127,7 +128,7 @@ impl Organization {
         Ok(OrganizationChange { organization, events: vec![event] })
     }
 
-    /// Ends the suspension: the applications are as they were before it.
+    /// Ends the suspension. The applications return to their state before it.
     ///
     /// # Errors
     /// [`OrganizationError::NotSuspended`], [`OrganizationError::ReasonNeeded`], [`OrganizationError::TicketNeeded`]

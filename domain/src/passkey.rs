@@ -1,4 +1,4 @@
-//! Passkeys: keys on somebody's devices with which they prove that it is they (Web Authentication).
+//! Passkeys (Web Authentication).
 
 use crate::{
     application::By,
@@ -10,84 +10,84 @@ use crate::{
 };
 use std::time::Duration;
 
-/// How long a browser may take to answer with a passkey.
+/// Time within which a browser must answer a prompt.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5 * 60);
 
-/// How many passkeys somebody has at the most.
+/// Maximum number of passkeys per user.
 pub const MAX_PASSKEYS: usize = 20;
 
-/// What a browser is asked to do with a passkey.
+/// A request to the browser to create or use a passkey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// Comes back with the answer.
+    /// The challenge, which identifies the prompt when the answer arrives.
     pub challenge: String,
-    /// What the browser's own interface takes (Web Authentication, 5.1.9 and 5.1.10), in JSON.
+    /// The options for the browser's API (Web Authentication, 5.1.9 and 5.1.10), in JSON.
     pub options: String,
 }
 
-/// What is known of a passkey, besides its public key.
+/// The data of a passkey, without its public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passkey {
-    /// Names it.
+    /// The passkey's id in this system.
     pub id: PasskeyId,
-    /// What its owner calls it.
+    /// The name that its owner gave it.
     pub name: PasskeyName,
     /// When it was added.
     pub added_at: Timestamp,
-    /// When it last proved who its owner is.
+    /// When it was last used to authenticate.
     pub used_at: Option<Timestamp>,
-    /// Since when a copy of it may be about: it counted its uses backwards. It proves nothing any more.
+    /// Since when it may have been copied: its signature counter went backwards. It is no longer accepted.
     pub suspected_at: Option<Timestamp>,
 }
 
-/// Why a passkey is not taken; the words are for whoever used it.
+/// Reason why a passkey is rejected. The messages are shown to its user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasskeyError {
-    /// What the browser answers to is too old, was answered before, or is somebody else's.
+    /// The prompt has expired, was already answered, or belongs to another user.
     #[error("This page was open for too long, or was sent before. Nothing was changed: try again.")]
     TooLate,
-    /// There is no answer to judge, or it is none.
+    /// The answer is missing or unreadable.
     #[error("Your browser sent nothing that could be read. Try again, or use another way.")]
     NoAnswer,
-    /// The answer is not a passkey's to what was asked, here.
+    /// The answer does not match the prompt, this origin or the passkey.
     #[error("This answer of your passkey could not be verified. Try again, or use another way.")]
     NotVerified,
-    /// It was used without a fingerprint, a face or a PIN.
+    /// The device did not verify the user by fingerprint, face or PIN.
     #[error(
         "Your device did not check that it is you. Set up its screen lock or a PIN, then try again, or use another way."
     )]
     NobodyVerified,
-    /// It was added as a passkey that is synced, and is reported as one that is not, or its report contradicts itself (Web
+    /// It was added as a synced passkey and is reported as one that is not, or the report contradicts itself (Web
     /// Authentication Level 3, 6.1.3).
     #[error(
         "Your device or password manager reports this passkey differently than when it was added, so it is not accepted. Use another way, then remove the passkey on your page “Sign-in and security” and add it again."
     )]
     BackupStateChanged,
-    /// It belongs to nobody, or to somebody else.
+    /// It is not registered, or belongs to another user.
     #[error(
         "This passkey is not known here; it may have been removed. Use another one, or another way, and delete it from your device."
     )]
     Unknown,
-    /// A copy of it may be about.
+    /// It may have been copied.
     #[error(
         "A copy of this passkey may be in use, so it is no longer accepted. Use another way, then remove it on your page “Sign-in and security”."
     )]
     Suspected,
-    /// It is registered already.
+    /// It is already registered.
     #[error("This passkey is registered already. Choose another device, or another place to keep it.")]
     Known,
-    /// They have very many.
+    /// The user has reached the limit.
     #[error("You have {MAX_PASSKEYS} passkeys, and cannot have more. Remove one that you no longer use.")]
     TooMany,
-    /// They have another one of that name.
+    /// The user has another passkey of that name.
     #[error("You have another passkey of this name. Choose a different one.")]
     NameTaken,
 }
 
-/// What is recorded when somebody adds a passkey to those that they have.
+/// Returns the event to record when a user adds a passkey; `present` are those that they have.
 ///
 /// # Errors
-/// They have too many, or one of that name.
+/// [`PasskeyError::TooMany`], [`PasskeyError::NameTaken`]
 pub fn added(name: &PasskeyName, present: &[Passkey], by: By<'_>) -> Result<AuditEvent, PasskeyError> {
     if present.len() >= MAX_PASSKEYS {
         return Err(PasskeyError::TooMany);
@@ -99,10 +99,10 @@ pub fn added(name: &PasskeyName, present: &[Passkey], by: By<'_>) -> Result<Audi
 }
 
 impl Passkey {
-    /// What is recorded when its owner removes it; `is_last` where they have no other passkey.
+    /// Returns the event to record when its owner removes it; `is_last` if they have no other passkey.
     ///
     /// # Errors
-    /// They must have a second factor, and this is all that they have.
+    /// [`SecondFactorError::Required`]: the user must have a second factor, and this is their only one.
     pub fn removed(&self, is_last: bool, by: By<'_>) -> Result<AuditEvent, SecondFactorError> {
         if is_last && by.actor.must_have_factor && !by.actor.factors.authenticator {
             return Err(SecondFactorError::Required);
@@ -110,14 +110,14 @@ impl Passkey {
         Ok(self.removed_with_password(by))
     }
 
-    /// What is recorded when its owner removes it together with the old password: see
+    /// Returns the event to record when its owner removes it together with the old password: see
     /// [`crate::second_factor::removed_with_password`].
     pub fn removed_with_password(&self, by: By<'_>) -> AuditEvent {
         event(by, AuditAction::PasskeyRemoved, Some(described(&self.name)), None)
     }
 
-    /// What becomes of it when it counts backwards: the device that did may be a copy, or the one that was used before. Its
-    /// owner, whose it may have been, is on record as the one who used it.
+    /// Marks it as suspected because its signature counter went backwards: either the device used now or the one used
+    /// before may be a copy. The event names the owner as the actor.
     pub fn suspected(self, by: By<'_>) -> (Self, AuditEvent) {
         let name = described(&self.name);
         let event = event(by, AuditAction::PasskeySuspected, Some(name), Some("No longer accepted".to_owned()));

@@ -1,6 +1,6 @@
-//! Resets of a Nuvera member's password or second factor. Nuvera members reach every partner's applications, so such a reset
-//! takes effect only after a delay with notice to all admins, or once a second admin has confirmed it: a single admin, or
-//! the thief of a single admin's session, cannot take over another Nuvera account unnoticed.
+//! Resets of a Nuvera member's password or second factor. Nuvera members can access every partner's applications, so
+//! such a reset takes effect only after a delay, with a notice to all admins, or once a second admin has confirmed it.
+//! A single admin, or an attacker with a single admin's session, cannot take over another Nuvera account unnoticed.
 
 use crate::{
     actor::{Actor, ActorKind},
@@ -15,10 +15,10 @@ use std::time::Duration;
 /// Time between the request for a reset and its effect.
 pub const RESET_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is reset.
+/// The kind of credential that is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetKind {
-    /// The password: a link to choose another one is mailed.
+    /// The password: a link to choose a new one is mailed.
     Password,
     /// All second factors and recovery codes.
     SecondFactor,
@@ -27,7 +27,7 @@ pub enum ResetKind {
 impl ResetKind {
     const ALL: [Self; 2] = [Self::Password, Self::SecondFactor];
 
-    /// The code it is stored under.
+    /// Returns the code under which the kind is stored.
     pub fn code(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -35,12 +35,12 @@ impl ResetKind {
         }
     }
 
-    /// Reads [`ResetKind::code`].
+    /// Parses [`ResetKind::code`].
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 
-    /// The word for it within a sentence.
+    /// Returns the name for use within a sentence.
     pub fn label(self) -> &'static str {
         match self {
             Self::Password => "password",
@@ -52,7 +52,7 @@ impl ResetKind {
 /// A reset that has been requested and has not taken effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingReset {
-    /// Names it.
+    /// The id of the reset.
     pub id: PendingResetId,
     /// The organization of both members.
     pub organization_id: OrganizationId,
@@ -62,7 +62,7 @@ pub struct PendingReset {
     pub name: String,
     /// Their e-mail address.
     pub email: String,
-    /// What is reset.
+    /// The kind of credential that is reset.
     pub kind: ResetKind,
     /// The admin who requested it.
     pub requested_by: UserId,
@@ -74,14 +74,14 @@ pub struct PendingReset {
     pub effective_at: Timestamp,
 }
 
-/// Whether a reset of this member's password or second factor has to wait. All Nuvera members, not only admins: otherwise an
-/// admin could give another one a lesser role first.
+/// Whether a reset of this member's password or second factor is delayed. This applies to all Nuvera members: otherwise
+/// an admin could first give another admin a lesser role.
 pub fn is_delayed(person: &Person) -> bool {
     person.role.side() == ActorKind::Nuvera
 }
 
 impl PendingReset {
-    /// Requests a reset of `person`, which takes effect after [`RESET_DELAY`]. The event is recorded with it.
+    /// Requests a reset of `person`, which takes effect after [`RESET_DELAY`]. Returns it with the event to record.
     pub fn request(id: PendingResetId, person: &Person, kind: ResetKind, by: By<'_>) -> (Self, AuditEvent) {
         let reset = Self {
             id,
@@ -100,11 +100,12 @@ impl PendingReset {
         (reset, event)
     }
 
-    /// Confirms it, so that it takes effect at once. The event is recorded with it. `joined_at` is when the actor's account
-    /// was created.
+    /// Confirms it, so that it takes effect at once. Returns it with the event to record. `joined_at` is when the
+    /// actor's account was created.
     ///
     /// # Errors
-    /// The actor requested it, or it is their own password or second factor, or they joined within [`RESET_DELAY`].
+    /// [`PeopleError::SecondAdminNeeded`]: the actor requested it, or it concerns their own account.
+    /// [`PeopleError::TooNewToConfirm`]: they joined within [`RESET_DELAY`].
     pub fn confirm(self, joined_at: Timestamp, by: By<'_>) -> Result<(Self, AuditEvent), PeopleError> {
         if !self.is_confirmable_by(by.actor) {
             return Err(PeopleError::SecondAdminNeeded);
@@ -122,7 +123,7 @@ impl PendingReset {
         ![self.requested_by, self.user_id].contains(&actor.user_id)
     }
 
-    /// The event that records its cancellation.
+    /// Returns the event to record when it is cancelled.
     pub fn cancelled(&self, by: By<'_>) -> AuditEvent {
         let mut event = self.event(by, AuditAction::ResetCancelled, None);
         event.before = Some(format!("{}: requested by {}", self.what(), self.requested_by_name));

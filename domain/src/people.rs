@@ -1,7 +1,7 @@
-//! The people of an organization: who is invited, what they are, and what is to be done when they leave.
+//! The members of an organization: invitations, roles, and what has to be done when a member leaves.
 //!
-//! Nobody changes their own role or removes themselves, and an identity provider does not demote the last one who decides
-//! on people. So no organization is ever without somebody who does.
+//! Users cannot change their own role or remove themselves, and an identity provider cannot demote the last member who
+//! manages members. So every organization always has a member who does.
 
 mod owner_change;
 
@@ -20,66 +20,66 @@ use crate::{
 };
 use std::time::Duration;
 
-/// How long an invitation can be accepted.
+/// Time within which an invitation can be accepted.
 pub const INVITATION_LIFETIME: Duration = Duration::from_secs(72 * 60 * 60);
 
-/// How long a link to choose a new password is good.
+/// Time for which a password reset link is valid.
 pub const RESET_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Somebody who belongs to an organization.
+/// A member of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// Who it is.
+    /// The member's id.
     pub id: UserId,
-    /// What people know them by.
+    /// The display name.
     pub name: String,
-    /// What they sign in with.
+    /// The e-mail address used to sign in.
     pub email: String,
-    /// What they may do.
+    /// The role, which determines the permitted operations.
     pub role: Role,
     /// When they last signed in.
     pub signed_in_at: Option<Timestamp>,
-    /// Whether they sign in with a password: those who do not sign in by an identity provider.
+    /// Whether the member signs in with a password. Otherwise they use an identity provider.
     pub has_password: bool,
-    /// What they have, besides a password, to prove that it is they.
+    /// The factors that are set up in addition to the password.
     pub factors: Factors,
 }
 
-/// Somebody who may join an organization. What their link holds besides is kept as a hash only.
+/// An invitation to join an organization. The token in its link is stored only as a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
-    /// Names it.
+    /// The invitation's id.
     pub id: InvitationId,
-    /// To where they join.
+    /// The organization to join.
     pub organization_id: OrganizationId,
-    /// What they will sign in with.
+    /// The e-mail address used to sign in.
     pub email: EmailAddress,
-    /// What people know them by.
+    /// The display name.
     pub name: PersonName,
-    /// What they will be.
+    /// The role that the member will have.
     pub role: Role,
-    /// Who invited them, by name.
+    /// Name of the user who sent the invitation.
     pub invited_by: String,
     /// The first instant at which it can no longer be accepted.
     pub expires_at: Timestamp,
 }
 
-/// Why people stay as they are; the words are for whoever wanted something else.
+/// Reason why a change of members is rejected. The messages are shown to the user who requested it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeopleError {
-    /// It would be oneself.
+    /// The target is the actor.
     #[error("You cannot change your own role or remove yourself. Ask somebody else who decides on people.")]
     Yourself,
-    /// It would be one's own second factor.
+    /// The target is the actor's own second factor.
     #[error("This is you. Replace your second factor on your own page, “Sign-in and security”.")]
     OwnFactor,
-    /// They have no second factor.
+    /// The member has no second factor.
     #[error("{0} has no second factor.")]
     NoFactor(String),
-    /// It would be one's own password.
+    /// The target is the actor's own password.
     #[error("This is your own account: change your password on its page.")]
     OwnPassword,
-    /// They have no password.
+    /// The member has no password.
     #[error(
         "{0} signs in by single sign-on: there is no password to reset here. Your identity provider lets them in, or not."
     )]
@@ -93,16 +93,16 @@ pub enum PeopleError {
     /// The actor joined too recently to confirm a reset: the requester could have invited them for it.
     #[error("Your account is less than 24 hours old. Another admin has to confirm this reset.")]
     TooNewToConfirm,
-    /// They have the role already.
+    /// The member already has the role.
     #[error("{0} has this role already.")]
     RoleUnchanged(String),
-    /// The organization would be left without a user who manages its people.
+    /// The organization would be left without a user who manages its members.
     #[error("This would leave your organization without an owner. Give another person that role first.")]
     LastOwner,
-    /// A removal or demotion of theirs is pending.
+    /// A removal or demotion of the member is already pending.
     #[error("A change of {0} is pending already: {1}. Confirm or cancel it first, on the page of all members.")]
     ChangePending(String, String),
-    /// The requester or the target cannot confirm it.
+    /// The actor requested the change, or it concerns them.
     #[error("Someone else confirms this: not who requested it, and not whom it is about.")]
     OwnConfirmation,
     /// The actor has managed members for too short a time to confirm it.
@@ -113,49 +113,49 @@ pub enum PeopleError {
     /// The organization has an owner, who can change roles.
     #[error("{0} has an owner already, who can change roles. Ask them, or recover their account.")]
     HasOwner(String),
-    /// Customer platforms have no owners here.
+    /// The member is a customer's user. Customer platforms have no owners in this console.
     #[error("{0} belongs to a customer platform, which has no owner here.")]
     CustomerUser(String),
-    /// The role is none of this organization's.
+    /// Members of this organization cannot have the role.
     #[error("Choose one of the roles.")]
     RoleNotGiven,
-    /// The address is that of somebody here.
+    /// A member has this e-mail address.
     #[error("{0} belongs to your organization already, with this e-mail address.")]
     AlreadyHere(String),
-    /// The address has an account elsewhere; nobody is told where.
+    /// The address has an account in another organization, which must not be revealed.
     #[error("This e-mail address cannot be invited. Use another one of theirs.")]
     EmailTaken,
     /// The invitation can no longer be accepted.
     #[error("This invitation has expired. Invite the person again.")]
     InvitationExpired,
-    /// The organization has a member: its owners invite the others.
+    /// The organization has members, so its owners send invitations.
     #[error(
         "{0} has members already: its owners invite others. If no owner can sign in, the operator of this server recovers one (server recover)."
     )]
     NotFirstOwner(String),
-    /// The organization has invited very many lately.
+    /// The organization has reached the limit of invitations per day.
     #[error(
         "Your organization has invited a hundred people within a day. Invite more tomorrow, or ask Nuvera support."
     )]
     TooManyInvitations,
 }
 
-/// What becomes of somebody's role when an identity provider names one.
+/// The effect of a role asserted by an identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followed {
-    /// They have it already.
+    /// The member already has the role.
     Unchanged,
-    /// They are given it. The event is recorded with it.
+    /// The role was changed. Contains the member with the event to record.
     Changed(Box<(Person, AuditEvent)>),
-    /// They keep theirs: without them nobody would decide on people.
+    /// The role was kept: without this member no one would manage members.
     Kept,
 }
 
 impl Person {
-    /// Gives them another role. The event is recorded with it.
+    /// Changes the role. Returns the member with the event to record.
     ///
     /// # Errors
-    /// It is oneself, the role is not given here, or they have it.
+    /// [`PeopleError::Yourself`], [`PeopleError::RoleNotGiven`], [`PeopleError::RoleUnchanged`]
     pub fn change_role(self, role: Role, by: By<'_>) -> Result<(Self, AuditEvent), PeopleError> {
         self.is_somebody_else(by)?;
         if !role.is_given_on(by.actor.kind()) {
@@ -169,11 +169,12 @@ impl Person {
         Ok((Self { role, ..self }, event))
     }
 
-    /// Makes them an owner (at Nuvera: an admin) of their organization, which has none: `by` themselves, on the order of the
-    /// operator. The event is recorded with it.
+    /// Promotes the member to owner (at Nuvera: admin) of an organization that has none. The operator orders it, and
+    /// `by` is the member. Returns the member with the event to record. `others_decide`: whether another member manages
+    /// members.
     ///
     /// # Errors
-    /// Somebody else is one (`others_decide`), they are one themselves, or they are a customer's user.
+    /// [`PeopleError::CustomerUser`]; [`PeopleError::HasOwner`] if another member is an owner, or this one already is.
     pub fn make_owner(self, others_decide: bool, by: By<'_>) -> Result<(Self, AuditEvent), PeopleError> {
         if self.role == Role::CustomerUser {
             return Err(PeopleError::CustomerUser(self.name));
@@ -190,19 +191,19 @@ impl Person {
         Ok((Self { role, ..self }, event))
     }
 
-    /// Removes them: what is left is the event.
+    /// Removes the member. Returns the event to record.
     ///
     /// # Errors
-    /// It is oneself.
+    /// [`PeopleError::Yourself`]
     pub fn remove(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
         self.is_somebody_else(by)?;
         Ok(event(by, AuditAction::PersonRemoved, &self.email, Some(self.role.label()), None))
     }
 
-    /// Removes their second factor, which they have lost: what is left is the event.
+    /// Removes the member's second factors, which they have lost. Returns the event to record.
     ///
     /// # Errors
-    /// It is oneself, or they have none.
+    /// [`PeopleError::OwnFactor`], [`PeopleError::NoFactor`]
     pub fn reset_factor(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
         if self.id == by.actor.user_id {
             return Err(PeopleError::OwnFactor);
@@ -213,10 +214,11 @@ impl Person {
         Ok(second_factor::reset(by, &self.email, self.factors))
     }
 
-    /// Gives them a link with which they choose a new password: what is recorded of it.
+    /// Starts a password reset by link. Returns the event to record.
     ///
     /// # Errors
-    /// It is oneself, or they have none: with one, they could sign in when their identity provider no longer lets them.
+    /// [`PeopleError::OwnPassword`]; [`PeopleError::NoPassword`]: a member who uses single sign-on gets no password,
+    /// with which they could still sign in after their identity provider has removed them.
     pub fn reset_password(&self, by: By<'_>) -> Result<AuditEvent, PeopleError> {
         self.is_somebody_else(by).map_err(|_| PeopleError::OwnPassword)?;
         if !self.has_password {
@@ -225,9 +227,9 @@ impl Person {
         Ok(event(by, AuditAction::PasswordResetBegun, &self.email, None, None))
     }
 
-    /// Brings their role up to what their organization's identity provider says of them, as they sign in: `by` themselves.
-    /// `others_decide` says whether somebody else of theirs decides on people: the last one who does stays what they are,
-    /// whatever the provider says, because nobody could undo it.
+    /// Updates the role to the one asserted by the identity provider at sign-in; `by` is the member. `others_decide`:
+    /// whether another member manages members. The last member who does keeps their role, because no one could reverse
+    /// the change.
     pub fn follow_provider(self, role: Role, others_decide: bool, by: By<'_>) -> Followed {
         if role == self.role {
             return Followed::Unchanged;
@@ -246,10 +248,10 @@ impl Person {
 }
 
 impl Invitation {
-    /// Invites somebody to the actor's organization.
+    /// Creates an invitation to the actor's organization. Returns it with the event to record.
     ///
     /// # Errors
-    /// The role is not given there.
+    /// [`PeopleError::RoleNotGiven`]
     pub fn new(
         id: InvitationId,
         email: EmailAddress,
@@ -263,7 +265,7 @@ impl Invitation {
         Ok(Self::to_organization(by.actor.organization_id, id, email, name, role, by))
     }
 
-    /// Invites the first owner of a partner organization, on behalf of Nuvera.
+    /// Creates an invitation for the first owner of a partner organization, sent by Nuvera.
     pub fn of_first_owner(
         organization: OrganizationId,
         id: InvitationId,
@@ -295,8 +297,8 @@ impl Invitation {
         (invitation, AuditEvent { organization_id, ..event })
     }
 
-    /// Sends it again: with a new link, for [`INVITATION_LIFETIME`] from now, in the name of whoever sends it. The event is
-    /// recorded with it.
+    /// Renews the invitation with a new link, which is valid for [`INVITATION_LIFETIME`] from now, in the name of the
+    /// actor. Returns it with the event to record.
     ///
     /// # Errors
     /// [`PeopleError::InvitationExpired`]
@@ -314,14 +316,14 @@ impl Invitation {
         now < self.expires_at
     }
 
-    /// What is recorded when it is taken back.
+    /// Returns the event to record when it is withdrawn.
     pub fn withdrawn(&self, by: By<'_>) -> AuditEvent {
         let event = event(by, AuditAction::InvitationWithdrawn, self.email.as_str(), Some(self.role.label()), None);
-        // Nuvera invites a partner's first owner.
+        // Nuvera invites a partner's first owner, so the actor's organization may be another one.
         AuditEvent { organization_id: self.organization_id, ..event }
     }
 
-    /// What is recorded when somebody joins: `by` themselves.
+    /// Returns the event to record when the invited user joins; `by` is that user.
     pub fn accepted(&self, by: By<'_>) -> AuditEvent {
         let mut event = event(by, AuditAction::PersonJoined, self.email.as_str(), None, Some(self.role.label()));
         event.reason = None;
@@ -329,13 +331,14 @@ impl Invitation {
     }
 }
 
-/// What is recorded when somebody changes their own password: `by` themselves.
+/// Returns the event to record when a user changes their own password; `by` is that user.
 pub fn password_changed(by: By<'_>) -> AuditEvent {
     event(by, AuditAction::PasswordChanged, &by.actor.email, None, None)
 }
 
-/// What is recorded when a user has chosen a new password by a link, which removes their second factors: `by` themselves.
-/// `started_by` is the name of the member who sent the link; `None` for the server's command line.
+/// Returns the events to record when a user has chosen a new password by a reset link, which removes their second
+/// factors; `by` is that user. `started_by` is the name of the member who sent the link; `None` for the server's
+/// command line.
 pub fn password_reset(by: By<'_>, started_by: Option<&str>) -> Vec<AuditEvent> {
     let started_by = started_by.map_or_else(
         || "Reset started on the server’s command line".to_owned(),
@@ -348,8 +351,8 @@ pub fn password_reset(by: By<'_>, started_by: Option<&str>) -> Vec<AuditEvent> {
     removed.into_iter().chain([chosen]).collect()
 }
 
-/// What is recorded when whoever runs the server gives somebody a way back in who has lost all that they signed in with:
-/// `by` themselves, with the reason that says so.
+/// Returns the events to record when the operator recovers the account of a user who has lost all of their credentials;
+/// `by` is that user, with a justification that says so.
 pub fn recovered(by: By<'_>) -> Vec<AuditEvent> {
     let factors = by.actor.factors;
     let reset = factors.any().then(|| second_factor::reset(by, &by.actor.email, factors));
@@ -357,12 +360,12 @@ pub fn recovered(by: By<'_>) -> Vec<AuditEvent> {
     reset.into_iter().chain([begun]).collect()
 }
 
-/// What is recorded when somebody is refused who may not use the console at all: `by` themselves.
+/// Returns the event to record when a user who has no access to the console is rejected; `by` is that user.
 pub fn sign_in_refused(by: By<'_>) -> AuditEvent {
     event(by, AuditAction::SignInRefused, &by.actor.email, None, Some(by.actor.role.label()))
 }
 
-/// What is recorded when an identity provider brings somebody who was not there before: `by` themselves.
+/// Returns the event to record when an identity provider signs in a user for the first time; `by` is that user.
 pub fn joined_by_provider(by: By<'_>) -> AuditEvent {
     event(by, AuditAction::PersonJoined, &by.actor.email, None, Some(by.actor.role.label()))
 }
@@ -387,19 +390,19 @@ fn event(
     }
 }
 
-/// Something that somebody once did to a key, by the audit history.
+/// An action of a user on a key, according to the audit history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handled {
-    /// To a key of which application.
+    /// The application of the key.
     pub application: ApplicationId,
-    /// What they did.
+    /// The action that was performed.
     pub action: AuditAction,
     /// The event's target: a key's prefix, a fingerprint, or the application's name.
     pub target: String,
 }
 
 impl Handled {
-    /// The actions after which somebody may have a copy of a key.
+    /// The actions by which a user may have obtained a copy of a key.
     pub const ACTIONS: [AuditAction; 5] = [
         AuditAction::ApplicationCreated,
         AuditAction::ApiKeyCreated,
@@ -409,17 +412,17 @@ impl Handled {
     ];
 }
 
-/// Somebody who has left, and the keys that still work and that they may have a copy of.
+/// A removed member, with the live keys of which they may have a copy.
 #[derive(Clone, Debug)]
 pub struct Leaver {
-    /// Who it was.
+    /// The removed member.
     pub person: Person,
-    /// The keys, by application.
+    /// The keys, grouped by application.
     pub keys: Vec<(ApiApplication, Vec<KeyId>)>,
 }
 
-/// The keys of `application` that work at `now` and that somebody may have a copy of who did all this: the API keys that
-/// they were shown or confirmed as stored, and the signing keys whose public half they registered.
+/// Returns the keys of `application` that are live at `now` and that a user may have copied, given the actions in
+/// `handled`: API keys that were shown to them or that they confirmed as stored, and signing keys that they registered.
 pub fn keys_in_hand(application: &ApiApplication, handled: &[Handled], now: Timestamp) -> Vec<KeyId> {
     let did = |actions: &[AuditAction], target: &str| {
         handled

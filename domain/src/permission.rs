@@ -1,11 +1,12 @@
-//! Permissions of an API application: the protocol's table. A write without its read cannot be represented.
+//! Permissions of an API application, as listed in the protocol. A write permission without its read permission cannot
+//! be represented.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// An area of the REST API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)] // Each name is the area's own.
+#[allow(missing_docs)] // Each variant has the area's own name.
 pub enum Area {
     Customers,
     Beneficiaries,
@@ -17,7 +18,7 @@ pub enum Area {
 }
 
 impl Area {
-    /// Every area, in the order in which people see them.
+    /// Every area, in the order in which the console lists them.
     pub const ALL: [Self; 7] = [
         Self::Customers,
         Self::Beneficiaries,
@@ -28,7 +29,7 @@ impl Area {
         Self::Support,
     ];
 
-    /// The area's name for people.
+    /// Returns the display name.
     pub fn label(self) -> &'static str {
         match self {
             Self::Customers => "Customers",
@@ -41,19 +42,19 @@ impl Area {
         }
     }
 
-    /// The permission to read the area.
+    /// Returns the permission to read the area.
     pub fn read(self) -> Permission {
         Permission { area: self, write: false }
     }
 
-    /// The permission to write to the area; reference data and screening have none.
+    /// Returns the permission to write to the area. Reference data and screening have none.
     pub fn write(self) -> Option<Permission> {
         let writable = !matches!(self, Self::CryptoReferenceData | Self::Screening);
         writable.then_some(Permission { area: self, write: true })
     }
 }
 
-/// One permission, such as `CUSTOMERS_READ`. Made by [`Area::read`], [`Area::write`] or from its code.
+/// A permission, such as `CUSTOMERS_READ`. Created by [`Area::read`], [`Area::write`] or from its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Permission {
     area: Area,
@@ -61,12 +62,12 @@ pub struct Permission {
 }
 
 impl Permission {
-    /// Every permission, each area's read before its write.
+    /// Returns every permission. The read permission of an area precedes its write permission.
     pub fn all() -> impl Iterator<Item = Self> {
         Area::ALL.into_iter().flat_map(|area| [Some(area.read()), area.write()]).flatten()
     }
 
-    /// Its code in the protocol.
+    /// Returns its code in the protocol.
     pub fn code(self) -> &'static str {
         match (self.area, self.write) {
             (Area::Customers, false) => "CUSTOMERS_READ",
@@ -84,7 +85,7 @@ impl Permission {
         }
     }
 
-    /// The area it opens.
+    /// Returns the area to which it applies.
     pub fn area(self) -> Area {
         self.area
     }
@@ -109,27 +110,27 @@ impl FromStr for Permission {
     }
 }
 
-/// Why a set of permissions is not accepted; the words are for the person who chose them.
+/// Reason why a set of permissions is rejected. The messages are shown to the user who selected them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PermissionError {
     /// A code that is not in the protocol's table.
     #[error("Choose permissions from the list: one of those sent does not exist.")]
     Unknown,
-    /// A write permission whose read permission is missing.
+    /// A write permission without its read permission.
     #[error("{0} needs {read} as well: select both, or neither.", read = .0.area.read())]
     WriteWithoutRead(Permission),
 }
 
-/// A set of permissions in which every write comes with its read.
+/// A set of permissions in which every write permission comes with its read permission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PermissionSet(u16);
 
 impl PermissionSet {
-    /// The set of `permissions`.
+    /// Creates the set of `permissions`.
     ///
     /// # Errors
-    /// [`PermissionError::WriteWithoutRead`] for the first write whose read is not among them.
+    /// [`PermissionError::WriteWithoutRead`] for the first write permission whose read permission is not included.
     pub fn new(permissions: impl IntoIterator<Item = Permission>) -> Result<Self, PermissionError> {
         let set = Self(permissions.into_iter().fold(0, |bits, permission| bits | bit(permission)));
         match set.iter().find(|p| p.write && !set.contains(p.area.read())) {
@@ -138,29 +139,29 @@ impl PermissionSet {
         }
     }
 
-    /// Whether `permission` is in it.
+    /// Whether the set contains `permission`.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & bit(permission) != 0
     }
 
-    /// Its permissions, in the table's order.
+    /// Returns its permissions, in the protocol's order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::all().filter(move |&permission| self.contains(permission))
     }
 
-    /// Whether it allows nothing.
+    /// Whether it contains no permission.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// What is in this set and not in `other`.
+    /// Returns the permissions that are in this set and not in `other`.
     pub fn without(self, other: Self) -> impl Iterator<Item = Permission> {
         self.iter().filter(move |&permission| !other.contains(permission))
     }
 }
 
 impl fmt::Display for PermissionSet {
-    /// The codes, separated by a space; `FromStr` reads them back.
+    /// Writes the codes, separated by spaces. `FromStr` parses them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, permission) in self.iter().enumerate() {
             write!(f, "{}{permission}", if index == 0 { "" } else { " " })?;

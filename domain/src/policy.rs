@@ -1,6 +1,6 @@
-//! An organization's policies: rules that everybody there is held to, and that its owners decide on.
+//! An organization's policies: rules that apply to all of its members and that its owners manage.
 //!
-//! Each policy is read, changed and recorded in the same way, whatever it rules: see [`Rules`].
+//! All policies are loaded, changed and recorded in the same way: see [`Rules`].
 
 use crate::{
     application::By,
@@ -8,40 +8,41 @@ use crate::{
 };
 use std::fmt;
 
-/// What a policy rules; its words are for the audit history and for people.
+/// The rules of a policy. `Display` describes them in the audit history and the console.
 pub trait Rules: Copy + Default + PartialEq + fmt::Display {
-    /// What the policy is called, in the midst of a sentence.
+    /// The policy's name for use within a sentence.
     const NAME: &'static str;
-    /// What the history calls a change of it.
+    /// The action that records a change of the policy.
     const CHANGED: AuditAction;
 }
 
 /// An organization's policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy<R> {
-    /// What it rules.
+    /// The current rules.
     pub rules: R,
-    /// Counts its changes: a change is made to the version that somebody saw, or refused. 0: nobody has changed it yet.
+    /// Incremented by every change; 0 if it has never been changed. A change is rejected if the version that the actor
+    /// saw is outdated.
     pub version: i64,
 }
 
-/// A policy after a change, and the event that is recorded with it.
+/// A policy after a change, with the audit event to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a change counts once it is saved"]
 pub struct PolicyChange<R> {
-    /// The policy as it is now.
+    /// The policy after the change.
     pub policy: Policy<R>,
-    /// What is recorded.
+    /// The audit event to record.
     pub event: AuditEvent,
 }
 
-/// The policy of this name is already as somebody wants it.
+/// The new rules of the policy of this name equal the present ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("The {0} is unchanged.")]
 pub struct PolicyUnchanged(pub &'static str);
 
 impl<R: Rules> Policy<R> {
-    /// Gives the actor's organization other rules.
+    /// Replaces the rules of the actor's organization.
     ///
     /// # Errors
     /// [`PolicyUnchanged`]

@@ -1,9 +1,9 @@
-//! What a signed request must say, and what a partner is told when it does not.
+//! The requirements on a signed request, and the errors returned if they are not met.
 //!
 //! A request carries an API key and a compact JWS (RFC 7515, 7.1) whose claims (RFC 7519) bind the token to that one
-//! request. Everything here is judged strictly: what could be read in two ways is refused. Nothing here verifies a
-//! signature; whoever does calls, in this order, [`UnverifiedToken::parse`], [`UnverifiedToken::claims`],
-//! [`Claims::check`], [`Claims::check_body`], and only then the RSA verification over
+//! request. Validation is strict: input that could be interpreted in two ways is rejected. This module does not verify
+//! signatures. The caller must call, in this order, [`UnverifiedToken::parse`], [`UnverifiedToken::claims`],
+//! [`Claims::check`], [`Claims::check_body`], and finally verify the RSA signature over
 //! [`UnverifiedToken::signing_input`].
 
 mod claims;
@@ -29,24 +29,24 @@ pub const ISSUER: &str = "nuvera-api";
 /// The `aud` claim of every request token.
 pub const AUDIENCE: &str = "nuvera-rest-api";
 
-/// The most seconds from a token's `iat` to its `exp`.
+/// Maximum number of seconds between a token's `iat` and its `exp`.
 pub const MAX_LIFETIME_SECONDS: i64 = 60;
 
-/// The most characters (Unicode scalar values) of a `jti`.
+/// Maximum number of characters (Unicode scalar values) of a `jti`.
 pub const MAX_JTI_CHARACTERS: usize = 128;
 
-/// The most bytes of a token. A signature with 4096 bits needs 683 of them; the rest is for long URIs.
+/// Maximum length of a token in bytes. A 4096-bit signature needs 683 of them; the rest is for long URIs.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// How much of a key or token may be shown: an API key's public prefix, and no more of anything.
+/// Number of characters of a key or token that may be shown: exactly the public prefix of an API key.
 const SHOWN_OF_A_SECRET: usize = 12;
 
-/// `text` as it may appear in a refusal or a log: whatever looks like an API key or a JWT is cut after 12 characters
-/// (a key's public prefix has as many), and control characters are replaced.
+/// Masks `text` for an error message or a log: anything that looks like an API key or a JWT is cut after 12 characters
+/// (the length of a key's public prefix), and control characters are replaced.
 ///
-/// Partners do put secrets where they do not belong, in a path or in another claim; they shall not travel on from here.
+/// Partners do put secrets in the wrong place, such as a path or another claim. These must not be propagated.
 pub fn masked(text: &str) -> Cow<'_, str> {
-    // Keys have a `_` and tokens a `J`: most texts have neither, and one look at each byte tells.
+    // Keys contain a `_` and tokens a `J`. Most texts contain neither, so a single pass over the bytes is enough.
     let may_be_secret = |byte: &u8| matches!(byte, b'_' | b'J') && text.len() > SHOWN_OF_A_SECRET;
     if !text.as_bytes().iter().any(|byte| may_be_secret(byte) || !(b' '..=b'~').contains(byte)) {
         return Cow::Borrowed(text);
@@ -76,12 +76,12 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The characters of API keys and of compact tokens; all are ASCII.
+/// Whether the character can be part of an API key or a compact token; all of these are ASCII.
 fn is_token_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// A text as a log line or a refusal may quote it and as it may be kept: masked, and cut at 200 characters.
+/// Returns a text that can be logged, quoted in an error message, and stored: masked, and cut at 200 characters.
 pub fn in_brief(text: &str) -> Cow<'_, str> {
     const MAX_CHARACTERS: usize = 200;
     let masked = masked(text);

@@ -1,55 +1,55 @@
-//! Which request needs which permission: a table of methods and paths, read from a commented text.
+//! The permissions that requests require: a table of methods and paths, parsed from a text with comments.
 //!
-//! A path is matched as it was sent, segment by segment, before any decoding. What a service behind the gateway might
-//! read differently (an encoded slash, a dot segment, full-width characters) is refused before ([`is_path_unambiguous`]) and
-//! matches no row, so that the permission that is checked is that of the endpoint that is reached.
+//! A path is matched as sent, segment by segment, without decoding. Paths that a service behind the gateway might
+//! interpret differently (an encoded slash, a dot segment, full-width characters) are rejected beforehand
+//! ([`is_path_unambiguous`]) and match no row, so that the permission checked is that of the endpoint that is reached.
 
 use crate::permission::Permission;
 use std::fmt;
 
-/// The rows that the gateway uses unless it is given others.
+/// The table that the gateway uses by default.
 const STANDARD: &str = include_str!("routes.txt");
 
-/// What the gateway answers before it looks at any row: whether it lives, and whether it shall be sent requests.
+/// Paths that the gateway answers itself before any row is consulted: its liveness and its readiness.
 pub const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/// The endpoints that can be reached.
+/// The endpoints of the REST API with their required permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTable(Vec<Route>);
 
-/// What a request to an endpoint needs.
+/// The requirement of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// A verified signature is enough.
+    /// Any application with a valid signature has access.
     Any,
-    /// The application must have this permission.
+    /// The application needs this permission.
     Needs(Permission),
 }
 
-/// Why no row matches a request.
+/// Reason why no row matches a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteMiss {
-    /// No row has its path.
+    /// No row has this path.
     Path,
-    /// Rows with its path have these methods instead, in the form of the header `Allow` (RFC 9110, 10.2.1).
+    /// The rows with this path have other methods, listed in the format of the `Allow` header (RFC 9110, 10.2.1).
     Method(String),
 }
 
-/// Why a text is no route table.
+/// Error of a route table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct RouteTableError {
-    /// The line, counted from 1.
+    /// The line number, starting at 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The problem in that line.
     pub problem: RouteProblem,
 }
 
-/// What is wrong with a row.
+/// The problem with a row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // Each variant's message says what it means.
+#[allow(missing_docs)] // Each variant's message describes it.
 pub enum RouteProblem {
     #[error("write a row as METHOD /path PERMISSION")]
     Form,
@@ -84,12 +84,12 @@ enum Segment {
 }
 
 impl RouteTable {
-    /// Reads a table: one row a line, `METHOD /path/{parameter} PERMISSION`, or `any` as the permission. `#` starts a
-    /// comment; empty lines are skipped.
+    /// Parses a table with one row per line, `METHOD /path/{parameter} PERMISSION`, where the permission can be `any`.
+    /// `#` starts a comment; empty lines are skipped.
     ///
     /// # Errors
-    /// The first row that is malformed, that a request to an earlier row could match too, or that a request which the
-    /// gateway answers itself would have matched. So no row is out of reach, and their order does not matter.
+    /// The first row that is malformed, that overlaps an earlier row, or that matches a request which the gateway
+    /// answers itself. So every row is reachable, and the order of rows does not matter.
     pub fn parse(text: &str) -> Result<Self, RouteTableError> {
         let mut routes: Vec<Route> = Vec::new();
         for (index, row) in text.lines().enumerate() {
@@ -112,11 +112,12 @@ impl RouteTable {
         Ok(Self(routes))
     }
 
-    /// Returns what a request needs. `path` is as sent, without its query. A HEAD request is a GET request whose answer has
-    /// no body (RFC 9110, 9.1 and 9.3.2), so it matches a GET row unless the path has a HEAD row of its own.
+    /// Returns the requirement for a request. `path` is as sent, without its query. A HEAD request is a GET request
+    /// whose response has no body (RFC 9110, 9.1 and 9.3.2), so it matches a GET row unless the path has its own HEAD
+    /// row.
     ///
     /// # Errors
-    /// There is no such path, or not with this method.
+    /// No row has this path, or none has it with this method.
     pub fn find(&self, method: &str, path: &str) -> Result<Access, RouteMiss> {
         let with = |method: &str| self.0.iter().find(|route| route.method == method && route.matches(path));
         let found = with(method).or_else(|| if method == "HEAD" { with("GET") } else { None });
@@ -132,10 +133,10 @@ impl RouteTable {
 }
 
 impl Default for RouteTable {
-    /// The table for the published REST API.
+    /// Returns the table for the published REST API.
     ///
     /// # Panics
-    /// Never: a test reads the same text.
+    /// Never: a test parses the same text.
     fn default() -> Self {
         Self::parse(STANDARD).expect("the standard table is well-formed")
     }
@@ -168,7 +169,7 @@ impl Route {
         Ok(Self { line, method: method.to_owned(), segments, access })
     }
 
-    /// Whether it is one of the methods under which the gateway tells of its health.
+    /// Whether the gateway answers health checks with this method.
     fn reads(&self) -> bool {
         matches!(&*self.method, "GET" | "HEAD")
     }
@@ -180,7 +181,7 @@ impl Route {
             && sent.next().is_none()
     }
 
-    /// Whether one request could match both.
+    /// Whether a request could match both rows.
     fn overlaps(&self, other: &Self) -> bool {
         let compatible = |(a, b): (&Segment, &Segment)| match (a, b) {
             (Segment::Literal(a), Segment::Literal(b)) => a == b,
@@ -214,7 +215,7 @@ impl Segment {
 }
 
 impl fmt::Display for Route {
-    /// As the row says it.
+    /// Writes method and path as in the table.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.method)?;
         self.segments.iter().try_for_each(|segment| match segment {
@@ -233,25 +234,26 @@ impl fmt::Display for Access {
     }
 }
 
-/// The characters that no one escapes (RFC 3986, 2.3).
+/// Whether the byte is an unreserved character, which is never escaped (RFC 3986, 2.3).
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Whether every reader takes `path`, as it was sent and without its query, for the same segments. The gateway refuses any
-/// other before it looks for a row. An empty segment is left to the rows, none of which has one.
+/// Whether all implementations split `path`, as sent and without its query, into the same segments. The gateway rejects
+/// every other path before it looks for a row. Empty segments are accepted here, but no row matches them.
 pub fn is_path_unambiguous(path: &str) -> bool {
     path.split('/').all(|segment| segment.is_empty() || is_unambiguous(segment))
 }
 
-/// Whether every reader takes `segment` for one and the same path segment. Not so where
-/// - it is empty or a dot segment (RFC 3986, 5.2.4), or holds a backslash or a path parameter (`;`: some servers cut there),
-/// - decoding it, once or twice, brings up one of these, a slash, a dot, the beginning of a query or fragment, a percent sign
-///   or a control character,
-/// - it is not UTF-8: lenient decoders make a slash of an overlong `%C0%AF`, and others take the bytes for Latin-1,
-/// - it holds a character that becomes one of these where a reader normalises it (NFKC) or converts it to a smaller
-///   character set, such as the full-width `／`,
-/// - it holds bytes that are no ASCII, unescaped: a URI has none (RFC 3986, 2).
+/// Whether all implementations interpret `segment` as the same single path segment. They may not if
+/// - it is empty or a dot segment (RFC 3986, 5.2.4), or contains a backslash or a path parameter (`;`, where some
+///   servers cut),
+/// - decoding it once or twice yields one of these, a slash, a dot, the start of a query or fragment, a percent sign or
+///   a control character,
+/// - it is not UTF-8: lenient decoders turn an overlong `%C0%AF` into a slash, and others assume Latin-1,
+/// - it contains a character that becomes one of these by normalisation (NFKC) or by conversion to a smaller character
+///   set, such as the full-width `／`,
+/// - it contains unescaped non-ASCII bytes, which a URI cannot have (RFC 3986, 2).
 fn is_unambiguous(segment: &str) -> bool {
     if matches!(segment, "" | "." | "..") {
         return false;
@@ -259,11 +261,11 @@ fn is_unambiguous(segment: &str) -> bool {
     if !segment.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b';' | b'?' | b'#')) {
         return false;
     }
-    // Most have no escape.
+    // Most segments contain no escape.
     !segment.contains('%') || decoded(segment).is_some_and(|text| text.chars().all(|c| !is_misread(c)))
 }
 
-/// A segment with its escapes decoded, where they are well-formed UTF-8 and none stands for a dot.
+/// Decodes the escapes of a segment. `None` if they are not valid UTF-8 or one of them is a dot.
 fn decoded(segment: &str) -> Option<String> {
     let mut text = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
@@ -280,9 +282,9 @@ fn decoded(segment: &str) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// Whether a decoded character could be read as the end of a segment, of the path or of a text, as a dot segment, or as
-/// another escape. Of the characters beyond
-/// ASCII, NFKC or a conversion to one of Windows' code pages makes one of those.
+/// Whether a decoded character could be interpreted as the end of a segment, of the path or of a string, as a dot
+/// segment, or as another escape. The non-ASCII characters listed become one of those by NFKC or by conversion to a
+/// Windows code page.
 fn is_misread(character: char) -> bool {
     character.is_control()
         || matches!(character, '/' | '\\' | '?' | '#' | '%' | ';' | '\u{2028}' | '\u{2029}')

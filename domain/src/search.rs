@@ -1,7 +1,7 @@
-//! What Nuvera's people search for across organizations, and what is found.
+//! Search across organizations for Nuvera's users.
 //!
-//! What is typed at 3 a.m. may be a whole API key. Its secret is dropped here, before anything else sees the text: so
-//! that it stands in no address, no log and no page.
+//! Users may paste a whole API key in a hurry. Its secret is removed here before anything else processes the text, so
+//! that it appears in no URL, log or page.
 
 use crate::{
     api_key::{ApiKey, KeyPrefix},
@@ -14,28 +14,28 @@ use crate::{
 use std::borrow::Cow;
 use uuid::Uuid;
 
-/// What a text can stand for.
+/// The possible interpretations of a search text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// The text itself: a name, or a part of one. It holds no secret that could be told as one.
+    /// The text itself, a name or part of one, without any secret that could be recognised.
     pub text: SearchText,
-    /// The API key's prefix that it is.
+    /// The prefix, if the text is that of an API key.
     pub prefix: Option<KeyPrefix>,
-    /// The public key's fingerprint that it is, as it is stored.
+    /// The fingerprint in its stored form, if the text is that of a public key.
     pub fingerprint: Option<String>,
-    /// The id that it is: a request's, an application's or an organization's.
+    /// The id, if the text is one: of a request, an application or an organization.
     pub id: Option<Uuid>,
-    /// Whether it held more of an API key than its prefix.
+    /// Whether the text contained more of an API key than its prefix, which was removed.
     pub is_cut: bool,
 }
 
-/// Why a text is not searched for; the words are for the person who typed it.
+/// Reason why a search is rejected. The messages are shown to the user who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SearchError {
-    /// It cannot be read as a line of text.
+    /// It is not a valid line of text.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// It holds a private key, or a request token, and with it an API key.
+    /// It contains a private key or a request token, which includes an API key.
     #[error(
         "What you pasted looks like a private key or a request token. It was dropped and is kept nowhere. Search by a name, a key’s prefix, a fingerprint or a request id."
     )]
@@ -43,7 +43,7 @@ pub enum SearchError {
 }
 
 impl Search {
-    /// Reads what somebody typed; `None` where that is nothing.
+    /// Parses user input. Returns `None` if it is empty.
     ///
     /// # Errors
     /// [`SearchError`]
@@ -66,13 +66,13 @@ impl Search {
         }))
     }
 
-    /// Whether it starts like an API key's prefix and stops early: then no key can be found by it.
+    /// Whether it is an incomplete prefix of an API key, by which no key can be found.
     pub fn is_part_of_a_prefix(&self) -> bool {
         self.prefix.is_none() && self.text.as_str().starts_with(BRAND)
     }
 }
 
-/// A fingerprint as it is stored, with or without `SHA256:` before it.
+/// Returns a fingerprint in its stored form. `SHA256:` at the beginning is optional in the input.
 pub fn fingerprint(text: &str) -> Option<String> {
     const LENGTH: usize = 43;
     let bare = match text.split_at_checked("SHA256:".len()) {
@@ -84,7 +84,7 @@ pub fn fingerprint(text: &str) -> Option<String> {
     (bare.len() == LENGTH && bare.chars().all(is_base64)).then(|| format!("SHA256:{bare}"))
 }
 
-/// `text` without what is secret of the API keys in it: of each, its prefix stays.
+/// Removes the secrets of all API keys in `text`. The prefix of each key is kept.
 pub fn without_key_secrets(text: &str) -> Cow<'_, str> {
     let mut shown = Cow::Borrowed(text);
     let mut from = 0;
@@ -98,7 +98,7 @@ pub fn without_key_secrets(text: &str) -> Cow<'_, str> {
     shown
 }
 
-/// Whether `text` holds a signed request token: its claims hold a whole API key.
+/// Whether `text` contains a signed request token, whose claims include a whole API key.
 pub fn holds_token(text: &str) -> bool {
     let is_part = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '='));
     text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';')).any(|word| {
@@ -110,10 +110,10 @@ pub fn holds_token(text: &str) -> bool {
 const BRAND: &str = "nvk_";
 const PUBLIC_ID_LENGTH: usize = 8;
 
-/// Where in a text an API key is.
+/// The position of an API key in a text.
 struct FoundKey {
     prefix: std::ops::Range<usize>,
-    /// What follows the prefix and belongs to no other word.
+    /// The characters that follow the prefix without a separator.
     secret: Option<std::ops::Range<usize>>,
 }
 
@@ -134,53 +134,53 @@ fn find_key(text: &str) -> Option<FoundKey> {
     None
 }
 
-/// Something that was found, and where it is.
+/// A search result within an application.
 #[derive(Clone, Debug)]
 pub struct Hit {
-    /// The organization.
+    /// The organization's id.
     pub organization: OrganizationId,
-    /// What it is called.
+    /// The organization's name.
     pub organization_name: String,
-    /// The application.
+    /// The application's id.
     pub application: ApplicationId,
-    /// What it is called.
+    /// The application's name.
     pub application_name: String,
-    /// Whether its requests are accepted.
+    /// Whether the application is enabled.
     pub is_enabled: bool,
-    /// What of it was found.
+    /// The object that was found.
     pub what: Found,
 }
 
-/// What of an application was found.
+/// The kind of object that was found.
 #[derive(Clone, Debug)]
 pub enum Found {
-    /// It, by its name or its id.
+    /// The application itself, by its name or id.
     Application,
-    /// One of its API keys.
+    /// An API key of the application.
     ApiKey(ApiKey),
-    /// One of its signing keys.
+    /// A signing key of the application.
     SigningKey(SigningKey),
-    /// A request of its.
+    /// A logged request of the application.
     Request {
-        /// The request.
+        /// The request id.
         id: RequestId,
         /// When it arrived.
         at: Timestamp,
-        /// What came of it: [`crate::request::SeenRequest::code`].
+        /// The outcome: see [`crate::request::SeenRequest::code`].
         code: String,
     },
 }
 
-/// Everything that was found.
+/// The results of a search.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// Organizations, by name or id: exact matches first.
+    /// Organizations found by name or id, exact matches first.
     pub organizations: Vec<(OrganizationId, String)>,
-    /// Applications and what is theirs: exact matches first.
+    /// Applications, keys and requests, exact matches first.
     pub hits: Vec<Hit>,
-    /// Whether there are more than are listed.
+    /// Whether there are more results than listed.
     pub has_more: bool,
-    /// Whether the first of each list is what was typed, and no mere part of it.
+    /// Whether the first entry of each list is an exact match and not just a partial one.
     pub is_exact: bool,
 }
 
@@ -201,7 +201,7 @@ mod tests {
             assert_eq!((search.text.as_str(), search.is_cut), ("nvk_AbCd1234", true), "{typed}");
             assert_eq!(search.prefix.unwrap().as_str(), "nvk_AbCd1234");
         }
-        // A key that is damaged is as secret.
+        // A damaged key is as secret as an intact one.
         for typed in [&KEY[..30], &KEY[..14], "nvk_AbCd12345", &format!("{KEY}{}", "x".repeat(10_000))] {
             assert_eq!((read(typed).text.as_str(), read(typed).is_cut), ("nvk_AbCd1234", true), "{typed}");
         }

@@ -1,4 +1,5 @@
-//! The second factor: the codes of an authenticator app (TOTP, RFC 6238), and recovery codes for whoever has lost it.
+//! Second factors: the codes of an authenticator app (TOTP, RFC 6238), and recovery codes for users who have lost the
+//! app.
 
 use crate::{
     access::Role,
@@ -15,29 +16,30 @@ use sha1::Sha1;
 use std::{fmt, time::Duration};
 use zeroize::Zeroizing;
 
-/// For how long an app shows the same code.
+/// The time step, during which an app shows the same code.
 pub const STEP: Duration = Duration::from_secs(30);
 
-/// How many digits a code has.
+/// Number of digits of a code.
 pub const DIGITS: usize = 6;
 
-/// How many steps before and after the present one are taken as well: clocks differ, and typing takes time.
+/// Number of time steps before and after the present one that are accepted as well, because of clock skew and typing
+/// time.
 const SKEW: i64 = 1;
 
-/// How many recovery codes somebody has at a time.
+/// Number of recovery codes that a user is issued at a time.
 pub const RECOVERY_CODES: usize = 10;
 
-/// How many bytes of randomness a recovery code holds, and how many characters it has for them.
+/// Number of random bytes of a recovery code; the next constant is the number of characters that encode them.
 const RECOVERY_BYTES: usize = 10;
 const RECOVERY_CHARACTERS: usize = 16;
 const RECOVERY_GROUP: usize = 4;
 
-/// What somebody has, besides a password, to prove that it is they.
+/// The factors that a user has in addition to the password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Factors {
-    /// An authenticator app.
+    /// Whether the user has an authenticator app.
     pub authenticator: bool,
-    /// Passkeys, be they refused by now: whoever has them has not gone back to a password alone.
+    /// Whether the user has passkeys. Rejected ones count too: their owner must not fall back to a password alone.
     pub passkeys: bool,
 }
 
@@ -51,31 +53,31 @@ impl Factors {
         text.to_owned()
     }
 
-    /// Whether they have any.
+    /// Whether the user has any of them.
     pub fn any(self) -> bool {
         self.authenticator || self.passkeys
     }
 }
 
-/// Whether somebody must have a second factor: everybody on Nuvera's side, who reach every partner's applications, and
-/// everybody whose organization asks for it.
+/// Whether a second factor is mandatory: for everyone at Nuvera, who can access every partner's applications, and for
+/// members of an organization that requires it.
 pub fn is_required(role: Role, organization_asks: bool) -> bool {
     role.side() == ActorKind::Nuvera || organization_asks
 }
 
-/// What is known of somebody's authenticator app.
+/// The state of a user's authenticator app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecondFactor {
     /// When it was set up.
     pub set_up_at: Timestamp,
-    /// How many recovery codes are left.
+    /// Number of unused recovery codes.
     pub recovery_codes: usize,
 }
 
 /// Age up to which a factor or a set of recovery codes counts as recent: an attacker may have added it.
 pub const RECENT: Duration = Duration::from_secs(30 * DAY.as_secs());
 
-/// All that a user has besides a password, as a change of password lists it.
+/// All factors of a user in addition to the password, as listed when the password is changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactorList {
     /// The authenticator app.
@@ -84,50 +86,50 @@ pub struct FactorList {
     pub passkeys: Vec<Passkey>,
     /// Number of unused recovery codes.
     pub recovery_codes: usize,
-    /// When they were made, if that is known.
+    /// When they were issued, if known.
     pub recovery_codes_made_at: Option<Timestamp>,
 }
 
-/// What a change of password removes besides the old password.
+/// The factors that a password change removes together with the old password.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactorRemoval {
     /// Whether the authenticator app is removed.
     pub app: bool,
     /// The passkeys that are removed.
     pub passkeys: Vec<PasskeyId>,
-    /// Whether the recovery codes are replaced by new ones. They go by themselves with the last factor.
+    /// Whether the recovery codes are replaced. They are removed automatically with the last factor.
     pub recovery_codes: bool,
 }
 
-/// Whether something that was added at `at` is recent at `now`: see [`RECENT`].
+/// Whether an entry added at `at` is recent at `now`: see [`RECENT`].
 pub fn is_recent(at: Timestamp, now: Timestamp) -> bool {
     now.since(at) < RECENT
 }
 
 impl FactorList {
-    /// Identifies each entry, in a form that a page can send back: see [`FactorList::has_unseen`].
+    /// Returns the identifiers of all entries, in a form that a page can send back: see [`FactorList::has_unseen`].
     pub fn fingerprint(&self) -> String {
         self.entries().join(" ")
     }
 
-    /// Whether there is an entry that is not in `seen`, the [`FactorList::fingerprint`] of the list that the user saw. An
-    /// attacker could add a passkey while the page is open, and it would survive.
+    /// Whether there is an entry that is not in `seen`, the [`FactorList::fingerprint`] of the list that the user saw.
+    /// An attacker could add a passkey while the page is open; it must not survive the change.
     pub fn has_unseen(&self, seen: &str) -> bool {
         let seen: Vec<_> = seen.split(' ').collect();
         self.entries().iter().any(|entry| !seen.contains(&entry.as_str()))
     }
 
-    /// Identifies an authenticator app in a fingerprint.
+    /// Returns the identifier of an authenticator app within a fingerprint.
     pub fn app_entry(app: &SecondFactor) -> String {
         format!("app:{}", app.set_up_at.as_millis())
     }
 
-    /// Identifies a passkey in a fingerprint.
+    /// Returns the identifier of a passkey within a fingerprint.
     pub fn passkey_entry(passkey: &Passkey) -> String {
         format!("passkey:{}", passkey.id)
     }
 
-    /// Identifies the recovery codes in a fingerprint; `None` if there are none.
+    /// Returns the identifier of the recovery codes within a fingerprint; `None` if there are none.
     pub fn codes_entry(&self) -> Option<String> {
         let made_at = self.recovery_codes_made_at.map_or(0, Timestamp::as_millis);
         (self.recovery_codes > 0).then(|| format!("codes:{made_at}"))
@@ -140,15 +142,15 @@ impl FactorList {
     }
 }
 
-/// Why a second factor stays as it is; the words are for whoever wanted something else.
+/// Reason why a change of a second factor is rejected. The messages are shown to the user who requested it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecondFactorError {
-    /// It is no code of now, was used already, or belongs to another secret.
+    /// The code is not current, was already used, or belongs to another secret.
     #[error(
         "This code is not right, or was used already. Wait for the next one; if that fails too, check that the clock of your device is right."
     )]
     WrongCode,
-    /// The page with the secret was open for too long, or is somebody else's.
+    /// The page with the secret has expired, or belongs to another user.
     #[error("This page was open for too long, so it shows a new secret now. Add that one to your app.")]
     TooLate,
     /// Too many codes in a row were wrong, in browsers that the user has not signed in with.
@@ -166,47 +168,47 @@ pub enum SecondFactorError {
         "Your second factors changed after you opened this page, so nothing was changed. Check the list as it is now, then choose the password again."
     )]
     ListChanged,
-    /// There is none.
+    /// The user has no second factor.
     #[error("There is no second factor. Reload the page to see how it is now.")]
     None,
-    /// They cannot be without.
+    /// A second factor is mandatory for the user.
     #[error("You must have a second factor here. You can replace it with another one, not remove it.")]
     Required,
 }
 
-/// What an authenticator app and the server share. Opaque in `Debug`, wiped from memory on drop.
+/// The secret shared by an authenticator app and the server. Opaque in `Debug`, wiped from memory on drop.
 #[derive(Clone)]
 pub struct TotpSecret(Zeroizing<[u8; Self::BYTES]>);
 
 impl TotpSecret {
-    /// Its length: that of the hash (RFC 4226, 4, R6).
+    /// Length in bytes: that of the hash (RFC 4226, 4, R6).
     pub const BYTES: usize = 20;
 
-    /// The secret that consists of `bytes`.
+    /// Creates the secret that consists of `bytes`.
     pub fn new(bytes: [u8; Self::BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Makes a secret from `random`, which fills a slice with bytes from a cryptographic random generator.
+    /// Generates a secret. `random` fills a slice with bytes from a cryptographically secure random generator.
     pub fn generate(random: impl FnOnce(&mut [u8])) -> Self {
         let mut bytes = Zeroizing::new([0; Self::BYTES]);
         random(&mut *bytes);
         Self(bytes)
     }
 
-    /// The bytes. Whoever calls this answers for where they go.
+    /// Returns the bytes. The caller is responsible for not leaking them.
     pub fn bytes(&self) -> &[u8] {
         &*self.0
     }
 
-    /// The text that people type into an app (RFC 4648, base32).
+    /// Returns the text that users type into an app (RFC 4648, base32).
     pub fn base32(&self) -> String {
         BASE32_NOPAD.encode(&*self.0)
     }
 
-    /// The link that an app opens or reads from a QR code; `account` is an e-mail address.
+    /// Returns the URI that an app opens or reads from a QR code; `account` is an e-mail address.
     pub fn uri(&self, account: &str) -> String {
-        // What is not unreserved in a URI (RFC 3986, 2.3) is escaped.
+        // All characters except the unreserved ones (RFC 3986, 2.3) are escaped.
         let escaped: String = account
             .bytes()
             .map(|byte| match byte {
@@ -217,19 +219,19 @@ impl TotpSecret {
         format!("otpauth://totp/Nuvera:{escaped}?secret={}&issuer=Nuvera", self.base32())
     }
 
-    /// The code that an app shows at `now`.
+    /// Returns the code that an app shows at `now`.
     pub fn code(&self, now: Timestamp) -> String {
         self.code_of(step(now))
     }
 
-    /// The step whose code `typed` is: the present one or a neighbour of it, and later than `last`, the last one whose code
-    /// was accepted. So a code that somebody looked at, or caught, is good for nothing once it was used.
+    /// Returns the time step whose code is `typed`: the present one or a neighbour, and later than `last`, the last
+    /// step whose code was accepted. So a code that was observed or intercepted cannot be reused.
     pub fn accepts(&self, typed: &str, last: i64, now: Timestamp) -> Option<i64> {
         let now = step(now);
         (now - SKEW..=now + SKEW).filter(|&step| step > last).find(|&step| self.code_of(step) == typed)
     }
 
-    /// RFC 4226, 5.3, with the step for the counter (RFC 6238, 4.2).
+    /// Computes the code of a time step (RFC 4226, 5.3, with the step as the counter: RFC 6238, 4.2).
     fn code_of(&self, step: i64) -> String {
         let mut mac = Hmac::<Sha1>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
         mac.update(&step.to_be_bytes());
@@ -250,24 +252,24 @@ fn step(at: Timestamp) -> i64 {
     at.as_millis().div_euclid(STEP.as_millis() as i64)
 }
 
-/// A code for whoever has lost their app: 80 random bits, good once. Opaque in `Debug`, wiped from memory on drop.
+/// A single-use code for a user who has lost their app: 80 random bits. Opaque in `Debug`, wiped from memory on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecoveryCode(Zeroizing<String>);
 
 impl RecoveryCode {
-    /// Makes one from `random`, which fills a slice with bytes from a cryptographic random generator.
+    /// Generates a recovery code. `random` fills a slice with bytes from a cryptographically secure random generator.
     pub fn generate(random: impl FnOnce(&mut [u8])) -> Self {
         let mut bytes = Zeroizing::new([0; RECOVERY_BYTES]);
         random(&mut *bytes);
         Self(Zeroizing::new(BASE32_NOPAD.encode(&*bytes).to_ascii_lowercase()))
     }
 
-    /// The text that is hashed: the same however it was typed.
+    /// Returns the normalised text, which is the one that is hashed.
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// The text as people read it: in groups.
+    /// Returns the text for display, in groups.
     pub fn shown(&self) -> String {
         let groups: Vec<_> =
             (0..self.0.len()).step_by(RECOVERY_GROUP).map(|at| &self.0[at..at + RECOVERY_GROUP]).collect();
@@ -281,18 +283,18 @@ impl fmt::Debug for RecoveryCode {
     }
 }
 
-/// What somebody typed to prove that it is they.
+/// A second factor as typed by the user.
 #[derive(Debug)]
 pub enum Typed {
-    /// Six digits, from an app.
+    /// Six digits from an authenticator app.
     Code(Zeroizing<String>),
     /// A recovery code.
     Recovery(RecoveryCode),
 }
 
 impl Typed {
-    /// Reads what the user typed, with or without spaces and dashes, in whatever case and with whatever keyboard's digits;
-    /// `None` if it is neither.
+    /// Parses user input, with or without spaces and dashes, in upper or lower case, with the digits of any supported
+    /// keyboard. `None` if it is neither a code nor a recovery code.
     pub fn read(text: &str) -> Option<Self> {
         let is_separator = |c: char| c.is_whitespace() || c == '-' || ('\u{2010}'..='\u{2015}').contains(&c);
         let text: Zeroizing<String> = Zeroizing::new(
@@ -309,11 +311,11 @@ impl Typed {
     }
 }
 
-/// The zeros of the decimal digits that keyboards type besides ASCII's: Arabic-Indic, Persian, Devanagari and Bengali. The
-/// other nine follow each.
+/// The zeros of non-ASCII decimal digits that keyboards produce: Arabic-Indic, Persian, Devanagari and Bengali. The
+/// other nine digits follow each zero.
 const ZEROS: [char; 4] = ['\u{0660}', '\u{06F0}', '\u{0966}', '\u{09E6}'];
 
-/// The ASCII character that a full-width character or a digit of another script stands for; any other character unchanged.
+/// Returns the ASCII equivalent of a full-width character or a digit of another script; any other character unchanged.
 fn ascii(c: char) -> char {
     let (code, full_width) = (u32::from(c), '\u{FF01}'..='\u{FF5E}');
     if full_width.contains(&c) {
@@ -323,7 +325,7 @@ fn ascii(c: char) -> char {
     digit.and_then(|digit| char::from_digit(digit, 10)).unwrap_or(c)
 }
 
-/// What is recorded when somebody sets up a second factor, in place of another one or for the first time.
+/// Returns the event to record when a user sets up an authenticator app; `had_one` if it replaces another one.
 pub fn set_up(by: By<'_>, had_one: bool) -> AuditEvent {
     let (action, before) = match had_one {
         true => (AuditAction::SecondFactorReplaced, Some(AUTHENTICATOR)),
@@ -332,10 +334,10 @@ pub fn set_up(by: By<'_>, had_one: bool) -> AuditEvent {
     event(by, action, &by.actor.email, before.map(ToOwned::to_owned), Some(AUTHENTICATOR.to_owned()))
 }
 
-/// What is recorded when somebody removes their own authenticator app.
+/// Returns the event to record when a user removes their own authenticator app.
 ///
 /// # Errors
-/// They must have a second factor, and have no other.
+/// [`SecondFactorError::Required`]: the user must have a second factor and has no other.
 pub fn removed(by: By<'_>) -> Result<AuditEvent, SecondFactorError> {
     if by.actor.must_have_factor && !by.actor.factors.passkeys {
         return Err(SecondFactorError::Required);
@@ -343,23 +345,23 @@ pub fn removed(by: By<'_>) -> Result<AuditEvent, SecondFactorError> {
     Ok(removed_with_password(by))
 }
 
-/// What is recorded when a user removes their authenticator app together with the old password. It may be the last factor of
-/// a user who must have one: they set up another one before anything else.
+/// Returns the event to record when a user removes their authenticator app together with the old password. It may be
+/// the last factor of a user who must have one: they have to set up another one before anything else.
 pub fn removed_with_password(by: By<'_>) -> AuditEvent {
     event(by, AuditAction::SecondFactorRemoved, &by.actor.email, Some(AUTHENTICATOR.to_owned()), None)
 }
 
-/// What is recorded when somebody has recovery codes made anew.
+/// Returns the event to record when a user is issued new recovery codes; `before` is the number of unused old ones.
 pub fn recovery_codes_made(by: By<'_>, before: usize) -> AuditEvent {
     event(by, AuditAction::RecoveryCodesMade, &by.actor.email, Some(left(before)), Some(left(RECOVERY_CODES)))
 }
 
-/// What is recorded when somebody uses a recovery code; `before` are those they had until then.
+/// Returns the event to record when a user uses a recovery code; `before` is the number of unused ones before that.
 pub fn recovery_code_used(by: By<'_>, before: usize) -> AuditEvent {
     event(by, AuditAction::RecoveryCodeUsed, &by.actor.email, Some(left(before)), Some(left(before.saturating_sub(1))))
 }
 
-/// What is recorded when whoever decides on people removes somebody's second factor.
+/// Returns the event to record when a user who manages members removes another member's second factors.
 pub(crate) fn reset(by: By<'_>, email: &str, had: Factors) -> AuditEvent {
     event(by, AuditAction::SecondFactorReset, email, Some(had.described()), None)
 }
@@ -389,7 +391,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{START, actor};
 
-    /// RFC 6238, appendix B: the last six of its eight digits, for SHA-1.
+    /// RFC 6238, appendix B: the last six of the eight digits, for SHA-1.
     const VECTORS: [(i64, &str); 6] = [
         (59, "287082"),
         (1_111_111_109, "081804"),
@@ -432,7 +434,7 @@ mod tests {
         for changed in changed {
             assert!(changed.has_unseen(&seen), "{changed:?}");
         }
-        // What has gone, and a recovery code that was used, are no news.
+        // Removed entries and used recovery codes are not new entries.
         assert!(!FactorList { app: None, recovery_codes: 2, ..list() }.has_unseen(&seen));
         assert!(list().has_unseen(""));
         assert!(is_recent(START, START) && !is_recent(START, START.plus(RECENT)));

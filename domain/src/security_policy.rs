@@ -1,4 +1,5 @@
-//! What an organization asks of those who act in it: a second factor of its own people, its word of Nuvera's.
+//! An organization's security policy: whether its members need a second factor, and whether Nuvera's changes need its
+//! confirmation.
 
 use crate::{
     audit::AuditAction,
@@ -6,12 +7,12 @@ use crate::{
 };
 use std::fmt;
 
-/// The rules of a security policy. To begin with nothing is asked.
+/// The rules of a security policy. By default nothing is required.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SecurityRules {
-    /// Everybody of the organization signs in with a second factor.
+    /// Every member of the organization must sign in with a second factor.
     pub second_factor_required: bool,
-    /// What Nuvera wants changed about permissions or signing keys waits for somebody of the organization to confirm it.
+    /// Changes of permissions and signing keys by Nuvera need the confirmation of a member of the organization.
     pub nuvera_changes_need_confirmation: bool,
 }
 
@@ -39,7 +40,7 @@ impl fmt::Display for SecurityRules {
 pub type SecurityPolicy = Policy<SecurityRules>;
 
 impl SecurityPolicy {
-    /// Whether people of the organization must have a second factor.
+    /// Whether members of the organization must have a second factor.
     pub fn requires_second_factor(&self) -> bool {
         self.rules.second_factor_required
     }

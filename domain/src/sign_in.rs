@@ -1,4 +1,4 @@
-//! Where somebody is signed in: with which browser, how, and until when; and the attempts to sign in.
+//! Sessions, and the history of sign-in attempts.
 
 use crate::{
     actor::ActorKind,
@@ -7,19 +7,19 @@ use crate::{
 };
 use std::{net::IpAddr, time::Duration};
 
-/// How long attempts to sign in are remembered.
+/// How long sign-in attempts are kept.
 pub const HISTORY_LIFETIME: Duration = Duration::from_secs(90 * DAY.as_secs());
 
-/// How long a session lasts.
+/// The time limits of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetime {
-    /// It ends when it was not used for this long.
+    /// The session ends when it has not been used for this long.
     pub idle: Duration,
-    /// It ends this long after its sign-in, used or not.
+    /// The session ends this long after the sign-in, even if it is in use.
     pub absolute: Duration,
 }
 
-/// How long the sessions of people on `side` last. What can be done from Nuvera's to everybody is left open for less long.
+/// Returns the limits for sessions on `side`. They are stricter for Nuvera, because its users can affect every partner.
 pub fn lifetime(side: ActorKind) -> Lifetime {
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     match side {
@@ -37,24 +37,24 @@ macro_rules! codes {
         }
 
         impl $name {
-            /// Every one.
+            /// Every variant.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The code it is stored under.
+            /// Returns the code under which it is stored.
             pub fn code(self) -> &'static str {
                 match self {
                     $(Self::$variant => $code,)*
                 }
             }
 
-            /// What people read.
+            /// Returns the display text.
             pub fn label(self) -> &'static str {
                 match self {
                     $(Self::$variant => $label,)*
                 }
             }
 
-            /// Reads its code.
+            /// Parses its code.
             pub fn from_code(code: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|one| one.code() == code)
             }
@@ -63,96 +63,96 @@ macro_rules! codes {
 }
 
 codes! {
-    /// How somebody proved that it is they.
+    /// The method by which a user authenticated.
     Method:
-    /// With their password.
+    /// Password alone.
     Password "password" "Password",
-    /// With their password and a second factor.
+    /// Password and second factor.
     PasswordAndCode "password_and_code" "Password and code",
-    /// With a passkey.
+    /// Passkey.
     Passkey "passkey" "Passkey",
-    /// At their organization's identity provider.
+    /// The organization's identity provider.
     SingleSignOn "single_sign_on" "Single sign-on",
-    /// With the link of an invitation.
+    /// The link of an invitation.
     Invitation "invitation" "Invitation",
 }
 
 codes! {
-    /// What came of an attempt to sign in.
+    /// The outcome of a sign-in attempt.
     Outcome:
-    /// They were let in.
+    /// The user was signed in.
     Accepted "accepted" "Signed in",
-    /// They were let in, with a browser that was not known for them.
+    /// The user was signed in with a browser that they had not used before.
     NewBrowser "new_browser" "Signed in, new browser",
-    /// What should have proven it did not.
+    /// The credentials were wrong.
     Refused "refused" "Refused: wrong password or code",
     /// An identity provider asserted an e-mail address that is not in its domains.
     ForeignAddress "foreign_address" "Refused: a single sign-on provider used an e-mail address outside its domains",
-    /// The password was right, and the code after it was not.
+    /// The password was right, but the code was wrong.
     WrongCode "wrong_code" "Refused: right password, wrong code",
-    /// It was proven, at the door of the other area.
+    /// The credentials were right, but the user belongs to the other area.
     OtherDoor "other_door" "Refused: at the other area’s sign-in",
 }
 
 impl Outcome {
-    /// Whether they were let in.
+    /// Whether the user was signed in.
     pub fn is_accepted(self) -> bool {
         matches!(self, Self::Accepted | Self::NewBrowser)
     }
 }
 
-/// A session of somebody who is signed in.
+/// A session of a signed-in user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
-    /// Names it. It is no secret, and not what the cookie holds.
+    /// The session's id. It is not a secret and not the value of the session cookie.
     pub id: SessionId,
-    /// Who it is.
+    /// The signed-in user.
     pub user_id: UserId,
-    /// At whose door: in the other area the session is worth nothing.
+    /// The area of the sign-in. The session is not valid in the other area.
     pub side: ActorKind,
-    /// Since when.
+    /// The time of the sign-in.
     pub signed_in_at: Timestamp,
     /// When it was last used.
     pub used_at: Timestamp,
-    /// When they last proved that it is they: signing in does.
+    /// When the user last authenticated. The sign-in counts as well.
     pub proven_at: Timestamp,
-    /// How they signed in.
+    /// The method of the sign-in.
     pub method: Method,
-    /// From where it was last used.
+    /// The network address from which it was last used.
     pub address: Option<IpAddr>,
-    /// With which browser, in words.
+    /// Description of the browser: see [`browser_in_words`].
     pub browser: String,
-    /// New browsers of theirs that signed in before this instant are known in this session.
+    /// The user has acknowledged, in this session, sign-ins with new browsers before this instant.
     pub told_until: Timestamp,
 }
 
 impl SignedIn {
-    /// Whether it has ended by itself at `now`.
+    /// Whether it has expired at `now`.
     pub fn is_over(&self, now: Timestamp) -> bool {
         let Lifetime { idle, absolute } = lifetime(self.side);
         now.since(self.used_at) >= idle || now.since(self.signed_in_at) >= absolute
     }
 }
 
-/// An attempt to sign in.
+/// A sign-in attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// When.
+    /// The time of the attempt.
     pub at: Timestamp,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// How.
+    /// The method that was used.
     pub method: Method,
-    /// From where.
+    /// The network address from which it was made.
     pub address: Option<IpAddr>,
-    /// With which browser, in words.
+    /// Description of the browser: see [`browser_in_words`].
     pub browser: String,
-    /// The session that it began.
+    /// The session that it started, if any.
     pub session: Option<SessionId>,
 }
 
-/// What a browser says of itself, by the tokens that it is known by; the first that is found counts, because many name
-/// others as well, to be taken for them.
+/// Tokens by which browsers identify themselves. The first match counts, because many browsers include the tokens of
+/// others for compatibility.
 const BROWSERS: [(&str, &str); 13] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -180,8 +180,8 @@ const SYSTEMS: [(&str, &str); 8] = [
     ("BSD", "BSD"),
 ];
 
-/// A browser in words: `Firefox on Windows`. Whatever a stranger calls itself, the words are these and no others, so that
-/// nothing of it reaches a page, a file or the log.
+/// Describes a browser, such as `Firefox on Windows`. The result consists only of the words listed here, so that
+/// nothing of an untrusted user agent reaches a page, a file or the log.
 pub fn browser_in_words(user_agent: &str) -> String {
     let find = |table: &[(&str, &'static str)]| {
         table.iter().find(|(token, _)| user_agent.contains(token)).map(|&(_, words)| words)

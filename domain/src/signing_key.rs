@@ -1,48 +1,49 @@
-//! Signing keys as an application holds them: the public half, and the states it goes through.
+//! Signing keys of an application: the public keys and their lifecycle.
 
 use crate::{id::SigningKeyId, public_key::PublicKey, time::Timestamp};
 use std::fmt;
 
-/// The most signing keys of one application that verify at the same time: each costs a refused request one attempt.
+/// Maximum number of signing keys of an application that verify at the same time. A request with an invalid signature
+/// costs one verification with each.
 pub const MAX_VERIFYING_KEYS: usize = 3;
 
-/// A registered public key.
+/// A registered public key, which verifies the application's requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningKey {
-    /// Its id.
+    /// The signing key's id.
     pub id: SigningKeyId,
-    /// The key itself.
+    /// The public key itself.
     pub public_key: PublicKey,
     /// When it was registered.
     pub created_at: Timestamp,
-    /// Who registered it.
+    /// Name of the user who registered it.
     pub created_by: String,
-    /// When it was shown that somebody holds its private half, by a signature that this server had asked for; `None`
-    /// where that was not shown. A request signed with it shows the same.
+    /// When possession of the private key was proven by signing a challenge of this server; `None` if it was not. A
+    /// request signed with the key proves the same.
     pub proven_at: Option<Timestamp>,
-    /// Where it stands.
+    /// The stored state. See [`SigningKey::status`] for the state at an instant.
     pub state: SigningKeyState,
 }
 
-/// Where a signing key stands, as it is stored. An overlap's end is judged at use: see [`SigningKey::status`].
+/// The state of a signing key. The end of an overlap is not stored but determined at use: see [`SigningKey::status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningKeyState {
-    /// The one that new deployments sign with.
+    /// The key that new deployments sign with.
     Current,
-    /// Replaced with an overlap; verifies until its deadline.
+    /// Replaced with an overlap, and valid until its deadline.
     Retiring {
         /// The first instant at which it no longer verifies.
         at: Timestamp,
     },
-    /// Replaced; kept in the history, so that a wrong replacement can be rolled back.
+    /// Replaced. It is kept in the history, so that a wrong replacement can be rolled back.
     Retired {
-        /// Since when.
+        /// When it was retired.
         at: Timestamp,
     },
 }
 
 impl SigningKey {
-    /// Where it stands at `now`; at the end of its overlap it is retired.
+    /// Returns the state at `now`. At the end of its overlap the key is retired.
     pub fn status(&self, now: Timestamp) -> SigningKeyState {
         match self.state {
             SigningKeyState::Retiring { at } if now >= at => SigningKeyState::Retired { at },
@@ -55,8 +56,8 @@ impl SigningKey {
         !matches!(self.status(now), SigningKeyState::Retired { .. })
     }
 
-    /// Replaced at `now`: verifies until `until`, or not at all any more. A key that is already retiring keeps a
-    /// deadline that is earlier.
+    /// Marks the key as replaced at `now`: it verifies until `until`, or no longer at all. A key that is already
+    /// retiring keeps an earlier deadline.
     pub(crate) fn replaced(self, until: Option<Timestamp>, now: Timestamp) -> Self {
         let state = match (self.status(now), until) {
             (SigningKeyState::Retired { at }, _) => SigningKeyState::Retired { at },
@@ -69,7 +70,7 @@ impl SigningKey {
 }
 
 impl fmt::Display for SigningKeyState {
-    /// In words, for the audit history.
+    /// Writes the text for the audit history.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Current => f.write_str("current"),

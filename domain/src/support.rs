@@ -1,5 +1,5 @@
-//! What Nuvera did to an organization's applications, as the organization is told of it: from the audit history, until
-//! somebody there says that they have seen it.
+//! The notices to an organization about what Nuvera changed in its applications. They are derived from the audit
+//! history, and shown until a member acknowledges them.
 
 use crate::{
     application::By,
@@ -9,7 +9,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// What Nuvera does that changes nothing yet: it waits for somebody of the partner's, and is told where they answer it.
+/// Actions of Nuvera that change nothing by themselves. They await the partner's answer and are shown where it is
+/// given.
 pub const ONLY_ASKED: [AuditAction; 6] = [
     AuditAction::ReplacementPrepared,
     AuditAction::ReplacementWithdrawn,
@@ -19,18 +20,18 @@ pub const ONLY_ASKED: [AuditAction; 6] = [
     AuditAction::SupportSeen,
 ];
 
-/// Who of the partner's has seen what Nuvera did to an application, up to which event.
+/// The acknowledgement of Nuvera's changes to an application by a user of the partner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The last event that they have seen.
+    /// The sequence number of the last event that was acknowledged.
     pub sequence: i64,
-    /// By whom.
+    /// Name of the user who acknowledged it.
     pub by: String,
-    /// When.
+    /// The time of the acknowledgement.
     pub at: Timestamp,
 }
 
-/// What is recorded when somebody has seen `events`, which are one application's.
+/// Returns the event to record when a user acknowledges `events`, all of one application.
 pub fn seen(application: ApplicationId, name: &ApplicationName, events: &[&RecordedEvent], by: By<'_>) -> AuditEvent {
     let mut labels: Vec<_> = events.iter().map(|recorded| recorded.event.action.label()).collect();
     labels.dedup();

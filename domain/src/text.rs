@@ -1,27 +1,27 @@
-//! Text that people type: bounded, trimmed and free of control characters.
+//! Text from user input: bounded in length, trimmed and free of control characters.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
-/// Why a text is not accepted; the words are for the person who typed it.
+/// Reason why a text is rejected. The messages are shown to the user who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
-    /// Nothing but white space.
+    /// It is empty or consists only of white space.
     #[error("Enter {0}.")]
     Missing(&'static str),
-    /// More characters than are kept.
+    /// It has too many characters.
     #[error("Use at most {max} characters; this has {found}.")]
     TooLong {
-        /// The most characters that are kept.
+        /// Maximum number of characters.
         max: usize,
-        /// How many were given.
+        /// Number of characters of the text.
         found: usize,
     },
-    /// A control character, or one that changes the direction of the text around it.
+    /// It contains a control character, or one that changes the direction of the surrounding text.
     #[error("Remove the control character at position {0}: it cannot be shown.")]
     ControlCharacter(usize),
-    /// A web address in a name.
+    /// It is a name and contains a web address.
     #[error("Remove the web address: a name is also shown in messages from Nuvera, and cannot hold one.")]
     WebAddress,
 }
@@ -34,22 +34,22 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// The most characters (Unicode scalar values) it holds.
+            /// Maximum number of characters (Unicode scalar values).
             pub const MAX_CHARACTERS: usize = $max;
 
             /// Trims `text` and checks it.
             ///
             /// # Errors
-            /// Empty, longer than [`Self::MAX_CHARACTERS`], holding a control character, or a name that holds a web
-            /// address.
+            /// The text is empty, longer than [`Self::MAX_CHARACTERS`], contains a control character, or is a name that
+            /// contains a web address.
             pub fn new(text: &str) -> Result<Self, TextError> {
                 $read(text, $what, $max).map(Self)
             }
 
-            /// Reads `text` from the database. A name from before the rule against web addresses stays readable.
+            /// Reads `text` from the database. A name from before web addresses were forbidden is accepted.
             ///
             /// # Errors
-            /// Empty, longer than [`Self::MAX_CHARACTERS`], or holding a control character.
+            /// The text is empty, longer than [`Self::MAX_CHARACTERS`], or contains a control character.
             pub fn from_stored(text: &str) -> Result<Self, TextError> {
                 match $read(text, $what, $max) {
                     Err(TextError::WebAddress) => Ok(Self(text.trim().to_owned())),
@@ -57,7 +57,7 @@ macro_rules! text {
                 }
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -84,32 +84,32 @@ text!(
     Contact, "a contact", 200, line
 );
 text!(
-    /// What Nuvera's support notes about a partner: plain text of several lines.
+    /// A note of Nuvera's support about a partner: plain text that can have several lines.
     SupportNote, "a note", 2000, lines
 );
 text!(
-    /// Why somebody did something: kept in the audit history.
+    /// The reason for a change, which is recorded in the audit history.
     Reason, "a reason", 500, line
 );
 text!(
-    /// What people know somebody by.
+    /// The display name of a user.
     PersonName, "a name", 80, name
 );
 text!(
-    /// What somebody searches for.
+    /// The text of a search.
     SearchText, "what to search for", 200, line
 );
 text!(
-    /// What somebody calls a passkey of theirs.
+    /// The name that a user gives to a passkey.
     PasskeyName, "a name for the passkey", 50, name
 );
 
-/// What a support case is called in the system that it is worked on in.
+/// The reference of a support case in the ticket system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TicketReference(String);
 
-/// A text is no ticket reference; the words are for the person who typed it.
+/// A text is not a ticket reference. The message is shown to the user who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "Enter the ticket’s reference as it stands in the ticket: 3 to 40 letters, digits, -, # and /, such as SUP-4711."
@@ -117,13 +117,13 @@ pub struct TicketReference(String);
 pub struct TicketError;
 
 impl TicketReference {
-    /// The least and the most characters it holds.
+    /// Minimum and maximum number of characters.
     pub const CHARACTERS: std::ops::RangeInclusive<usize> = 3..=40;
 
     /// Trims `text` and checks it.
     ///
     /// # Errors
-    /// Too short, too long, or holding something other than ASCII letters, digits, `-`, `#` and `/`.
+    /// It is too short, too long, or contains characters other than ASCII letters, digits, `-`, `#` and `/`.
     pub fn new(text: &str) -> Result<Self, TicketError> {
         let text = text.trim();
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-#/".contains(&byte);
@@ -131,7 +131,7 @@ impl TicketReference {
         if is_one { Ok(Self(text.to_owned())) } else { Err(TicketError) }
     }
 
-    /// The reference.
+    /// Returns the reference.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -143,27 +143,27 @@ impl fmt::Display for TicketReference {
     }
 }
 
-/// Why somebody did something, and the support case that it belongs to, if there is one.
+/// The justification of a change: the reason, and the support case if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
-    /// The reason.
+    /// The reason for the change.
     pub reason: Reason,
-    /// The support case: whoever acts for Nuvera names it.
+    /// The support case, which is mandatory for Nuvera's admins.
     pub ticket: Option<TicketReference>,
 }
 
 impl Why {
-    /// The reason's text.
+    /// Returns the text of the reason.
     pub fn as_str(&self) -> &str {
         self.reason.as_str()
     }
 
-    /// The reason of an emergency stop for which none was given.
+    /// The reason that is recorded for an emergency operation without one.
     pub const NOT_GIVEN: &str = "Emergency stop, no reason given";
 
-    /// The justification of an emergency stop, which its form never holds up. A text that is no ticket reference is kept
-    /// behind the reason; what cannot be shown is removed, and what is too long is cut. A reason is optional: see
-    /// [`Why::NOT_GIVEN`].
+    /// Creates the justification of an emergency operation, which invalid input must never delay. A text that is not a
+    /// ticket reference is appended to the reason; unprintable characters are removed, and a text that is too long is
+    /// truncated. The reason is optional: see [`Why::NOT_GIVEN`].
     pub fn in_emergency(reason: &str, ticket: &str) -> Self {
         let shown = |text: &str| {
             let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
@@ -187,7 +187,7 @@ impl From<Reason> for Why {
 }
 
 impl fmt::Display for Why {
-    /// The reason, and the ticket behind it.
+    /// Writes the reason, followed by the ticket.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.reason.fmt(f)?;
         match &self.ticket {
@@ -197,29 +197,29 @@ impl fmt::Display for Why {
     }
 }
 
-/// An e-mail address in lower case, so that one person has one account.
+/// An e-mail address in lower case, so that each user has a single account.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EmailAddress(String);
 
-/// Why a text is no e-mail address; the words are for the person who typed it.
+/// Reason why a text is not an e-mail address. The messages are shown to the user who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
-    /// It cannot be kept as a text.
+    /// It is not a valid line of text.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// It has not the form of one.
+    /// It does not have the form of an e-mail address.
     #[error("Enter an e-mail address, such as ada@example.com.")]
     Form,
 }
 
 impl EmailAddress {
-    /// The most characters it holds (RFC 5321, 4.5.3.1.3, without the brackets).
+    /// Maximum number of characters (RFC 5321, 4.5.3.1.3, without the brackets).
     pub const MAX_CHARACTERS: usize = 254;
 
-    /// Reads what somebody typed. Whether mail gets there, only mail can tell.
+    /// Parses user input. Only a message can show whether the address is deliverable.
     ///
     /// # Errors
-    /// Empty, too long, or without the form of an address.
+    /// The text is empty, too long, or does not have the form of an address.
     pub fn new(text: &str) -> Result<Self, EmailError> {
         let text = line(text, "an e-mail address", Self::MAX_CHARACTERS)?.to_lowercase();
         let is_part = |part: &str| {
@@ -232,18 +232,18 @@ impl EmailAddress {
         }
     }
 
-    /// Returns what an account's address is compared with: `text` trimmed, in NFC and in lower case, as [`EmailAddress::new`] has
-    /// it. For an address that was typed to sign in, which may be none.
+    /// Returns the form in which addresses are compared: trimmed, in NFC and in lower case, as by
+    /// [`EmailAddress::new`]. Used for an address that was typed to sign in, which may be invalid.
     pub fn comparable(text: &str) -> String {
         text.trim().nfc().collect::<String>().to_lowercase()
     }
 
-    /// The address.
+    /// Returns the address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The domain, behind the `@`.
+    /// Returns the domain, after the `@`.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
@@ -255,16 +255,17 @@ impl fmt::Display for EmailAddress {
     }
 }
 
-/// As [`line`], for a name: it is shown in messages in Nuvera's name, where a web address would be taken for Nuvera's.
+/// Validates a name, like [`line`]. Names appear in messages from Nuvera, where a web address would seem to be
+/// Nuvera's.
 fn name(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
     let text = line(text, what, max)?;
     if holds_web_address(&text) { Err(TextError::WebAddress) } else { Ok(text) }
 }
 
-/// Whether a text holds a URL, `www.`, or a host name that a port, path, query or fragment follows. A host name alone may be
-/// the name of a company.
+/// Whether a text contains a URL, `www.`, or a host name with a port, path, query or fragment. A bare host name is
+/// allowed, because it may be the name of a company.
 fn holds_web_address(text: &str) -> bool {
-    // The full-width forms that browsers read as these (UTS #46).
+    // Full-width forms that browsers treat as these characters (UTS #46).
     let text: String = text
         .chars()
         .map(|c| match c {
@@ -298,7 +299,7 @@ fn holds_web_address(text: &str) -> bool {
 }
 
 fn line(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
-    // One keyboard sends an é as one character, another as two; users see, and mean, the same.
+    // Keyboards produce é as one character or as two, which users cannot distinguish.
     let text: String = text.trim().nfc().collect();
     if text.is_empty() {
         return Err(TextError::Missing(what));
@@ -313,14 +314,15 @@ fn line(text: &str, what: &'static str, max: usize) -> Result<String, TextError>
     }
 }
 
-/// As [`line`], for a text of several lines. Line breaks become line feeds: browsers send CR LF.
+/// Validates a text of several lines, like [`line`]. Line breaks become line feeds: browsers send CR LF.
 fn lines(text: &str, what: &'static str, max: usize) -> Result<String, TextError> {
     let text: String = text.trim().replace("\r\n", "\n").as_str().nfc().collect();
-    // A text is as long as what its reader sees: a line break counts as one character.
+    // A line break counts as one character, because that is what users see.
     line(&text.replace('\n', " "), what, max).map(|_| text)
 }
 
-/// Control characters, line separators, and the bidirectional controls with which one text can pose as another.
+/// Whether the character is a control character, a line separator, or a bidirectional control, with which a text can be
+/// made to look like another one.
 fn is_unshowable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')

@@ -1,66 +1,67 @@
-//! Instants, in UTC, as integer milliseconds since 1970-01-01.
+//! Instants in UTC, as integer milliseconds since 1970-01-01.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 use time::{OffsetDateTime, PrimitiveDateTime, macros::format_description};
 
-/// A day. (Unix time has no leap seconds: each day is as long.)
+/// A day. Unix time has no leap seconds, so all days have the same length.
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// An instant: milliseconds since the Unix epoch, UTC.
+/// An instant, in milliseconds since the Unix epoch (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The instant `milliseconds` after the Unix epoch.
+    /// Returns the instant `milliseconds` after the Unix epoch.
     pub const fn from_millis(milliseconds: i64) -> Self {
         Self(milliseconds)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub const fn as_millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since the Unix epoch, rounded down: what a JWT's `iat` and `exp` are compared with (RFC 7519, 2).
+    /// Returns the whole seconds since the Unix epoch, rounded down, for comparison with a JWT's `iat` and `exp` (RFC
+    /// 7519, 2).
     pub const fn as_seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// The instant `duration` later; the last representable one where that overflows.
+    /// Returns the instant `duration` later, or the last representable one on overflow.
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_millis().try_into().unwrap_or(i64::MAX)))
     }
 
-    /// The instant `duration` earlier; the first representable one where there is none.
+    /// Returns the instant `duration` earlier, or the first representable one on underflow.
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.as_millis().try_into().unwrap_or(i64::MAX)))
     }
 
-    /// The first instant of this day, in UTC.
+    /// Returns the start of this day, in UTC.
     pub const fn start_of_day(self) -> Self {
         Self(self.0 - self.0.rem_euclid(DAY.as_millis() as i64))
     }
 
-    /// How long after `earlier` this is; zero when it is not after.
+    /// Returns the time elapsed since `earlier`, or zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
     }
 
-    /// As RFC 3339 with milliseconds, for machines: `2026-11-23T03:25:10.000Z`.
+    /// Formats it as RFC 3339 with milliseconds, for programs: `2026-11-23T03:25:10.000Z`.
     pub fn rfc3339(self) -> String {
         let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         self.calendar().format(&format).unwrap_or_default()
     }
 
-    /// The value that an `<input type="datetime-local" step="1">` holds, read as UTC: `2026-11-23T03:25:10`.
+    /// Formats it as the value of an `<input type="datetime-local" step="1">`, in UTC: `2026-11-23T03:25:10`.
     pub fn input_value(self) -> String {
         let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
         self.calendar().format(&format).unwrap_or_default()
     }
 
-    /// Reads what [`Timestamp::input_value`] writes; a browser leaves the seconds out where they are zero.
+    /// Parses the format of [`Timestamp::input_value`]. Browsers omit the seconds if they are zero.
     pub fn from_input_value(text: &str) -> Option<Self> {
         let seconds = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
         let minutes = format_description!("[year]-[month]-[day]T[hour]:[minute]");
@@ -68,7 +69,7 @@ impl Timestamp {
         Some(Self(at.assume_utc().unix_timestamp() * 1000))
     }
 
-    /// The day alone, for people, where the hour does not matter: `23 Nov 2026`.
+    /// Formats the date alone, for users, where the time of day does not matter: `23 Nov 2026`.
     pub fn date(self) -> String {
         let format = format_description!("[day padding:none] [month repr:short] [year]");
         self.calendar().format(&format).unwrap_or_default()
@@ -80,14 +81,14 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// For people: `23 Nov 2026, 03:25:10 UTC`.
+    /// Formats it for users: `23 Nov 2026, 03:25:10 UTC`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let format = format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute]:[second] UTC");
         f.write_str(&self.calendar().format(&format).map_err(|_| fmt::Error)?)
     }
 }
 
-/// A span in words, in its largest whole unit: `45 seconds`, `1 hour`, `30 days`.
+/// Formats a duration in its largest whole unit: `45 seconds`, `1 hour`, `30 days`.
 pub fn in_words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (count, unit) = match seconds {

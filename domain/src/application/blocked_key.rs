@@ -1,8 +1,8 @@
 //! Signing keys that Nuvera blocked because their private half leaked.
 //!
-//! A blocked key cannot be current, retiring, restored or registered, in any organization, until Nuvera releases it. Blocking
-//! disables every application that verifies requests with the key. Such an application keeps the key as its current one until
-//! the key is replaced, and cannot be enabled before that.
+//! A blocked key cannot be current, retiring, restored or registered, in any organization, until Nuvera releases it.
+//! Blocking disables every application that verifies requests with the key. Such an application keeps the key as its
+//! current one until the key is replaced, and cannot be enabled before that.
 
 use super::{ApiApplication, By, Change, ChangeError, Disabled, Noted};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 };
 use std::collections::HashSet;
 
-/// A public key whose use was stopped everywhere.
+/// A public key that is blocked in every organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedKey {
     /// The public key's fingerprint.
@@ -98,12 +98,12 @@ impl BlockedKey {
     }
 }
 
-/// What a change would let verify requests, and the error to answer if that key is blocked.
+/// The fingerprint of a key that a change makes trusted, with the error to return if that key is blocked.
 pub type TrustedKey = (String, ChangeError);
 
-/// The signing keys that `after` trusts and `before` did not: newly current or retiring ones, and every key that verifies
-/// where the application is enabled again. Each is to be looked up among the blocked keys, in the transaction that saves
-/// `after`. A change that trusts no key more than before, such as a stop, has none.
+/// Returns the signing keys that `after` trusts and `before` did not: those that are newly current or retiring, and, if
+/// the application is enabled again, every key that verifies. The caller must look each up among the blocked keys, in
+/// the transaction that saves `after`. A change that trusts no additional key, such as disabling, yields none.
 pub fn newly_trusted(before: Option<&ApiApplication>, after: &ApiApplication, now: Timestamp) -> Vec<TrustedKey> {
     let is_enabled_again = before.is_some_and(|before| !before.is_enabled()) && after.is_enabled();
     let before: HashSet<_> = before
@@ -129,8 +129,8 @@ pub fn newly_trusted(before: Option<&ApiApplication>, after: &ApiApplication, no
 }
 
 impl ApiApplication {
-    /// Stops it because the key with `fingerprint` was blocked: disables it, and retires the key where it is retiring. `None`
-    /// where there is nothing to change.
+    /// Stops it because the key with `fingerprint` was blocked: disables it, and retires the key where it is retiring.
+    /// `None` where there is nothing to change.
     ///
     /// # Errors
     /// [`ChangeError::ReasonNeeded`]
@@ -153,11 +153,11 @@ impl ApiApplication {
         if noted.is_empty() {
             return Ok(None);
         }
-        // An emergency is not held up by a missing ticket.
+        // An emergency must not be delayed by a missing ticket.
         self.changed_without_ticket(by, noted).map(Some)
     }
 
-    /// The events that tell its organization that a key it has was released.
+    /// Returns the event that informs its organization that a key of the application was released.
     pub fn key_released(&self, fingerprint: &str, by: By<'_>) -> AuditEvent {
         let noted = Noted::new(AuditAction::SigningKeyReleased, fingerprint).before("blocked").after("released");
         noted.event(self, by)
@@ -193,7 +193,7 @@ mod tests {
         key.public_key.fingerprint()
     }
 
-    /// The same as a backend does with the answer of [`newly_trusted`].
+    /// Does what a backend does with the result of [`newly_trusted`].
     fn check(before: Option<&ApiApplication>, after: &ApiApplication, blocked: &str) -> Result<(), ChangeError> {
         let found = newly_trusted(before, after, START).into_iter().find(|(fingerprint, _)| fingerprint == blocked);
         found.map_or(Ok(()), |(_, error)| Err(error))

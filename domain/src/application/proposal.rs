@@ -1,8 +1,9 @@
-//! Two-sided approval: what somebody of Nuvera wants changed about permissions or signing keys, where the partner's policy
-//! has it wait for the partner; and, whatever the policy, enabling what the partner disabled.
+//! Two-sided approval of changes by Nuvera. Changes of permissions and signing keys need the partner's confirmation if
+//! the partner's policy says so. Enabling what the partner disabled, and restoring a signing key that no longer
+//! verifies, always need it.
 //!
-//! A proposal changes nothing. Confirmed, the change is made to the version of the application that it was proposed for,
-//! or not at all: who confirms has seen what comes of it.
+//! A proposal does not change the application's settings. On confirmation the change is made only if the application
+//! still has the version for which it was proposed, so that the user confirms what they have seen.
 
 use super::{
     ApiApplication, By, Change, ChangeError, NewSigningKey, Noted, SigningKeyReplacement, permissions_in_words,
@@ -18,10 +19,10 @@ use crate::{
 };
 use std::{fmt, time::Duration};
 
-/// How long a proposed change can be confirmed.
+/// Time within which a proposed change can be confirmed.
 pub const PROPOSAL_WINDOW: Duration = Duration::from_secs(72 * 60 * 60);
 
-/// A change that waits for the partner where their policy says so.
+/// A change that may need the partner's confirmation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestedChange {
     /// [`ApiApplication::enable`]
@@ -32,44 +33,44 @@ pub enum RequestedChange {
     ReplaceSigningKey {
         /// The key that becomes the current one.
         key: NewSigningKey,
-        /// What becomes of the present one.
+        /// What happens to the present one.
         replacement: SigningKeyReplacement,
     },
     /// [`ApiApplication::restore_signing_key`]
     RestoreSigningKey {
         /// The key that becomes the current one again.
         id: SigningKeyId,
-        /// What becomes of the present one.
+        /// What happens to the present one.
         replacement: SigningKeyReplacement,
     },
     /// [`ApiApplication::retire_signing_key`]
     RetireSigningKey {
-        /// The key.
+        /// The key to retire.
         id: SigningKeyId,
     },
 }
 
-/// A change that Nuvera proposed, and nobody has confirmed yet.
+/// A change that Nuvera proposed and that has not been confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProposedChange {
     /// When it was proposed.
     pub at: Timestamp,
-    /// By whom.
+    /// Name of the admin who proposed it.
     pub by: String,
-    /// Who that is: nobody confirms what they proposed.
+    /// The admin's id. They cannot confirm their own proposal.
     pub user_id: UserId,
-    /// Why.
+    /// The reason and the ticket.
     pub why: Why,
-    /// What.
+    /// The change itself.
     pub change: RequestedChange,
-    /// The application's version with the proposal in it: once it is another, this is no longer what was proposed.
+    /// The application's version including the proposal. With any other version the proposal is outdated.
     pub version: i64,
     /// The first instant at which it can no longer be confirmed.
     pub expires_at: Timestamp,
 }
 
 impl RequestedChange {
-    /// What somebody must be allowed to do to make the change.
+    /// Returns the operation that an actor must be permitted to perform to make the change.
     pub fn operation(&self) -> Operation {
         match self {
             Self::Enable => Operation::EnableApplication,
@@ -83,7 +84,7 @@ impl RequestedChange {
     /// Makes the change.
     ///
     /// # Errors
-    /// As the transition that it stands for.
+    /// As the transition that each variant names.
     pub fn carry_out(self, application: ApiApplication, by: By<'_>) -> Result<Change, ChangeError> {
         match self {
             Self::Enable => application.enable(by),
@@ -94,7 +95,7 @@ impl RequestedChange {
         }
     }
 
-    /// What the change is called.
+    /// Returns the display name of the change.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Enable => "Enable application",
@@ -105,7 +106,7 @@ impl RequestedChange {
         }
     }
 
-    /// How that which it changes is in `application`, in words.
+    /// Describes the present state in `application` of what the change affects.
     pub fn before(&self, application: &ApiApplication) -> String {
         match self {
             Self::Enable => match &application.disabled {
@@ -123,7 +124,7 @@ impl RequestedChange {
         }
     }
 
-    /// How it is once the change is made, in words.
+    /// Describes the state after the change.
     pub fn after(&self, application: &ApiApplication) -> String {
         match self {
             Self::Enable => "enabled".to_owned(),
@@ -145,7 +146,7 @@ fn fingerprint(application: &ApiApplication, id: SigningKeyId) -> String {
 }
 
 impl fmt::Display for SigningKeyReplacement {
-    /// In words, for the audit history and for people.
+    /// Writes the text for the audit history and the console.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WithOverlap(overlap) => write!(f, "the key before it verifies for {} more", in_words(*overlap)),
@@ -155,12 +156,12 @@ impl fmt::Display for SigningKeyReplacement {
 }
 
 impl ProposedChange {
-    /// Whether `application` has changed since: then it cannot be confirmed any more.
+    /// Whether `application` has changed since the proposal, which then can no longer be confirmed.
     pub fn is_outdated(&self, application: &ApiApplication) -> bool {
         self.version != application.version
     }
 
-    /// Ends the proposal's place in the history.
+    /// Creates the event that records how the proposal ended.
     pub(super) fn noted(&self, action: AuditAction, application: &ApiApplication) -> Noted {
         Noted::new(action, application.name.as_str())
             .before(format!("proposed by {}: {}", self.by, self.why))
@@ -169,27 +170,27 @@ impl ProposedChange {
 }
 
 impl ApiApplication {
-    /// The proposed change, while it is in time. Whether it can be confirmed, [`ProposedChange::is_outdated`] says as well.
+    /// Returns the proposed change until it expires. It may be outdated: see [`ProposedChange::is_outdated`].
     pub fn open_proposal(&self, now: Timestamp) -> Option<&ProposedChange> {
         self.proposed_change.as_ref().filter(|proposed| now < proposed.expires_at)
     }
 
-    /// The proposed change, while it can be confirmed.
+    /// Returns the proposed change while it can be confirmed.
     pub fn confirmable_proposal(&self, now: Timestamp) -> Option<&ProposedChange> {
         self.open_proposal(now).filter(|proposed| !proposed.is_outdated(self))
     }
 
-    /// Proposes a change, for the partner to confirm within [`PROPOSAL_WINDOW`]. One that cannot be confirmed any more
-    /// gives its place to the next.
+    /// Proposes a change, which the partner can confirm within [`PROPOSAL_WINDOW`]. It replaces a proposal that can no
+    /// longer be confirmed.
     ///
     /// # Errors
-    /// [`ChangeError::AlreadyProposed`], [`ChangeError::ReasonNeeded`], [`ChangeError::TicketNeeded`]; as the change itself,
-    /// where it could not be made now.
+    /// [`ChangeError::AlreadyProposed`], [`ChangeError::ReasonNeeded`], [`ChangeError::TicketNeeded`]; as the change
+    /// itself if it could not be made now.
     pub fn propose(mut self, change: RequestedChange, by: By<'_>) -> Result<Change, ChangeError> {
         if self.confirmable_proposal(by.at).is_some() {
             return Err(ChangeError::AlreadyProposed);
         }
-        // What could not be done now is not proposed, unless all it needs is the confirmation.
+        // A change that would fail now is not proposed, unless the confirmation is all that it lacks.
         match change.clone().carry_out(self.clone(), by) {
             Ok(_) | Err(ChangeError::DisabledByPartner) => {}
             Err(error) => return Err(error),
@@ -209,7 +210,8 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Confirms the proposed change: it is made, in the name of whoever confirms, for the reason that it was proposed for.
+    /// Confirms the proposed change and makes it, in the name of the confirming user and for the reason of the
+    /// proposal.
     ///
     /// # Errors
     /// [`ChangeError::NothingProposed`], [`ChangeError::ProposalOutdated`], [`ChangeError::ProposalIsNuveras`]; as the
@@ -229,7 +231,7 @@ impl ApiApplication {
         Ok(Change { application, events: std::iter::once(confirmed).chain(events).collect() })
     }
 
-    /// Takes the proposed change back, or declines it.
+    /// Withdraws the proposed change (Nuvera) or declines it (the partner).
     ///
     /// # Errors
     /// [`ChangeError::NothingProposed`], [`ChangeError::ReasonNeeded`], [`ChangeError::TicketNeeded`]
@@ -243,11 +245,11 @@ impl ApiApplication {
         self.changed(by, [noted])
     }
 
-    /// Records that nobody confirmed the proposed change in time. Nobody could since then: this is for the history, in the
-    /// name of whoever proposed it.
+    /// Records that the proposed change expired without a confirmation. It could not be confirmed since its expiry;
+    /// this only adds the event, in the name of the admin who proposed it.
     ///
     /// # Errors
-    /// [`ChangeError::NothingProposed`] where none has expired.
+    /// [`ChangeError::NothingProposed`] if none has expired.
     pub fn expire_proposal(mut self, now: Timestamp) -> Result<Change, ChangeError> {
         let expired = self.proposed_change.take_if(|proposed| now >= proposed.expires_at);
         let proposed = expired.ok_or(ChangeError::NothingProposed)?;

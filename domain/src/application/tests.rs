@@ -1,4 +1,4 @@
-//! The rules of rotation, under any sequence of what people may do.
+//! The rules of rotation, under any sequence of changes.
 
 use super::*;
 use crate::{
@@ -131,7 +131,7 @@ fn take(application: ApiApplication, step: Step, by: By<'_>, serial: &mut u128) 
     }
 }
 
-/// What was told to people about a key: the last instant at which it works, if any was named, and when it was replaced.
+/// What users were last shown about a key: its deadline, if any, and when it was replaced.
 #[derive(Clone, Copy, Default)]
 struct Published {
     deadline: Option<Timestamp>,
@@ -197,7 +197,7 @@ proptest! {
                 take(application.clone(), step, By { actor: &actor, at: now, reason: Some(&reason) }, &mut serial) else { continue };
             application = after;
 
-            // Every change has its event, and every key whose state changed has one that names it.
+            // Every change has an event, and every key whose state changed has an event that names it.
             prop_assert!(!events.is_empty());
             prop_assert_eq!(application.version, before.version + 1);
             for key in &application.api_keys {
@@ -212,7 +212,7 @@ proptest! {
                 let Some(key) = key else { continue };
                 match (event.action, key.state) {
                     (AuditAction::ApiKeyExpiring, crate::api_key::ApiKeyState::Expiring { at, .. }) => {
-                        // A second rotation never touches a key that is expiring already.
+                        // A second rotation never affects a key that is already expiring.
                         prop_assert!(told.deadline.is_none());
                         *told = Published { deadline: Some(at), replaced_at: Some(now), dead: false };
                     }
@@ -231,7 +231,7 @@ proptest! {
                 }
             }
 
-            // No key outlives what people were told, nor 30 days after its rotation, nor its revocation.
+            // No key outlives the deadline that was shown, nor 30 days after its rotation, nor its revocation.
             for key in &application.api_keys {
                 let told = published.get(key.prefix.as_str()).copied().unwrap_or_default();
                 for at in [now, now.plus(HOUR), now.plus(MAX_GRACE), now.plus(MAX_GRACE * 3)] {
@@ -241,7 +241,7 @@ proptest! {
                     prop_assert_eq!(key.status(at).is_live(), !ended, "{:?} after {:?}", key, step);
                 }
             }
-            // Once a key was reported as exposed its life only gets shorter, and the report stays.
+            // Once a key was reported as exposed, its lifetime can only be shortened, and the report stays.
             for old in before.api_keys.iter().filter(|old| old.exposed.is_some()) {
                 let new = application.api_keys.iter().find(|key| key.id == old.id).unwrap();
                 prop_assert_eq!(&new.exposed, &old.exposed);
@@ -249,7 +249,7 @@ proptest! {
             }
             prop_assert!(application.live_keys(now).count() <= MAX_LIVE_KEYS);
 
-            // Exactly one signing key is current, and few verify.
+            // Exactly one signing key is current, and no more than the maximum verify.
             let current = application.signing_keys.iter().filter(|k| k.state == SigningKeyState::Current).count();
             prop_assert_eq!(current, 1);
             prop_assert!(application.signing_keys.iter().filter(|k| k.verifies(now)).count() <= MAX_VERIFYING_KEYS);
@@ -262,7 +262,7 @@ proptest! {
     }
 }
 
-/// Until when a key works, whatever comes.
+/// Returns the instant at which a key stops working at the latest.
 fn end_of(key: &ApiKey) -> Timestamp {
     match key.state {
         crate::api_key::ApiKeyState::Active => Timestamp::from_millis(i64::MAX),
@@ -278,7 +278,7 @@ fn an_exposed_api_key_is_neither_kept_nor_given_more_time() {
     let rotated = application().replace_api_key(new_api_key(2), grace, by(&owner, 0)).unwrap().application;
     let (active, old) = (rotated.api_keys[0].id, rotated.api_keys[1].id);
 
-    // Nuvera was told of a leak and prepares a replacement: the keys work until somebody claims it.
+    // Nuvera learned of a leak and prepares a replacement: the keys work until the partner claims it.
     let reported = rotated.prepare_replacement(Replacement::StopNow, by(&admin, 1)).unwrap();
     let actions: Vec<_> = reported.events.iter().map(|event| event.action).collect();
     assert_eq!(actions, [AuditAction::ReplacementPrepared, AuditAction::ApiKeyExposed, AuditAction::ApiKeyExposed]);
@@ -295,7 +295,7 @@ fn an_exposed_api_key_is_neither_kept_nor_given_more_time() {
     assert!(reported.clone().move_deadline(old, START.plus(HOUR * 23), by(&owner, 2)).is_ok(), "earlier is fine");
     let with_grace = reported.clone().replace_api_key(new_api_key(3), grace, by(&owner, 2));
     assert_eq!(with_grace, Err(ChangeError::ExposedKeyGrace));
-    // Nor by declining what was prepared.
+    // Declining the prepared replacement does not help either.
     let declined = reported.clone().withdraw_replacement(by(&owner, 2)).unwrap().application;
     assert_eq!(declined.clone().keep_api_key(old, by(&owner, 2)), exposed);
     let prepared = declined.clone().prepare_replacement(grace, by(&admin, 2));
@@ -303,7 +303,7 @@ fn an_exposed_api_key_is_neither_kept_nor_given_more_time() {
     let with_grace = declined.clone().replace_api_key(new_api_key(3), grace, by(&owner, 2));
     assert_eq!(with_grace, Err(ChangeError::ExposedKeyGrace));
 
-    // The ways out.
+    // What remains possible: claiming the replacement, or revoking the key.
     let claimed = reported.claim_replacement(new_api_key(3), by(&owner, 2)).unwrap().application;
     assert_eq!(claimed.live_keys(by(&owner, 2).at).count(), 1);
     let revoked = declined.revoke_api_key(old, by(&owner, 2)).unwrap().application;
@@ -458,12 +458,12 @@ fn a_proposal_changes_nothing_and_is_confirmed_once_in_time_by_somebody_else() {
     );
     assert_eq!(confirmed.application.confirm_proposal(in_time), Err(ChangeError::NothingProposed));
 
-    // Whoever proposed it confirms it in no other role either.
+    // The admin who proposed it cannot confirm it with another role either.
     let turncoat = Actor { user_id: admin.user_id, ..actor() };
     let by_turncoat = By { actor: &turncoat, ..in_time };
     assert_eq!(proposed.clone().confirm_proposal(by_turncoat), Err(ChangeError::ProposalIsNuveras));
 
-    // Another change of any kind in between, and what was proposed is no longer what would come of it.
+    // Any other change in between makes the proposal outdated.
     let renamed = proposed.clone().rename(ApplicationName::new("Books").unwrap(), in_time).unwrap().application;
     assert_eq!(renamed.clone().confirm_proposal(in_time), Err(ChangeError::ProposalOutdated));
     let again = renamed.propose(change, By { at: in_time.at, ..by_admin }).unwrap().application;
@@ -490,12 +490,12 @@ fn what_the_partner_disabled_nuvera_enables_only_by_a_proposal_that_the_partner_
     assert!(!proposed.is_enabled());
     assert_eq!(proposed.clone().confirm_proposal(by_admin), Err(ChangeError::ProposalIsNuveras));
     assert!(proposed.clone().confirm_proposal(by_partner).unwrap().application.is_enabled());
-    // Enabled and disabled again in between, it is not what was proposed.
+    // Enabled and disabled again in between, the application is no longer the one for which it was proposed.
     let enabled = proposed.enable(by_partner).unwrap().application;
     let again = enabled.disable(by_partner).unwrap().application;
     assert_eq!(again.confirm_proposal(by_partner), Err(ChangeError::ProposalOutdated));
 
-    // What Nuvera disabled it enables, until the partner disables it as well: also where that is recorded later.
+    // Nuvera can enable what Nuvera disabled, until the partner disables it as well, although it is disabled already.
     let by_nuvera = application().disable(by_admin).unwrap().application;
     assert!(by_nuvera.clone().enable(by_admin).is_ok());
     assert_eq!(by_nuvera.clone().disable(by_admin), Err(ChangeError::AlreadyDisabled));

@@ -1,4 +1,4 @@
-//! The rules of hygiene, at their boundaries and under any ages.
+//! The rules of hygiene, at their boundaries and for any ages.
 
 use super::*;
 use crate::{
@@ -27,7 +27,7 @@ fn used(at: Timestamp) -> LastUse {
     LastUse { at, address: "10.1.2.3".into() }
 }
 
-/// The first API key and the first signing key of `application`, each last used at `last`.
+/// Returns the first API key and the first signing key of `application`, each last used at `last`.
 fn first_keys(application: &ApiApplication, last: Option<Timestamp>, now: Timestamp) -> [Option<KeyHygiene>; 2] {
     let found = of_application(application, RotationRules::default(), |_| last.map(used), now);
     [KeyId::Api(ApiKeyId(Uuid::from_u128(1))), KeyId::Signing(SigningKeyId(Uuid::from_u128(100)))]
@@ -56,7 +56,7 @@ fn a_rule_that_is_switched_off_says_nothing() {
     let found = of_application(&application(), off, |_| None, START.plus(days(5000)));
     assert!(found.iter().all(|key| key.rotation == Rotation::Current && key.idle.is_none()), "{found:?}");
     assert_eq!(found.iter().find_map(KeyHygiene::urgency), None);
-    // The control: with the rules on, there is something to say of each.
+    // With the rules enabled, each key is reported.
     let found = of_application(&application(), RotationRules::default(), |_| None, START.plus(days(5000)));
     assert!(found.iter().all(|key| key.urgency().is_some()));
 }
@@ -92,7 +92,7 @@ fn a_key_that_stops_while_something_uses_it_is_the_loudest() {
     assert_eq!(rotations(&application, None, now), [ending(false), ending(false)]);
     let early = now.minus(MILLISECOND);
     assert_eq!(rotations(&application, Some(early), early), [ending(false), ending(false)], "over 14 days away");
-    // A shorter one has just begun, and is in use as it should be, until half of its time is over.
+    // A shorter window has just begun: the key is in use, as expected, until half of the window is over.
     let short = rotated(rotated_at, days(2));
     let is_loud = |now| {
         let [api_key, signing_key] = first_keys(&short, Some(now), now).map(|key| key.unwrap().stops_in_use());
@@ -224,7 +224,7 @@ proptest! {
         prop_assert!(given.iter().all(|reminder| reminder.due == due));
         let order: Vec<_> = given.iter().map(|reminder| reminder.days).collect();
         prop_assert!(order.is_sorted_by(|a, b| a > b), "{:?}", order);
-        // Who looks at least daily misses none.
+        // With at least one check per day no reminder is missed.
         prop_assert!(minutes >= 360 || order == REMINDER_DAYS, "{:?}", order);
     }
 }

@@ -1,5 +1,6 @@
-//! Removing or demoting a user who manages members. One hijacked account must not be enough to lock the others out, so it
-//! takes effect after a delay, during which everyone who manages members can cancel it, or once a second one confirms it.
+//! Removal or demotion of a user who manages members. One hijacked account must not be enough to lock the others out,
+//! so it takes effect only after a delay, during which everyone who manages members can cancel it, or once a second
+//! user who manages members confirms it.
 
 use super::{PeopleError, Person, event};
 use crate::{
@@ -14,7 +15,7 @@ use std::{fmt, time::Duration};
 /// Time between the request to remove or demote a user who manages members and its effect.
 pub const OWNER_CHANGE_DELAY: Duration = Duration::from_secs(72 * 60 * 60);
 
-/// What is to happen to a user who manages members.
+/// A change that ends a user's authority to manage members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnerChange {
     /// They are removed.
@@ -37,13 +38,13 @@ impl fmt::Display for OwnerChange {
 pub struct PendingOwnerChange {
     /// The organization.
     pub organization_id: OrganizationId,
-    /// The user who is removed or demoted.
+    /// The user to remove or demote.
     pub target: UserId,
     /// The target's name.
     pub target_name: String,
     /// The target's address.
     pub target_email: String,
-    /// What is to happen.
+    /// The requested change.
     pub change: OwnerChange,
     /// The user who requested it.
     pub requested_by: UserId,
@@ -51,12 +52,12 @@ pub struct PendingOwnerChange {
     pub requester_name: String,
     /// When it was requested.
     pub requested_at: Timestamp,
-    /// The instant from which it is applied.
+    /// The instant from which it takes effect.
     pub applies_at: Timestamp,
 }
 
 impl Person {
-    /// Whether `change` takes from them that they manage members: then it is requested with
+    /// Whether `change` ends the member's authority to manage members. Such a change must be requested with
     /// [`Person::request_owner_change`].
     pub fn is_delayed(&self, change: OwnerChange) -> bool {
         let keeps = match change {
@@ -66,7 +67,7 @@ impl Person {
         self.role.decides_on_people() && !keeps
     }
 
-    /// Requests their removal or demotion. `pending` is the change of theirs that is pending already.
+    /// Requests the member's removal or demotion. `pending` is a change of this member that is already pending.
     ///
     /// # Errors
     /// [`PeopleError::ChangePending`]; as [`Person::remove`] and [`Person::change_role`].
@@ -100,23 +101,23 @@ impl Person {
 }
 
 impl PendingOwnerChange {
-    /// Whether it is applied at `now`.
+    /// Whether it takes effect at `now`.
     pub fn is_due(&self, now: Timestamp) -> bool {
         now >= self.applies_at
     }
 
-    /// What is recorded when it is cancelled, or can no longer be applied.
+    /// Returns the event to record when it is cancelled or can no longer be applied.
     pub fn cancelled(&self, by: By<'_>) -> AuditEvent {
         self.event(by, AuditAction::OwnerChangeCancelled)
     }
 
-    /// Whether `user` is neither the requester nor the target, and so may confirm it.
+    /// Whether `user` may confirm it, being neither the requester nor the target.
     pub fn is_confirmable_by(&self, user: UserId) -> bool {
         user != self.requested_by && user != self.target
     }
 
-    /// Confirms it, so that it is applied at once. `manages_since`: since when the actor manages members. An attacker who has
-    /// an account for a while could make another one an owner and confirm with that, so a new owner cannot confirm.
+    /// Confirms it, so that it takes effect at once. `manages_since`: since when the actor manages members. A new owner
+    /// cannot confirm it: an attacker with one account could otherwise promote a second account and confirm with that.
     ///
     /// # Errors
     /// [`PeopleError::OwnConfirmation`], [`PeopleError::ManagesTooShort`]

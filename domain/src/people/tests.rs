@@ -1,4 +1,4 @@
-//! Who may be changed by whom, and what somebody takes along.
+//! Tests of which members may change which others, and of the keys that a removed member may have copied.
 
 use super::*;
 use crate::{
@@ -81,7 +81,7 @@ fn an_invitation_ends_at_its_last_instant() {
 }
 
 proptest! {
-    /// Whatever people do to each other, somebody is left who decides.
+    /// Whatever changes members make to each other, a member who manages members is left.
     #[test]
     fn an_organization_is_never_without_somebody_who_decides(
         steps in prop::collection::vec((0_usize..4, 0_usize..4, prop::option::of(0_usize..3)), 0..40),
@@ -118,7 +118,7 @@ fn who_leaves_takes_along_the_keys_that_work_and_that_they_had_in_hand() {
     let elsewhere = Handled { application: ApplicationId(Uuid::nil()), ..only_stored[0].clone() };
     assert_eq!(keys_in_hand(&application, &[elsewhere], START), []);
 
-    // A colleague replaces both.
+    // Another owner replaces both keys.
     let owner = actor();
     let later = By { actor: &owner, at: START.plus(Duration::from_secs(60)), reason: None };
     let grace = Duration::from_secs(3600);

@@ -1,4 +1,4 @@
-//! Keys as people paste them, good and bad.
+//! Public keys as users paste them, valid and invalid.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn numbers(pem: &str) -> (Vec<u8>, Vec<u8>) {
     (key.modulus.as_bytes().to_vec(), key.public_exponent.as_bytes().to_vec())
 }
 
-/// The SPKI of any modulus and exponent, however bad.
+/// Returns the SPKI of any modulus and exponent, without checks.
 fn spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     use der::asn1::{BitStringRef, Null, UintRef};
     let key =
@@ -27,7 +27,7 @@ fn spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     SubjectPublicKeyInfoRef { algorithm, subject_public_key }.to_der().unwrap()
 }
 
-/// `number * factor + add`, big-endian.
+/// Returns `number * factor + add`, big-endian.
 fn multiply(number: &[u8], factor: u64, add: u64) -> Vec<u8> {
     let mut carry = u128::from(add);
     let mut product = Vec::new();
@@ -44,7 +44,7 @@ fn multiply(number: &[u8], factor: u64, add: u64) -> Vec<u8> {
     product
 }
 
-/// `a * b`, big-endian.
+/// Returns `a * b`, big-endian.
 fn product(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut digits = vec![0_u32; a.len() + b.len()];
     for (i, &x) in a.iter().rev().enumerate() {
@@ -135,7 +135,7 @@ fn damage_to_the_block_is_told_apart() {
     assert_eq!(PublicKey::from_der(&trailing), Err(PublicKeyError::Malformed));
 }
 
-/// A PEM as tools, vaults and people hand it over.
+/// Returns a PEM as wrapped by tools, vaults and mail programs.
 fn wrappings(pem: &str) -> Vec<String> {
     let lines: Vec<_> = pem.trim().lines().collect();
     let join = |with: &str| lines.join(with);
@@ -152,7 +152,7 @@ fn wrappings(pem: &str) -> Vec<String> {
         format!("\"{}\",Ledger,2026", join("\n")),
         pem.replace("-----", "—–-").replace(' ', "\u{A0}"),
         pem.replace('\n', "%0A").replace('+', "%2B"),
-        // Kubernetes, and DER from a cloud's key service.
+        // Kubernetes secrets, and DER from a cloud provider's key service.
         STANDARD.encode(pem),
         STANDARD.encode(STANDARD.encode(pem)),
         body.clone(),
@@ -168,7 +168,7 @@ fn a_key_is_read_in_the_wrapping_that_tools_give_it_and_a_private_key_is_refused
         let read = PublicKey::from_pem(&wrapped).map(|key| key.fingerprint());
         assert_eq!(read.as_deref(), Ok(&*fingerprint), "{wrapped:?}");
     }
-    // The beginning of a PKCS#8 private key is enough to be one.
+    // The first bytes of a PKCS#8 private key are enough for a rejection.
     let der = [&[0x30, 0x82, 0x04, 0xBE, 0x02, 0x01, 0x00, 0x30, 0x0D][..], &[0x5A; 1200]].concat();
     let base64 = STANDARD.encode(der);
     let rows: Vec<_> = base64.as_bytes().chunks(64).map(|row| std::str::from_utf8(row).unwrap()).collect();
@@ -181,7 +181,7 @@ fn a_key_is_read_in_the_wrapping_that_tools_give_it_and_a_private_key_is_refused
 
 #[test]
 fn ber_that_is_not_der_is_refused() {
-    // The outer length in three bytes where two do.
+    // The outer length is encoded in three bytes although two suffice.
     let der = PublicKey::from_pem(GOOD).unwrap().der().to_vec();
     assert_eq!(der[..2], [0x30, 0x82]);
     let mut ber = vec![0x30, 0x83, 0x00];
@@ -215,7 +215,7 @@ fn sizes_and_exponents_are_judged_at_their_bounds() {
     }
 }
 
-/// The first modulus of this many bits in which no weakness is found.
+/// Returns the first modulus of this many bits without a known weakness.
 fn odd_modulus(bits: usize) -> Vec<u8> {
     let mut modulus = vec![0x55; bits.div_ceil(8)];
     modulus[0] = 1 << ((bits - 1) % 8);
@@ -245,7 +245,7 @@ fn a_registered_key_outside_the_present_bounds_is_still_read_and_cannot_be_regis
         assert_eq!(PublicKey::from_pem(&registered), Err(problem));
     }
     assert_eq!(PublicKey::from_registered_pem(GOOD).unwrap().check_registrable(), Ok(()));
-    // What was never accepted is not read either.
+    // Keys that were never accepted are not read either.
     for (modulus, exponent, problem) in [
         (odd_modulus(8193), &exponent[..], PublicKeyError::TooLarge(8193)),
         (odd_modulus(2047), &exponent[..], PublicKeyError::TooSmall(2047)),
@@ -265,8 +265,8 @@ fn a_weak_modulus_is_refused_by_its_weakness() {
     assert_eq!(weakness(&multiply(&modulus, 1999, 0)), weak(Weakness::SmallFactor));
     assert_eq!(weakness(&multiply(&modulus, 2, 0)), weak(Weakness::SmallFactor));
     assert_eq!(weakness(&product(&modulus, &modulus)), weak(Weakness::PerfectSquare));
-    // 1 is a power of 65537 modulo every prime: so is 1 + any multiple of them all. A multiple is sought that has no
-    // small factor, because that would be told first.
+    // 1 is a power of 65537 modulo every prime, and so is 1 + any multiple of all of them. A multiple without a small
+    // factor is needed, because a small factor is reported first.
     let all = small_primes(168).into_iter().fold(vec![1], |all, prime| multiply(&all, prime, 0));
     let roca = (1_u64..).map(|k| {
         let mut base = all.clone();
@@ -292,7 +292,7 @@ proptest::proptest! {
         let mut der = PublicKey::from_pem(GOOD).unwrap().der().to_vec();
         let before = der[at];
         der[at] = to;
-        // A changed modulus may be as good as another; whatever is read is written as it was read.
+        // A changed modulus may be as valid as the original one. Whatever is accepted is re-encoded to the same bytes.
         if let Ok(key) = PublicKey::from_der(&der) {
             proptest::prop_assert_eq!(key.der(), &der[..]);
             proptest::prop_assert!(to == before || at > 20);
@@ -316,7 +316,7 @@ proptest::proptest! {
     fn any_damage_to_a_pem_is_judged_without_a_panic(at in 0_usize..451, to: char) {
         let at = at.min(GOOD.len() - 1);
         let damaged = format!("{}{to}{}", &GOOD[..at], &GOOD[at + 1..]);
-        // What is read in spite of it has a text of its own, which is read as the same key.
+        // If a damaged text is accepted, its own canonical text yields the same key.
         if let Ok(key) = PublicKey::from_pem(&damaged) {
             proptest::prop_assert_eq!(PublicKey::from_pem(&key.pem()), Ok(key));
         }

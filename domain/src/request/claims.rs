@@ -1,4 +1,4 @@
-//! The claims of a request token, and how they bind it to one request.
+//! The claims of a request token, which bind it to one request.
 
 use super::{
     AUDIENCE, ISSUER, MAX_JTI_CHARACTERS, MAX_LIFETIME_SECONDS, Refusal,
@@ -9,7 +9,7 @@ use super::{
 use crate::{hex, time::Timestamp};
 use std::{borrow::Cow, hint::black_box, time::Duration};
 
-/// A token's claims, each of the right type. `sub` is a secret, hence no `Debug`.
+/// The claims of a token, each of the expected type. `sub` is a secret, so there is no `Debug`.
 pub struct Claims<'a> {
     issuer: Cow<'a, str>,
     audience: Cow<'a, str>,
@@ -23,7 +23,7 @@ pub struct Claims<'a> {
     jti: Cow<'a, str>,
 }
 
-/// What a token is compared with: the request that came with it.
+/// The properties of the request that its token is compared with.
 #[derive(Clone, Copy)]
 pub struct BoundRequest<'a> {
     /// The bytes of the `x-api-key` header.
@@ -35,7 +35,7 @@ pub struct BoundRequest<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Takes the claims that count out of the object; others may be there and mean nothing.
+    /// Takes the relevant claims from the object. Other claims are ignored.
     pub(super) fn read(mut object: Object<'a>) -> Result<Self, Refusal> {
         Ok(Self {
             issuer: text(&mut object, "iss")?,
@@ -51,8 +51,8 @@ impl<'a> Claims<'a> {
         })
     }
 
-    /// Judges everything but the body: that the token is meant for us, was made by the holder of the key that came with
-    /// it, for this very request, and now.
+    /// Checks everything except the body: that the token is intended for this API, was issued by the holder of the
+    /// accompanying API key for exactly this request, and is valid now.
     ///
     /// # Errors
     /// The first reason found, in the order `iss`, `aud`, `sub`, `method`, `uri`, times, `jti`, form of `bodyHash`.
@@ -82,8 +82,8 @@ impl<'a> Claims<'a> {
         if is_hash { Ok(()) } else { Err(invalid("bodyHash", ClaimProblem::NotALowerHexHash)) }
     }
 
-    /// Judges the times alone (RFC 7519, 4.1.4 to 4.1.6). `leeway` is for clocks that disagree: a token may come from
-    /// that far in the future, and is accepted for that long after its `exp`.
+    /// Checks only the times (RFC 7519, 4.1.4 to 4.1.6). `leeway` allows for clock skew: a token may be issued that far
+    /// in the future, and is accepted for that long after its `exp`.
     ///
     /// # Errors
     /// [`Refusal::InvalidClaims`], [`Refusal::TokenLifetimeTooLong`], [`Refusal::TokenNotYetValid`],
@@ -106,7 +106,7 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
-    /// Compares `bodyHash` with the SHA-256 of the body that was received.
+    /// Compares `bodyHash` with the SHA-256 of the received body.
     ///
     /// # Errors
     /// [`Refusal::BodyHashMismatch`]
@@ -118,22 +118,22 @@ impl<'a> Claims<'a> {
         Err(Refusal::BodyHashMismatch { expected, received: quoted(&self.body_hash) })
     }
 
-    /// `iat`, in seconds since 1970.
+    /// Returns `iat`, in seconds since 1970.
     pub fn issued_at(&self) -> i64 {
         self.issued_at
     }
 
-    /// `exp`, in seconds since 1970.
+    /// Returns `exp`, in seconds since 1970.
     pub fn expires_at(&self) -> i64 {
         self.expires_at
     }
 
-    /// `jti`: what makes the token unique in its application.
+    /// Returns `jti`, which identifies the token within its application.
     pub fn jti(&self) -> &str {
         &self.jti
     }
 
-    /// `bodyHash`, as the token says it.
+    /// Returns `bodyHash` as it is in the token.
     pub fn body_hash(&self) -> &str {
         &self.body_hash
     }
@@ -146,8 +146,8 @@ fn text<'a>(object: &mut Object<'a>, claim: &'static str) -> Result<Cow<'a, str>
     }
 }
 
-/// A text, or a list with one text in it: RFC 7519, 4.1.3 has both forms for one audience, and libraries write either. A
-/// list of several is refused, because such a token is good at another service as well, which could then send it here.
+/// Reads a string, or a list of one string: RFC 7519, 4.1.3 allows both forms for a single audience, and libraries use
+/// either. A list of several audiences is rejected: another service that accepts the token could send it here.
 fn text_or_list_of_one<'a>(object: &mut Object<'a>, claim: &'static str) -> Result<Cow<'a, str>, Refusal> {
     match required(object.take(claim), claim)? {
         Value::Text(text) | Value::ListOfOne(text) => Ok(text),
@@ -158,7 +158,7 @@ fn text_or_list_of_one<'a>(object: &mut Object<'a>, claim: &'static str) -> Resu
 fn seconds(object: &mut Object<'_>, claim: &'static str) -> Result<Option<i64>, Refusal> {
     match object.take(claim) {
         None => Ok(None),
-        // At most 2^53: milliseconds and sums of it stay far inside an i64.
+        // At most 2^53, so that milliseconds and sums cannot overflow an i64.
         Some(Value::Integer(seconds)) => Ok(Some(seconds as i64)),
         Some(other) => Err(invalid(claim, ClaimProblem::NotSeconds { found: other.kind() })),
     }
@@ -176,7 +176,7 @@ fn instant(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds.saturating_mul(1000))
 }
 
-/// Compares without telling by its duration how much is equal. The length is no secret: every key has the same.
+/// Compares in constant time. The length is not secret: all keys have the same.
 fn same_secret(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && black_box(a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b))) == 0
 }

@@ -1,43 +1,43 @@
-//! JSON (RFC 8259) read strictly: a member that is named twice makes the whole text worthless, at any depth. RFC 8259, 4
-//! leaves open which of the two counts, so one reader could see another claim than the next.
+//! Strict JSON (RFC 8259): an object with a repeated member name, at any depth, invalidates the whole text. RFC 8259, 4
+//! does not define which of the two is used, so two parsers could see different claims.
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
-/// The most members of one object. A token needs nine; the bound keeps the search for a second one cheap.
+/// Maximum number of members of an object. A token needs nine; the limit keeps the search for duplicates cheap.
 const MAX_MEMBERS: usize = 64;
 
-/// The largest whole number that every JSON reader agrees on: 2^53 (RFC 8259, 6).
+/// The largest integer that all JSON parsers represent exactly: 2^53 (RFC 8259, 6).
 const MAX_INTEGER: u64 = 1 << 53;
 
-/// What people call a list.
+/// The description of a list in error messages.
 const LIST: &str = "a list";
 
-/// A JSON value, as far as tokens need one.
+/// A JSON value, as detailed as tokens require.
 #[derive(Debug, PartialEq)]
 pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
-    /// A whole number from 0 to 2^53, written without a fraction or an exponent.
+    /// An integer from 0 to 2^53, written without a fraction or an exponent.
     Integer(u64),
     Object(Object<'a>),
-    /// A list with one element, which is a text.
+    /// A list of one string.
     ListOfOne(Cow<'a, str>),
-    /// Null, a boolean, another number or another list, by the name that people know it under.
+    /// Null, a boolean, another number or another list, with its description for error messages.
     Other(&'static str),
-    /// Somewhere inside, at any depth, is a flaw.
+    /// The value has a flaw, at any depth.
     Flawed(Flaw),
 }
 
-/// What is wrong with a text that is well-formed JSON.
+/// A flaw of a text that is well-formed JSON.
 #[derive(Debug, PartialEq)]
 pub(super) enum Flaw {
-    /// A member named twice.
+    /// A repeated member name.
     Repeated(String),
     /// An object with more than [`MAX_MEMBERS`] members.
     TooManyMembers,
 }
 
-/// An object's members, each name once.
+/// The members of an object, with unique names.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
 
@@ -46,22 +46,23 @@ impl<'a> Object<'a> {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// Takes the member `name` out.
+    /// Removes and returns the member `name`.
     pub(super) fn take(&mut self, name: &str) -> Option<Value<'a>> {
         let index = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(index).1)
     }
 }
 
-/// Reads one JSON value, and nothing after it. `None` where the bytes are not JSON, not UTF-8, or nested over 128 deep.
+/// Parses exactly one JSON value. Returns `None` if the bytes are not JSON, not UTF-8, or nested more than 128 levels
+/// deep.
 pub(super) fn parse(bytes: &[u8]) -> Option<Value<'_>> {
-    // The reason that serde_json gives is dropped: it may quote the text.
-    // Checked as a whole, UTF-8 costs a fraction of checking each string for itself.
+    // Validating UTF-8 once for the whole text is much cheaper than for each string. serde_json's error is dropped,
+    // because it may quote the text.
     serde_json::from_str(std::str::from_utf8(bytes).ok()?).ok()
 }
 
 impl Value<'_> {
-    /// What people call it.
+    /// Returns the description for error messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "a string",
@@ -154,7 +155,8 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// A member's name, borrowed where it holds no escape. Names are compared as they read, so `"a\u006cg"` is `"alg"`.
+/// A member name, borrowed if it contains no escape. Names are compared after unescaping, so `"a\u006cg"` equals
+/// `"alg"`.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {

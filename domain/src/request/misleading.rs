@@ -1,41 +1,43 @@
-//! Headers by which servers and frameworks take another method, target or sender than the one that was verified.
+//! Headers that make servers and frameworks use another method, target or sender than the verified one.
 //!
-//! No signature covers headers, so a partner, or anyone between a partner and the gateway, can set them: to call an endpoint
-//! for which the permission was not checked, or to appear as another client. The gateway's proxy removes them. An edge that
-//! asks by forward-auth forwards the request itself, so one that shows such a header is refused, unless the edge sets the
-//! header itself. The edges' configurations in `docs/edge` remove them first.
+//! The signature does not cover headers, so a partner, or anyone between a partner and the gateway, can set them: to
+//! call an endpoint whose permission was not checked, or to appear as another client. The gateway's proxy removes them.
+//! With forward-auth the edge forwards the request itself, so a request with such a header is rejected, unless the edge
+//! sets the header itself. The edge configurations in `docs/edge` remove them first.
 //!
-//! What a server takes from the query string (`_method` in Symfony and Laravel) or the body is signed. But permissions are
-//! checked for the method and path of the request line: a service behind the gateway must not take either from a parameter.
+//! What a server takes from the query string (`_method` in Symfony and Laravel) or the body is signed. But permissions
+//! are checked for the method and path of the request line: a service behind the gateway must not take either from a
+//! parameter.
 //!
-//! The list is of documented names. A name that a service made up for itself cannot be on it: such a service must
-//! believe the header only from the gateway, as it does with `x-nuvera-…`.
+//! The list contains documented names. It cannot contain names that a service invented: such a service must accept the
+//! header only from the gateway, as it does with `x-nuvera-…`.
 
-/// Headers that no request may bring to the service behind the gateway, in lower case.
+/// Headers that a request must not pass to the service behind the gateway, in lower case.
 pub const MISLEADING_HEADERS: &[&str] = &[
-    // Another method: Rack, Symfony, Laravel, ASP.NET, Express and Google's libraries; OData; IBM's.
+    // Method overrides: Rack, Symfony, Laravel, ASP.NET, Express and Google's libraries; OData; IBM.
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
-    // Another target. `x-rewrite-…` and `x-original-…` (IIS, Symfony, ingress-nginx, ASP.NET Core) are prefixes below.
+    // Target overrides. `x-rewrite-…` and `x-original-…` (IIS, Symfony, ingress-nginx, ASP.NET Core) are prefixes
+    // below.
     "x-ms-original-url",
     "x-host",
     "x-host-override",
     "x-http-host-override",
     "x-script-name",
     "x-request-uri",
-    // Rack::Sendfile maps the path of a file by these (CVE-2025-61780).
+    // Rack::Sendfile maps file paths according to these (CVE-2025-61780).
     "x-accel-mapping",
     "x-sendfile-type",
-    // Next.js skips its middleware (CVE-2025-29927).
+    // Makes Next.js skip its middleware (CVE-2025-29927).
     "x-middleware-subrequest",
-    // CGI makes `HTTP_PROXY` of it, through which the service then sends its own requests (httpoxy).
+    // CGI turns it into `HTTP_PROXY`, through which the service then sends its own requests (httpoxy).
     "proxy",
-    // Another scheme.
+    // Scheme overrides.
     "front-end-https",
     "x-scheme",
     "x-url-scheme",
-    // Another address: RFC 7239, and what CDNs, load balancers and frameworks write or read.
+    // Client addresses: RFC 7239, and headers that CDNs, load balancers and frameworks write or read.
     "forwarded",
     "forwarded-for",
     "x-forwarded",
@@ -63,8 +65,8 @@ pub const MISLEADING_HEADERS: &[&str] = &[
     "proxy-client-ip",
     "wl-proxy-client-ip",
     "wl-proxy-ssl",
-    // Another identity: a session, and what identity-aware proxies and API gateways write. A partner calls from a server and
-    // has no session with the REST API; where the service has a console of its own, a cookie would name another user.
+    // Identities: sessions, and headers written by identity-aware proxies and API gateways. A partner's server has no
+    // session with the REST API; if the service also has a console, a cookie would identify another user.
     "cookie",
     "cookie2",
     "client-cert",
@@ -74,12 +76,12 @@ pub const MISLEADING_HEADERS: &[&str] = &[
     "x-anonymous-consumer",
 ];
 
-/// How the names of families of such headers begin.
+/// Prefixes of families of such headers.
 pub const MISLEADING_PREFIXES: &[&str] = &[
     "x-forwarded-",
     "x-original-",
     "x-rewrite-",
-    // Envoy as a sidecar: retries, time-outs and the address of the target (`x-envoy-original-dst-host`).
+    // Envoy as a sidecar: retries, timeouts and the target address (`x-envoy-original-dst-host`).
     "x-envoy-",
     // Identity-aware proxies and API gateways: nginx and Authelia, oauth2-proxy, Grafana, Kong, authentik, Pomerium,
     // Google, AWS, Azure, Cloudflare, Tailscale.
@@ -108,25 +110,25 @@ pub const MISLEADING_PREFIXES: &[&str] = &[
     "x-arr-",
 ];
 
-/// What makes a header misleading. `Display` names the header.
+/// The reason why a header is misleading. `Display` names the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MisleadingHeader {
-    /// Its name.
+    /// The header's name is listed.
     #[error("`{0}`")]
     Name(&'static str),
-    /// How its name begins.
+    /// The name has a listed prefix.
     #[error("`{0}…`")]
     Family(&'static str),
-    /// Its name is spelled with other characters, such as `x_api_key` or `x.http.method`.
+    /// The name contains other characters, such as `x_api_key` or `x.http.method`.
     #[error("whose name has other characters than letters, digits and “-”")]
     Spelling,
 }
 
-/// What makes the header `name` (in lower case) misleading; `None` where it is not.
+/// Returns why the header `name` (in lower case) is misleading; `None` if it is not.
 ///
-/// Every name with other characters than letters, digits and hyphens is: CGI and what followed it make one variable of
-/// `x-http-method`, `x_http_method` and `x.http.method`, so that such a name is another spelling of one that is checked or
-/// removed. nginx drops these by default.
+/// Every name with characters other than letters, digits and hyphens is: CGI and its successors map `x-http-method`,
+/// `x_http_method` and `x.http.method` to the same variable, so such a name is an alias of one that is checked or
+/// removed. nginx drops these headers by default.
 pub fn misleading_header(name: &str) -> Option<MisleadingHeader> {
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Some(MisleadingHeader::Spelling);

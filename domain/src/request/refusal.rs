@@ -1,16 +1,16 @@
-//! Every reason for which a request is refused, and what its sender is told.
+//! All reasons to reject a request, with the errors that are returned to the client.
 //!
-//! What a refusal quotes is masked before it gets here: no refusal holds an API key or a token. A key's state (revoked,
-//! expired, its application disabled) is told only to those who sent the whole key; all others learn no more than what
-//! their own text shows.
+//! Quoted values are masked before they get here, so no refusal contains an API key or a token. The state of a key
+//! (revoked, expired, application disabled) is disclosed only to clients that sent the complete key. All other clients
+//! learn nothing beyond what their own text shows.
 
 use super::{AUDIENCE, ISSUER, MAX_JTI_CHARACTERS, MAX_LIFETIME_SECONDS, MisleadingHeader, TokenProblem};
 use crate::{api_key::ApiKeyShapeError, permission::Permission, time::Timestamp};
 use std::borrow::Cow;
 
-/// Why a request is refused. `Display` is the detail: what to do about it.
+/// Reason why a request is rejected. `Display` is the detail of the problem: what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // Each variant's message says what it means.
+#[allow(missing_docs)] // Each variant's message describes it.
 pub enum Refusal {
     #[error("{0}")]
     MalformedRequest(MalformedRequest),
@@ -124,27 +124,27 @@ pub enum Refusal {
     UpstreamTimeout,
 }
 
-/// What too many requests failed at.
+/// The cause of too many failed requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// Their API key is no application's.
+    /// The API key is unknown.
     UnknownKey,
-    /// Their signature does not verify.
+    /// The signature is invalid.
     Signature,
 }
 
-/// A signature by a key of this application that is retired.
+/// A signature by a retired signing key of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetiredSignature {
-    /// The fingerprint of the key that is current.
+    /// The fingerprint of the current signing key.
     pub current: String,
-    /// The fingerprint of the key that signed.
+    /// The fingerprint of the key with which the request was signed.
     pub signed_with: String,
 }
 
-/// What makes a request unreadable as HTTP, or is not offered here.
+/// Reason why a request is not valid HTTP or uses an unsupported feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // Each variant's message says what it means.
+#[allow(missing_docs)] // Each variant's message describes it.
 pub enum MalformedRequest {
     #[error("Send `Content-Length` or `Transfer-Encoding`, and each once: with both the body's end is ambiguous.")]
     AmbiguousLength,
@@ -166,9 +166,9 @@ pub enum MalformedRequest {
     Body,
 }
 
-/// What is wrong with a claim; reads on after the claim's name.
+/// The problem with a claim. The message continues a sentence that starts with the claim's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // Each variant's message says what it means.
+#[allow(missing_docs)] // Each variant's message describes it.
 pub enum ClaimProblem {
     #[error("is missing")]
     Missing,
@@ -186,20 +186,20 @@ pub enum ClaimProblem {
     NotALowerHexHash,
 }
 
-/// What a claim should have said, and what it said.
+/// The expected and the received value of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison<'a> {
-    /// What would have been accepted.
+    /// A value that would have been accepted.
     pub expected: Cow<'a, str>,
-    /// What came.
+    /// The value that was received.
     pub received: Cow<'a, str>,
 }
 
-/// Makes the match that a refusal looks its facts up in, and the list of them all: the compiler holds the first
-/// complete, and the second says the same.
+/// Generates both the match from a refusal to its facts, which the compiler checks for completeness, and the list of
+/// all codes, so that they cannot differ.
 macro_rules! facts {
     ($($kind:pat => ($code:literal, $status:literal, $title:literal),)*) => {
-        /// Code and status of every kind of refusal.
+        /// Code and HTTP status of every kind of refusal.
         pub const CODES: &'static [(&'static str, u16)] = &[$(($code, $status)),*];
 
         fn facts(&self) -> (&'static str, u16, &'static str) {
@@ -211,32 +211,32 @@ macro_rules! facts {
 }
 
 impl Refusal {
-    /// The stable code that programs act on.
+    /// Returns the stable code for programs.
     pub fn code(&self) -> &'static str {
         self.facts().0
     }
 
-    /// The HTTP status (RFC 9110, 15).
+    /// Returns the HTTP status (RFC 9110, 15).
     pub fn status(&self) -> u16 {
         self.facts().1
     }
 
-    /// A short summary, the same for every occurrence (RFC 9457, 3.1.3).
+    /// Returns a short summary that is the same for every occurrence (RFC 9457, 3.1.3).
     pub fn title(&self) -> &'static str {
         self.facts().2
     }
 
-    /// What to do about this occurrence (RFC 9457, 3.1.4). Never holds a key or a token.
+    /// Returns what to do about this occurrence (RFC 9457, 3.1.4). It never contains a key or a token.
     pub fn detail(&self) -> String {
         self.to_string()
     }
 
-    /// The URI that names this kind of refusal (RFC 9457, 3.1.1). It is a name and cannot be opened.
+    /// Returns the URI that identifies this kind of refusal (RFC 9457, 3.1.1). It cannot be dereferenced.
     pub fn problem_type(&self) -> String {
         format!("urn:nuvera:problem:{}", self.code())
     }
 
-    /// Expected and received, where one value was compared with another.
+    /// Returns the expected and the received value, if one value was compared with another.
     pub fn comparison(&self) -> Option<Comparison<'_>> {
         let (expected, received): (Cow<'_, str>, Cow<'_, str>) = match self {
             Self::UnsupportedAlgorithm { received } => ("RS256".into(), received.into()),
@@ -262,7 +262,7 @@ impl Refusal {
         Some(Comparison { expected, received })
     }
 
-    /// After how many seconds the same request, signed anew, may succeed, where that can be told.
+    /// Returns the number of seconds after which the same request, signed again, may succeed, if that is known.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::TokenPredatesStart { retry_after_seconds }
@@ -273,7 +273,7 @@ impl Refusal {
         }
     }
 
-    // Code, status and title of each kind: the one table of them.
+    // Code, status and title of each kind of refusal, defined only here.
     facts! {
             Self::MalformedRequest(_) => ("malformed_request", 400, "Malformed request"),
             Self::DuplicateHeader(_) => ("duplicate_header", 400, "Header sent twice"),

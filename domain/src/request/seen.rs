@@ -1,4 +1,4 @@
-//! A request as the gateway saw it, for the people whose request it was.
+//! The log entry of a gateway request, for the members of the organization that sent it.
 
 use super::{Comparison, Refusal};
 use crate::{
@@ -7,78 +7,78 @@ use crate::{
 };
 use std::{borrow::Cow, net::IpAddr, time::Duration};
 
-/// How many requests of an application are kept.
+/// Number of requests that are kept per application.
 pub const KEPT_REQUESTS: usize = 1_000;
 
-/// How long a request is kept.
+/// Time for which a request is kept.
 pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// A request whose API key is or was an application's: what became of it. It holds no key, no token, no body, and no
-/// query string but one that a refusal compares.
+/// A logged request whose API key belongs or belonged to an application. It contains no key, token or body, and a query
+/// string only if a refusal compares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenRequest {
-    /// Its id.
+    /// The request id, as returned to the client.
     pub id: RequestId,
     /// When it arrived.
     pub at: Timestamp,
-    /// Its method, as it was sent.
+    /// The method as sent, masked.
     pub method: String,
-    /// Its path, masked, and cut where it is very long.
+    /// The path, masked and truncated.
     pub path: String,
-    /// The status of the answer; 0 where its sender went away before there was one.
+    /// The status of the response; 0 if the client disconnected before there was one.
     pub status: u16,
-    /// What came of it: [`SeenRequest::ACCEPTED`], a refusal's code, or [`SeenRequest::ABANDONED`].
+    /// The outcome: [`SeenRequest::ACCEPTED`], a refusal's code, or [`SeenRequest::ABANDONED`].
     pub code: Cow<'static, str>,
-    /// From its head to its answer, in microseconds.
+    /// Time from the request's head to its response, in microseconds.
     pub micros: u64,
-    /// Where it came from.
+    /// The client's network address.
     pub address: IpAddr,
-    /// Which API key it was sent with.
+    /// The API key that was sent.
     pub api_key_id: ApiKeyId,
-    /// Which signing key verified it, if one did.
+    /// The signing key that verified the signature, if it was verified.
     pub signing_key_id: Option<SigningKeyId>,
-    /// How many seconds before it arrived its token says that it was issued; negative where the token is from the
-    /// future. It is known once the claims could be read.
+    /// Age of the token when the request arrived, according to its `iat`, in seconds; negative if it was issued in the
+    /// future. Known once the claims were read.
     pub token_age_seconds: Option<i64>,
-    /// How many bytes its body had, where it arrived.
+    /// Length of the body in bytes, if it was received.
     pub body_bytes: Option<u64>,
-    /// What its sender was told, where it was refused.
+    /// The error that was returned, if the request was rejected.
     pub refused: Option<SeenRefusal>,
 }
 
-/// What was told of a refusal.
+/// The error returned for a rejected request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenRefusal {
-    /// What to do about it.
+    /// The instruction to the client.
     pub detail: String,
-    /// What would have been accepted: of a value that was compared, or the permission that is missing.
+    /// The expected value, if values were compared, or the missing permission.
     pub expected: Option<String>,
-    /// What came instead.
+    /// The received value.
     pub received: Option<String>,
 }
 
-/// Which requests are asked for; the default leaves nothing out.
+/// A filter of logged requests. The default matches every request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestFilter {
-    /// With this outcome only.
+    /// Only requests with this outcome.
     pub outcome: Option<RequestOutcome>,
-    /// With this API key only.
+    /// Only requests with this API key.
     pub api_key: Option<ApiKeyId>,
 }
 
-/// What came of requests that are asked for.
+/// The outcome to filter by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
-    /// Anything but acceptance.
+    /// Every outcome except acceptance.
     Refused,
-    /// As [`SeenRequest::code`].
+    /// A single outcome: see [`SeenRequest::code`].
     Code(&'static str),
 }
 
 impl RequestOutcome {
     const REFUSED: &'static str = "refused";
 
-    /// The word it is asked for with.
+    /// Returns the code of the filter in a query string.
     pub fn code(self) -> &'static str {
         match self {
             Self::Refused => Self::REFUSED,
@@ -86,12 +86,12 @@ impl RequestOutcome {
         }
     }
 
-    /// Reads [`RequestOutcome::code`].
+    /// Parses [`RequestOutcome::code`].
     pub fn from_code(code: &str) -> Option<Self> {
         Self::all().find(|outcome| outcome.code() == code)
     }
 
-    /// Every outcome that can be asked for.
+    /// Returns every outcome to filter by.
     pub fn all() -> impl Iterator<Item = Self> {
         let codes = [SeenRequest::ACCEPTED, SeenRequest::ABANDONED].into_iter();
         let codes = codes.chain(Refusal::CODES.iter().map(|(code, _)| *code)).map(Self::Code);
@@ -100,25 +100,25 @@ impl RequestOutcome {
 }
 
 impl SeenRequest {
-    /// The code of what was let through.
+    /// The code of a request that was accepted.
     pub const ACCEPTED: &'static str = "ok";
 
-    /// The code of what nobody waited for.
+    /// The code of a request whose client disconnected before the response.
     pub const ABANDONED: &'static str = "abandoned";
 
-    /// Whether it was let through.
+    /// Whether the request was accepted.
     pub fn is_accepted(&self) -> bool {
         self.code == Self::ACCEPTED
     }
 
-    /// A path or a method as it is kept.
+    /// Masks and truncates a path or a method for the log.
     pub fn kept(text: &str) -> String {
         super::quoted(text)
     }
 }
 
 impl SeenRefusal {
-    /// What is kept of `refusal`.
+    /// Creates the log entry of `refusal`.
     pub fn new(refusal: &Refusal) -> Self {
         let (expected, received) = match (refusal, refusal.comparison()) {
             (_, Some(Comparison { expected, received })) => (Some(expected.into()), Some(received.into())),
@@ -129,27 +129,27 @@ impl SeenRefusal {
     }
 }
 
-/// By how much a sender's clock is off, as its accepted requests show it.
+/// The deviation of a client's clock, as its accepted requests show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockSkew {
-    /// It shows nothing out of the ordinary.
+    /// No significant deviation.
     None,
-    /// Its tokens come from so many seconds in the future: at more than the leeway they are refused.
+    /// Tokens are issued this many seconds in the future. Beyond the leeway they are rejected.
     Ahead(u64),
-    /// Its tokens are so many seconds old when they arrive: at their `exp` they are refused.
+    /// Tokens are this many seconds old on arrival. From their `exp` on they are rejected.
     Behind(u64),
 }
 
 impl ClockSkew {
-    /// The fewest requests that say anything.
+    /// Minimum number of requests for a conclusion.
     const FEWEST: usize = 5;
-    /// A whole second is lost in rounding `iat` down, and another may be lost on the way.
+    /// `iat` is rounded down, which loses up to a second, and the transmission may cost another.
     const AHEAD_FROM: i64 = 2;
-    /// Signing, queueing and the way here take less than this where nothing is wrong.
+    /// Signing, queueing and transmission normally take less than this.
     const BEHIND_FROM: i64 = 15;
 
-    /// What the ages of tokens say, in seconds at their arrival: their median counts, so that one slow request, or one
-    /// that waited in a queue, says nothing.
+    /// Derives the deviation from the ages of tokens on arrival, in seconds. The median is used, so that single slow or
+    /// queued requests have no influence.
     pub fn of(ages: impl IntoIterator<Item = i64>) -> Self {
         let mut ages: Vec<_> = ages.into_iter().collect();
         if ages.len() < Self::FEWEST {
@@ -164,7 +164,7 @@ impl ClockSkew {
     }
 }
 
-/// Where two texts begin to differ: what they share, and what follows in each. Characters are not cut in two.
+/// Splits two texts where they begin to differ: the common prefix and the rest of each. Characters are not split.
 pub fn first_difference<'a>(expected: &'a str, received: &'a str) -> (&'a str, &'a str, &'a str) {
     let same = expected.chars().zip(received.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
     (&expected[..same], &expected[same..], &received[same..])

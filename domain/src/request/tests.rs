@@ -83,7 +83,7 @@ fn only_rs256_is_an_algorithm() {
     for header in [r"{}", r#"{"alg":null}"#, r#"{"alg":256}"#, r#"{"alg":["RS256"]}"#, r#"{"Alg":"RS256"}"#] {
         assert_eq!(judge_header(header).unwrap_err().code(), "unsupported_algorithm", "{header}");
     }
-    // The signature of an unsecured token is empty: its algorithm is still what is told.
+    // The signature of an unsecured token is empty, but its algorithm is the error that is reported.
     let unsecured = compact(r#"{"alg":"none"}"#, &claims().to_string()).replace("c2ln", "");
     assert_eq!(judge(&unsecured).unwrap_err().code(), "unsupported_algorithm");
 }
@@ -107,7 +107,7 @@ fn a_token_has_three_segments_of_canonical_base64url() {
     assert_eq!(judge(head), malformed(TokenProblem::Segments(2)));
     assert_eq!(judge(&format!("{good}.a")), malformed(TokenProblem::Segments(4)));
     assert_eq!(judge(&format!("{good}.a.b")), malformed(TokenProblem::Segments(5)));
-    // "c2ln" is "sig"; "c2k" is "si", and the last character of "c2l" has bits that encode nothing.
+    // "c2ln" is "sig" and "c2k" is "si". The last character of "c2l" has non-zero trailing bits.
     assert_eq!(judge(&format!("{head}.c2k")), Ok(()));
     for bad in ["c2l", "c2k=", "c2ln=", "c", "c2 n", "c2ln\n", " c2ln", "c2+n", "c2/n", "c2é"] {
         assert_eq!(judge(&format!("{head}.{bad}")), malformed(TokenProblem::Base64(Part::Signature)), "{bad:?}");
@@ -517,7 +517,7 @@ proptest! {
         let token = UnverifiedToken::parse(text.as_bytes()).unwrap();
         prop_assert_eq!(token.signature(), &signature[..]);
         prop_assert_eq!(token.signing_input(), &text.as_bytes()[..segments[0].len() + 1 + segments[1].len()]);
-        // Any text that is not what an encoder writes is refused, or means other bytes.
+        // Any text that an encoder would not produce is rejected or decodes to other bytes.
         for (padded, part) in [(format!("{text}="), Part::Signature), (format!("={text}"), Part::Header)] {
             prop_assert_eq!(UnverifiedToken::parse(padded.as_bytes()).err(), Some(TokenProblem::Base64(part).into()));
         }

@@ -1,4 +1,4 @@
-//! Compact tokens: three segments of base64url (RFC 7515, 7.1), and a header that may only say `RS256`.
+//! Compact tokens: three segments of base64url (RFC 7515, 7.1) with `RS256` as the only algorithm.
 
 use super::{
     Claims, MAX_TOKEN_BYTES, Refusal,
@@ -9,31 +9,31 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use memchr::memchr_iter;
 use std::fmt;
 
-/// A token whose form and header passed; its signature is not verified yet. It holds a secret (the API key, in `sub`),
-/// and therefore has no `Debug`.
+/// A token whose form and header are valid. Its signature is not verified yet. It contains a secret (the API key, in
+/// `sub`), so there is no `Debug`.
 pub struct UnverifiedToken<'a> {
     signing_input: &'a [u8],
     claims: Vec<u8>,
     signature: Vec<u8>,
 }
 
-/// `{"alg":"RS256","typ":"JWT"}`, as nearly every client writes it: known to pass without being read.
+/// `{"alg":"RS256","typ":"JWT"}`, which nearly every client sends: known to be valid, so it need not be parsed.
 const USUAL_HEADER: &[u8] = b"eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9";
 
 /// A segment of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The first.
+    /// The first segment.
     Header,
-    /// The second.
+    /// The second segment.
     Claims,
-    /// The third.
+    /// The third segment.
     Signature,
 }
 
-/// Why a text is not a token that is accepted here; the words are for the partner's engineer.
+/// Reason why a token is rejected. The messages are for the partner's developers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)] // Each variant's message says what it means.
+#[allow(missing_docs)] // Each variant's message describes it.
 pub enum TokenProblem {
     #[error("it has more than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
@@ -57,8 +57,8 @@ pub enum TokenProblem {
     Unencoded,
 }
 
-/// The credentials of an `Authorization` header whose scheme is `Bearer`, in any case, after one space or more (RFC 9110,
-/// 11.4; RFC 6750, 2.1).
+/// Returns the credentials of an `Authorization` header with the scheme `Bearer`, in any case, after one or more spaces
+/// (RFC 9110, 11.4; RFC 6750, 2.1).
 pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, mut token) = authorization.split_at_checked(b"Bearer ".len())?;
     while let [b' ', rest @ ..] = token {
@@ -68,8 +68,8 @@ pub fn bearer_token(authorization: &[u8]) -> Option<&[u8]> {
 }
 
 impl<'a> UnverifiedToken<'a> {
-    /// Takes a compact JWS apart and judges its header. `kid`, `jku`, `x5u`, `jwk` and other members that only point to
-    /// a key are neither used nor followed: the application's registered keys alone verify.
+    /// Splits a compact JWS and checks its header. `kid`, `jku`, `x5u`, `jwk` and other members that refer to a key are
+    /// ignored: only the application's registered keys verify.
     ///
     /// # Errors
     /// [`Refusal::MalformedToken`], [`Refusal::UnsupportedAlgorithm`]
@@ -91,7 +91,7 @@ impl<'a> UnverifiedToken<'a> {
         Ok(Self { signing_input, claims, signature })
     }
 
-    /// Reads the claims: which of them are there, and of the right type.
+    /// Reads the claims and checks that each is present and of the expected type.
     ///
     /// # Errors
     /// [`Refusal::MalformedToken`], [`Refusal::InvalidClaims`]
@@ -99,19 +99,19 @@ impl<'a> UnverifiedToken<'a> {
         Claims::read(object(Part::Claims, &self.claims)?)
     }
 
-    /// The bytes that are signed: header, dot and claims, as they were sent (RFC 7515, 5.2).
+    /// Returns the bytes that are signed: header, dot and claims, as sent (RFC 7515, 5.2).
     pub fn signing_input(&self) -> &'a [u8] {
         self.signing_input
     }
 
-    /// The signature's bytes.
+    /// Returns the decoded signature.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
 }
 
-/// The engine refuses padding, characters of the other alphabet and bits that encode nothing, so that one sequence of
-/// bytes has one text only.
+/// Decodes a segment. Padding, characters of the other alphabet and non-zero trailing bits are rejected, so that each
+/// sequence of bytes has exactly one encoding.
 fn decode(part: Part, segment: &[u8]) -> Result<Vec<u8>, TokenProblem> {
     URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenProblem::Base64(part))
 }
@@ -136,14 +136,14 @@ fn check_header(header: &[u8]) -> Result<(), Refusal> {
     }
     match header.take("typ") {
         None => {}
-        // RFC 7515, 4.1.9: without a slash, “application/” is left out.
+        // RFC 7515, 4.1.9: “application/” is omitted if there is no other slash.
         Some(Value::Text(kind)) if ["JWT", "application/jwt"].iter().any(|jwt| kind.eq_ignore_ascii_case(jwt)) => {}
         Some(_) => return Err(TokenProblem::Type.into()),
     }
     if header.contains("crit") {
         return Err(TokenProblem::Critical.into());
     }
-    // RFC 7797 demands that `b64` be named in `crit`; a header that leaves that out is not taken at its word either.
+    // RFC 7797 requires `b64` to be listed in `crit`. A header that omits this is rejected as well.
     if header.contains("b64") {
         return Err(TokenProblem::Unencoded.into());
     }

@@ -113,12 +113,12 @@ fn a_parameter_takes_one_segment_that_every_reader_sees_alike() {
         "é",
         "a\u{85}b",
         "a b",
-        // The beginning of a query or of a fragment.
+        // The start of a query or of a fragment.
         "a%3Fb",
         "a%23b",
         "a?b",
         "a#b",
-        // Overlong forms of / . and NUL, a surrogate, beyond Unicode, a part of a character, Latin-1.
+        // Overlong forms of / . and NUL, a surrogate, beyond Unicode, a truncated character, Latin-1.
         "%C0%AF",
         "%E0%80%AF",
         "%F0%80%80%AF",
@@ -128,7 +128,7 @@ fn a_parameter_takes_one_segment_that_every_reader_sees_alike() {
         "%F4%90%80%80",
         "%E2%82",
         "M%FCller",
-        // Full-width / \\ . % ? # ; and others that become one of them.
+        // Full-width / \\ . % ? # ; and others that are converted to one of them.
         "a%EF%BC%8Fb",
         "a%EF%BC%BCb",
         "%EF%BC%8E%EF%BC%8E",
@@ -259,7 +259,7 @@ fn read_leniently(segment: &str) -> String {
     text
 }
 
-/// Rows of few words, so that many of them overlap.
+/// Generates rows from few words, so that many of them overlap.
 fn rows() -> impl Strategy<Value = Vec<(&'static str, Vec<&'static str>)>> {
     let method = prop::sample::select(vec!["GET", "POST"]);
     let segment = prop::sample::select(vec!["a", "b", "c.d", "{x}"]);
@@ -267,7 +267,7 @@ fn rows() -> impl Strategy<Value = Vec<(&'static str, Vec<&'static str>)>> {
 }
 
 fn written(rows: &[(&str, Vec<&str>)]) -> String {
-    // Every parameter of a row needs a name of its own.
+    // Each parameter of a row needs a unique name.
     let path = |segments: &[&str]| -> String {
         let named = segments.iter().enumerate();
         named.map(|(index, segment)| format!("/{}", segment.replace("{x}", &format!("{{x{index}}}")))).collect()
@@ -289,8 +289,8 @@ proptest! {
         }
     }
 
-    /// As readers do that are lenient in every way at once: they decode again and again, take overlong forms, Latin-1 and
-    /// full-width characters for what these look like, and cut at parameters, queries and fragments.
+    /// Imitates implementations that are lenient in every way at once: they decode repeatedly, accept overlong forms,
+    /// treat Latin-1 and full-width characters as what they resemble, and cut at parameters, queries and fragments.
     #[test]
     fn a_lenient_reader_finds_the_same_segments(id in "(%(25)?[0-9a-fA-F]{2}|[a-z.;/]|%[cC]0%[89abAB][0-9a-fA-F]|%[eE][fF]%[bB][cC]%[89abAB][0-9a-fA-F]|%[eE]2%8[0-9]%[89abAB][0-9a-fA-F]|%){0,6}") {
         let path = format!("/api/v1/customers/{id}");
@@ -304,7 +304,7 @@ proptest! {
     #[test]
     fn text_in_any_language_is_a_good_segment_once_it_is_escaped(text in "[\\p{Letter}\\p{Decimal_Number} _~-]{1,20}") {
         let escaped: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        // Letters that NFKC makes an abbreviation of are not among these.
+        // None of these contains a letter that NFKC expands to an abbreviation.
         prop_assert!(is_path_unambiguous(&format!("/api/v1/customers/{escaped}")), "{text} {escaped}");
     }
 
@@ -322,7 +322,7 @@ proptest! {
             if let Ok(table) = &parsed {
                 prop_assert_eq!(table.find(method, &sent).is_ok(), matching == 1);
             }
-            // Where two rows match one request, the table is refused.
+            // If two rows match one request, the table is rejected.
             prop_assert!(matching < 2 || parsed.is_err());
         }
         if let Ok(table) = &parsed {

@@ -1,5 +1,5 @@
-//! People who sign in by an identity provider: found by what it knows them as, made where they are new, and what it says
-//! they are.
+//! Sign-in with an identity provider: users are found by the provider's identifier, created if they are new, and given
+//! the role that the provider asserts.
 
 use super::{
     Backend, BackendError, accounts::Entrant, people::take_back_links, support::withdraw_support_of,
@@ -23,76 +23,77 @@ use domain::{
 use sqlx::AnyConnection;
 use std::{net::IpAddr, time::Duration};
 
-/// Who an identity provider says somebody is. It has been verified that the provider says so.
+/// A user's identity as asserted by a provider. The assertion has been verified.
 #[derive(Clone, Debug)]
 pub struct Asserted<'a> {
     /// The provider's issuer URL.
     pub issuer: &'a str,
-    /// What people call it.
+    /// The provider's display name.
     pub label: &'a str,
-    /// The organization that it speaks for.
+    /// The organization to which the provider is bound.
     pub organization: OrganizationId,
     /// The domains of the e-mail addresses that it may assert.
     pub email_domains: &'a [String],
-    /// What it knows them as.
+    /// The provider's identifier of the user.
     pub subject: &'a str,
-    /// Their e-mail address, unless it says itself that nobody has verified it.
+    /// The e-mail address, unless the provider marks it as unverified.
     pub email: Option<&'a str>,
-    /// Their name.
+    /// The display name.
     pub name: Option<&'a str>,
-    /// What they are, by the operator's reading of its claims.
+    /// The role, according to the operator's settings.
     pub role: Option<Role>,
-    /// When they last proved to it who they are, where it says so.
+    /// When the user last authenticated at the provider, if known.
     pub proven_at: Option<Timestamp>,
-    /// Whether they did so with a second factor, by the operator's reading.
+    /// Whether they used a second factor, according to the operator's settings.
     pub has_second_factor: bool,
 }
 
-/// A user whom a provider's word lets in.
+/// A user who is admitted on a provider's assertion.
 #[derive(Debug)]
 pub struct Admitted {
-    /// What begins their session.
+    /// The input for starting the session.
     pub entrant: Entrant,
-    /// The user as they are now.
+    /// The user after the sign-in.
     pub actor: Actor,
-    /// What the provider's word changed about the members of their organization.
+    /// The resulting change to the organization's members, if any.
     pub change: Option<TeamChange>,
 }
 
-/// How somebody can prove that it is they.
+/// The methods by which a user can re-authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proofs {
-    /// With a password.
+    /// Whether the user has a password.
     pub password: bool,
-    /// By the issuers that know them.
+    /// The issuer URLs of the providers that know the user.
     pub issuers: Vec<String>,
 }
 
-/// Why somebody whom a provider knows does not get in.
+/// Reason why a user with a valid assertion is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAdmitted {
-    /// The provider gives them no role here.
+    /// The provider asserts no role.
     #[error("no role follows from the claims")]
     NoRole,
-    /// They were removed.
+    /// The user was removed.
     #[error("they were removed")]
     Removed,
-    /// The provider gives no e-mail address that can be used.
+    /// The provider asserts no valid e-mail address.
     #[error("there is no e-mail address that can be used")]
     NoEmail,
-    /// Their e-mail address is that of an account of the same organization, which has a password or another provider.
+    /// The e-mail address belongs to an account of the same organization that has a password or another provider.
     #[error("the e-mail address is that of an account of the organization")]
     AccountHere,
-    /// Their e-mail address, or what the provider knows them as, belongs to another organization. Nobody is told.
+    /// The e-mail address or the provider's identifier belongs to another organization, which must not be disclosed.
     #[error("they belong to another organization")]
     Elsewhere,
-    /// They must show a second factor, and the provider does not say that they did.
+    /// A second factor is mandatory, and the provider does not assert one.
     #[error("no second factor follows from the claims")]
     OneFactor,
-    /// The e-mail address is in a domain that is not the provider's. Holds the account to whose sign-in history it belongs.
+    /// The e-mail address is not in one of the provider's domains. Contains the account whose sign-in history records
+    /// the attempt.
     #[error("the e-mail address is outside the provider's domains")]
     ForeignAddress(Option<UserId>),
-    /// The use case did not come about.
+    /// The use case failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
@@ -104,14 +105,13 @@ impl From<StoreError> for NotAdmitted {
 }
 
 impl Backend {
-    /// Signs somebody in whom an identity provider knows. Who is new is made; who is known is given the role that the
-    /// provider says.
+    /// Signs in a user on a provider's assertion. A new user is created; a known one gets the asserted role.
     ///
-    /// An e-mail address finds nobody: where it is another account's, they are refused. To let a provider's word stand for
-    /// a password would hand an account with a password to whoever can write addresses at the provider.
+    /// Users are never found by e-mail address: if another account has the address, the sign-in is rejected. Otherwise
+    /// anyone who can set addresses at the provider could take over an account that has a password.
     ///
     /// # Errors
-    /// They do not get in, or the database fails.
+    /// The user is rejected, or the database fails.
     pub async fn sign_in_by_provider(
         &self,
         asserted: Asserted<'_>,
@@ -148,7 +148,7 @@ impl Backend {
         Ok(Admitted { entrant, actor, change })
     }
 
-    /// Whether it is `actor` whom `issuer` knows as `subject`.
+    /// Whether `issuer` knows `actor` as `subject`.
     ///
     /// # Errors
     /// The database fails.
@@ -158,7 +158,7 @@ impl Backend {
         Ok(known.is_some_and(|known| known.user_id == actor.user_id))
     }
 
-    /// Whether `actor` has to show a provider a second factor.
+    /// Whether a provider must assert a second factor for `actor`.
     ///
     /// # Errors
     /// The database fails.
@@ -166,7 +166,7 @@ impl Backend {
         Ok(must_have_factor(&mut *self.store.read().await?, actor).await?)
     }
 
-    /// How somebody can prove that it is they.
+    /// Returns the methods by which a user can re-authenticate.
     ///
     /// # Errors
     /// The database fails.
@@ -179,7 +179,7 @@ impl Backend {
         })
     }
 
-    /// Keeps what was asked of a provider, under an id that only the browser which brings the answer can name.
+    /// Stores an authorization request, under an id that only the browser with the response can present.
     ///
     /// # Errors
     /// The database fails.
@@ -189,7 +189,7 @@ impl Backend {
         Ok(transaction.commit().await.map_err(StoreError::from)?)
     }
 
-    /// Returns what is kept under `id`.
+    /// Returns the authorization request stored under `id`, unless it has expired.
     ///
     /// # Errors
     /// The database fails.
@@ -197,7 +197,8 @@ impl Backend {
         Ok(questions::find(&mut *self.store.read().await?, id, self.clock.now()).await?)
     }
 
-    /// Replaces what is kept under `id` if it is still `before`, and returns whether it was: an answer counts once.
+    /// Replaces what is stored under `id` if it is still `before`, and returns whether it was, so that a response is
+    /// accepted only once.
     ///
     /// # Errors
     /// The database fails.
@@ -208,14 +209,13 @@ impl Backend {
         Ok(is_replaced)
     }
 
-    /// A text that only this server can make of `text`, for `purpose`: a secret that need not be kept anywhere.
+    /// Derives a secret from `text` for `purpose`. Only this server can compute it, so it need not be stored.
     pub fn derive(&self, purpose: &str, text: &str) -> String {
         self.pepper.seal(&format!("{purpose} {text}"))
     }
 }
 
-/// Refuses an e-mail address outside the provider's domains: the one that it asserts, and the one that the account of a
-/// known user has from earlier.
+/// Rejects an e-mail address outside the provider's domains: the asserted one, and the one stored for a known user.
 async fn check_domain(
     conn: &mut AnyConnection,
     asserted: &Asserted<'_>,
@@ -241,14 +241,14 @@ async fn check_domain(
     Ok(())
 }
 
-/// What is asked of somebody who has no second factor here, because a provider looks after that: see
-/// [`Actor::must_have_factor`].
+/// Whether the provider must assert a second factor for the user. [`Actor::must_have_factor`] is not set for users
+/// without a password, because their factors are the provider's responsibility.
 async fn must_have_factor(conn: &mut AnyConnection, actor: &Actor) -> Result<bool, StoreError> {
     let policy: SecurityPolicy = policies::find(conn, actor.organization_id).await?;
     Ok(second_factor::is_required(actor.role, policy.requires_second_factor()))
 }
 
-/// Gives somebody who was here before the role that the provider says. Returns the change, if it is one.
+/// Gives a known user the asserted role. Returns the change, if any.
 async fn follow(
     conn: &mut AnyConnection,
     id: UserId,
@@ -259,7 +259,7 @@ async fn follow(
     let role = asserted.role;
     let mut found = users::find(&mut *conn, asserted.organization, id).await?.ok_or(NotAdmitted::Removed)?;
     if role.is_some_and(|role| role != found.role) {
-        // Of two owners who are demoted at once, in whatever process, the second one must see the first.
+        // If two owners are demoted concurrently, in any process, the second transaction must see the first.
         organizations::lock(&mut *conn, asserted.organization).await?;
         found = users::find(&mut *conn, asserted.organization, id).await?.ok_or(NotAdmitted::Removed)?;
     }
@@ -285,7 +285,7 @@ async fn follow(
     }
 }
 
-/// Makes somebody who was not here before. Returns who it is, and their role.
+/// Creates a new user. Returns their id and role.
 async fn join(
     conn: &mut AnyConnection,
     asserted: &Asserted<'_>,
@@ -299,7 +299,7 @@ async fn join(
         Some(_) => return Err(NotAdmitted::Elsewhere),
         None => {}
     }
-    // A name that cannot be shown is none: they are known by their address then.
+    // An invalid name is replaced by the e-mail address.
     let name = asserted.name.and_then(|name| PersonName::new(name).ok());
     let id = UserId(random::uuid(now));
     let user = users::NewUser {
@@ -318,7 +318,7 @@ async fn join(
     Ok((id, role))
 }
 
-/// What the history says of how it came.
+/// Returns the justification that the audit history shows.
 fn why(asserted: &Asserted<'_>) -> Option<Why> {
     Reason::new(&format!("By single sign-on with {}", asserted.label)).ok().map(Why::from)
 }

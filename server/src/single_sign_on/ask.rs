@@ -1,5 +1,5 @@
-//! The HTTP requests to a provider: by TLS, to hosts and addresses that the operator allows, without redirects, soon over, and
-//! with an answer of bounded size.
+//! The HTTP requests to a provider: with TLS, only to hosts and addresses that the operator allows, without redirects,
+//! with short timeouts and a limit on the size of responses.
 
 use super::{
     is_loopback,
@@ -11,62 +11,62 @@ use reqwest::{RequestBuilder, StatusCode, header};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use url::{Host, Url};
 
-/// How long a connection may take to come about, and a request in all.
+/// Timeouts of establishing a connection and of a whole request.
 const TIME_OUTS: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(6));
-/// The most bytes of an answer: a provider's metadata have a few thousand, its keys not many more.
+/// Maximum length of a response in bytes. A provider's metadata has a few thousand, and its keys not many more.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Why a request to a provider was not answered.
+/// Reason why a request to a provider failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// The address is not https, and the issuer is not on this machine.
+    /// The URL is not https, and the issuer is not on this machine.
     #[error("{0} is not https")]
     NotSecure(String),
-    /// The host is not one of those that belong to the provider.
+    /// The host does not belong to the provider, according to the settings.
     #[error("{0} is neither the issuer's host nor in endpoint_hosts; if it is the provider's, add it there")]
     OtherHost(String),
-    /// The address is in a private network.
+    /// The address is not in the permitted network.
     #[error(transparent)]
     Forbidden(#[from] ForbiddenAddress),
-    /// The answer is larger than any that is expected.
+    /// The response exceeds the size limit.
     #[error("the answer has more than {MAX_BYTES} bytes")]
     TooLarge,
-    /// There is no answer.
+    /// The request failed, or its response could not be read.
     #[error(transparent)]
     Failed(#[from] reqwest::Error),
 }
 
-/// What a provider answered.
+/// A provider's response.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// What its body is said to be, in lower case; empty where nothing is said.
+    /// The media type in lower case; empty if the response has none.
     pub content_type: String,
-    /// Its body.
+    /// The body, of limited size.
     pub body: Vec<u8>,
 }
 
-/// A host and port.
+/// A host name or address, and a port.
 pub type HostAndPort = (String, u16);
 
-/// Makes the requests to one provider.
+/// The HTTP client for a single provider.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     allowed: Arc<Allowed>,
 }
 
-/// Where requests to a provider may go.
+/// The permitted targets of requests to a provider.
 struct Allowed {
     hosts: Vec<HostAndPort>,
     network: Network,
-    /// Whether http is allowed: where the issuer itself is http on loopback.
+    /// Whether http is permitted, which is the case if the issuer itself uses http on loopback.
     plain: bool,
 }
 
 impl Client {
-    /// Creates what requests to this issuer are made with.
+    /// Creates the client for an issuer.
     ///
     /// # Errors
     /// The system's certificates cannot be read.
@@ -88,10 +88,10 @@ impl Client {
         Ok(Self { http, allowed: Arc::new(Allowed { hosts, network, plain: url.scheme() == "http" }) })
     }
 
-    /// Checks that a request may go to `url`. Of a name, the addresses are checked once they are known.
+    /// Checks that a request may be sent to `url`. The addresses of a host name are checked when it is resolved.
     ///
     /// # Errors
-    /// Why it may not.
+    /// [`AskError::NotSecure`], [`AskError::OtherHost`], [`AskError::Forbidden`]
     pub fn check(&self, url: &Url) -> Result<(), AskError> {
         let Allowed { hosts, network, .. } = &*self.allowed;
         self.check_secure(url)?;
@@ -99,7 +99,7 @@ impl Client {
         if !hosts.contains(&host) {
             return Err(AskError::OtherHost(format!("{}:{}", host.0, host.1)));
         }
-        // The resolver is not asked about these.
+        // Literal addresses are not passed to the resolver, so they are checked here.
         let literal: Option<IpAddr> = match url.host() {
             Some(Host::Ipv4(address)) => Some(address.into()),
             Some(Host::Ipv6(address)) => Some(address.into()),
@@ -111,7 +111,7 @@ impl Client {
         }
     }
 
-    /// Checks that what is sent to `url` cannot be read on the way.
+    /// Checks that data sent to `url` cannot be read in transit.
     ///
     /// # Errors
     /// [`AskError::NotSecure`]
@@ -120,24 +120,24 @@ impl Client {
         if is_secure { Ok(()) } else { Err(AskError::NotSecure(url.to_string())) }
     }
 
-    /// Begins a GET.
+    /// Creates a GET request.
     pub fn get(&self, url: Url) -> RequestBuilder {
         self.http.get(url)
     }
 
-    /// Begins a POST.
+    /// Creates a POST request.
     pub fn post(&self, url: Url) -> RequestBuilder {
         self.http.post(url)
     }
 
-    /// Sends a request, if it may go where it leads.
+    /// Sends a request after checking its target.
     ///
     /// # Errors
-    /// It may not, there is no answer, or the answer is too large.
+    /// The target is not permitted, no response is received, or the response is too large.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, AskError> {
         let request = request.header(header::ACCEPT, "application/json, application/jwt").build()?;
         self.check(request.url())?;
-        // Its words would repeat the address, which tells nobody anything new.
+        // The error message would repeat the URL, which is known to the caller.
         let mut answer = self.http.execute(request).await.map_err(reqwest::Error::without_url)?;
         let content_type = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let (status, content_type) = (answer.status(), content_type.unwrap_or_default().to_ascii_lowercase());
@@ -152,7 +152,7 @@ impl Client {
     }
 }
 
-/// The host and port of an address.
+/// Returns the host and port of a URL.
 pub fn host_and_port(url: &Url) -> Option<HostAndPort> {
     Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
 }

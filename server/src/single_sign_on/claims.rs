@@ -1,4 +1,4 @@
-//! What a provider's claims mean here.
+//! The interpretation of a provider's claims.
 
 use super::{
     id_token::Claims,
@@ -9,30 +9,31 @@ use domain::{access::Role, text::EmailAddress};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// The claim at `path`: one of exactly this name (which may have dots, as those that are addresses do), or else the one to
-/// which the path leads from object to object.
+/// Finds the claim at `path`: the claim of exactly this name, which may contain dots (as in a URL), or else the one
+/// that the path leads to through nested objects.
 pub fn find<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
     if let Some(value) = present(claims, path) {
         return Some(value);
     }
-    // A name within the path may have dots too, such as that of a client.
+    // A name within the path can contain dots too, such as the id of a client.
     path.match_indices('.').find_map(|(dot, _)| find(claims.get(&path[..dot])?.as_object()?, &path[dot + 1..]))
 }
 
-/// What somebody is: the role that may do most of those that the claim's values mean here.
+/// Returns the user's role: the most powerful one to which a value of the role claim maps.
 pub fn role(claims: &Claims, settings: &IssuerSettings) -> Option<Role> {
     let said = find(claims, &settings.role_claim).map(|claim| values(claim, settings)).unwrap_or_default();
     let means = |role: &Role| said.iter().any(|value| settings.roles.get(&**value) == Some(role));
-    // On either side the roles stand in this order.
+    // Within each side, roles are ordered from most to least powerful.
     Role::ALL.into_iter().find(means).or(settings.default_role)
 }
 
-/// The values of a role claim: a text, a list, or the names in an object, whose values say where they count (Zitadel).
+/// Returns the values of a role claim: a string, a list, or the member names of an object. Zitadel uses objects whose
+/// values name the organizations in which the roles apply.
 fn values<'a>(claim: &'a Value, settings: &IssuerSettings) -> Vec<Cow<'a, str>> {
     match claim {
         Value::String(text) => {
             let parts: Vec<&str> = match settings.role_separator {
-                // A name may have a space or a comma in it: "Former owners" are not owners.
+                // A role name can contain spaces and commas: "Former owners" are not owners.
                 None => Vec::new(),
                 Some(RoleSeparator::Space) => text.split_whitespace().collect(),
                 Some(RoleSeparator::Comma) => text.split(',').map(str::trim).collect(),
@@ -56,7 +57,7 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// What was expected of the role claim, and what was received, for the log.
+/// Describes the expected and received values of the role claim, for the log.
 pub fn role_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
     let received = find(claims, &settings.role_claim);
     let words = mismatch(&settings.role_claim, one_of(settings.roles.keys().map(String::as_str)), received);
@@ -74,15 +75,15 @@ pub fn role_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
     words + advice
 }
 
-/// Whether what is needed of a user is missing: the e-mail address, or the claim that roles follow from.
+/// Whether required claims are missing: the e-mail address, or the role claim.
 pub fn is_thin(claims: &Claims, settings: &IssuerSettings) -> bool {
     text(claims, &settings.email_claim).is_none()
         || !settings.roles.is_empty() && find(claims, &settings.role_claim).is_none()
 }
 
-/// Adds what the userinfo endpoint says. What the signed token says comes first.
+/// Adds the claims from the userinfo endpoint. Claims of the signed token take precedence.
 pub fn complete(claims: &mut Claims, more: Claims, settings: &IssuerSettings) {
-    // Whether an address is verified is said beside it.
+    // Whether an address is verified must come from the same source as the address.
     if text(claims, &settings.email_claim).is_none() {
         claims.remove("email_verified");
     }
@@ -98,8 +99,8 @@ pub fn complete(claims: &mut Claims, more: Claims, settings: &IssuerSettings) {
     }
 }
 
-/// Somebody's e-mail address, unless the provider says itself that nobody has verified it. Where it says nothing of that,
-/// the operator vouches for it, who lists the domains of its addresses.
+/// Returns the user's e-mail address, unless the provider marks it as unverified. If the provider does not say, the
+/// operator vouches for it by listing the domains of its addresses.
 pub fn email<'a>(claims: &'a Claims, settings: &IssuerSettings) -> Option<&'a str> {
     let is_verified = match present(claims, "email_verified") {
         Some(said) => boolean(said) == Some(true),
@@ -108,7 +109,7 @@ pub fn email<'a>(claims: &'a Claims, settings: &IssuerSettings) -> Option<&'a st
     text(claims, &settings.email_claim).filter(|_| is_verified || settings.accept_unverified_email)
 }
 
-/// What was expected of the e-mail address, and what was received, for the log. Of the address itself it has the domain.
+/// Describes the expected and received e-mail address, for the log. Of the address itself only the domain is included.
 pub fn email_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
     let name = &settings.email_claim;
     let Some(said) = text(claims, name) else { return mismatch(name, "an e-mail address", claims.get(name)) };
@@ -126,7 +127,7 @@ pub fn email_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
     }
 }
 
-/// Somebody's name.
+/// Returns the user's display name.
 pub fn name(claims: &Claims) -> Option<String> {
     let whole = || {
         let parts = ["given_name", "family_name"].into_iter().filter_map(|name| text(claims, name));
@@ -136,13 +137,14 @@ pub fn name(claims: &Claims) -> Option<String> {
     text("name").or_else(whole).or_else(|| text("preferred_username"))
 }
 
-/// Whether they showed a second factor, by the operator's settings. These claims must be the signed token's.
+/// Whether the user authenticated with a second factor, according to the operator's settings. The claims must be those
+/// of the signed token.
 pub fn has_second_factor(claims: &Claims, settings: &IssuerSettings) -> bool {
     let mut said = texts(claims.get("acr")).into_iter().chain(texts(claims.get("amr")));
     said.any(|value| settings.second_factor.iter().any(|means| means == value))
 }
 
-/// What was expected of `acr` and `amr`, and what was received, for the log.
+/// Describes the expected and received values of `acr` and `amr`, for the log.
 pub fn second_factor_for_log(claims: &Claims, settings: &IssuerSettings) -> String {
     let expected = one_of(settings.second_factor.iter().map(String::as_str));
     let (acr, amr) = (shown(claims.get("acr")), shown(claims.get("amr")));

@@ -1,5 +1,5 @@
-//! What a provider says of itself (OpenID Connect Discovery 1.0, 3): of all its fields only those that are needed are read,
-//! and what cannot be read of the others changes nothing.
+//! A provider's metadata (OpenID Connect Discovery 1.0, 3). Only the required fields are read; invalid values of other
+//! fields are ignored.
 
 use super::{
     keys::{self, Key},
@@ -9,38 +9,38 @@ use super::{
 use serde_json::{Map, Value};
 use url::Url;
 
-/// What is known of a provider.
+/// A provider's metadata and keys.
 #[derive(Debug)]
 pub struct Metadata {
-    /// Its `issuer`, as the `iss` of its tokens says it.
+    /// The `issuer`, as in the `iss` claim of its tokens.
     pub issuer: String,
-    /// Where the browser is sent.
+    /// The URL to which the browser is redirected.
     pub authorization_endpoint: Url,
-    /// Where a code is exchanged.
+    /// The URL at which a code is exchanged for tokens.
     pub token_endpoint: Url,
-    /// Where more is known of a user.
+    /// The URL that returns further claims of a user.
     pub userinfo_endpoint: Option<Url>,
-    /// How this console proves at the token endpoint which client it is.
+    /// The method by which this console authenticates at the token endpoint.
     pub client_authentication: ClientAuthentication,
-    /// Whether its answers by way of the browser always say whose they are (RFC 9207, 3).
+    /// Whether its authorization responses always contain `iss` (RFC 9207, 3).
     pub is_named_in_answers: bool,
-    /// The keys that it signs with.
+    /// The keys with which it signs tokens.
     pub keys: Vec<Key>,
 }
 
-/// A document before its keys are known.
+/// A metadata document whose keys have not been loaded.
 #[derive(Debug)]
 pub struct Document {
-    /// Where the keys are.
+    /// The URL of the provider's keys.
     pub jwks_uri: Url,
     metadata: Metadata,
 }
 
 impl Document {
-    /// Reads the document.
+    /// Parses the document.
     ///
     /// # Errors
-    /// The first field that is needed and not usable.
+    /// The first required field that is missing or invalid.
     pub fn read(document: &Map<String, Value>, settings: &IssuerSettings) -> Result<Self, String> {
         let issuer = issuer(document, settings)?;
         let required = |name: &str| endpoint(document, name).ok_or_else(|| mismatch(name, "a URL", document.get(name)));
@@ -49,7 +49,7 @@ impl Document {
         let discovered = if takes("client_secret_post") && !takes("client_secret_basic") {
             ClientAuthentication::ClientSecretPost
         } else {
-            // What counts where nothing is said.
+            // The default if the provider does not specify a method.
             ClientAuthentication::ClientSecretBasic
         };
         let named = document.get("authorization_response_iss_parameter_supported");
@@ -65,7 +65,7 @@ impl Document {
         Ok(Self { jwks_uri: required("jwks_uri")?, metadata })
     }
 
-    /// The endpoints that the server asks at every sign-in.
+    /// Returns the endpoints to which the server itself sends requests at every sign-in.
     pub fn endpoints(&self) -> [&Url; 2] {
         [&self.jwks_uri, &self.metadata.token_endpoint]
     }
@@ -73,7 +73,7 @@ impl Document {
     /// Adds the keys (RFC 7517, 5).
     ///
     /// # Errors
-    /// There is no key that a token could be verified with.
+    /// The document contains no key with which a token could be verified.
     pub fn with_keys(self, document: &Map<String, Value>) -> Result<Metadata, String> {
         let keys = keys::read(document);
         if keys.is_empty() {
@@ -85,18 +85,18 @@ impl Document {
 }
 
 impl Metadata {
-    /// Whether `issuer` is this provider's name for itself.
+    /// Whether `issuer` is a name of this provider.
     pub fn is_issuer(&self, issuer: &str, settings: &IssuerSettings) -> bool {
         issuer == self.issuer || settings.token_issuers.iter().any(|other| other == issuer)
     }
 
-    /// The names that `iss` may have, for the log.
+    /// Returns the accepted values of `iss`, for the log.
     pub fn issuers(&self, settings: &IssuerSettings) -> String {
         one_of([&*self.issuer].into_iter().chain(settings.token_issuers.iter().map(String::as_str)))
     }
 }
 
-/// Reads `issuer`, which has to be the URL that the operator gave, but for a slash at its end.
+/// Reads `issuer`, which must equal the URL in the operator's settings except for a trailing slash, or be a listed one.
 fn issuer(document: &Map<String, Value>, settings: &IssuerSettings) -> Result<String, String> {
     let said = text(document, "issuer").unwrap_or_default();
     if said.trim_end_matches('/') == settings.url.trim_end_matches('/')

@@ -1,5 +1,5 @@
-//! ID tokens (OpenID Connect Core 1.0, 2 and 3.1.3.7). What has to be right is checked here, and named where it is not, with
-//! the value that was expected and the one that was received; no other claim can fail a token.
+//! ID tokens (OpenID Connect Core 1.0, 2 and 3.1.3.7). Every requirement is checked here, and errors name the expected
+//! and the received value. Other claims cannot cause a rejection.
 
 use super::{
     discovery::Metadata,
@@ -12,53 +12,53 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::time::Timestamp;
 use serde_json::{Map, Value};
 
-/// By how many seconds the provider's clock and ours may disagree.
+/// Permitted clock skew of the provider, in seconds.
 const SKEW: i64 = 60;
-/// How old an ID token may be, in seconds: it comes straight from the provider.
+/// Maximum age of an ID token in seconds. It comes directly from the provider.
 const MAX_AGE: i64 = 10 * 60;
-/// How many characters are logged of a value that is drawn at random for each sign-in.
+/// Number of characters that are logged of a value that is randomly generated for each sign-in.
 const SHOWN_OF_RANDOM: usize = 8;
 
-/// Claims.
+/// The claims of a token, by name.
 pub type Claims = Map<String, Value>;
 
-/// What a token has to agree with.
+/// The expected properties of a token.
 pub struct Expected<'a> {
-    /// What the operator says of the provider.
+    /// The operator's settings for the provider.
     pub settings: &'a IssuerSettings,
-    /// What the provider says of itself.
+    /// The provider's metadata.
     pub metadata: &'a Metadata,
-    /// The nonce that was sent.
+    /// The nonce of the authorization request.
     pub nonce: &'a str,
-    /// Where a fresh proof was asked for: when.
+    /// The time of the authorization request, if it asked for a re-authentication.
     pub proof_asked_at: Option<Timestamp>,
-    /// The access token that came with it.
+    /// The access token issued together with the ID token.
     pub access_token: Option<&'a str>,
-    /// The time now.
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What a token says and its signature covers.
+/// The content of a token with a valid signature.
 #[derive(Debug)]
 pub struct Verified {
-    /// What the provider knows the user as.
+    /// The provider's identifier of the user.
     pub subject: String,
-    /// When they last proved to it who they are, where it says so.
+    /// When the user last authenticated at the provider, if known.
     pub proven_at: Option<Timestamp>,
-    /// All claims.
+    /// All claims of the token.
     pub claims: Claims,
 }
 
-/// Why a token is not believed.
+/// Reason why a token is not trusted.
 #[derive(Debug)]
 pub enum Unverified {
-    /// No known key verifies it.
+    /// No known key verifies the signature.
     Key(String),
-    /// The user did not prove anew who they are.
+    /// The user did not authenticate again.
     NotFresh(String),
-    /// It does not say when they did.
+    /// The time of the authentication is missing.
     NoAuthTime(String),
-    /// Something else is wrong.
+    /// Any other problem.
     Untrusted(String),
 }
 
@@ -67,7 +67,7 @@ use Unverified::Untrusted;
 /// Verifies an ID token.
 ///
 /// # Errors
-/// The first thing in it that is not as it has to be.
+/// The first requirement that is not met.
 pub fn verify(token: &str, expected: &Expected<'_>) -> Result<Verified, Unverified> {
     let (algorithm, claims) = signed(token, expected.metadata)?;
     let Expected { settings, metadata, now, .. } = expected;
@@ -88,7 +88,7 @@ pub fn verify(token: &str, expected: &Expected<'_>) -> Result<Verified, Unverifi
         let words = mismatch("aud", format!("no more than {known}"), claims.get("aud"));
         return Err(Untrusted(format!("{words}; if {other:?} is a service of yours, list it in trusted_audiences")));
     }
-    // Errata set 2: where it is there, it names this client. That it has to be there with several audiences is no more said.
+    // As of errata set 2, `azp` must name this client if it is present; several audiences no longer require it.
     if present(&claims, "azp")
         .is_some_and(|party| party != "" && identifier(party).as_ref() != Some(&settings.client_id))
     {
@@ -138,10 +138,10 @@ pub fn verify(token: &str, expected: &Expected<'_>) -> Result<Verified, Unverifi
     Ok(Verified { subject, proven_at, claims })
 }
 
-/// Verifies what a provider says of a user outside the ID token, where it signs that (OpenID Connect Core 1.0, 5.3.2).
+/// Verifies a signed response of the userinfo endpoint (OpenID Connect Core 1.0, 5.3.2).
 ///
 /// # Errors
-/// The first thing in it that is not as it has to be.
+/// The first requirement that is not met.
 pub fn verify_user_info(token: &str, settings: &IssuerSettings, metadata: &Metadata) -> Result<Claims, Unverified> {
     let (_, claims) = signed(token, metadata)?;
     let wrong = |name: &str, words: String| Err(Untrusted(mismatch(name, words, claims.get(name))));
@@ -158,7 +158,7 @@ pub fn verify_user_info(token: &str, settings: &IssuerSettings, metadata: &Metad
     Ok(claims)
 }
 
-/// What was expected of a claim that is missing or cannot be read, and what the operator can do.
+/// Describes a missing or invalid `auth_time`, for the log, with advice to the operator.
 pub fn auth_time_for_log(settings: &IssuerSettings, claims: &Claims) -> String {
     let words = mismatch("auth_time", "a time, because max_age was asked for", claims.get("auth_time"));
     let advice = if settings.accept_iat_as_auth_time {
@@ -170,7 +170,7 @@ pub fn auth_time_for_log(settings: &IssuerSettings, claims: &Claims) -> String {
     format!("{words}. {advice}")
 }
 
-/// Verifies a signature, and reads what it covers.
+/// Verifies a token's signature and returns the claims that it covers.
 fn signed(token: &str, metadata: &Metadata) -> Result<(Algorithm, Claims), Unverified> {
     let parts: Vec<_> = token.split('.').collect();
     let [header, payload, signature] = *parts else {
@@ -191,7 +191,7 @@ fn signed(token: &str, metadata: &Metadata) -> Result<(Algorithm, Claims), Unver
     let Some(algorithm) = header.get("alg").and_then(Value::as_str).and_then(Algorithm::named) else {
         return Err(Untrusted(mismatch("alg", one_of(ALGORITHMS), header.get("alg"))));
     };
-    // RFC 7515, 4.1.11: nothing that has to be understood is.
+    // RFC 7515, 4.1.11: a header with `crit` is rejected, because no extension is supported.
     if present(&header, "crit").is_some() {
         return Err(Untrusted(mismatch("crit", "nothing", header.get("crit"))));
     }
@@ -237,7 +237,7 @@ mod tests {
             (json!({ "alg": "none" }), format!("alg: expected {all}, received \"none\"")),
             (json!({ "alg": "HS256" }), format!("alg: expected {all}, received \"HS256\"")),
             (json!({ "alg": "ES256", "crit": ["b64"] }), "crit: expected nothing, received [\"b64\"]".to_owned()),
-            // It gets as far as the keys: nothing else in it matters.
+            // The header is accepted up to the choice of a key: its other members have no influence.
             (
                 json!({ "alg": "ES256", "kid": 7, "crit": null, "typ": [], "jwk": "x", "x5c": {}, "x5u": 1, "b64": null }),
                 "kid: expected nothing, of a key for \"ES256\", received 7".to_owned(),

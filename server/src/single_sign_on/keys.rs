@@ -1,6 +1,6 @@
-//! The keys that providers sign with (RFC 7517, RFC 7518), and the verification of their signatures (RFC 7515).
+//! The providers' public keys (RFC 7517, RFC 7518), and the verification of signatures (RFC 7515).
 //!
-//! A key of another kind, or one that cannot be read, is passed over: a provider may publish keys for other purposes.
+//! Unsupported and invalid keys are ignored: a provider may publish keys for other purposes.
 
 use super::values::{identifier, text};
 use aws_lc_rs::{
@@ -17,16 +17,16 @@ use base64::{
 };
 use serde_json::{Map, Value};
 
-/// Some providers write the padding that RFC 7515 leaves out.
+/// Accepts padding, which RFC 7515 omits but some providers write.
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// How an ID token may be signed: not with a secret that both sides know, and not without a key.
+/// A supported signature algorithm of ID tokens. Symmetric algorithms and `none` are not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// RSA, PKCS #1 v1.5 or PSS.
+    /// RSA with PKCS #1 v1.5 or PSS padding, by its name.
     Rsa(&'static str),
     /// ECDSA over P-256.
     Es256,
@@ -34,28 +34,28 @@ pub enum Algorithm {
     Es384,
     /// ECDSA over P-521.
     Es512,
-    /// Ed25519.
+    /// EdDSA with Ed25519.
     EdDsa,
 }
 
-/// The names of the algorithms, for the log.
+/// The names of the supported algorithms.
 pub const ALGORITHMS: [&str; 10] =
     ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 
 impl Algorithm {
-    /// The algorithm of this name.
+    /// Returns the algorithm with this name.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "ES256" => Some(Self::Es256),
             "ES384" => Some(Self::Es384),
             "ES512" => Some(Self::Es512),
-            // RFC 9864 names the curve.
+            // RFC 9864 uses the name of the curve.
             "EdDSA" | "Ed25519" => Some(Self::EdDsa),
             _ => ALGORITHMS[..6].iter().find(|rsa| **rsa == name).map(|rsa| Self::Rsa(rsa)),
         }
     }
 
-    /// The hash that goes with it, of which half is `at_hash` (OpenID Connect Core 1.0, 3.1.3.6).
+    /// Returns its hash function. `at_hash` is the left half of such a hash (OpenID Connect Core 1.0, 3.1.3.6).
     pub fn hash(self) -> &'static digest::Algorithm {
         match self {
             Self::Es256 | Self::Rsa("RS256" | "PS256") => &SHA256,
@@ -76,7 +76,7 @@ impl Algorithm {
     }
 }
 
-/// A key.
+/// A public key of a provider.
 #[derive(Debug)]
 pub struct Key {
     id: Option<String>,
@@ -86,23 +86,23 @@ pub struct Key {
 #[derive(Debug)]
 enum Material {
     Rsa(RsaPublicKeyComponents<Vec<u8>>),
-    /// A point, uncompressed.
+    /// An uncompressed point, as are the next two.
     P256(Vec<u8>),
     P384(Vec<u8>),
     P521(Vec<u8>),
     Ed25519(Vec<u8>),
 }
 
-/// Why no key verifies a signature. The provider may have begun to use another one meanwhile.
+/// Reason why no key verifies a signature. The provider may have rotated its keys since they were loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoKey {
-    /// None has the id that the token names, and the kind that its algorithm needs.
+    /// No key has the id that the token names and a type that fits the algorithm.
     Unknown,
-    /// None of those makes this signature.
+    /// Such keys exist, but none of them verifies the signature.
     Other,
 }
 
-/// Reads the keys of a set.
+/// Reads the keys of a JWK set.
 pub fn read(document: &Map<String, Value>) -> Vec<Key> {
     let keys = document.get("keys").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     keys.iter().filter_map(|key| read_key(key.as_object()?)).collect()
@@ -128,14 +128,14 @@ fn bytes(key: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
     BASE64_URL.decode(text(key, name)?.replace('+', "-").replace('/', "_")).ok()
 }
 
-/// Reads a number, without the zeros that some providers write before it.
+/// Reads an integer. Leading zeros, which some providers write, are removed.
 fn number(key: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
     let bytes = bytes(key, name)?;
     let start = bytes.iter().position(|byte| *byte != 0)?;
     Some(bytes[start..].to_vec())
 }
 
-/// Reads a point, with the zeros that some providers leave out.
+/// Reads a point. Leading zeros, which some providers omit, are restored.
 fn point(key: &Map<String, Value>, size: usize) -> Option<Vec<u8>> {
     let mut point = vec![4];
     for name in ["x", "y"] {
@@ -147,7 +147,7 @@ fn point(key: &Map<String, Value>, size: usize) -> Option<Vec<u8>> {
 }
 
 impl Key {
-    /// Whether it verifies the signature; nothing where the algorithm needs a key of another kind.
+    /// Whether the key verifies the signature; `None` if the algorithm requires another type of key.
     fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Option<bool> {
         let by = |algorithm: &'static dyn VerificationAlgorithm, key: &[u8]| {
             UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok()
@@ -163,10 +163,11 @@ impl Key {
     }
 }
 
-/// Verifies a signature with the keys of the id that the token names; with all, where it or a key has none.
+/// Verifies a signature with the keys that have the id named by the token. Without an id in the token all keys are
+/// tried, and keys without an id are always tried.
 ///
 /// # Errors
-/// None of them verifies it.
+/// [`NoKey`]
 pub fn verify(
     keys: &[Key],
     id: Option<&str>,
@@ -185,7 +186,7 @@ pub fn verify(
     Err(why)
 }
 
-/// The ids of the keys, for the log.
+/// Returns the ids of the keys, for the log.
 pub fn ids(keys: &[Key]) -> impl Iterator<Item = &str> {
     keys.iter().map(|key| key.id.as_deref().unwrap_or(""))
 }

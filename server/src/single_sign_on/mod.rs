@@ -1,10 +1,10 @@
-//! Single sign-on by OpenID Connect: what a provider is asked, and what of its answer is believed.
+//! Single sign-on with OpenID Connect: the requests to providers and the validation of their responses.
 //!
-//! Authorization code flow with PKCE (RFC 7636, S256), `state` and `nonce`. A provider speaks for one organization. What it
-//! says of people is believed for that one only.
+//! Authorization code flow with PKCE (RFC 7636, S256), `state` and `nonce`. Each provider is bound to one organization,
+//! and its assertions are trusted for that organization only.
 //!
-//! Providers differ in what they write and how. What a sign-in depends on is checked strictly, and named in the log where it
-//! is wrong; nothing else in an answer can fail it (`values.rs`, and docs/single-sign-on.md has the table).
+//! Providers differ in the format of values. Values on which a sign-in depends are validated strictly, and a mismatch
+//! is logged; nothing else in a response can cause a rejection (`values.rs`; docs/single-sign-on.md has the table).
 
 mod ask;
 mod claims;
@@ -45,105 +45,104 @@ use tokio::sync::Mutex;
 use url::{Host, Url, form_urlencoded};
 use values::{identifier, mismatch, shown, text};
 
-/// For how long what a provider says of itself is not asked for again. A key that it has begun to use meanwhile is looked
-/// for at once.
+/// How long a provider's metadata is cached. If a token was signed with an unknown key, it is reloaded earlier.
 const METADATA_LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// How often at the most it is asked for again because of a token that no known key verifies.
+/// Minimum time between two reloads because of tokens that no known key verifies.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
-/// For how long a provider that did not answer is left in peace.
+/// How long no request is sent to a provider after one has failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// The providers by which people can sign in.
+/// The configured identity providers.
 #[derive(Default)]
 pub struct SingleSignOn {
     issuers: Vec<Issuer>,
     clock: Clock,
 }
 
-/// A provider, bound to the organization that it speaks for.
+/// A provider, bound to its organization.
 pub struct Issuer {
     settings: IssuerSettings,
     organization: OrganizationId,
     side: ActorKind,
     http: ask::Client,
     known: Mutex<Known>,
-    /// Whether the log has it that the provider's tokens lack `auth_time`.
+    /// Whether it was already logged that the provider's tokens lack `auth_time`.
     is_auth_time_reported: AtomicBool,
 }
 
-/// What is known of a provider at the moment.
+/// The cached metadata of a provider.
 #[derive(Default)]
 struct Known {
     metadata: Option<(Timestamp, Result<Arc<Metadata>, String>)>,
-    /// When it was asked again because of an unknown key.
+    /// When it was last reloaded because of an unknown key.
     refreshed_at: Option<Timestamp>,
 }
 
-/// What is asked of a provider. Whoever brings its answer must be able to ask the same again.
+/// An authorization request. The same values are needed to validate the response.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Where the answer goes: an address of this console's, one a provider.
+    /// The redirect URI, which is different for each provider.
     pub callback: String,
-    /// Comes back with the answer.
+    /// Returned with the response, to bind it to the browser.
     pub state: String,
-    /// Comes back inside the ID token.
+    /// Returned inside the ID token, to bind it to the request.
     pub nonce: String,
-    /// Shows that whoever brings the code has asked for it.
+    /// The PKCE verifier, which proves that the client that redeems the code also requested it.
     pub verifier: String,
-    /// When it was asked.
+    /// The time of the request.
     pub asked_at: Timestamp,
-    /// Whether they have to prove now that it is they, even where the provider knows them still.
+    /// Whether the user must authenticate again, even if they have a session at the provider.
     pub is_proof: bool,
 }
 
-/// Who somebody is, as the provider says and signs.
+/// A user's identity as asserted by the provider and verified.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// What it knows them as.
+    /// The provider's identifier of the user.
     pub subject: String,
-    /// Their e-mail address, unless it says itself that nobody has verified it.
+    /// The e-mail address, unless the provider marks it as unverified.
     pub email: Option<String>,
-    /// Their name.
+    /// The display name.
     pub name: Option<String>,
-    /// What they are, by the operator's settings.
+    /// The role, according to the operator's settings.
     pub role: Option<Role>,
-    /// When they last proved to the provider who they are, where it says so.
+    /// When the user last authenticated at the provider, if known.
     pub proven_at: Option<Timestamp>,
-    /// Whether they did so with a second factor, by the operator's settings.
+    /// Whether they used a second factor, according to the operator's settings.
     pub has_second_factor: bool,
-    /// What was expected and received, for the log.
+    /// Descriptions of the claims for the log.
     pub log: ForLog,
 }
 
-/// What was expected of the claims that an account depends on, and what was received. Holds no e-mail address.
+/// Expected and received values of the claims on which an account depends. Contains no e-mail address.
 #[derive(Clone, Debug)]
 pub struct ForLog {
-    /// Of the claim that the role follows from.
+    /// The claim from which the role follows.
     pub role: String,
-    /// Of the e-mail address.
+    /// The e-mail address.
     pub email: String,
-    /// Of the claims that say which factors were shown.
+    /// The claims that list the authentication factors.
     pub second_factor: String,
 }
 
-/// Why a provider's answer leads nowhere. The words are for the log: they hold no code and no token.
+/// Reason why a provider's response is rejected. The messages are for the log and contain no code and no token.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// It cannot be reached, or does not answer as a provider does.
+    /// The provider cannot be reached, or its response is not that of a provider.
     #[error("the provider does not answer: {0}")]
     Down(String),
-    /// What it answered is not to be believed.
+    /// The response is not trusted.
     #[error("the answer cannot be trusted: {0}")]
     Untrusted(String),
-    /// They were to prove that it is they, and did so too long ago.
+    /// A re-authentication was requested, but the last authentication is older.
     #[error("the proof is not fresh: {0}")]
     NotFresh(String),
-    /// They were to prove that it is they, and the provider does not say when they did. Trying again changes nothing.
+    /// A re-authentication was requested, but the provider does not send its time. Retrying does not help.
     #[error("the proof has no time: {0}")]
     NoAuthTime(String),
 }
 
-/// Whether the host of `url` is this machine.
+/// Whether the host of `url` is loopback.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -153,43 +152,43 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether nobody on the way can read what is sent to `url`: by TLS, or because it does not leave the machine.
+/// Whether data sent to `url` cannot be read in transit: it uses TLS, or does not leave the machine.
 fn is_secure(url: &Url) -> bool {
     url.scheme() == "https" || url.scheme() == "http" && is_loopback(url)
 }
 
 impl Issuer {
-    /// Names it in addresses.
+    /// Returns the identifier in URLs.
     pub fn id(&self) -> &str {
         &self.settings.id
     }
 
-    /// What people call it.
+    /// Returns the display name.
     pub fn label(&self) -> &str {
         &self.settings.label
     }
 
-    /// Its issuer URL.
+    /// Returns the issuer URL.
     pub fn url(&self) -> &str {
         &self.settings.url
     }
 
-    /// The domains of the e-mail addresses that it may assert.
+    /// Returns the domains of the e-mail addresses that it may assert.
     pub fn email_domains(&self) -> &[String] {
         &self.settings.email_domains
     }
 
-    /// The organization that it speaks for.
+    /// Returns the organization to which it is bound.
     pub fn organization(&self) -> OrganizationId {
         self.organization
     }
 
-    /// On whose side people act whom it knows.
+    /// Returns the side on which its users act.
     pub fn side(&self) -> ActorKind {
         self.side
     }
 
-    /// Asks for a document.
+    /// Fetches a JSON document.
     async fn document(&self, url: Url) -> Result<Claims, String> {
         let name = url.path().to_owned();
         let answer = self.http.send(self.http.get(url)).await.map_err(|error| in_full(&error))?;
@@ -199,7 +198,7 @@ impl Issuer {
         object(&answer.body).ok_or_else(|| format!("{name}: expected a JSON object, received something else"))
     }
 
-    /// Asks the provider what it is.
+    /// Fetches the provider's metadata and keys.
     async fn discover(&self) -> Result<Metadata, String> {
         let url = format!("{}/.well-known/openid-configuration", self.settings.url.trim_end_matches('/'));
         let url = Url::parse(&url).map_err(|error| error.to_string())?;
@@ -211,7 +210,7 @@ impl Issuer {
         document.with_keys(&keys)
     }
 
-    /// Adds the fields of a request for tokens, and proves which client sends it (RFC 6749, 2.3.1).
+    /// Adds the form fields of a token request and the client's authentication (RFC 6749, 2.3.1).
     fn authenticated(
         &self,
         request: RequestBuilder,
@@ -240,10 +239,11 @@ impl Issuer {
 }
 
 impl SingleSignOn {
-    /// Binds providers to the organizations that they speak for.
+    /// Binds providers to their organizations.
     ///
     /// # Errors
-    /// The words name the issuer: its organization is none, or several, or does not give its roles. The database fails.
+    /// The organization of an issuer is unknown, ambiguous, or does not have its roles; or the database fails. The
+    /// message names the issuer.
     pub async fn bind(
         settings: Vec<IssuerSettings>,
         authorities: &Authorities,
@@ -261,30 +261,30 @@ impl SingleSignOn {
         Ok(Self { issuers, clock })
     }
 
-    /// The providers, in the operator's order.
+    /// Returns the providers in the order of the settings.
     pub fn issuers(&self) -> &[Issuer] {
         &self.issuers
     }
 
-    /// The provider of this name.
+    /// Returns the provider with this id.
     pub fn issuer(&self, id: &str) -> Option<&Issuer> {
         self.issuers.iter().find(|issuer| issuer.id() == id)
     }
 
-    /// Where the browser has to go to put a question to the provider.
+    /// Returns the URL to which the browser must be redirected for an authorization request.
     ///
     /// # Errors
-    /// The provider does not say where that is.
+    /// The provider's metadata cannot be loaded, or its authorization endpoint is not secure.
     pub async fn ask(&self, issuer: &Issuer, question: &Question) -> Result<String, Failure> {
         let metadata = self.metadata(issuer).await?;
         let settings = &issuer.settings;
         let mut url = metadata.authorization_endpoint.clone();
-        // The browser goes there, to whatever host it is.
+        // Only the browser opens this URL, so its host is not restricted.
         issuer.http.check_secure(&url).map_err(|error| Failure::Untrusted(error.to_string()))?;
         let scopes = settings.scopes.iter().map(String::as_str).filter(|scope| *scope != "openid");
         let scope = ["openid"].into_iter().chain(scopes).collect::<Vec<_>>().join(" ");
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, question.verifier.as_bytes()));
-        // Whoever is asked for an age says when it was: the answer has `auth_time` then.
+        // With `max_age` the response must contain `auth_time`.
         let max_age = if question.is_proof { 0 } else { lifetime(issuer.side).absolute.as_secs() };
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -305,11 +305,11 @@ impl SingleSignOn {
         Ok(url.into())
     }
 
-    /// Whether an answer is this provider's, as far as it says so (RFC 9207): one that another provider gave is not mixed
-    /// up with it.
+    /// Checks that a response names this provider, if it names one (RFC 9207). This prevents mix-up with the response
+    /// of another provider.
     ///
     /// # Errors
-    /// It is another's, or does not say whose it is though this provider always does.
+    /// The response names another provider, or none although this provider always does.
     pub async fn check_sender(&self, issuer: &Issuer, named: Option<&str>) -> Result<(), Failure> {
         let metadata = self.metadata(issuer).await?;
         let (settings, received) = (&issuer.settings, named.map(Value::from));
@@ -322,10 +322,10 @@ impl SingleSignOn {
         }
     }
 
-    /// Who the provider says somebody is who brought `code` as the answer to `question`.
+    /// Exchanges `code`, received in response to `question`, and returns the verified identity of the user.
     ///
     /// # Errors
-    /// The provider does not answer; what it answers is not to be believed; a proof is not fresh.
+    /// The provider does not respond, its response is not trusted, or the re-authentication is not recent.
     pub async fn answer(&self, issuer: &Issuer, question: &Question, code: &str) -> Result<Verified, Failure> {
         let (metadata, settings) = (self.metadata(issuer).await?, &issuer.settings);
         let tokens = exchange(issuer, &metadata, question, code).await?;
@@ -346,7 +346,7 @@ impl SingleSignOn {
             id_token::verify(token, &expected)
         };
         let verified = match verify(&metadata) {
-            // It may have begun to sign with another key, under whatever id.
+            // The provider may have rotated its keys, and may even reuse a key id.
             Err(Unverified::Key(_)) => verify(&*self.refreshed_metadata(issuer, &metadata).await?),
             verified => verified,
         };
@@ -359,7 +359,7 @@ impl SingleSignOn {
         if claims::is_thin(&claims, settings)
             && let (Some(endpoint), Some(access_token)) = (&metadata.userinfo_endpoint, access_token)
         {
-            // Many a provider keeps most of what it knows for this endpoint.
+            // Many providers return most claims only at this endpoint.
             let more = user_info(issuer, &metadata, endpoint, access_token, &subject).await?;
             claims::complete(&mut claims, more, settings);
         }
@@ -379,7 +379,7 @@ impl SingleSignOn {
         })
     }
 
-    /// What the provider says of itself. Whoever asks meanwhile waits for the same answer.
+    /// Returns the cached or reloaded metadata. Concurrent callers wait for the same response.
     async fn metadata(&self, issuer: &Issuer) -> Result<Arc<Metadata>, Failure> {
         let mut known = issuer.known.lock().await;
         let now = self.clock.now();
@@ -390,12 +390,12 @@ impl SingleSignOn {
         }
     }
 
-    /// The same, asked for again because of a token that no key in `unfit` verifies.
+    /// Reloads the metadata because no key in `unfit` verifies a token.
     async fn refreshed_metadata(&self, issuer: &Issuer, unfit: &Arc<Metadata>) -> Result<Arc<Metadata>, Failure> {
         let mut known = issuer.known.lock().await;
         let now = self.clock.now();
         match &known.metadata {
-            // Another request has asked meanwhile.
+            // Another request has reloaded it in the meantime.
             Some((_, Ok(metadata))) if !Arc::ptr_eq(metadata, unfit) => return Ok(metadata.clone()),
             Some((_, Err(error))) => return Err(Failure::Down(error.clone())),
             _ => {}
@@ -414,8 +414,8 @@ impl SingleSignOn {
     }
 }
 
-/// Exchanges a code for tokens (OpenID Connect Core 1.0, 3.1.3). Only the ID token and the access token of the answer are
-/// read.
+/// Exchanges a code for tokens (OpenID Connect Core 1.0, 3.1.3). Only the ID token and the access token of the response
+/// are used.
 async fn exchange(issuer: &Issuer, metadata: &Metadata, question: &Question, code: &str) -> Result<Claims, Failure> {
     let fields = [
         ("grant_type", "authorization_code"),
@@ -427,7 +427,7 @@ async fn exchange(issuer: &Issuer, metadata: &Metadata, question: &Question, cod
     let request = issuer.authenticated(request, &fields, metadata.client_authentication);
     let answer = issuer.http.send(request).await.map_err(down)?;
     let tokens = object(&answer.body);
-    // What stands in its description, or in an answer that cannot be read, may be a secret.
+    // The error description and unreadable responses are not logged, because they may contain a secret.
     if let Some(error) = tokens.as_ref().and_then(|tokens| text(tokens, "error")) {
         let error: String = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
         let advice = match &*error {
@@ -450,7 +450,7 @@ async fn exchange(issuer: &Issuer, metadata: &Metadata, question: &Question, cod
     }
 }
 
-/// Asks what else the provider knows of a user (OpenID Connect Core 1.0, 5.3), in JSON or signed.
+/// Requests further claims of a user from the userinfo endpoint (OpenID Connect Core 1.0, 5.3), in JSON or signed.
 async fn user_info(
     issuer: &Issuer,
     metadata: &Metadata,
@@ -475,7 +475,7 @@ async fn user_info(
             return Err(Failure::Untrusted(words));
         }
     };
-    // OpenID Connect Core 1.0, 5.3.4: whose access token it is, nobody signed.
+    // OpenID Connect Core 1.0, 5.3.4: `sub` must match, because no signature binds the access token to the user.
     if claims.get("sub").and_then(identifier).as_deref() != Some(subject) {
         return Err(Failure::Untrusted(mismatch("sub (userinfo)", format!("{subject:?}"), claims.get("sub"))));
     }
@@ -483,7 +483,7 @@ async fn user_info(
 }
 
 fn object(body: &[u8]) -> Option<Claims> {
-    // Some providers begin with a byte order mark.
+    // Some providers send a byte order mark.
     match serde_json::from_slice(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)) {
         Ok(Value::Object(all)) => Some(all),
         _ => None,
@@ -508,7 +508,7 @@ async fn organizations_named(store: &Store, name: &str) -> Result<Vec<(Organizat
     organizations::named(&mut *store.read().await?, name).await
 }
 
-/// Refuses an issuer with an e-mail domain that belongs to another organization by an issuer before it.
+/// Rejects an issuer with an e-mail domain that an earlier issuer of another organization lists.
 fn has_domains_of_its_own(issuer: &Issuer, before: &[Issuer]) -> Result<(), SettingsError> {
     let mut others = before.iter().filter(|other| other.organization != issuer.organization);
     let shared = others.find_map(|other| {

@@ -1,5 +1,6 @@
-//! Which network addresses requests to a provider may go to. A partner's provider names its own endpoints and controls its own
-//! DNS, so that without this it could have the server send requests into the operator's network (server-side request forgery).
+//! Restriction of the network addresses of providers. A partner's provider chooses its own endpoints and controls its
+//! own DNS. Without this restriction it could make the server send requests into the operator's network (server-side
+//! request forgery).
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::{
@@ -10,18 +11,18 @@ use std::{
     sync::Arc,
 };
 
-/// Which addresses may be contacted.
+/// The set of permitted addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// Those of the public internet.
+    /// Addresses of the public internet.
     Public,
-    /// This machine only: the operator's issuer is on loopback.
+    /// Loopback only, for an issuer on loopback.
     Loopback,
-    /// All: the operator allows it for this issuer.
+    /// All addresses, if the operator permits this for the issuer.
     Any,
 }
 
-/// An address that may not be contacted.
+/// The address is not permitted.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is not a public address; where the provider is in your own network, set allow_private_network = true")]
 pub struct ForbiddenAddress(pub String);
@@ -37,8 +38,8 @@ impl Network {
     }
 }
 
-/// Whether an address is one of the public internet (IANA's registries of special-purpose addresses), in IPv6 by what it
-/// embeds.
+/// Whether an address belongs to the public internet (IANA's registries of special-purpose addresses). IPv6 addresses
+/// are judged by the IPv4 address that they embed, if any.
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
@@ -64,7 +65,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
-        // NAT64 (RFC 6052): what a resolver makes of an IPv4 address where there is no IPv4.
+        // NAT64 (RFC 6052): the form in which a resolver returns an IPv4 address on an IPv6-only network.
         [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
             is_public_v4(Ipv4Addr::new(a, b, c, d))
@@ -80,15 +81,15 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 type Lookup = fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Resolves names to those of their addresses that may be contacted. The connection is made to what this returns, so that a
-/// name which resolves to something else a moment later changes nothing.
+/// Resolves host names, keeping only permitted addresses. The connection is made to one of the returned addresses, so
+/// DNS rebinding has no effect.
 pub struct Resolver {
     network: Network,
     lookup: Lookup,
 }
 
 impl Resolver {
-    /// Creates a resolver that asks the system.
+    /// Creates a resolver that uses the system's.
     pub fn new(network: Network) -> Self {
         Self {
             network,
@@ -112,7 +113,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// What requests are made with: without redirects, which would take the code, or the client's secret, to somewhere else.
+/// Returns a client builder without redirects, which could disclose the code or the client's secret to another host.
 pub fn client(network: Network) -> reqwest::ClientBuilder {
     client_with(Resolver::new(network))
 }
@@ -121,7 +122,7 @@ fn client_with(resolver: Resolver) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
     match resolver.network {
         Network::Any => builder,
-        // A proxy of the environment would resolve names itself.
+        // A proxy from the environment would resolve host names itself.
         Network::Public | Network::Loopback => builder.no_proxy().dns_resolver(Arc::new(resolver)),
     }
 }
@@ -212,7 +213,7 @@ mod tests {
         }
     }
 
-    /// A name of an attacker's.
+    /// Resolves a host name that an attacker controls.
     fn loopback(_: String) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>> {
         Box::pin(async { Ok(vec![([127, 0, 0, 1], 0).into(), ([169, 254, 169, 254], 0).into()]) })
     }

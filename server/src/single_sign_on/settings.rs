@@ -1,4 +1,4 @@
-//! The operator's file about identity providers, judged once at start.
+//! The operator's settings of identity providers, read and validated at startup.
 
 use super::{
     ask::{HostAndPort, host_and_port},
@@ -15,63 +15,63 @@ use std::{
 };
 use url::{Host, Url};
 
-/// What the operator says of an identity provider.
+/// The settings of an identity provider.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
-    /// Names it in addresses.
+    /// The identifier in URLs.
     pub id: String,
-    /// What people call it.
+    /// The display name.
     pub label: String,
-    /// Its issuer URL, as the file says it. Names the provider in the database.
+    /// The issuer URL as written in the file. It identifies the provider in the database.
     pub url: String,
-    /// The same, read.
+    /// The same URL, parsed.
     pub address: Url,
     /// Further values of `iss`, for a provider whose tokens name another issuer than its URL.
     pub token_issuers: Vec<String>,
-    /// The organization that it speaks for, by id or by name.
+    /// The organization to which it is bound, by id or name.
     pub organization: String,
-    /// The domains of the e-mail addresses that it may assert, in lower case. An address in any other domain is refused.
+    /// The domains of the e-mail addresses that it may assert, in lower case. Addresses in other domains are rejected.
     pub email_domains: Vec<String>,
-    /// What it knows this console as.
+    /// The client id of this console.
     pub client_id: String,
-    /// What this console proves that with; a public client has none.
+    /// The client secret; `None` for a public client.
     pub client_secret: Option<ClientSecret>,
-    /// How the secret is sent, where the provider's own word for it does not count.
+    /// How the secret is sent; `None` to follow the provider's metadata.
     pub client_authentication: Option<ClientAuthentication>,
-    /// Audiences that a token may have besides this client.
+    /// Audiences that a token may have in addition to this client.
     pub trusted_audiences: Vec<String>,
-    /// What it is asked for.
+    /// The requested scopes.
     pub scopes: Vec<String>,
-    /// Which of its claims is the e-mail address.
+    /// The claim with the e-mail address.
     pub email_claim: String,
-    /// Whether an address counts that the provider itself says it has not verified.
+    /// Whether an address is accepted that the provider marks as unverified.
     pub accept_unverified_email: bool,
-    /// Where its claims say what somebody is.
+    /// The path of the claim from which the role follows.
     pub role_claim: String,
-    /// What separates the values of that claim where they are one text.
+    /// The separator of the values of that claim if it is a string.
     pub role_separator: Option<RoleSeparator>,
-    /// What these values mean here.
+    /// The roles to which its values map.
     pub roles: BTreeMap<String, Role>,
-    /// What somebody is of whom they say nothing that is known here; without it they are refused.
+    /// The role of users without a known value; without it they are rejected.
     pub default_role: Option<Role>,
-    /// What `acr` or one of `amr` says where they showed a second factor (OpenID Connect Core 1.0, 2; RFC 8176).
+    /// Values of `acr` or `amr` that assert a second factor (OpenID Connect Core 1.0, 2; RFC 8176).
     pub second_factor: Vec<String>,
-    /// Whether a token without `auth_time`, issued after the provider was asked for a fresh proof, is one.
+    /// Whether a token without `auth_time` proves a re-authentication if it was issued after the request for one.
     pub accept_iat_as_auth_time: bool,
-    /// Which `acr` it is asked for.
+    /// The requested values of `acr`.
     pub acr_values: Vec<String>,
-    /// Hosts of its endpoints besides the issuer's own.
+    /// Hosts of its endpoints in addition to the issuer's own.
     pub endpoint_hosts: Vec<HostAndPort>,
-    /// Whether it may be in a private network.
+    /// Whether its endpoints may have private addresses.
     pub allow_private_network: bool,
 }
 
-/// A client's secret.
+/// The client secret. Opaque in `Debug`.
 #[derive(Clone)]
 pub struct ClientSecret(String);
 
 impl ClientSecret {
-    /// The secret itself, for the provider.
+    /// Returns the secret. The caller must send it only to the provider.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -83,27 +83,27 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
-/// How a client proves who it is at the token endpoint (OpenID Connect Core 1.0, 9).
+/// The method of client authentication at the token endpoint (OpenID Connect Core 1.0, 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuthentication {
-    /// In the `Authorization` header.
+    /// Sends the secret in the `Authorization` header.
     ClientSecretBasic,
-    /// In the body.
+    /// Sends the secret in the body.
     ClientSecretPost,
 }
 
-/// What separates values in one text.
+/// The separator of several values in a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoleSeparator {
-    /// White space, as in `scope`.
+    /// Separates by white space, as in `scope`.
     Space,
-    /// A comma.
+    /// Separates by commas.
     Comma,
 }
 
-/// What is wrong with the file, and where.
+/// Error of the settings file, with its location.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(String);
@@ -169,17 +169,17 @@ fn usual_email_claim() -> String {
     "email".to_owned()
 }
 
-/// Reads the file. A relative path in it begins at its own folder.
+/// Reads the settings file. Relative paths in it are resolved against its directory.
 ///
 /// # Errors
-/// The first thing in it that cannot be used, with the issuer named.
+/// The first invalid setting. The message names the issuer.
 pub fn read(path: &Path) -> Result<Vec<IssuerSettings>, SettingsError> {
     let text = fs::read_to_string(path).map_err(|error| SettingsError(error.to_string()))?;
     parse(&text, path.parent().unwrap_or(Path::new(".")))
 }
 
 fn parse(text: &str, folder: &Path) -> Result<Vec<IssuerSettings>, SettingsError> {
-    // Not the error's own words: they quote the line, and somebody may have written a secret there.
+    // The display form of the error quotes the line, which might contain a secret.
     let unreadable = |error: toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
         SettingsError(format!("line {line}: {}", error.message()))
@@ -276,8 +276,8 @@ fn issuer(row: Row, folder: &Path) -> Result<IssuerSettings, Problem> {
     })
 }
 
-/// Why an issuer URL cannot be used that stands for every tenant of Microsoft Entra ID. Whoever administers any tenant could
-/// sign users in there, with addresses that Microsoft does not verify; an organization has a tenant of its own.
+/// Returns the problem with an issuer URL of Microsoft Entra ID that accepts every tenant. The admin of any tenant
+/// could sign users in with it, and Microsoft does not verify their addresses. An organization must use its own tenant.
 fn serves_every_tenant(url: &Url) -> Option<String> {
     let host = url.host_str().unwrap_or_default();
     let is_entra =
@@ -291,7 +291,7 @@ fn serves_every_tenant(url: &Url) -> Option<String> {
     })
 }
 
-/// Reads the domains, which are compared with the whole domain of an address: a subdomain is another one.
+/// Reads the domains. They are compared with the whole domain of an address, so a subdomain does not match.
 fn email_domains(listed: &[String]) -> Result<Vec<String>, Problem> {
     const KEY: &str = "email_domains";
     if listed.is_empty() {
@@ -308,7 +308,7 @@ fn email_domains(listed: &[String]) -> Result<Vec<String>, Problem> {
     listed.iter().map(read).collect()
 }
 
-/// A host as the file names it: `keys.example.com`, or with a port.
+/// Parses a host as written in the file: `keys.example.com`, optionally with a port.
 fn endpoint_host(host: &str) -> Result<HostAndPort, Problem> {
     let url = Url::parse(&format!("https://{host}"))
         .ok()

@@ -1,18 +1,19 @@
-//! Reads values as providers write them: a boolean or a number may be a text, a list may be one value, and `null` is nothing.
+//! Lenient parsing of values: providers may write a boolean or a number as a string, a list of one value as that value,
+//! and `null` for a missing value.
 
 use serde_json::{Map, Value};
 use std::fmt;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// The most characters of a value that are logged.
+/// Maximum number of characters of a value that are logged.
 const MAX_SHOWN: usize = 200;
 
-/// Returns the value, unless there is none.
+/// Returns the value, unless it is missing or null.
 pub fn present<'a>(all: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     all.get(name).filter(|value| !value.is_null())
 }
 
-/// Returns the text, unless it is empty or something else.
+/// Returns the string, unless it is empty or the value has another type.
 pub fn text<'a>(all: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     all.get(name)?.as_str().filter(|text| !text.is_empty())
 }
@@ -26,7 +27,7 @@ pub fn identifier(value: &Value) -> Option<String> {
     }
 }
 
-/// Reads an identifier, or those of a list.
+/// Reads an identifier or a list of identifiers.
 pub fn identifiers(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::Array(values)) => values.iter().filter_map(identifier).collect(),
@@ -35,7 +36,7 @@ pub fn identifiers(value: Option<&Value>) -> Vec<String> {
     }
 }
 
-/// Reads a text, or the texts of a list.
+/// Reads a string or a list of strings.
 pub fn texts(value: Option<&Value>) -> Vec<&str> {
     match value {
         Some(Value::String(text)) => vec![text],
@@ -44,7 +45,7 @@ pub fn texts(value: Option<&Value>) -> Vec<&str> {
     }
 }
 
-/// Reads a boolean.
+/// Reads a boolean, which some providers write as a string or a number.
 pub fn boolean(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(boolean) => Some(*boolean),
@@ -59,10 +60,10 @@ pub fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// Reads an instant: seconds since 1970 (RFC 7519, 2), with a fraction or without, or a date and time (RFC 3339).
+/// Reads an instant: seconds since 1970 (RFC 7519, 2), with or without a fraction, or a date and time (RFC 3339).
 pub fn seconds(value: &Value) -> Option<i64> {
     let whole = |seconds: f64| {
-        // Before the year 10,000, so that arithmetic with it cannot overflow.
+        // Before the year 10,000, so that arithmetic on it cannot overflow.
         (0.0..253_402_300_800.0).contains(&seconds).then_some(seconds as i64)
     };
     match value {
@@ -75,12 +76,12 @@ pub fn seconds(value: &Value) -> Option<i64> {
     }
 }
 
-/// A value that is not what it has to be.
+/// Describes a value that is not as expected, for the log.
 pub fn mismatch(name: &str, expected: impl fmt::Display, received: Option<&Value>) -> String {
     format!("{name}: expected {expected}, received {}", shown(received))
 }
 
-/// A value as it is logged: as JSON, cut.
+/// Formats a value for the log: as JSON, truncated.
 pub fn shown(value: Option<&Value>) -> String {
     let Some(value) = value else { return "nothing".to_owned() };
     let text = value.to_string();
@@ -90,7 +91,7 @@ pub fn shown(value: Option<&Value>) -> String {
     }
 }
 
-/// Names as they are logged.
+/// Formats names for the log.
 pub fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.into_iter().map(|name| format!("{name:?}")).collect();
     match &*names {

@@ -1,4 +1,4 @@
-//! What every answer carries, and what no request may do.
+//! Security headers of all responses, and checks of all requests.
 
 use super::{ServedArea, Web, render, visit};
 use crate::{forwarded::Proxies, store};
@@ -18,29 +18,29 @@ use std::{
 };
 use tracing::{Instrument, field::Empty};
 
-/// The name a request has in the log and on error pages (UUID v7).
+/// The id of a request in the log and on error pages (UUID v7).
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
-/// What the log lines of a request have in common.
+/// The tracing span of a request, with the fields that all of its log lines share.
 #[derive(Clone, Debug)]
 struct RequestSpan(tracing::Span);
 
-/// The client's address, where it is known.
+/// The client's network address, if known.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub Option<IpAddr>);
 
-/// The client's browser, in words.
+/// Description of the client's browser, as by [`browser_in_words`].
 #[derive(Clone, Debug)]
 pub struct ClientBrowser(pub String);
 
-/// Does what a request asks to its end, even where nobody listens any more: a second click takes the first one's connection
-/// away, and a change that is committed is one that the gateway must hear of.
+/// Completes a request even if the client disconnects: a second click closes the connection of the first one, and the
+/// gateway must be notified of every committed change.
 pub async fn finish(request: Request, next: Next) -> Response {
     tokio::spawn(next.run(request)).await.unwrap_or_else(|failed| resume_unwind(failed.into_panic()))
 }
 
-/// Names the request, logs it without its query, and gives the answer the headers that every answer carries.
+/// Assigns the request id, logs the request without its query, and adds the headers that all responses have.
 pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = crate::random::uuid(web.backend.clock().now()).to_string();
@@ -53,7 +53,7 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let extensions = request.extensions().clone();
-    // Work that the database does not answer is dropped with the connection that it holds.
+    // Work that waits for an unresponsive database is cancelled, which also releases its connection.
     let span = tracing::info_span!(
         "console",
         client_address = address.map(tracing::field::display),
@@ -80,7 +80,7 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // `no-referrer` would take the way back from forms without JavaScript.
+        // With `no-referrer`, browsers submit plain forms with the origin `null`: see `is_same_origin`.
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -101,15 +101,15 @@ pub async fn surround(State(web): State<Arc<Web>>, mut request: Request, next: N
     response
 }
 
-/// Adds to the log lines of a request who makes it.
+/// Adds the actor to the log lines of a request.
 pub fn identified(extensions: &Extensions, actor: &Actor) {
     let Some(RequestSpan(span)) = extensions.get() else { return };
     span.record("user_id", tracing::field::display(actor.user_id));
     span.record("organization_id", tracing::field::display(actor.organization_id));
 }
 
-/// Refuses a change that does not come from one of the console's own pages: the cookie alone proves nothing, because a
-/// browser sends it along with a request that another site made it send.
+/// Rejects a change that does not come from one of the console's own pages. The session cookie is not sufficient,
+/// because a browser also sends it with requests that another site causes (CSRF).
 pub async fn refuse_cross_site(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let area = visit::area(request.extensions());
@@ -120,8 +120,8 @@ pub async fn refuse_cross_site(State(web): State<Arc<Web>>, request: Request, ne
     render::page(StatusCode::FORBIDDEN, Page::CrossSite { home }, visit::context_without_session(&web, area)).await
 }
 
-/// Where the areas have an origin each, each is found at its own only. A client writes the Host header itself: where Nuvera's
-/// area has a listener of its own, it is the listener that decides first.
+/// Serves each area at its own origin only, if they have different ones. The client controls the Host header, so if
+/// Nuvera's area has its own listener, the listener decides first.
 pub async fn keep_apart(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let Some(hub_origin) = &web.settings.hub_origin else { return next.run(request).await };
     let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
@@ -138,8 +138,8 @@ pub async fn keep_apart(State(web): State<Arc<Web>>, request: Request, next: Nex
     render::page(StatusCode::NOT_FOUND, Page::NotFound, visit::context_without_session(&web, area)).await
 }
 
-/// Whether a Host header names the host of `origin`. Some clients and proxies send the scheme's default port, which an origin
-/// leaves out (RFC 9110, 4.2.3).
+/// Whether a Host header names the host of `origin`. Some clients and proxies include the scheme's default port, which
+/// an origin omits (RFC 9110, 4.2.3).
 fn is_host_of(host: &str, origin: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default_port = if scheme == "https" { ":443" } else { ":80" };
@@ -150,14 +150,15 @@ fn is_same_origin(headers: &HeaderMap, own_origin: &str) -> bool {
     let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
     let fetched_here = text("sec-fetch-site").map(|site| site == b"same-origin");
     match text("origin") {
-        // A page with the referrer policy `no-referrer`, which a proxy in front may set, sends `null` with its own forms
-        // (Fetch, "append a request Origin header"). Only the browser writes `Sec-Fetch-Site`: it says where the form was.
+        // With the referrer policy `no-referrer`, which a proxy in front may set, a page submits its own forms with the
+        // origin `null` (Fetch, "append a request Origin header"). `Sec-Fetch-Site`, which only the browser can set, is
+        // used then.
         Some(b"null") | None => fetched_here == Some(true),
         Some(origin) => origin.eq_ignore_ascii_case(own_origin.as_bytes()) && fetched_here != Some(false),
     }
 }
 
-/// Whether the console can do its work, for a load balancer; and what it cannot do, in one line each.
+/// Reports to a load balancer whether the console is ready, followed by one line for each problem.
 pub async fn readyz(State(web): State<Arc<Web>>) -> impl IntoResponse {
     let found = web.backend.readiness().await;
     let is_ready = web.ready.load(Ordering::Acquire) && found.can_work;
@@ -172,7 +173,7 @@ pub async fn readyz(State(web): State<Arc<Web>>) -> impl IntoResponse {
 const UNKNOWN: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 fn client_address(request: &Request, proxies: &Proxies) -> Option<IpAddr> {
-    // A request that came over no connection has an unspecified peer.
+    // A request that did not arrive over a connection has an unspecified peer.
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(UNKNOWN, |info| info.0.ip());
     Some(proxies.client_address(request.headers(), peer)).filter(|address| *address != UNKNOWN)
 }

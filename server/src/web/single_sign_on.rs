@@ -1,9 +1,10 @@
-//! Signing in, and proving that it is you, by an identity provider.
+//! Sign-in and re-authentication with an identity provider.
 //!
-//! The way there and the answer are plain GETs: no script, and no form, because a content security policy would not let a
-//! form be redirected to another site. What was asked waits in the database, each question by itself, so that several tabs do
-//! not meet: under an id that is made of `state` and of a cookie that the question has of its own. Nothing there is a secret:
-//! `nonce` and the PKCE verifier are derived from `state`, which only the browser has.
+//! The redirect to the provider and its response are plain GET requests. They need no script, and cannot be forms,
+//! because the content security policy would not allow a form to be redirected to another site. Pending requests are
+//! stored in the database, one entry each, so that several tabs do not interfere. The id of an entry is derived from
+//! `state` and from a cookie of its own. The entries contain no secrets: `nonce` and the PKCE verifier are derived from
+//! `state`, which only the browser has.
 
 use super::{
     Web, letters, render,
@@ -44,38 +45,39 @@ use tower_cookies::{
 };
 use tower_sessions::Session;
 
-/// How long an answer may take: somebody may have to look for their second factor.
+/// Time within which a response is accepted. The user may have to look for their second factor.
 const ANSWER_WINDOW: Duration = Duration::from_secs(10 * 60);
-/// How long it is known what was asked: a browser that comes back late, or again, is led to the page that it began for.
+/// How long a request is stored. A browser that returns late, or twice, is redirected to the page that it wanted to
+/// open.
 const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
-/// How many questions a browser has at a time: each is a cookie.
+/// Maximum number of pending requests per browser, each of which has a cookie.
 const MAX_QUESTIONS: usize = 8;
 
-/// Something that was asked of a provider.
+/// A stored authorization request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Asked {
     issuer: String,
     asked_at: Timestamp,
     next: String,
     purpose: Purpose,
-    /// Whether the answer came.
+    /// Whether a response was received.
     is_answered: bool,
 }
 
-/// What is known of the question that an answer belongs to.
+/// The result of looking up the request for a response.
 enum Found {
-    /// It waits for the answer. It does no more: what was found here is found once.
+    /// The request was pending and is now marked as answered, so it is returned only once.
     Waiting(Asked),
-    /// It was answered already, or too long ago.
+    /// The request was already answered, or has expired.
     Over(Asked),
-    /// This browser has asked no such question.
+    /// This browser has not made such a request.
     Unknown,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Purpose {
     SignIn,
-    /// They are signed in, and prove that it is they. A form may wait for that.
+    /// Re-authentication of a signed-in user, possibly for a form that is kept until then.
     Prove {
         user_id: UserId,
         form: Option<String>,
@@ -83,7 +85,7 @@ enum Purpose {
 }
 
 impl Purpose {
-    /// The same, once the form need not wait here any more.
+    /// Returns the purpose without the form, which need not be stored any longer.
     fn without_form(&self) -> Self {
         match self {
             Self::SignIn => Self::SignIn,
@@ -91,7 +93,7 @@ impl Purpose {
         }
     }
 
-    /// Whether what was asked for has nothing more to give `actor`, who is signed in.
+    /// Whether `actor`, who is signed in, can continue without another request.
     fn is_of(&self, actor: &Actor) -> bool {
         match self {
             Self::SignIn => true,
@@ -100,7 +102,7 @@ impl Purpose {
     }
 }
 
-/// A provider's answer, as the browser brings it (RFC 6749, 4.1.2; RFC 9207).
+/// A provider's authorization response, as parameters of the redirect (RFC 6749, 4.1.2; RFC 9207).
 #[derive(Deserialize)]
 pub struct Answer {
     code: Option<String>,
@@ -109,22 +111,23 @@ pub struct Answer {
     error: Option<String>,
 }
 
-/// Where somebody wanted to go, and why.
+/// The page that the user wanted to open, and the purpose of the request.
 struct Way {
     next: String,
     purpose: Purpose,
 }
 
-/// Why an answer leads nowhere.
+/// Reason why a response is rejected.
 enum Refused {
-    /// Nothing was asked that this could be the answer to.
+    /// It does not belong to a pending request.
     Unasked,
-    /// They, or the provider, did not want it.
+    /// The user or the provider declined. Contains the error code.
     Declined(String),
     Failure(Failure),
-    /// With what was expected and received.
+    /// With the expected and received values, for the log.
     NotAdmitted(NotAdmitted, String),
-    /// Another user than the one who is signed in proved who they are. With what was expected and received.
+    /// The provider asserts another user than the one who is signed in. With the expected and received values, for the
+    /// log.
     SomebodyElse(String),
     Backend(BackendError),
 }
@@ -141,7 +144,7 @@ impl From<BackendError> for Refused {
     }
 }
 
-/// The providers that an area's sign-in page offers: those that speak for its people.
+/// Returns the providers that an area's sign-in page offers: those of organizations on its side.
 pub fn providers(web: &Web, area: Area) -> Vec<Provider> {
     web.single_sign_on.issuers().iter().filter(|issuer| is_in(issuer, area)).map(provider).collect()
 }
@@ -150,7 +153,7 @@ fn is_in(issuer: &Issuer, area: Area) -> bool {
     Area::of_side(issuer.side()) == area
 }
 
-/// The provider of this name, at the door of its own area only.
+/// Returns the provider with this id if it belongs to the area.
 fn issuer_in<'a>(web: &'a Web, id: &str, area: Area) -> Option<&'a Issuer> {
     web.single_sign_on.issuer(id).filter(|issuer| is_in(issuer, area))
 }
@@ -159,7 +162,7 @@ fn provider(issuer: &Issuer) -> Provider {
     Provider { id: issuer.id().to_owned(), label: issuer.label().to_owned() }
 }
 
-/// How somebody who is signed in can prove that it is they.
+/// Returns the methods by which the signed-in user can re-authenticate.
 ///
 /// # Errors
 /// The database fails.
@@ -177,7 +180,7 @@ pub async fn ways_to_confirm(web: &Web, actor: &Actor) -> Result<WaysToConfirm, 
     })
 }
 
-/// Leads to the provider, to sign in.
+/// Redirects to the provider for a sign-in.
 pub async fn sign_in(
     State(web): State<Arc<Web>>,
     Path(id): Path<String>,
@@ -194,7 +197,7 @@ pub async fn sign_in(
     }
 }
 
-/// Leads to the provider, to prove that it is you.
+/// Redirects to the provider for a re-authentication.
 pub async fn prove(visit: Visit, Path(id): Path<String>, Query(After { next }): Query<After>) -> Response {
     let area = visit.place.area();
     let Some(issuer) = issuer_in(&visit.web, &id, area) else { return not_found(&visit.web, area).await };
@@ -206,7 +209,7 @@ pub async fn prove(visit: Visit, Path(id): Path<String>, Query(After { next }): 
     }
 }
 
-/// The same for somebody whose form waits for it. The answer to a form is a page: it links to the provider.
+/// Starts a re-authentication for a submitted form. The response to a form must be a page, so it links to the provider.
 pub async fn prove_for_form(visit: Visit, Path(id): Path<String>, sent: Submitted) -> Response {
     let area = visit.place.area();
     let Some(issuer) = issuer_in(&visit.web, &id, area) else { return not_found(&visit.web, area).await };
@@ -219,7 +222,7 @@ pub async fn prove_for_form(visit: Visit, Path(id): Path<String>, sent: Submitte
     }
 }
 
-/// Takes the provider's answer.
+/// Handles the provider's authorization response.
 pub async fn callback(
     State(web): State<Arc<Web>>,
     Path(id): Path<String>,
@@ -236,7 +239,8 @@ pub async fn callback(
         (Ok(Found::Waiting(asked)), Ok(Query(answer))) => (asked, answer),
         (Ok(Found::Over(asked)), _) => {
             return match visit::actor(&mut parts, &web).await {
-                // Another tab has finished first, or this one is loaded again. The page asks for a proof where it needs one.
+                // Another tab finished first, or this one was reloaded. The page asks for a re-authentication if it
+                // needs one.
                 Ok(Some(actor)) if asked.purpose.is_of(&actor) => Redirect::to(&asked.next).into_response(),
                 _ => refuse_sign_in(&web, issuer, asked.next, Refused::Unasked, &mut parts).await,
             };
@@ -250,7 +254,7 @@ pub async fn callback(
             Purpose::SignIn => signed_in(&web, issuer, &verified, &next, &session, &parts.extensions).await,
             Purpose::Prove { user_id, form } => {
                 let actor = visit::actor(&mut parts, &web).await;
-                // Whose session ended meanwhile, or is somebody else's by now, has proven nothing.
+                // The re-authentication is void if the session ended meanwhile or belongs to another user by now.
                 match actor.map(|actor| actor.filter(|actor| actor.user_id == *user_id)) {
                     Ok(Some(actor)) => proven(&web, issuer, &verified, &actor, &next, form.as_deref(), &session).await,
                     Ok(None) => Err(Refused::Unasked),
@@ -341,7 +345,7 @@ async fn proven(
     Ok(Redirect::to(next).into_response())
 }
 
-/// What was asked, from what only the browser brings.
+/// Restores the authorization request from `state`, which only the browser has.
 fn question(web: &Web, issuer: &Issuer, state: String, asked_at: Timestamp, is_proof: bool) -> Question {
     let area = Area::of_side(issuer.side());
     let callback = format!("{}{}", web.origin(area), area.single_sign_on_callback(issuer.id()));
@@ -368,7 +372,7 @@ async fn begin(
     let question = question(web, issuer, state.clone(), asked_at, matches!(purpose, Purpose::Prove { .. }));
     let address = web.single_sign_on.ask(issuer, &question).await?;
     let asked = Asked { issuer: issuer.id().to_owned(), asked_at, next, purpose, is_answered: false };
-    // So that the oldest are known.
+    // The time comes first, so that the oldest cookies can be found by sorting.
     let secret = format!("{}-{}", asked_at.as_seconds(), random());
     web.backend.keep_question(&question_id(web, &state, &secret), &asked.to_text(), KEPT_FOR).await?;
     if let Some(cookies) = extensions.get::<Cookies>() {
@@ -392,19 +396,19 @@ async fn begin(
     Ok(address)
 }
 
-/// What the names of the cookies begin with that questions have, and whether they are sent by https only.
+/// Returns the prefix of the names of the requests' cookies, and whether they are sent over https only.
 fn cookie_prefix(web: &Web, area: Area) -> (&'static str, bool) {
     let is_https = web.is_https(area);
     (if is_https { "__Host-nuvera-sso-" } else { "nuvera-sso-" }, is_https)
 }
 
-/// The name of a question's cookie, from which nobody learns `state`.
+/// Returns the name of a request's cookie, which does not reveal `state`.
 fn cookie_name(web: &Web, prefix: &str, state: &str) -> String {
     let derived = web.backend.derive("single sign-on cookie", state);
     prefix.chars().chain(derived.chars().filter(char::is_ascii_alphanumeric).take(12)).collect()
 }
 
-/// The id of a question: of what the provider brings back, and what the browser that asked has kept.
+/// Derives the id of a request from the `state` in the response and the secret in the browser's cookie.
 fn question_id(web: &Web, state: &str, secret: &str) -> String {
     web.backend.derive("single sign-on question", &format!("{state} {secret}"))
 }
@@ -415,8 +419,8 @@ impl Asked {
     }
 }
 
-/// What this browser asked the issuer with this `state`. What waited for its answer is marked as answered before anything
-/// else happens.
+/// Finds this browser's request to the issuer with this `state`. A pending request is marked as answered before
+/// anything else happens.
 async fn find(web: &Web, issuer: &Issuer, state: &str, extensions: &Extensions) -> Result<Found, BackendError> {
     let (prefix, _) = cookie_prefix(web, visit::area(extensions));
     let cookie = extensions.get::<Cookies>().and_then(|cookies| cookies.get(&cookie_name(web, prefix, state)));
@@ -444,7 +448,7 @@ async fn verify(web: &Web, issuer: &Issuer, asked: &Asked, answer: Answer) -> Re
     Ok(web.single_sign_on.answer(issuer, &question, &code).await?)
 }
 
-/// As [`refuse`], where somebody wanted to sign in. They may be signed in all the same, by another tab.
+/// Rejects a sign-in, like [`refuse`]. The user may be signed in nevertheless, in another tab.
 async fn refuse_sign_in(
     web: &Arc<Web>,
     issuer: &Issuer,
@@ -456,7 +460,7 @@ async fn refuse_sign_in(
     refuse(web, issuer, Way { next, purpose: Purpose::SignIn }, refused, is_signed_in, &parts.extensions).await
 }
 
-/// A calm page about why it did not come about, and what to do. What happened exactly is in the log.
+/// Shows a page with the reason and what to do. The details are logged.
 async fn refuse(
     web: &Web,
     issuer: &Issuer,
@@ -473,7 +477,7 @@ async fn refuse(
             Problem::Unasked,
             "state: expected one that this browser was given within ten minutes, received another".to_owned(),
         ),
-        // What a provider calls its error comes by way of the browser: a few letters of it are enough.
+        // The provider's error code comes from the browser, so only a limited number of harmless characters is logged.
         Refused::Declined(error) => {
             let known: String = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
             (StatusCode::FORBIDDEN, Problem::Declined, format!("expected a code, received error {known:?}"))

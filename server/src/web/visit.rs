@@ -1,4 +1,4 @@
-//! A signed-in person's request: who they are now, and how they are answered.
+//! A signed-in user's request: the actor, the session and the responses.
 
 use super::{
     Web,
@@ -46,41 +46,41 @@ use tower_sessions::Session;
 
 pub use super::notice::redirect;
 
-/// How long a request for an emergency stop waits for the database to say who it is from.
+/// Time within which the database must identify the actor of an emergency stop.
 const IDENTIFIED_WITHIN: Duration = Duration::from_millis(300);
-/// How long it waits for the name of the organization.
+/// Time within which the database must return the organization's name for an emergency stop.
 const NAMED_WITHIN: Duration = Duration::from_millis(150);
-/// How often at the most a session's last use is written.
+/// Minimum time between two writes of a session's last use.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
-/// Where a session keeps an [`Unsent`] form, until its page is opened again.
+/// The key under which a session stores an [`Unsent`] form, until its page is opened again.
 const UNSENT: &str = "unsent";
 
-/// The session with which a request came, and the latest new browser that is not known in it.
+/// The session of a request, and the latest sign-in with a new browser that is not acknowledged in it.
 #[derive(Clone)]
 struct Here {
     session: SignedIn,
     new_browser: Option<Attempt>,
-    /// Whether the database did not answer, and the session is one that was seen lately.
+    /// Whether the database did not respond, and the session comes from the cache of recently seen ones.
     is_from_memory: bool,
 }
 
-/// A form that was filled in and not carried out. It goes back to its page, and is sent again from there.
+/// A submitted form that was not processed. It is shown on its page again, from which the user can submit it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Unsent {
-    /// The page that it belongs to.
+    /// The path of its page.
     pub path: String,
-    /// What was typed, as far as it may be shown again.
+    /// The input, except for what must not be shown again.
     pub values: Vec<(String, String)>,
-    /// Why it was not carried out.
+    /// The reason why it was not processed.
     pub why: Interruption,
 }
 
-/// Why a form was not carried out.
+/// Reason why a form was not processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Interruption {
-    /// There was no session any more.
+    /// The session had ended.
     SignedOut,
-    /// They had to prove first that it is they.
+    /// A re-authentication was required first.
     ProofNeeded,
 }
 
@@ -97,27 +97,27 @@ impl Interruption {
     }
 }
 
-/// A request by a signed-in person.
+/// A request by a signed-in user.
 pub struct Visit {
-    /// What the handlers share.
+    /// The state shared by all handlers.
     pub web: Arc<Web>,
-    /// Who it is.
+    /// The user who made the request.
     pub actor: Actor,
-    /// Where they are.
+    /// The area, and in the organization hub the organization that is viewed.
     pub place: Place,
-    /// The session with which they are here.
+    /// The session of the request.
     pub session: SignedIn,
-    /// Whether the database did not answer, and what is known of the user is what was seen lately. That is enough for an
-    /// emergency stop, and for nothing else.
+    /// Whether the database did not respond, and the actor comes from the cache of recently seen ones. That is
+    /// sufficient only for an emergency stop.
     pub is_from_memory: bool,
     new_browser: Option<Attempt>,
     notice: Option<Notice>,
-    /// A form of this page's that was not carried out before.
+    /// A form of this page that was not processed before.
     unsent: Option<Unsent>,
-    /// The parts of the path that are named.
+    /// The named parameters of the path.
     params: HashMap<String, String>,
     extensions: Extensions,
-    /// This request's place among those of the user that are in progress.
+    /// The request's slot among the user's concurrent requests.
     in_progress: Option<KeyedPlace<UserId>>,
 }
 
@@ -129,7 +129,8 @@ impl FromRequestParts<Arc<Web>> for Visit {
         let area = area(&extensions);
         let actor = match actor(parts, web).await {
             Ok(Some(actor)) => actor,
-            // Tells the browser to ask no more (HTML, 9.2.3); it would report the sign-in page as an error.
+            // Status 204 stops the browser from reconnecting (HTML, 9.2.3); it would report the sign-in page as an
+            // error.
             Ok(None) if asks_for_events(parts) => return Err(StatusCode::NO_CONTENT.into_response()),
             Ok(None) => return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response()),
             Err(error) => return Err(failure_without_session(web, error, &extensions).await),
@@ -143,13 +144,13 @@ impl FromRequestParts<Arc<Web>> for Visit {
             return Err(too_many_requests());
         }
         let notice = notice::take(parts, web);
-        // A path without named parts has none: that is no error.
+        // The extraction fails for a route without parameters, which is not an error here.
         let params = RawPathParams::from_request_parts(parts, web).await.map_or_else(
             |_| HashMap::new(),
             |params| params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         );
         let place = Place::of(area);
-        // Whoever is found to be signed in has a session; where it is not at hand, they sign in.
+        // An actor always comes with a session. If it is missing nevertheless, the user has to sign in.
         let Some(Here { session, new_browser, is_from_memory }) = parts.extensions.get::<Here>().cloned() else {
             return Err(Redirect::to(&with_next(area.sign_in(), &extensions)).into_response());
         };
@@ -178,11 +179,12 @@ impl FromRequestParts<Arc<Web>> for Visit {
     }
 }
 
-/// Begins the session of somebody who has just signed in at their own door, under a new id. Nothing of what was before is
-/// left in it. Where they have never signed in with this browser, they are told.
+/// Starts the session of a user who has signed in at their own area's sign-in page. It has a new id and keeps nothing
+/// from before. The user is notified if they have never signed in with this browser.
 ///
 /// # Errors
-/// [`BackendError::NotFound`] where their sign-ins were all ended meanwhile; the session store fails, or the database.
+/// [`BackendError::NotFound`] if all of the user's sign-ins were ended meanwhile; the session store or the database
+/// fails.
 pub async fn begin(
     web: &Web,
     session: &Session,
@@ -204,7 +206,7 @@ pub async fn begin(
             .secure(web.is_https(area))
             .same_site(SameSite::Lax)
             .path("/")
-            // As long as browsers keep any.
+            // The longest lifetime that browsers allow.
             .max_age(time::Duration::days(400));
         cookies.add(cookie.build());
     }
@@ -214,18 +216,18 @@ pub async fn begin(
     Ok(())
 }
 
-/// Remembers that whoever is signed in has just proved that it is they, under a new id.
+/// Records that the signed-in user has just re-authenticated, and changes the session's id.
 ///
 /// # Errors
-/// The session store fails, or the database.
+/// The session store or the database fails.
 pub async fn prove(web: &Web, session: &Session) -> Result<(), BackendError> {
-    // Whose session ended meanwhile signs in again.
+    // If the session has ended meanwhile, the user has to sign in again.
     let Some(id) = session_id(session).await? else { return Ok(()) };
     session.cycle_id().await?;
     web.backend.prove_session(id).await
 }
 
-/// From where, and with what, a request came.
+/// Returns the client's network address, browser and browser cookie.
 pub fn client(web: &Web, extensions: &Extensions) -> Client {
     let name = browser_cookie(web, area(extensions));
     let cookie = extensions.get::<Cookies>().and_then(|cookies| cookies.get(name));
@@ -236,15 +238,15 @@ pub fn client(web: &Web, extensions: &Extensions) -> Client {
     }
 }
 
-/// The name of the cookie that a browser is known again by.
+/// Returns the name of the cookie by which a known browser is recognised.
 fn browser_cookie(web: &Web, area: Area) -> &'static str {
     if web.is_https(area) { "__Host-nuvera-browser" } else { "nuvera-browser" }
 }
 
-/// Ends the session that a cookie of this area leads to.
+/// Ends the session of a cookie in this area.
 ///
 /// # Errors
-/// The session store fails, or the database.
+/// The session store or the database fails.
 pub async fn end(web: &Web, session: &Session, area: Area) -> Result<(), BackendError> {
     if let Some(id) = session_id(session).await? {
         web.backend.close_session(id, area.side()).await?;
@@ -252,12 +254,12 @@ pub async fn end(web: &Web, session: &Session, area: Area) -> Result<(), Backend
     Ok(session.flush().await?)
 }
 
-/// The session that a cookie leads to, by its id.
+/// Returns the id of the session that the cookie refers to.
 async fn session_id(session: &Session) -> Result<Option<SessionId>, BackendError> {
     Ok(session.get(SIGNED_IN).await?)
 }
 
-/// Keeps a form for the page that it belongs to, which shows it when it is opened next.
+/// Stores a form for its page, which shows it when it is opened next.
 ///
 /// # Errors
 /// The session store fails.
@@ -265,16 +267,16 @@ pub async fn keep_unsent(session: &Session, unsent: Unsent) -> Result<(), Backen
     Ok(session.insert(UNSENT, unsent).await?)
 }
 
-/// The form that waits for this page. One that waits for another page is forgotten: somebody went elsewhere.
+/// Takes the stored form for this page. A form of another page is deleted, because the user went elsewhere.
 async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Option<Unsent> {
     if parts.method != http::Method::GET {
         return None;
     }
-    // A session that holds none is not touched, and one that cannot be read holds none.
+    // A session without a form is not modified, and one that cannot be read is treated as having none.
     let session = Session::from_request_parts(parts, web).await.ok()?;
     let waiting = session.get::<Unsent>(UNSENT).await.ok()??;
     let path = original_path(&parts.extensions);
-    // What has to come first makes no difference to what waits for it.
+    // Pages for setting up a required second factor come first, and must not delete the form.
     if waiting.path != path && is_open_without_factor(path) {
         return None;
     }
@@ -282,7 +284,7 @@ async fn take_unsent(parts: &mut Parts, web: &Arc<Web>) -> Option<Unsent> {
     (unsent.path == path).then_some(unsent)
 }
 
-/// What surrounds a page of `area` that is shown to nobody in particular.
+/// Returns the context of a page of `area` that does not depend on a user.
 pub fn context_without_session(web: &Web, area: Area) -> PageContext {
     PageContext {
         viewer: None,
@@ -299,7 +301,8 @@ pub fn context_without_session(web: &Web, area: Area) -> PageContext {
     }
 }
 
-/// Who is signed in here, if anybody is: in this area, within both time-outs, and a user still.
+/// Returns the user who is signed in to this area, if any: the session must not have expired, and the user must still
+/// exist.
 ///
 /// # Errors
 /// The database fails.
@@ -327,7 +330,7 @@ pub async fn actor(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<Actor>, B
     Ok(Some(Actor { address, ..actor }))
 }
 
-/// Whether a path is that of an emergency stop, its page and its form: they work without the database.
+/// Whether a path is that of an emergency stop, its page or its form, which must work without the database.
 fn is_emergency_stop(path: &str) -> bool {
     let is_of_signing_key = path.starts_with(paths::HUB_SIGNING_KEYS) && path.ends_with("/stop");
     path.ends_with("/disable") || path.ends_with("/stop-everything") || is_of_signing_key
@@ -358,7 +361,7 @@ async fn actor_in_database(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<A
         (Some(cookie), Some(actor)) => authority.remember(epoch, cookie, &here, actor),
         _ => forget(),
     }
-    // An emergency stop does not wait for that.
+    // An emergency stop must not wait for this write.
     let is_touched = is_by_a_person(parts) && !is_emergency_stop(original_path(&parts.extensions));
     if actor.is_some() && is_touched && now.since(here.used_at) >= TOUCH_INTERVAL {
         web.backend.touch_session(id, address).await;
@@ -368,23 +371,23 @@ async fn actor_in_database(parts: &mut Parts, web: &Arc<Web>) -> Result<Option<A
     Ok(actor)
 }
 
-/// Whether the answer is to be a stream of server-sent events.
+/// Whether the client requests a stream of server-sent events.
 fn asks_for_events(parts: &Parts) -> bool {
     parts.headers.get(header::ACCEPT).is_some_and(|accepted| accepted == "text/event-stream")
 }
 
-/// Whether somebody asked for it. What a page fetches by itself, to stay up to date, does not keep a session alive
-/// (Fetch Metadata: its destination is `empty`; that of a page and of a form is `document`).
+/// Whether the user triggered the request. Requests that a page makes to stay up to date do not keep a session alive
+/// (Fetch Metadata: their destination is `empty`, that of a page or a form is `document`).
 pub fn is_by_a_person(parts: &Parts) -> bool {
     parts.headers.get("sec-fetch-dest").is_none_or(|destination| destination != "empty")
 }
 
-/// As [`failure`], where nobody is signed in.
+/// Responds like [`failure`] when no user is signed in.
 pub async fn failure_without_session(web: &Web, error: impl Into<BackendError>, extensions: &Extensions) -> Response {
     failure(error.into(), context_without_session(web, area(extensions)), extensions).await
 }
 
-/// Answers a use case that did not come about and has no form to go back to.
+/// Returns the response to a failed use case that has no form to show again.
 pub async fn failure(error: BackendError, context: PageContext, extensions: &Extensions) -> Response {
     let (status, page) = match error {
         BackendError::NotFound => (StatusCode::NOT_FOUND, Page::NotFound),
@@ -411,20 +414,21 @@ fn too_many_requests() -> Response {
     retry_after((StatusCode::TOO_MANY_REQUESTS, text).into_response(), Duration::from_secs(1))
 }
 
-/// Tells whoever asked how long they have to wait.
+/// Adds `Retry-After` to a response.
 pub fn retry_after(mut response: Response, wait: Duration) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
     response
 }
 
 impl Visit {
-    /// Stops counting this request among those of the user that are in progress: it stays open without doing work.
+    /// Releases the request's slot among the user's concurrent requests, for a request that stays open without doing
+    /// work.
     pub fn release_place(&mut self) {
         self.in_progress = None;
     }
 
-    /// Reloads the user, for an answer that takes long: a removal, a role change or the end of the session that happened
-    /// meanwhile is honoured.
+    /// Reloads the user during a long response, so that a removal, a role change or the end of the session in the
+    /// meantime is honoured.
     ///
     /// # Errors
     /// [`BackendError::Forbidden`] if the session has ended or the user was removed; the database fails.
@@ -438,7 +442,7 @@ impl Visit {
         Ok(())
     }
 
-    /// What surrounds every page of this visit.
+    /// Returns the context of a page for this user.
     pub fn context(&self) -> PageContext {
         let viewer = Viewer {
             name: self.actor.name.clone(),
@@ -481,7 +485,7 @@ impl Visit {
         Ok(Place::Hub { organization, name })
     }
 
-    /// The organization whose applications are looked at.
+    /// Returns the organization whose applications are viewed.
     pub fn organization(&self) -> OrganizationId {
         match self.place {
             Place::Settings | Place::Nuvera => self.actor.organization_id,
@@ -489,16 +493,16 @@ impl Visit {
         }
     }
 
-    /// A named part of the path.
+    /// Parses a named parameter of the path.
     ///
     /// # Errors
-    /// Not found, where it is no such id.
+    /// [`BackendError::NotFound`] if it is missing or malformed.
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T, BackendError> {
         self.params.get(name).and_then(|text| text.parse().ok()).ok_or(BackendError::NotFound)
     }
 
-    /// A text to sign, for a form with a public key: the one that the form had before where it is still good, so that a
-    /// signature that was made is not made again.
+    /// Returns a text to sign for a form with a public key. The text from a previous submission is kept while it is
+    /// valid, so that the user need not sign again.
     pub fn challenge(&self, sent: Option<&Submitted>) -> String {
         let before = self.typed_before("challenge", sent);
         let (backend, organization) = (&self.web.backend, self.organization());
@@ -506,7 +510,7 @@ impl Visit {
         before.filter(is_open).map_or_else(|| backend.challenge(organization), ToOwned::to_owned)
     }
 
-    /// What a form that is shown again had in `field`, just now or before it had to wait.
+    /// Returns the value of `field` in a form that is shown again, whether it was submitted just now or stored before.
     pub fn typed_before<'a>(&'a self, field: &'a str, sent: Option<&'a Submitted>) -> Option<&'a str> {
         let unsent = || {
             let values = self.unsent.iter().flat_map(|unsent| &unsent.values);
@@ -515,7 +519,7 @@ impl Visit {
         sent.map(|sent| sent.text(field)).or_else(unsent)
     }
 
-    /// The page that asks them to prove once more that it is they.
+    /// Returns the page for re-authentication.
     ///
     /// # Errors
     /// The database fails.
@@ -524,64 +528,64 @@ impl Visit {
         Ok(Page::Confirm { next, unsent, ways })
     }
 
-    /// Remembers that whoever is signed in has just proved that it is they: see [`prove`].
+    /// Records that the user has just re-authenticated: see [`prove`].
     ///
     /// # Errors
-    /// The session store fails.
+    /// The session store or the database fails.
     pub async fn proven_again(&self, session: &Session) -> Result<(), BackendError> {
         prove(&self.web, session).await
     }
 
-    /// From where, and with what, they come.
+    /// Returns the client's network address, browser and browser cookie.
     pub fn client(&self) -> Client {
         client(&self.web, &self.extensions)
     }
 
-    /// Tells whoever it concerns by mail of what they have just done.
+    /// Notifies the owner of an account by e-mail of a change that the user made.
     pub fn tell(&self, owner: Owner<'_>, news: News<'_>) {
         letters::tell(&self.web, owner, news, &self.client());
     }
 
-    /// Mails a change that they made to the members of their organization to everyone who manages them.
+    /// Notifies everyone who manages members, by e-mail, of a change that the user made to the members.
     pub fn notify_team(&self, member: impl Into<TeamMember>, change: TeamChange) {
         letters::notify_team(&self.web, &self.actor, member, change, &self.client());
     }
 
-    /// Tells them by mail of what they have just done to their own account.
+    /// Notifies the user by e-mail of a change that they made to their own account.
     pub fn tell_themselves(&self, news: News<'_>) {
         self.tell((&self.actor).into(), news);
     }
 
-    /// Who asks about which application: the one that the path names.
+    /// Returns the actor, the organization and the application that the path names.
     ///
     /// # Errors
-    /// Not found, where it names none.
+    /// [`BackendError::NotFound`] if the path names no application.
     pub fn asked(&self) -> Result<Asked<'_>, BackendError> {
         let application = self.param("application")?;
         Ok(Asked { actor: &self.actor, organization: self.organization(), application })
     }
 
-    /// Shows a page.
+    /// Shows a page with status 200.
     pub async fn show(&self, page: Page) -> Response {
         render::page(StatusCode::OK, page, self.context()).await
     }
 
-    /// The message that this page shows: it is shown once, so a handler that redirects passes it on.
+    /// Returns the message for this page. It is shown only once, so a handler that redirects must pass it on.
     pub fn notice(&self) -> Option<Notice> {
         self.notice
     }
 
-    /// Shows a page that is no plain success.
+    /// Shows a page with another status.
     pub async fn show_with(&self, status: StatusCode, page: Page) -> Response {
         render::page(status, page, self.context()).await
     }
 
-    /// Shows a page with something to tell on top of it.
+    /// Shows a page with a message at the top.
     pub async fn show_with_notice(&self, page: Page, notice: Option<Notice>) -> Response {
         render::page(StatusCode::OK, page, PageContext { notice, ..self.context() }).await
     }
 
-    /// As [`Visit::answer`], with something to tell on top of the page.
+    /// Responds like [`Visit::answer`], with a message at the top of the page.
     pub async fn answer_with_notice(&self, page: Result<Page, BackendError>, notice: Notice) -> Response {
         match page {
             Ok(page) => self.show_with_notice(page, Some(notice)).await,
@@ -589,7 +593,7 @@ impl Visit {
         }
     }
 
-    /// Shows what `page` finds, or why there is nothing to show.
+    /// Shows the page, or the error if there is none.
     pub async fn answer(&self, page: Result<Page, BackendError>) -> Response {
         match page {
             Ok(page) => self.show(page).await,
@@ -597,7 +601,7 @@ impl Visit {
         }
     }
 
-    /// Shows the form on `page` again, with what was typed and what was wrong with it.
+    /// Shows the form on `page` again, with the input and its errors.
     pub async fn show_again(
         &self,
         refused: Refused,
@@ -660,7 +664,7 @@ impl Visit {
         }
     }
 
-    /// What somebody reads whose form could not be saved; what happened is in the log.
+    /// Returns the message for a form that could not be saved. The details are logged.
     fn not_saved(&self, error: &BackendError) -> String {
         let request_id = request_id(&self.extensions);
         tracing::error!(request_id, %error, "a form could not be carried out");
@@ -670,7 +674,7 @@ impl Visit {
         )
     }
 
-    /// Answers a form that changes an application: back to the application, or the form again.
+    /// Responds to a form that changes an application: redirects to the application, or shows the form again.
     pub async fn changed(
         &self,
         result: Result<Notice, Refused>,
@@ -683,7 +687,7 @@ impl Visit {
         }
     }
 
-    /// Makes the change that a form asks for to the application that the path names.
+    /// Makes the change that a form requests to the application that the path names.
     ///
     /// # Errors
     /// As [`Submitted::said`] and [`crate::backend::Backend::change`].
@@ -697,20 +701,21 @@ impl Visit {
         Ok(())
     }
 
-    /// The application that the path names, as it is now, for the sake of `operation`.
+    /// Loads the application that the path names, for `operation`.
     ///
     /// # Errors
-    /// Not allowed, not found, another organization's, or the database fails.
+    /// The operation is not permitted, the application does not exist or belongs to another organization, or the
+    /// database fails.
     pub async fn application(&self, operation: Operation) -> Result<ApiApplication, BackendError> {
         self.web.backend.application(self.asked()?, operation).await
     }
 
-    /// What is known of the request.
+    /// Returns the extensions of the request.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
     }
 
-    /// A page with a form about the application that the path names.
+    /// Returns a page with a form for the application that the path names.
     ///
     /// # Errors
     /// As [`Visit::application`].
@@ -723,18 +728,18 @@ impl Visit {
     }
 }
 
-/// The address of `page`, and the way back from it to the page that was asked for. A form that was sent is not sent again.
+/// Returns the URL of `page` with the requested page as `next`. A submitted form is not submitted again.
 fn with_next(page: &str, extensions: &Extensions) -> String {
     let next: String = form_urlencoded::byte_serialize(original_path(extensions).as_bytes()).collect();
     format!("{page}?next={next}")
 }
 
-/// The area in which a request is.
+/// Returns the area of a request.
 pub fn area(extensions: &Extensions) -> Area {
     Area::of(original_path(extensions))
 }
 
-/// The path as the browser knows it: a nested router sees the rest of it only.
+/// Returns the path as sent by the browser. A nested router sees only the remainder.
 pub fn original_path(extensions: &Extensions) -> &str {
     extensions.get::<OriginalUri>().map_or("/", |uri| uri.0.path())
 }
