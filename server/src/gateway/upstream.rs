@@ -281,21 +281,20 @@ async fn carry(
     let _open = OpenConnection::new(&open);
     tokio::select! {
         biased;
+        // First: a connection whose sender is gone ends by itself, and would leave to the kernel what a reset discards.
+        Ok(Close::Reset) = closed => {
+            let stream = connection.into_parts().io.into_inner();
+            let stream = match &stream {
+                Either::Left(stream) => stream,
+                Either::Right(stream) => stream.get_ref().0,
+            };
+            // With an error the kernel goes on by itself.
+            let _ = stream.set_zero_linger();
+        }
         ended = &mut connection => {
             // Whoever waits for an answer hears of it; without one it is an idle connection that has ended.
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection to the upstream ended");
-            }
-        }
-        close = closed => {
-            if matches!(close, Ok(Close::Reset)) {
-                let stream = connection.into_parts().io.into_inner();
-                let stream = match &stream {
-                    Either::Left(stream) => stream,
-                    Either::Right(stream) => stream.get_ref().0,
-                };
-                // With an error the kernel goes on by itself.
-                let _ = stream.set_zero_linger();
             }
         }
     }
