@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { freePort, Instance, newData } from './instance';
 import { createApplication, expect, externalKeyPair, openAction, present, signedToken, signIn, test, uniqueName } from './support';
 
-// Tests the nginx configuration in docs/edge with Debian's nginx, unmodified except for its addresses.
+// Tests the nginx configuration in docs/edge with Debian's nginx, unmodified except for its addresses and without TLS, which
+// server/tests/gateway/real_edges.rs tests.
 
 test('an nginx in front asks the gateway, and passes on what it says', async ({ browser }) => {
   const seen: { url: string; headers: NodeJS.Dict<string | string[]> }[] = [];
@@ -26,6 +27,9 @@ test('an nginx in front asks the gateway, and passes on what it says', async ({ 
   copyFileSync('../docs/edge/nginx-headers.conf', join(folder, 'nginx-headers.conf'));
   const server = readFileSync('../docs/edge/nginx.conf', 'utf8')
     .replaceAll('127.0.0.1:8443', edge)
+    .replaceAll('127.0.0.1:8444', `127.0.0.1:${await freePort()}`)
+    .replaceAll(' ssl;', ';')
+    .replaceAll(/^ *ssl_certificate.*$/gm, '')
     .replaceAll('127.0.0.1:24501', judge)
     .replaceAll('127.0.0.1:8080', upstream);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`);

@@ -359,7 +359,7 @@ const VARIABLE_PREFIX: &str = "NUVERA_";
 
 /// Variables with that beginning that are no settings: the log's filter, what a partner's snippets and this project's tests
 /// read.
-const OTHER_VARIABLES: [&str; 11] = [
+const OTHER_VARIABLES: [&str; 12] = [
     "NUVERA_LOG",
     "NUVERA_API_KEY",
     "NUVERA_PRIVATE_KEY",
@@ -371,6 +371,7 @@ const OTHER_VARIABLES: [&str; 11] = [
     "NUVERA_SNIPPET",
     "NUVERA_SERVER",
     "NUVERA_CHROMIUM",
+    "NUVERA_FIREFOX",
 ];
 
 /// An environment variable that is no setting: most likely one that is spelled wrong, and would be ignored in silence.

@@ -389,6 +389,7 @@ fn every_refusal_has_a_code_of_its_own_a_status_and_advice() {
         Refusal::InvalidApiKey(None),
         Refusal::RevokedApiKey { at },
         Refusal::ExpiredApiKey { at },
+        Refusal::OrganizationSuspended,
         Refusal::ApplicationDisabled,
         Refusal::SigningKeyBlocked { is_replaced: false },
         Refusal::MalformedToken(TokenProblem::Critical),

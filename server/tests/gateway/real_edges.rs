@@ -40,8 +40,8 @@ struct Edge {
     address: SocketAddr,
     /// Where the gateway is the proxy, behind the edge.
     in_front: SocketAddr,
-    /// How its certificate is verified, where it has one.
-    tls: Option<TlsConnector>,
+    /// How its certificate is verified.
+    tls: TlsConnector,
     arrived: UnboundedReceiver<Vec<String>>,
     process: Child,
     folder: TempDir,
@@ -55,10 +55,9 @@ impl Drop for Edge {
 }
 
 impl Edge {
-    async fn nginx(change: impl Fn(&str) -> bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("nginx-headers.conf"), NGINX_HEADERS).unwrap();
-        Self::start(folder, NGINX, change, |folder, configuration| {
+    async fn nginx(keeps: impl Fn(&str) -> bool) -> Self {
+        Self::start(NGINX, keeps, |folder, configuration| {
+            fs::write(folder.join("nginx-headers.conf"), NGINX_HEADERS).unwrap();
             let folder = folder.to_str().unwrap();
             let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|kind| format!("{kind}_temp_path {folder}/{kind};"))
@@ -77,8 +76,8 @@ impl Edge {
         .await
     }
 
-    async fn envoy(change: impl Fn(&str) -> bool) -> Self {
-        Self::start(tempfile::tempdir().unwrap(), ENVOY, change, |folder, configuration| {
+    async fn envoy(keeps: impl Fn(&str) -> bool) -> Self {
+        Self::start(ENVOY, keeps, |folder, configuration| {
             let file = folder.join("envoy.yaml");
             fs::write(&file, configuration).unwrap();
             let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../end2end/.venv/bin/envoy"));
@@ -90,53 +89,47 @@ impl Edge {
     }
 
     async fn caddy() -> Self {
-        Self::secure(CADDY, |folder, configuration| {
-            let file = folder.join("Caddyfile");
-            fs::write(&file, configuration).unwrap();
-            let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../end2end/.venv/bin/caddy"));
-            command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
-            command.env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
-            command
-        })
+        Self::start(
+            CADDY,
+            |_| true,
+            |folder, configuration| {
+                let file = folder.join("Caddyfile");
+                fs::write(&file, configuration).unwrap();
+                let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../end2end/.venv/bin/caddy"));
+                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+                command.env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
+                command
+            },
+        )
         .await
     }
 
     async fn haproxy() -> Self {
-        Self::secure(HAPROXY, |folder, configuration| {
-            let file = folder.join("haproxy.cfg");
-            fs::write(&file, configuration).unwrap();
-            let mut command = Command::new("haproxy");
-            command.current_dir(folder).args(["-db", "-f"]).arg(file);
-            command
-        })
+        Self::start(
+            HAPROXY,
+            |_| true,
+            |folder, configuration| {
+                let file = folder.join("haproxy.cfg");
+                fs::write(&file, configuration).unwrap();
+                let mut command = Command::new("haproxy");
+                command.current_dir(folder).args(["-db", "-f"]).arg(file);
+                command
+            },
+        )
         .await
     }
 
-    /// Starts an edge that speaks TLS.
-    async fn secure(configuration: &str, command: impl Fn(&Path, &str) -> Command) -> Self {
-        let authority = Authority::new();
-        let both = authority.issue_in_one("api", "DNS:localhost");
-        let (certificate, key) = (both.with_extension("crt"), both.with_extension("key"));
-        let files = [("api.crt", certificate), ("api.key", key), ("api.pem", both)];
-        let configuration = files.iter().fold(configuration.to_owned(), |text, (name, file)| {
-            let file = file.to_str().unwrap();
-            text.replace(&format!("/etc/caddy/{name}"), file).replace(&format!("/etc/haproxy/{name}"), file)
-        });
-        let mut edge = Self::start(tempfile::tempdir().unwrap(), &configuration, |_| true, command).await;
-        while TcpStream::connect(edge.in_front).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        edge.tls = Some(TlsConnector::from(Arc::new(authority.trusted().for_client(None).unwrap())));
-        edge
-    }
-
-    /// Starts an edge with those lines of its configuration that `keeps` says.
+    /// Starts an edge with those lines of its configuration that `keeps` says, and with a certificate.
     async fn start(
-        folder: TempDir,
         configuration: &str,
         keeps: impl Fn(&str) -> bool,
         command: impl Fn(&Path, &str) -> Command,
     ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new();
+        let both = authority.issue_in_one("api", "DNS:localhost");
+        let (certificate, key) = (both.with_extension("crt"), both.with_extension("key"));
+        let files = [("api.crt", certificate), ("api.key", key), ("api.pem", both)];
         let judge = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let judge_address = judge.local_addr().unwrap().to_string();
@@ -153,6 +146,10 @@ impl Edge {
 
         let (address, in_front) = (free_address().await, free_address().await);
         let kept: String = configuration.lines().filter(|line| keeps(line)).map(|line| format!("{line}\n")).collect();
+        let kept = files.iter().fold(kept, |text, (name, file)| {
+            let of = |text: String, edge| text.replace(&format!("/etc/{edge}/{name}"), file.to_str().unwrap());
+            ["caddy", "envoy", "haproxy", "nginx"].into_iter().fold(text, of)
+        });
         let configuration = with_address(&kept, 8443, &address.to_string());
         let configuration = with_address(&configuration, 8444, &in_front.to_string());
         let configuration = with_address(&configuration, 24500, &world.address.to_string());
@@ -163,18 +160,21 @@ impl Edge {
         let log = fs::File::create(folder.path().join("output")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}; run scripts/setup test"));
-        let mut edge = Self { world, address, in_front, tls: None, arrived, process, folder };
+        let tls = TlsConnector::from(Arc::new(authority.trusted().for_client(None).unwrap()));
+        let mut edge = Self { world, address, in_front, tls, arrived, process, folder };
         edge.wait().await;
         edge
     }
 
     async fn wait(&mut self) {
         let begun = Instant::now();
-        while TcpStream::connect(self.address).await.is_err() {
-            let ended = self.process.try_wait().unwrap();
-            let output = || fs::read_to_string(self.folder.path().join("output")).unwrap();
-            assert!(ended.is_none() && begun.elapsed() < Duration::from_secs(30), "{ended:?}\n{}", output());
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        for address in [self.address, self.in_front] {
+            while TcpStream::connect(address).await.is_err() {
+                let ended = self.process.try_wait().unwrap();
+                let output = || fs::read_to_string(self.folder.path().join("output")).unwrap();
+                assert!(ended.is_none() && begun.elapsed() < Duration::from_secs(30), "{ended:?}\n{}", output());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
     }
 
@@ -184,14 +184,9 @@ impl Edge {
     }
 
     async fn send_bytes(&mut self, address: SocketAddr, bytes: &[u8]) -> (Reply, Option<Vec<String>>) {
-        let mut connection = match &self.tls {
-            None => Connection::open(address).await,
-            Some(tls) => {
-                let stream = TcpStream::connect(address).await.unwrap();
-                let name = "localhost".try_into().unwrap();
-                Connection::over(tls.connect(name, stream).await.unwrap())
-            }
-        };
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let mut connection = Connection::over(self.tls.connect(name, stream).await.unwrap());
         connection.write(bytes).await;
         let reply = connection.read().await.expect("an answer");
         (reply, self.arrived.try_recv().ok())
@@ -415,7 +410,7 @@ async fn exercise(address: SocketAddr, verified: Verified, edge: &mut Edge) {
                 "{method} {uri}: {head:?}"
             );
             assert!(head.contains(&format!("x-nuvera-body-hash: {}", sha256_hex(body))), "{head:?}");
-        } else if edge.tls.is_some() {
+        } else {
             assert!(head.contains(&"x-forwarded-proto: https".to_owned()), "{head:?}");
             assert!(head.contains(&"x-forwarded-host: api.test".to_owned()), "{head:?}");
         }
@@ -456,12 +451,14 @@ async fn exercise(address: SocketAddr, verified: Verified, edge: &mut Edge) {
 async fn partners_reach_the_service_through_nginx() {
     let mut edge = Edge::nginx(|_| true).await;
     exercise(edge.address, Verified::None, &mut edge).await;
+    exercise(edge.in_front, Verified::All, &mut edge).await;
 }
 
 #[tokio::test]
 async fn partners_reach_the_service_through_envoy() {
     let mut edge = Edge::envoy(|_| true).await;
     exercise(edge.address, Verified::All, &mut edge).await;
+    exercise(edge.in_front, Verified::All, &mut edge).await;
 }
 
 #[tokio::test]
