@@ -1,22 +1,14 @@
 //! A private key pasted into the console, in whatever form, is neither sent back in a response nor written to the
 //! database or the log.
 
-use crate::support::{Answer, Browser, Console, Database, LIST, PASSWORD, PEM_A, PEM_B};
+use crate::support::{Answer, Browser, Console, Database, LIST, Log, PASSWORD, PEM_A, PEM_B};
 use axum::http::StatusCode;
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use domain::public_key::PublicKey;
-use std::{
-    collections::HashSet,
-    fmt::Write as _,
-    fs, io,
-    process::Command,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tracing_subscriber::fmt::MakeWriter;
+use std::{collections::HashSet, fmt::Write as _, fs, process::Command, time::Duration};
 
 /// A canary: a private key in the form that some tool exports, and the traces that must not be found anywhere.
 struct Canary {
@@ -218,29 +210,6 @@ fn assert_free(answer: &Answer, canary: &Canary, what: &str) {
         if let Some(trace) = canary.is_in(&reading) {
             panic!("{what}: {} is sent back ({trace})", canary.form);
         }
-    }
-}
-
-/// Everything that this process logs after the test has started.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }
 

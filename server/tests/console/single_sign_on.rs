@@ -1,6 +1,6 @@
 //! Attacks on single sign-on: an identity provider on the loopback interface responds correctly, or with one flaw.
 
-use crate::support::{Answer, Browser, Console, Database, LIST, ORIGIN, PASSWORD, PEM_A, PEOPLE, START};
+use crate::support::{Answer, Browser, Console, Database, LIST, Log, ORIGIN, PASSWORD, PEM_A, PEOPLE, START};
 use app::paths::Area;
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -32,12 +32,11 @@ use server::{
 };
 use std::{
     collections::{BTreeSet, HashMap},
-    fs, io,
+    fs,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::net::TcpListener;
-use tracing_subscriber::fmt::MakeWriter;
 
 const CLIENT: &str = "nuvera-console";
 const SECRET: &str = "a-client-secret";
@@ -1630,29 +1629,7 @@ fn user_rows() -> Vec<Row> {
     ]
 }
 
-/// Log output of the test's own thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
+/// Of the test's own thread.
 impl Log {
     fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();

@@ -35,7 +35,7 @@ use server::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    env, fs, io,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -50,6 +50,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use tracing_subscriber::fmt::MakeWriter;
 
 pub const START: Timestamp = Timestamp::from_millis(1_795_404_310_000);
 pub const SECOND_FACTOR: &str = "/sign-in/second-factor";
@@ -623,5 +624,28 @@ impl Browser {
         let mut fields = vec![("creation_token", &*token), ("name", name), ("public_key", pem)];
         fields.extend(permissions.iter().map(|permission| ("permissions", *permission)));
         self.post(&format!("{LIST}/new"), &fields).await
+    }
+}
+
+/// Log output, in memory.
+#[derive(Clone, Default)]
+pub struct Log(pub Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
     }
 }
