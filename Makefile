@@ -22,7 +22,9 @@ format:
 	cargo fmt --check
 
 dependencies:
+	scripts/setup dependencies
 	scripts/check-dependencies
+	cargo deny --locked check licenses sources bans
 
 lint-wasm:
 	scripts/setup build
