@@ -159,6 +159,7 @@ fn before_signing_in() -> Vec<(&'static str, PageContext, Page)> {
         ("single-sign-on-account-here", anonymous(), single_sign_on_refused(SingleSignOnProblem::AccountHere, false)),
         ("single-sign-on-one-factor", anonymous(), single_sign_on_refused(SingleSignOnProblem::OneFactor, false)),
         ("single-sign-on-somebody-else", context(), single_sign_on_refused(SingleSignOnProblem::SomebodyElse, true)),
+        ("single-sign-on-no-auth-time", context(), single_sign_on_refused(SingleSignOnProblem::NoAuthTime, true)),
         ("confirm-code", context(), confirm_with_code(None)),
         ("confirm-passkey", context(), confirm_with_code(Some(prompt()))),
         ("second-factor", anonymous(), Page::SecondFactor { has_app: true, prompt: None }),
